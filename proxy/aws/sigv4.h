@@ -1,0 +1,70 @@
+/* AWS Signature Version 4, in stages that can be looked at one by one. Pure: time and keys are passed in.
+ *
+ * Source: AWS Identity and Access Management User Guide, "Create a signed AWS API request"; checked against
+ * AWS's signing test suite and botocore. HMAC-SHA256 only (no SigV4A). */
+#ifndef SAGEGATE_AWS_SIGV4_H
+#define SAGEGATE_AWS_SIGV4_H
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/secret.h"
+
+enum { SIGV4_HASH_SIZE = 32, SIGV4_HEADERS_MAX = 128 };
+
+struct sigv4_header {
+    struct span name;  /* any case */
+    struct span value; /* as it is sent; trimmed and collapsed for signing only */
+};
+
+struct sigv4_request {
+    struct span method;
+    struct span path;  /* exactly as on the request line, percent-encoded once, without the query */
+    struct span query; /* without '?', may be empty */
+    /* Those to be signed, and only those: host always, x-amz-date and x-amz-security-token if sent. Any order;
+     * a name may repeat. At most SIGV4_HEADERS_MAX. */
+    const struct sigv4_header *headers;
+    size_t header_count;
+    unsigned char body_sha256[SIGV4_HASH_SIZE];
+    bool normalize_path; /* true for every service but S3 */
+    bool encode_path;    /* encode once more (every service but S3); AWS's test suite has raw paths */
+};
+
+struct sigv4_scope {
+    struct span region, service;
+    struct wall_time now; /* one reading for x-amz-date and scope */
+};
+
+/* True for headers that a signer must leave out (connection, expect, user-agent, ...; case ignored). */
+bool sigv4_is_never_signed(struct span name);
+
+/* Stage 1. Appends the canonical request; signed_headers (may be NULL) gets "a;b;c". */
+void sigv4_append_canonical_request(const struct sigv4_request *request, struct buffer *out,
+                                    struct buffer *signed_headers);
+/* Stage 2. Appends the string to sign for a canonical request's SHA-256. */
+void sigv4_append_string_to_sign(const struct sigv4_scope *scope,
+                                 const unsigned char canonical_sha256[SIGV4_HASH_SIZE], struct buffer *out);
+/* Stage 3a. kSigning for a day. */
+void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4_scope *scope,
+                      unsigned char key[SIGV4_HASH_SIZE]);
+
+/* Signing keys by (access key id, date, region, service): one cache a thread, few entries, the oldest goes.
+ * The secret is part of what is compared (by its generation in the caller's hands: see below), so that a
+ * rotated secret under the same id never meets an old key. Wiped on dispose. */
+struct sigv4_key_cache;
+struct sigv4_key_cache *sigv4_key_cache_create(void);
+void sigv4_key_cache_destroy(struct sigv4_key_cache *cache);
+
+struct sigv4_identity {
+    struct span access_key_id;
+    const struct secret *secret_access_key;
+    const struct secret *session_token; /* may be empty */
+    uint64_t generation;                /* changes whenever the secret does */
+};
+
+/* All stages at once, for the request path: appends the value of the Authorization header. cache may be
+ * NULL (command line). No allocation, no formatting through printf. */
+void sigv4_append_authorization(const struct sigv4_request *request, const struct sigv4_scope *scope,
+                                const struct sigv4_identity *identity, struct sigv4_key_cache *cache,
+                                struct buffer *out);
+
+#endif

@@ -1,0 +1,146 @@
+/* Bounded builders: append freely, look at `overflowed` once. */
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buffer_dispose(struct buffer *b)
+{
+    if (!b->fixed)
+        free(b->at);
+    *b = (struct buffer){.max = b->max};
+}
+
+static bool grow(struct buffer *b, size_t needed)
+{
+    size_t capacity = b->capacity < 128 ? 128 : b->capacity;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity > b->max)
+        capacity = b->max;
+    char *at = realloc(b->at, capacity);
+    CHECK(at != NULL);
+    b->at = at;
+    b->capacity = capacity;
+    return true;
+}
+
+char *buffer_reserve(struct buffer *b, size_t size)
+{
+    if (b->overflowed || size > b->max - b->len) {
+        b->overflowed = true;
+        return NULL;
+    }
+    if (b->capacity - b->len < size)
+        grow(b, b->len + size);
+    return b->at + b->len;
+}
+
+void buffer_consume(struct buffer *b, size_t n)
+{
+    CHECK(n <= b->len);
+    b->len -= n;
+    if (b->len != 0 && n != 0)
+        memmove(b->at, b->at + n, b->len);
+}
+
+void buffer_append(struct buffer *b, struct span s)
+{
+    if (s.len == 0)
+        return;
+    char *at = buffer_reserve(b, s.len);
+    if (at == NULL)
+        return;
+    memcpy(at, s.at, s.len);
+    b->len += s.len;
+}
+
+void buffer_append_char(struct buffer *b, char c)
+{
+    buffer_append(b, span_make(&c, 1));
+}
+
+void buffer_append_u64(struct buffer *b, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    buffer_append(b, span_make(digits + at, sizeof(digits) - at));
+}
+
+void buffer_append_hex(struct buffer *b, const void *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *at = len > SIZE_MAX / 2 ? NULL : buffer_reserve(b, len * 2);
+    if (at == NULL)
+        return;
+    for (size_t i = 0; i != len; ++i) {
+        unsigned char byte = ((const unsigned char *)bytes)[i];
+        *at++ = digits[byte >> 4];
+        *at++ = digits[byte & 15];
+    }
+    b->len += len * 2;
+}
+
+void buffer_printf(struct buffer *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    CHECK(len >= 0);
+    char small[256], *text = small;
+    if ((size_t)len >= sizeof(small)) {
+        text = malloc((size_t)len + 1);
+        CHECK(text != NULL);
+    }
+    vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
+    buffer_append(b, span_make(text, (size_t)len));
+    if (text != small)
+        free(text);
+}
+
+/* Length of the valid UTF-8 sequence at the start of s (RFC 3629), 0 if there is none. */
+static size_t utf8_length(struct span s)
+{
+    unsigned char c = (unsigned char)s.at[0];
+    if (c < 0x80)
+        return 1;
+    size_t len = c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    if (len == 0 || s.len < len)
+        return 0;
+    for (size_t i = 1; i != len; ++i)
+        if (((unsigned char)s.at[i] & 0xc0) != 0x80)
+            return 0;
+    unsigned char second = (unsigned char)s.at[1];
+    if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second >= 0xa0) || (c == 0xf0 && second < 0x90) ||
+        (c == 0xf4 && second >= 0x90))
+        return 0;
+    return len;
+}
+
+void buffer_append_json(struct buffer *b, struct span s)
+{
+    while (s.len != 0) {
+        unsigned char c = (unsigned char)s.at[0];
+        if (c == '"' || c == '\\') {
+            buffer_append_char(b, '\\');
+            buffer_append_char(b, (char)c);
+        } else if (c < 0x20 || c == 0x7f) {
+            buffer_append(b, SPAN("\\u00"));
+            buffer_append_hex(b, &c, 1);
+        } else {
+            size_t len = utf8_length(s);
+            buffer_append(b, len == 0 ? SPAN("\xef\xbf\xbd") : span_make(s.at, len));
+            s = span_from_offset(s, len == 0 ? 1 : len);
+            continue;
+        }
+        s = span_from_offset(s, 1);
+    }
+}

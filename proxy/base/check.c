@@ -1,0 +1,11 @@
+/* What happens when a CHECK fails: one line on stderr, then abort. */
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void check_fail(const char *file, int line, const char *expr)
+{
+    fprintf(stderr, "%s:%d: check failed: %s\n", file, line, expr);
+    abort();
+}

@@ -1,0 +1,38 @@
+/* Secrets: own pages that stay out of core dumps and are wiped before they are given back. */
+#include "base/secret.h"
+
+#include "base/check.h"
+
+#include <sys/mman.h>
+
+/* A length in front of the bytes is not needed: mmap's size follows from len. */
+static size_t mapped_size(size_t len)
+{
+    return (len + 4095) & ~(size_t)4095;
+}
+
+struct secret secret_copy(struct span s)
+{
+    if (s.len == 0)
+        return SECRET_EMPTY;
+    void *at = mmap(NULL, mapped_size(s.len), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(at != MAP_FAILED);
+    (void)madvise(at, mapped_size(s.len), MADV_DONTDUMP);
+    (void)mlock(at, mapped_size(s.len)); /* best effort: RLIMIT_MEMLOCK may be 0 */
+    memcpy(at, s.at, s.len);
+    return (struct secret){at, s.len};
+}
+
+void secret_dispose(struct secret *secret)
+{
+    if (secret->private_at == NULL)
+        return;
+    secret_wipe(secret->private_at, secret->private_len);
+    munmap(secret->private_at, mapped_size(secret->private_len));
+    *secret = SECRET_EMPTY;
+}
+
+void secret_wipe(void *at, size_t len)
+{
+    explicit_bzero(at, len);
+}

@@ -1,0 +1,27 @@
+/* How a request can end: one row of outcome.def each. Pure. */
+#ifndef SAGEGATE_GATEWAY_OUTCOME_H
+#define SAGEGATE_GATEWAY_OUTCOME_H
+
+#include "base/span.h"
+
+enum outcome {
+#define OUTCOME(name, token, status, fault, retry_after_s, text) OUTCOME_##name,
+#include "gateway/outcome.def"
+#undef OUTCOME
+    OUTCOMES
+};
+
+enum outcome_fault { FAULT_NONE, FAULT_CALLER, FAULT_GATEWAY, FAULT_UPSTREAM };
+
+struct outcome_info {
+    struct span token;        /* as in the access line and X-Sagegate-Outcome; a public promise */
+    int status;               /* of the gateway's own answer; 0: passed on, or nobody left to tell */
+    enum outcome_fault fault; /* who has to do something about it */
+    int retry_after_s;        /* Retry-After of the gateway's own answer; 0: none */
+    struct span text;         /* one line for people */
+};
+
+const struct outcome_info *outcome_info(enum outcome outcome);
+struct span outcome_fault_name(enum outcome_fault fault);
+
+#endif

@@ -1,0 +1,62 @@
+/* sagegate: a table of commands and a look-up. What each does is told by its own file. */
+#include "commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+};
+
+static const struct command commands[] = {
+    {"run", command_run, "serve: plain HTTP in, signed SageMaker inference out"},
+    {"check", command_check, "tell every problem of a configuration file at once"},
+    {"explain", command_explain, "show what would become of a request; send nothing"},
+    {"sign", command_sign, "sign one request with SigV4 and show every stage"},
+    {"probe", command_probe, "GET a health address, for images without a shell"},
+    {"version", command_version, "print version, build and libraries"},
+};
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: sagegate COMMAND [OPTION]...\n\n"
+          "A local HTTP gateway that signs inference calls for Amazon SageMaker.\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i != sizeof(commands) / sizeof(commands[0]); ++i)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`sagegate COMMAND --help` tells the options of a command.\n", out);
+}
+
+/* config_options.getenv over the process's environment. */
+struct span command_getenv(void *context, struct span name)
+{
+    char text[256];
+    (void)context;
+    if (name.len >= sizeof(text))
+        return SPAN_NONE;
+    memcpy(text, name.at, name.len);
+    text[name.len] = '\0';
+    return span_from(getenv(text));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 1;
+    }
+    struct span name = span_from(argv[1]);
+    if (span_equals(name, SPAN("help")) || span_equals(name, SPAN("--help")) || span_equals(name, SPAN("-h"))) {
+        print_help(stdout);
+        return 0;
+    }
+    if (span_equals(name, SPAN("--version")))
+        return command_version(argc - 1, argv + 1);
+    for (size_t i = 0; i != sizeof(commands) / sizeof(commands[0]); ++i)
+        if (span_equals(name, span_from(commands[i].name)))
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "sagegate: unknown command '%s'; `sagegate help` lists the commands\n", argv[1]);
+    return 1;
+}
