@@ -1,0 +1,113 @@
+"""Fixtures: the local endpoint, and gateways in front of it.
+
+`endpoint` and `gateway` are shared by the tests of a module and looked over after each test: an access line or
+request left from before is forgotten, an unexpected warning fails the test that caused it.
+"""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(pathlib.Path(__file__).parent)]
+
+import lib  # noqa: E402
+from tests.endpoint import Endpoint  # noqa: E402
+
+HEAD = """
+listen: [{{ address: "@LISTEN@" }}]
+admin: {{ address: "@ADMIN@" }}
+health: {{ address: "@HEALTH@" }}
+region: us-east-1
+credentials: {{ source: env }}
+upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
+"""
+
+
+def pytest_collection_modifyitems(items):
+    if lib.BINARY.exists():
+        return
+    missing = pytest.mark.skip(reason=f"{lib.BINARY} is not built")
+    for item in items:
+        if not {"gateway", "_gateway", "start_gateway", "binary"}.isdisjoint(item.fixturenames):
+            item.add_marker(missing)
+
+
+@pytest.fixture(scope="session")
+def binary():
+    return lib.BINARY
+
+
+@pytest.fixture(scope="session")
+def ca_file(tmp_path_factory):
+    return Endpoint().ca_file(tmp_path_factory.mktemp("ca") / "ca.pem")
+
+
+@pytest.fixture(scope="module")
+def _endpoint():
+    with Endpoint(tls=True) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint(_endpoint):
+    """The local SageMaker over TLS. After the test: every request that came was signed and had no odd header,
+    unless the test sets `endpoint.strict = False`."""
+    _endpoint.clear()
+    _endpoint.strict = True
+    _endpoint.clock_skew_s = 0
+    yield _endpoint
+    if _endpoint.strict:
+        for seen in _endpoint.requests:
+            assert seen.verdict in ("ok", ""), (seen.verdict, seen.reason)
+            assert not seen.unexpected and not seen.unsigned, (seen.unexpected, seen.unsigned)
+
+
+@pytest.fixture(scope="module")
+def _gateway(_endpoint, ca_file, tmp_path_factory, request):
+    """The module's gateway. A module may bring its own CONFIG (all beyond the head) and ENV."""
+    text = HEAD.format(url=_endpoint.url, ca=ca_file) + getattr(request.module, "CONFIG", lib.ROUTES)
+    with lib.Gateway(tmp_path_factory.mktemp("gateway"), text, env=getattr(request.module, "ENV", None)) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(_gateway, endpoint):
+    _gateway.forget()
+    yield _gateway
+    assert _gateway.process.poll() is None, _gateway.told()
+    _gateway.check_quiet()
+
+
+@pytest.fixture
+def start_gateway(endpoint, ca_file, tmp_path):
+    """start_gateway(config, ...): a gateway of the test's own, stopped after it. The head goes before the text,
+    unless `head=False`; `url` and `ca` override where its upstream is."""
+    started = []
+
+    def start(config=lib.ROUTES, head=True, url=None, ca=None, wait=True, **more):
+        directory = tmp_path / f"gateway-{len(started)}"
+        directory.mkdir()
+        text = config and (HEAD.format(url=url or endpoint.url, ca=ca or ca_file) if head else "") + config
+        gateway = lib.Gateway(directory, text, **more).start(wait)
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for gateway in started:
+        gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """The directory with the JavaScript packages of package.json, installed once below build/npm."""
+    target = ROOT / "build/npm"
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = (pathlib.Path(__file__).parent / "package.json").read_text()
+    stamp = target / "package.json"
+    if not (target / "node_modules").exists() or not stamp.exists() or stamp.read_text() != wanted:
+        stamp.write_text(wanted)
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True, timeout=300)
+    return target

@@ -1,0 +1,449 @@
+"""The words that the e2e tests are written in: a gateway under test, a raw caller, and ways to wait.
+
+Nothing here knows what is right; the tests say that.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate")).resolve()
+ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+SANITIZED = re.compile(rb"__asan_init|__tsan_init")
+
+# One route for each way in. Tests that need other routes bring their own.
+ROUTES = """
+routes:
+  - name: sdk
+    match: { path: "/endpoints/{endpoint}/*" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    operation: native
+  - name: call
+    match: { path: "/call/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+  - name: passed
+    match: { path: "/pass/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    errors: pass
+  - name: short
+    match: { path: "/short/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    timeouts: { connect: 500ms, first_byte: 400ms, idle: 400ms, total: 5s }
+  - name: hurried
+    match: { path: "/hurried/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    timeouts: { connect: 500ms, first_byte: 5s, idle: 5s, total: 600ms }
+  - name: small
+    match: { path: "/small/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    body_max: 64KiB
+"""
+
+
+def free_port(host="127.0.0.1"):
+    """A port below the ephemeral range, so that nobody's outgoing connection takes it meanwhile."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        port = random.randint(15000, 31000)
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((host, port))
+                return port
+            except OSError:
+                continue
+
+
+def eventually(test, timeout=5.0, what="it"):
+    """Waits until test() is true and returns what it returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = test()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(0.01)
+
+
+def environment(extra=None):
+    """What a gateway is given: nothing of the surroundings but what it needs."""
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_DIR") if name in os.environ}
+    env.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
+    env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1")
+    env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
+    env.update(extra or {})
+    return {name: value for name, value in env.items() if value is not None}
+
+
+def run(*arguments, env=None, timeout=30, **more):
+    """A command of the program that ends by itself."""
+    return subprocess.run([BINARY, *map(str, arguments)], env=environment(env), timeout=timeout,
+                          capture_output=True, text=True, **more)
+
+
+class Gateway:
+    """One running `sagegate run`. Use as a context manager, or start() and stop()."""
+
+    def __init__(self, directory, config=None, arguments=None, address="127.0.0.1", env=None):
+        """config: the file's text, in which @LISTEN@, @ADMIN@ and @HEALTH@ stand for addresses chosen here.
+        arguments: instead of `run -c FILE`, with the same words replaced."""
+        self.directory = pathlib.Path(directory)
+        self.host = address
+        self.port, self.admin_port, self.health_port = free_port(address), free_port(), free_port()
+        self.config_file = self.directory / "sagegate.yaml"
+        if config is not None:
+            self.config_file.write_text(self._fill(config))
+        self.arguments = [self._fill(a) for a in arguments or ["run", "-c", str(self.config_file)]]
+        self.env = environment(env)
+        self.lines, self.diagnostics, self.noise = [], [], []
+        self._allowed = []
+        self._changed = threading.Condition()
+        self.process = None
+
+    def _fill(self, text):
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (text.replace("@LISTEN@", f"{host}:{self.port}")
+                .replace("@ADMIN@", f"127.0.0.1:{self.admin_port}")
+                .replace("@HEALTH@", f"127.0.0.1:{self.health_port}")
+                .replace("@DIR@", str(self.directory)))
+
+    # -- life
+
+    def start(self, wait=True):
+        self.process = subprocess.Popen([BINARY, *self.arguments], env=self.env, cwd=self.directory,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._readers = [threading.Thread(target=self._read, args=pair, daemon=True)
+                         for pair in ((self.process.stdout, self._on_line), (self.process.stderr, self._on_diagnostic))]
+        for reader in self._readers:
+            reader.start()
+        if wait:
+            eventually(self._listens, 20, "the gateway listens")
+        return self
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            self._join()
+            raise AssertionError(f"the gateway ended with {self.process.returncode}: {self.told()}")
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def stop(self, expect=0, timeout=20):
+        """SIGTERM, the end, the exit status; fails on diagnostics that nobody expected."""
+        if self.process.poll() is None:
+            self.signal()
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the gateway did not end within {timeout} s of SIGTERM: {self.told()}") from None
+        self._join()
+        self.check_quiet()
+        assert status == expect, f"exit status {status}, not {expect}: {self.told()}"
+
+    def _join(self):
+        for reader in self._readers:
+            reader.join(5)
+
+    __enter__ = start
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            return self.stop()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._join()
+        print(f"the gateway said:\n{self.told()}")
+        return None
+
+    # -- what it says
+
+    def _read(self, stream, take):
+        for line in stream:
+            with self._changed:
+                take(line)
+                self._changed.notify_all()
+
+    def _on_line(self, line):
+        self.lines.append(json.loads(line))
+
+    def _on_diagnostic(self, line):
+        try:
+            self.diagnostics.append(json.loads(line))
+        except ValueError:
+            self.noise.append(line.decode(errors="replace").rstrip())
+
+    def told(self):
+        return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])
+
+    def line(self, timeout=5.0, **fields):
+        """Waits for one access line with these values and takes it out of the list."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                for line in self.lines:
+                    if all(line.get(name) == value for name, value in fields.items()):
+                        self.lines.remove(line)
+                        return line
+                if not self._changed.wait(deadline - time.monotonic()):
+                    raise AssertionError(f"no access line with {fields} among {self.lines}")
+
+    def diagnostic(self, timeout=5.0, **fields):
+        """Waits for a diagnostic with these values; texts match as parts of the value."""
+        def found():
+            return [line for line in self.diagnostics
+                    if all(str(value) in str(line.get(name)) for name, value in fields.items())]
+        return eventually(found, timeout, f"a diagnostic with {fields}")[0]
+
+    def allow_warnings(self, *patterns):
+        """Warnings and errors that match one of these (regular expressions over the line) are expected."""
+        self._allowed += [re.compile(pattern) for pattern in patterns]
+
+    def check_quiet(self):
+        """No warning or error that was not expected, nothing that is no diagnostic: no sanitizer's report."""
+        assert not self.noise, "\n".join(self.noise)
+        loud = [json.dumps(line) for line in self.diagnostics if line.get("level") not in ("debug", "info")]
+        loud = [line for line in loud if not any(pattern.search(line) for pattern in self._allowed)]
+        assert not loud, "\n".join(loud)
+
+    def forget(self):
+        with self._changed:
+            self.lines.clear()
+            self.diagnostics.clear()
+            self._allowed.clear()
+
+    # -- what it is
+
+    @property
+    def url(self):
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def caller(self, timeout=10.0):
+        return Caller((self.host, self.port), timeout)
+
+    def call(self, path="/call/echo", body=b"", headers=(), method="POST"):
+        """One request on a connection of its own."""
+        with self.caller() as caller:
+            return caller.call(path, body, headers, method)
+
+    def admin(self, path, method="GET"):
+        return get(("127.0.0.1", self.admin_port), path, method)
+
+    def resident_kib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+
+
+def get(address, path, method="GET"):
+    """(status, body) of a plain request."""
+    connection = http.client.HTTPConnection(*address, timeout=5)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def is_sanitized():
+    return bool(SANITIZED.search(BINARY.read_bytes()))
+
+
+# -- a caller that sees every byte
+
+
+class Broken(Exception):
+    """The answer is not whole: `answer` holds what there was."""
+
+    def __init__(self, why, answer):
+        super().__init__(why)
+        self.answer = answer
+
+
+@dataclass
+class Answer:
+    status: int = 0
+    reason: str = ""
+    version: str = ""
+    headers: list = field(default_factory=list)   # (name, value) in order
+    body: bytes = b""
+    pieces: list = field(default_factory=list)    # (time.monotonic(), bytes) as the body came
+    interim: list = field(default_factory=list)   # statuses of 1xx answers before
+    framing: str = ""                             # none | length | chunked | close
+    head: bytes = b""
+
+    def header(self, name):
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        assert len(values) < 2, f"{name} came {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def outcome(self):
+        return self.header("X-Sagegate-Outcome")
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Caller:
+    """A strict HTTP/1.1 client over one connection, which can also send whatever it is told."""
+
+    def __init__(self, address, timeout=10.0):
+        if isinstance(address, tuple):
+            self.sock = socket.create_connection(address, timeout)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(timeout)
+            self.sock.connect(str(address))
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
+        return self
+
+    def ask(self, path, body=b"", headers=(), method="POST", version="1.1", chunks=None):
+        """Sends a request; with `chunks` (a list of bytes) the body is chunked."""
+        lines = [f"{method} {path} HTTP/{version}"]
+        given = {name.lower() for name, _ in headers}
+        lines += ["Host: localhost"] if "host" not in given else []
+        lines += [f"{name}: {value}" for name, value in headers]
+        if chunks is not None:
+            lines += ["Transfer-Encoding: chunked"]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        elif method not in ("GET", "HEAD") and "content-length" not in given:
+            lines += [f"Content-Length: {len(body)}"]
+        return self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+
+    def call(self, path, body=b"", headers=(), method="POST", **more):
+        self.ask(path, body, headers, method, **more)
+        return self.answer(method)
+
+    def answer(self, method="POST"):
+        """Reads one answer. Broken if it is not whole or not well-formed."""
+        answer = Answer()
+        while True:
+            self._read_head(answer)
+            if answer.status >= 200:
+                break
+            answer.interim.append(answer.status)
+        length, coding = answer.header("Content-Length"), answer.header("Transfer-Encoding")
+        if length is not None and coding is not None:
+            raise Broken("Content-Length and Transfer-Encoding", answer)
+        if method == "HEAD" or answer.status in (204, 304):
+            answer.framing = "none"
+        elif coding is not None:
+            answer.framing = "chunked"
+            self._read_chunks(answer, coding)
+        elif length is not None:
+            answer.framing = "length"
+            self._take(answer, int(length))
+        else:
+            answer.framing = "close"
+            while self._fill(answer):
+                self._take(answer, len(self.buffer))
+        return answer
+
+    def read_some(self, size=65536):
+        """Whatever comes next, b"" at the end of the connection, outside of any answer."""
+        if self.buffer:
+            data, self.buffer = self.buffer, b""
+            return data
+        return self.sock.recv(size)
+
+    def is_closed(self, timeout=2.0):
+        """The gateway has ended the connection and said nothing more."""
+        if self.buffer or not select.select([self.sock], [], [], timeout)[0]:
+            return False
+        try:
+            return self.sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def _fill(self, answer):
+        try:
+            data = self.sock.recv(262144)
+        except (ConnectionResetError, TimeoutError) as error:
+            raise Broken(type(error).__name__, answer) from None
+        self.buffer += data
+        return bool(data)
+
+    def _read_head(self, answer):
+        while b"\r\n\r\n" not in self.buffer:
+            if not self._fill(answer):
+                raise Broken(f"closed after {self.buffer!r}", answer)
+        answer.head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        lines = answer.head.decode("latin-1").split("\r\n")
+        match = re.fullmatch(r"HTTP/(1\.[01]) ([1-9]\d\d) ([^\r\n]*)", lines[0])
+        if not match:
+            raise Broken(f"status line {lines[0]!r}", answer)
+        answer.version, answer.status, answer.reason = match[1], int(match[2]), match[3]
+        answer.headers = []
+        for line in lines[1:]:
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*", line):
+                raise Broken(f"header {line!r}", answer)
+            name, _, value = line.partition(":")
+            answer.headers.append((name, value.strip(" \t")))
+
+    def _read_chunks(self, answer, coding):
+        if coding != "chunked":
+            raise Broken(f"Transfer-Encoding: {coding}", answer)
+        while True:
+            size = self._read_line(answer)
+            if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", size):
+                raise Broken(f"chunk size {size!r}", answer)
+            self._take(answer, int(size, 16))
+            if self._read_line(answer) != b"":
+                raise Broken("a chunk without its end", answer)
+            if int(size, 16) == 0:
+                return
+
+    def _read_line(self, answer):
+        while b"\r\n" not in self.buffer:
+            if not self._fill(answer):
+                raise Broken("closed inside the chunked coding", answer)
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        return line
+
+    def _take(self, answer, length):
+        pieces = []
+        while length:
+            if not self.buffer and not self._fill(answer):
+                answer.body += b"".join(pieces)
+                raise Broken(f"closed {length} bytes early", answer)
+            data, self.buffer = self.buffer[:length], self.buffer[length:]
+            length -= len(data)
+            pieces.append(data)
+            answer.pieces.append((time.monotonic(), data))
+        answer.body += b"".join(pieces)

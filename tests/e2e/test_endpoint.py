@@ -1,0 +1,118 @@
+"""The local endpoint itself, with botocore as the caller: what the other tests rely on."""
+
+import http.client
+import socket
+import ssl
+
+import boto3
+import botocore.exceptions
+import pytest
+from botocore.config import Config
+from lib import ACCESS_KEY, SECRET_KEY, Broken, Caller
+
+from tests.endpoint import BAD, Endpoint, Key, eventstream
+
+
+def client(endpoint, ca_file, key=ACCESS_KEY, secret=SECRET_KEY, token=None, region="us-east-1"):
+    return boto3.client(
+        "sagemaker-runtime", region_name=region, endpoint_url=endpoint.url, verify=str(ca_file),
+        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token,
+        config=Config(retries={"max_attempts": 0}, read_timeout=2))
+
+
+def refused(call, **parameters):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**{"EndpointName": "echo", "Body": b"x", **parameters})
+    return caught.value.response["Error"]["Code"]
+
+
+def test_takes_what_botocore_signed(endpoint, ca_file):
+    answer = client(endpoint, ca_file).invoke_endpoint(
+        EndpointName="echo", Body=b"\0\1\2", ContentType="a/b", CustomAttributes="a  b", TargetVariant="B")
+    assert answer["Body"].read() == b"\0\1\2"
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("a/b", "B")
+    seen = endpoint.requests[-1]
+    assert seen.verdict == "ok" and seen.sni == "localhost" and seen.tls_version == "TLSv1.3"
+
+
+def test_refuses_as_the_service_does(endpoint, ca_file):
+    endpoint.strict = False
+    endpoint.keys["AKIDTOKEN"] = Key("secret", "token")
+    invoke = client(endpoint, ca_file).invoke_endpoint
+    assert refused(client(endpoint, ca_file, secret="wrong").invoke_endpoint) == "InvalidSignatureException"
+    assert refused(client(endpoint, ca_file, key="AKIDOTHER").invoke_endpoint) == "UnrecognizedClientException"
+    assert refused(client(endpoint, ca_file, region="eu-west-1").invoke_endpoint) == "InvalidSignatureException"
+    assert refused(client(endpoint, ca_file, "AKIDTOKEN", "secret").invoke_endpoint) == "UnrecognizedClientException"
+    client(endpoint, ca_file, "AKIDTOKEN", "secret", "token").invoke_endpoint(EndpointName="echo", Body=b"")
+    assert refused(invoke, EndpointName="missing-one") == "ValidationError"
+    assert refused(invoke, TargetVariant="C") == "ValidationError"
+    endpoint.clock_skew_s = 301
+    assert refused(invoke) == "InvalidSignatureException"
+    assert "Signature expired" in endpoint.requests[-1].reason
+
+
+def test_a_changed_byte_is_noticed(endpoint, ca_file):
+    """The request of a real client, replayed with one thing altered."""
+    endpoint.strict = False
+    client(endpoint, ca_file).invoke_endpoint(EndpointName="echo", Body=b"abc", ContentType="a/b")
+    seen = endpoint.requests[-1]
+    connection = http.client.HTTPSConnection(
+        "localhost", endpoint.port, context=ssl.create_default_context(cafile=ca_file))
+    for path, body, kind, verdict in (
+        (seen.path, b"abc", "a/b", "ok"),
+        (seen.path, b"abd", "a/b", "InvalidSignatureException"),
+        (seen.path, b"abc", "a/c", "InvalidSignatureException"),
+        ("/endpoints/echo2/invocations", b"abc", "a/b", "InvalidSignatureException"),
+    ):
+        headers = {**dict(seen.headers), "Content-Type": kind}
+        connection.request("POST", path, body, headers)
+        connection.getresponse().read()
+        assert endpoint.requests[-1].verdict == verdict, endpoint.requests[-1].reason
+
+
+@pytest.mark.parametrize("fault, code", [
+    ("code:ThrottlingException", "ThrottlingException"),
+    ("code:ModelError;original_status:0", "ModelError"),
+    ("status:530", "InternalDependencyException"),
+    ("status:503;html:1", "503"),
+])
+def test_errors_on_command(endpoint, ca_file, fault, code):
+    assert refused(client(endpoint, ca_file).invoke_endpoint, CustomAttributes=f"x-fault={fault}") == code
+
+
+@pytest.mark.parametrize("fault", ["reset:head", "close:head", "stall:head", "cut:1", "reset:body", "reset:read"])
+def test_breaks_on_command(endpoint, ca_file, fault):
+    endpoint.next_fault(fault)
+    with pytest.raises(botocore.exceptions.BotoCoreError):
+        client(endpoint, ca_file).invoke_endpoint(EndpointName="echo", Body=b"x" * 200_000)["Body"].read()
+
+
+def test_streams_that_botocore_reads(endpoint, ca_file):
+    frames = eventstream.part(b"one") + eventstream.part(b"") + eventstream.exception("ModelStreamError", "oh")
+    from botocore.eventstream import EventStreamBuffer
+    buffer = EventStreamBuffer()
+    buffer.add_data(frames)
+    assert [message.payload for message in buffer] == [payload for _, payload in eventstream.read(frames)]
+    with pytest.raises(ValueError):
+        eventstream.read(eventstream.flip(frames, 20))
+
+
+def test_every_kind_of_broken_http_can_be_sent():
+    with Endpoint() as plain:
+        for kind in BAD:
+            plain.next_fault(bad=kind)
+            with Caller(("127.0.0.1", plain.port)) as caller:
+                caller.ask("/endpoints/echo/invocations", b"x", [("Connection", "close")])
+                try:
+                    caller.answer()
+                except (Broken, AssertionError):
+                    pass
+        plain.wait_for(len(BAD))
+
+
+@pytest.mark.parametrize("fault", ["wrong-name", "expired", "not-yet", "self-signed", "untrusted"])
+def test_certificates_that_nobody_should_take(ca_file, fault):
+    with Endpoint(tls=fault) as bad:
+        context = ssl.create_default_context(cafile=ca_file)
+        with socket.create_connection(("127.0.0.1", bad.port)) as sock, pytest.raises(ssl.SSLCertVerificationError):
+            context.wrap_socket(sock, server_hostname="localhost")
