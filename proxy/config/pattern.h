@@ -1,4 +1,4 @@
-/* Path patterns of routes: "/models/{model}.bin/predict", "/files/{rest*}", "/endpoints/{endpoint}/*". Pure.
+/* Path patterns of routes: "/models/{model}.bin/predict", "/files/{rest*}". Pure.
  *
  * A segment is literal text or one capture with literal text before and after it. `{name*}` and a lone `*` (a nameless
  * one) span slashes, match at least one character, and must be the last segment. No '?', '#', '%', empty or dot segments;

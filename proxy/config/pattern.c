@@ -1,0 +1,177 @@
+/* Path patterns: the text of a route's path cut into segments, with every rule of the grammar told. */
+#include "config/pattern.h"
+
+static bool is_name_start(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* What may stand for itself in a segment: pchar of RFC 3986 section 3.3 but '%' and '*'. */
+static bool is_literal(char c)
+{
+    return is_name_start(c) || is_digit(c) || (c != '\0' && strchr("-.~!$&'()+,;=:@", c) != NULL);
+}
+
+static bool is_name(struct span name)
+{
+    if (name.len == 0 || !is_name_start(name.at[0]))
+        return false;
+    for (size_t i = 1; i != name.len; ++i)
+        if (!is_name_start(name.at[i]) && !is_digit(name.at[i]))
+            return false;
+    return true;
+}
+
+static struct span literal_fault(char c, struct arena *arena)
+{
+    switch (c) {
+    case '?':
+        return SPAN("'?' starts a query, which is no part of a path");
+    case '#':
+        return SPAN("'#' starts a fragment, which is never sent");
+    case '%':
+        return SPAN("'%' does not stand in a pattern: paths are compared as they come, undecoded");
+    case '*':
+        return SPAN("'*' stands alone, as the whole last segment; {name*} spans slashes by name");
+    case '}':
+        return SPAN("'}' without '{'");
+    case '{':
+        return SPAN("a segment has at most one capture");
+    default:
+        return c > ' ' && c < 0x7f ? arena_printf(arena, "'%c' does not stand in a path", c)
+                                   : arena_printf(arena, "byte 0x%02x does not stand in a path",
+                                                  (unsigned)(unsigned char)c);
+    }
+}
+
+static bool check_literal(struct span s, struct arena *arena, struct span *fault)
+{
+    for (size_t i = 0; i != s.len; ++i) {
+        if (!is_literal(s.at[i])) {
+            *fault = literal_fault(s.at[i], arena);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Cuts "prefix{name*}suffix". */
+static bool parse_capture(struct span text, struct arena *arena, struct pattern_segment *out,
+                          struct span *fault)
+{
+    struct span inner, suffix;
+    size_t open = span_find(text, '{');
+    if (!span_split(span_from_offset(text, open + 1), '}', &inner, &suffix)) {
+        *fault = SPAN("'{' without '}'");
+        return false;
+    }
+    bool spans = inner.len != 0 && inner.at[inner.len - 1] == '*';
+    struct span name = span_make(inner.at, inner.len - (spans ? 1 : 0));
+    if (!is_name(name)) {
+        *fault = arena_printf(arena, "{%.*s}: a capture's name is [A-Za-z_][A-Za-z0-9_]*",
+                              SPAN_ARG(inner));
+        return false;
+    }
+    *out = (struct pattern_segment){.prefix = span_make(text.at, open),
+                                    .suffix = suffix,
+                                    .name = name,
+                                    .captures = true,
+                                    .spans_slashes = spans};
+    return check_literal(out->prefix, arena, fault) && check_literal(suffix, arena, fault);
+}
+
+static bool parse_segment(struct span text, bool is_last, struct arena *arena,
+                          struct pattern_segment *out, struct span *fault)
+{
+    if (text.len == 0 && !is_last) {
+        *fault = SPAN("an empty segment (\"//\")");
+        return false;
+    }
+    if (span_equals(text, SPAN(".")) || span_equals(text, SPAN(".."))) {
+        *fault = SPAN("a dot segment: clients resolve it before they send");
+        return false;
+    }
+    if (span_equals(text, SPAN("*"))) {
+        *out = (struct pattern_segment){.prefix = span_make(text.at, 0),
+                                        .suffix = span_make(text.at, 0),
+                                        .name = span_make(text.at, 0),
+                                        .captures = true,
+                                        .spans_slashes = true};
+    } else if (span_find(text, '{') != text.len) {
+        if (!parse_capture(text, arena, out, fault))
+            return false;
+    } else {
+        *out = (struct pattern_segment){
+            .prefix = text, .suffix = span_make(text.at, 0), .name = span_make(text.at, 0)};
+        if (!check_literal(text, arena, fault))
+            return false;
+    }
+    if (out->spans_slashes && !is_last) {
+        *fault = arena_printf(arena, "%.*s spans slashes, so it must be the last segment",
+                              SPAN_ARG(text));
+        return false;
+    }
+    return true;
+}
+
+/* The rules that look at more than one segment. */
+static bool check_captures(const struct pattern *pattern, struct arena *arena, struct span *fault)
+{
+    size_t count = 0;
+    for (size_t i = 0; i != pattern->segment_count; ++i) {
+        const struct pattern_segment *segment = &pattern->segments[i];
+        if (segment->captures && ++count > PATTERN_CAPTURES_MAX) {
+            *fault = arena_printf(arena, "more than %d captures", PATTERN_CAPTURES_MAX);
+            return false;
+        }
+        const struct pattern before = {.segments = pattern->segments, .segment_count = i};
+        if (segment->name.len != 0 && pattern_has_capture(&before, segment->name)) {
+            *fault = arena_printf(arena, "{%.*s} stands twice", SPAN_ARG(segment->name));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool pattern_parse(struct span text, struct arena *arena, struct pattern *out, struct span *fault)
+{
+    if (text.len == 0 || text.at[0] != '/') {
+        *fault = SPAN("a path starts with '/'");
+        return false;
+    }
+    struct span rest = span_from_offset(arena_copy(arena, text), 1);
+    size_t count = 1;
+    for (size_t i = 0; i != rest.len; ++i)
+        count += rest.at[i] == '/' ? 1 : 0;
+    if (count > PATTERN_SEGMENTS_MAX) {
+        *fault = arena_printf(arena, "%zu segments, at most %d", count, PATTERN_SEGMENTS_MAX);
+        return false;
+    }
+    struct pattern pattern = {
+        .segments = arena_zalloc(arena, count, sizeof(*pattern.segments)),
+        .segment_count = count,
+    };
+    for (size_t i = 0; i != count; ++i) {
+        struct span segment;
+        span_split(rest, '/', &segment, &rest);
+        if (!parse_segment(segment, i + 1 == count, arena, &pattern.segments[i], fault))
+            return false;
+    }
+    if (!check_captures(&pattern, arena, fault))
+        return false;
+    *out = pattern;
+    return true;
+}
+
+bool pattern_has_capture(const struct pattern *pattern, struct span name)
+{
+    for (size_t i = 0; i != pattern->segment_count; ++i)
+        if (pattern->segments[i].captures && span_equals(pattern->segments[i].name, name))
+            return true;
+    return false;
+}
