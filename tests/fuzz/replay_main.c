@@ -15,7 +15,7 @@ static size_t files_run;
 /* The input is copied to a block of exactly its size, so ASan sees a read past its end. */
 static void replay_file(const char *path, size_t len)
 {
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(path, "rbe");
     uint8_t *bytes = malloc(len == 0 ? 1 : len);
     if (file == NULL || bytes == NULL || fread(bytes, 1, len, file) != len) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
