@@ -90,8 +90,9 @@ def start_gateway(endpoint, ca_file, tmp_path):
     def start(config=lib.ROUTES, head=True, url=None, ca=None, wait=True, **more):
         directory = tmp_path / f"gateway-{len(started)}"
         directory.mkdir()
-        text = config and (HEAD.format(url=url or endpoint.url, ca=ca or ca_file) if head else "") + config
-        gateway = lib.Gateway(directory, text, **more).start(wait)
+        if head and config is not None:
+            config = HEAD.format(url=url or endpoint.url, ca=ca or ca_file) + config
+        gateway = lib.Gateway(directory, config, **more).start(wait)
         started.append(gateway)
         return gateway
 

@@ -1,0 +1,324 @@
+"""Each way in which SageMaker can fail: its outcome, its access line, and the next request works."""
+
+import pytest
+from lib import Broken
+
+from tests.endpoint import BAD, Endpoint
+
+# fault -> status and outcome on a route with errors: unwrap, then with errors: pass
+ANSWERED = {
+    "code:ModelError;original_status:422;original_message:bad row": (422, 424, "model_error"),
+    "code:ModelError;original_status:500": (500, 424, "model_error"),
+    "code:ModelError;original_status:0": (504, 424, "model_error"),
+    "code:ModelNotReadyException": (429, 429, "model_not_ready"),
+    "code:ServiceUnavailable": (503, 503, "no_capacity"),
+    "code:ThrottlingException": (429, 400, "throttled"),
+    "code:ThrottlingException;status:429": (429, 429, "throttled"),
+    "code:ValidationError": (400, 400, "rejected"),
+    "code:AccessDeniedException": (502, 403, "access_denied"),
+    "code:ExpiredTokenException": (502, 403, "access_denied"),
+    "code:UnrecognizedClientException": (502, 403, "access_denied"),
+    "code:InvalidSignatureException": (502, 403, "access_denied"),
+    "code:InternalFailure": (500, 500, "upstream_error"),
+    "code:InternalDependencyException": (502, 530, "upstream_error"),
+    "status:530": (502, 530, "upstream_error"),
+    "status:502;html:1": (502, 502, "upstream_error"),
+    "status:503;html:1": (503, 503, "no_capacity"),
+    "status:500;empty:1": (500, 500, "upstream_error"),
+    "status:413;html:1": (413, 413, "rejected"),
+    "status:404;empty:1": (404, 404, "rejected"),
+}
+
+
+def works_again(gateway):
+    answer = gateway.call("/call/echo", b"again")
+    assert (answer.status, answer.body) == (200, b"again")
+
+
+@pytest.mark.parametrize("fault", ANSWERED)
+def test_errors_of_the_service(gateway, endpoint, fault):
+    unwrapped, passed, outcome = ANSWERED[fault]
+    for path, status in (("/call/echo", unwrapped), ("/pass/echo", passed)):
+        endpoint.next_fault(fault)
+        answer = gateway.call(path, b"x")
+        assert (answer.status, answer.outcome) == (status, outcome), path
+        line = gateway.line(outcome=outcome)
+        assert line["status"] == status
+        assert line["aws_request_id"] == endpoint.requests[-1].request_id
+        assert answer.header("X-Request-Id") == line["request_id"]
+        assert (answer.header("Retry-After") is not None) or outcome not in ("throttled", "model_not_ready") \
+            or path == "/pass/echo"
+    works_again(gateway)
+
+
+def test_a_models_own_words_reach_the_caller_but_no_account(gateway, endpoint):
+    endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column: age")
+    answer = gateway.call("/call/echo")
+    assert b"no such column: age" in answer.body
+    assert b"111122223333" not in answer.body and b"arn:aws" not in answer.body and b"console" not in answer.body
+    assert gateway.line(outcome="model_error")["model_status"] == 422
+
+
+def test_what_is_passed_is_unchanged(gateway, endpoint):
+    endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column")
+    answer = gateway.call("/pass/echo").json()
+    assert (answer["OriginalStatusCode"], answer["OriginalMessage"]) == (422, "no such column")
+    assert answer["LogStreamArn"].startswith("arn:aws:logs:")
+
+
+# fault -> status, outcome; nothing of an answer had come
+BEFORE_THE_ANSWER = {
+    "reset:head": (502, ("bad_response", "stream_broken", "send_failed")),
+    "close:head": (502, ("bad_response", "stream_broken", "send_failed")),
+    "stall:head": (504, ("first_byte_timeout",)),
+    "trickle_head:1;every_ms:50": (504, ("first_byte_timeout",)),
+}
+
+
+@pytest.mark.parametrize("fault", BEFORE_THE_ANSWER)
+def test_no_answer(gateway, endpoint, fault):
+    status, outcomes = BEFORE_THE_ANSWER[fault]
+    endpoint.next_fault(fault)
+    endpoint.next_fault(fault)  # where a first attempt went over a kept connection, and is made again
+    answer = gateway.call("/short/echo", b"x")
+    assert answer.status == status and answer.outcome in outcomes
+    assert gateway.line(outcome=answer.outcome)["status"] == status
+    endpoint.clear()
+    works_again(gateway)
+
+
+@pytest.mark.parametrize("kind", ["reset:read", "close:read"])
+def test_the_upload_is_cut(gateway, endpoint, kind):
+    endpoint.strict = False
+    for _ in range(2):
+        endpoint.next_fault(f"{kind};reset_after:100000")
+    answer = gateway.call("/short/echo", b"x" * 3_000_000)
+    assert (answer.status, answer.outcome) == (502, "send_failed")
+    assert gateway.line(outcome="send_failed")["status"] == 502
+    endpoint.clear()
+    works_again(gateway)
+
+
+@pytest.mark.parametrize("length", [1000, 8_000_000])
+def test_an_early_answer_is_the_answer(gateway, endpoint, length):
+    endpoint.strict = False
+    endpoint.next_fault(early=True, code="RequestEntityTooLarge")
+    answer = gateway.call("/call/echo", b"x" * length)
+    assert (answer.status, answer.outcome) in ((413, "rejected"), (502, "send_failed"))
+    if length < 10_000:
+        assert answer.status == 413
+    works_again(gateway)
+
+
+# -- in the body: the caller must not take it for a whole answer
+
+IN_THE_BODY = {
+    "cut:1": ("stream_broken",),
+    "cut:1;framing:chunked": ("stream_broken",),
+    "cut:1;framing:chunked;after:0": ("stream_broken",),
+    "reset:body": ("stream_broken",),
+    "reset:body;framing:chunked": ("stream_broken",),
+    "reset:body;framing:close": ("stream_broken",),
+    "stall:body": ("stream_stalled",),
+    "stall:body;framing:chunked": ("stream_stalled",),
+    "stall:body;framing:close": ("stream_stalled",),
+}
+
+
+@pytest.mark.parametrize("fault", IN_THE_BODY)
+def test_an_answer_that_breaks_off(gateway, endpoint, fault):
+    endpoint.next_fault(fault)
+    try:
+        answer = gateway.call("/short/echo", b"0123456789" * 5000)
+    except Broken as broken:
+        assert broken.answer.status == 200
+    else:
+        assert answer.status in (502, 504), "either an error or an aborted connection, never a whole answer"
+    line = gateway.line(route="short")
+    assert line["outcome"] in IN_THE_BODY[fault]
+    works_again(gateway)
+
+
+def test_the_whole_call_takes_too_long(gateway, endpoint):
+    endpoint.next_fault("trickle:10;every_ms:100")
+    with pytest.raises(Broken):
+        gateway.call("/hurried/echo", b"x" * 1000)
+    line = gateway.line(route="hurried")
+    assert line["outcome"] == "deadline" and 500_000 < line["total_us"] < 1_500_000
+    endpoint.next_fault(delay_ms=2000)
+    answer = gateway.call("/hurried/echo", b"x")
+    assert (answer.status, answer.outcome) == (504, "deadline")
+    works_again(gateway)
+
+
+# -- answers that are not HTTP
+
+WHOLE_ALL_THE_SAME = {"cl-same": 200, "no-reason": 200, "extra": 200, "inject": 200}
+LATE = {"chunk-size", "chunk-sign", "chunk-huge", "chunk-end", "chunk-extension", "trailer-huge"}
+
+
+@pytest.mark.parametrize("kind", sorted(set(BAD) - set(WHOLE_ALL_THE_SAME)))
+def test_answers_that_are_not_http(gateway, endpoint, kind):
+    for _ in range(2 if kind == "nothing" else 1):
+        endpoint.next_fault(bad=kind)
+    try:
+        answer = gateway.call("/short/echo", b"x")
+    except Broken as broken:
+        assert kind in LATE, "only where the head was fine may anything be passed on"
+        assert broken.answer.status == 200
+        assert gateway.line(route="short")["outcome"] in ("bad_response", "stream_broken")
+    else:
+        assert (answer.status, answer.outcome) in ((502, "bad_response"), (502, "stream_broken"),
+                                                   (502, "send_failed"), (504, "first_byte_timeout"))
+        assert gateway.line(route="short")["outcome"] == answer.outcome
+    endpoint.clear()
+    works_again(gateway)
+
+
+def test_an_answer_with_more_behind_it_is_not_mixed_up(gateway, endpoint):
+    endpoint.next_fault(bad="extra")
+    assert gateway.call("/call/echo", b"x").body == b"hello"
+    for _ in range(3):
+        works_again(gateway)
+
+
+def test_headers_that_are_not_the_callers_business(gateway, endpoint):
+    endpoint.next_fault(bad="inject")
+    answer = gateway.call("/call/echo", b"x")
+    assert (answer.status, answer.body) == (200, b"hello")
+    names = {name.lower() for name, _ in answer.headers}
+    assert not names & {"set-cookie", "x-named", "keep-alive"}
+    assert answer.outcome in (None, "ok") and "X-Named" not in (answer.header("Connection") or "")
+
+
+def test_a_harmless_oddity(gateway, endpoint):
+    for kind in ("no-reason", "cl-same"):
+        endpoint.next_fault(bad=kind)
+        answer = gateway.call("/call/echo", b"x")
+        assert (answer.status, answer.body) == (200, b"hello") or answer.outcome == "bad_response"
+    works_again(gateway)
+
+
+@pytest.mark.parametrize("fault", ["informational:103", "informational:102;times:5", "version:1.0;framing:close",
+                                   "version:1.0", "connection:close", "framing:close", "trickle:7;every_ms:1",
+                                   "trickle_head:5;every_ms:1", "tls_end:abrupt", "tls_end:notify"])
+def test_what_is_unusual_but_right(gateway, endpoint, fault):
+    endpoint.next_fault(fault)
+    answer = gateway.call("/call/echo", b"unusual")
+    assert (answer.status, answer.body) == (200, b"unusual")
+    works_again(gateway)
+    works_again(gateway)
+
+
+def test_answers_without_a_body(gateway, endpoint):
+    for status in (204, 304):
+        endpoint.next_fault(status=status)
+        answer = gateway.call("/call/echo", b"x")
+        assert (answer.status, answer.body) in ((status, b""), (502, answer.body))
+        works_again(gateway)
+
+
+# -- connections
+
+def test_a_kept_connection_that_died_is_replaced(gateway, endpoint):
+    """One transparent retry where a used connection died before any byte of an answer."""
+    for kind in ("close", "reset"):
+        endpoint.next_fault(drop_next=kind)
+        works_again(gateway)
+        works_again(gateway)
+        assert gateway.line(attempts=2)["outcome"] == "ok"
+
+
+def test_an_idle_connection_that_closes_costs_nothing(gateway, endpoint):
+    endpoint.next_fault(idle_ms=50)
+    works_again(gateway)
+    endpoint.wait_for(lambda _: not any(c == endpoint.requests[-1].connection for c in endpoint.open))
+    works_again(gateway)
+
+
+def test_a_fresh_connection_that_dies_is_not_tried_again(gateway, endpoint):
+    endpoint.next_fault(connection="close")
+    works_again(gateway)  # now there is no kept connection
+    endpoint.next_fault("close:head")
+    assert gateway.call("/short/echo", b"x").status == 502
+    assert gateway.line(route="short")["attempts"] == 1
+    works_again(gateway)
+
+
+CONNECTIONS = {"close": ("tls_failed", "connect_failed"), "reset": ("tls_failed", "connect_failed"),
+               "garbage": ("tls_failed",), "handshake-close": ("tls_failed",), "stall": ("connect_timeout",)}
+
+
+@pytest.mark.parametrize("kind", CONNECTIONS)
+def test_connections_that_fail(gateway, endpoint, kind):
+    endpoint.next_fault(connection="close")
+    works_again(gateway)
+    for _ in range(3):
+        endpoint.next_connection(kind)
+    answer = gateway.call("/short/echo", b"x")
+    assert answer.status == (504 if kind == "stall" else 502) and answer.outcome in CONNECTIONS[kind]
+    gateway.line(outcome=answer.outcome)
+    endpoint.clear()
+    works_again(gateway)
+
+
+@pytest.mark.parametrize("fault", ["wrong-name", "expired", "not-yet", "self-signed", "untrusted", "tls1.1"])
+def test_certificates_that_are_not_trusted(start_gateway, fault):
+    with Endpoint(tls=fault) as bad:
+        gateway = start_gateway(url=bad.url)
+        gateway.allow_warnings("tls|upstream")
+        answer = gateway.call("/call/echo", b"secret")
+        assert (answer.status, answer.outcome) == (502, "tls_failed")
+        assert gateway.line()["outcome"] == "tls_failed"
+        assert bad.requests == [], "no signed request goes to the wrong host"
+
+
+@pytest.mark.parametrize("version, name", [("tls1.2", "TLSv1.2"), ("tls1.3", "TLSv1.3")])
+def test_both_versions_of_tls(start_gateway, version, name):
+    with Endpoint(tls=version) as other:
+        gateway = start_gateway(url=other.url)
+        assert gateway.call("/call/echo", b"x").body == b"x"
+        seen = other.requests[-1]
+        assert (seen.tls_version, seen.sni, seen.verdict) == (name, "localhost", "ok")
+
+
+def test_nobody_listens(start_gateway):
+    gateway = start_gateway(url="https://localhost:9")
+    gateway.allow_warnings("connect|upstream")
+    answer = gateway.call()
+    assert (answer.status, answer.outcome) == (502, "connect_failed")
+
+
+def test_a_name_that_does_not_exist(start_gateway):
+    gateway = start_gateway(url="https://no-such-host.invalid")
+    gateway.allow_warnings("dns|upstream|resolv")
+    answer = gateway.call()
+    assert (answer.status, answer.outcome) == (502, "dns_failed")
+
+
+def test_no_credentials(start_gateway, endpoint):
+    gateway = start_gateway(env={"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None})
+    gateway.allow_warnings("credentials")
+    answer = gateway.call()
+    assert (answer.status, answer.outcome) == (503, "no_credentials")
+    assert answer.header("Retry-After")
+    assert endpoint.requests == [], "never unsigned"
+
+
+def test_temporary_credentials_are_sent_and_signed(start_gateway, endpoint):
+    from tests.endpoint import Key
+    endpoint.keys["ASIATEMP"] = Key("temporary", "a/token+with=signs")
+    gateway = start_gateway(env={"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": "temporary",
+                                 "AWS_SESSION_TOKEN": "a/token+with=signs"})
+    assert gateway.call("/call/echo", b"x").status == 200
+    assert "x-amz-security-token" in endpoint.requests[-1].signed
+
+
+def test_a_wrong_secret_is_the_gateways_fault(start_gateway, endpoint):
+    endpoint.strict = False
+    gateway = start_gateway(env={"AWS_SECRET_ACCESS_KEY": "wrong"})
+    gateway.allow_warnings("signature|upstream|denied|credentials")
+    answer = gateway.call()
+    assert (answer.status, answer.outcome) == (502, "access_denied")
+    assert b"Canonical" not in answer.body
+    assert gateway.line()["aws_error"] == "InvalidSignatureException"

@@ -1,0 +1,202 @@
+"""From start to end: listening, health, draining, and the commands that go with it."""
+
+import json
+import re
+import signal
+import socket
+import stat
+import time
+
+import pytest
+from lib import Broken, Caller, eventually, free_port, get, run
+
+ONE = """
+routes:
+  - { name: only, match: { path: "/{endpoint}" }, endpoint: { value: "${path.endpoint}", allow: ["*"] } }
+"""
+
+
+def test_sigterm_ends_an_idle_gateway_at_once(start_gateway):
+    gateway = start_gateway(ONE)
+    with gateway.caller() as idle:
+        idle.call("/echo", b"x")
+        began = time.monotonic()
+        gateway.stop()
+        assert time.monotonic() - began < 5
+        assert idle.is_closed()
+
+
+def test_sigterm_lets_what_is_under_way_finish(start_gateway, endpoint):
+    gateway = start_gateway(ONE)
+    answers = []
+    with gateway.caller() as caller:
+        caller.ask("/count-5-200", b"x")
+        endpoint.wait_for(1)
+        gateway.signal(signal.SIGTERM)
+        answers.append(caller.answer())
+    assert answers[0].status == 200 and answers[0].body.endswith(b"part 5 of 5\n")
+    gateway.stop()
+    assert gateway.line(route="only")["outcome"] == "ok"
+
+
+def test_what_does_not_end_is_cut_at_the_drains_limit(start_gateway, endpoint):
+    gateway = start_gateway("drain: { limit: 500ms }\n" + ONE)
+    endpoint.next_fault(stall="body", framing="chunked", after=3)
+    with gateway.caller() as caller:
+        caller.ask("/echo", b"abcdef")
+        endpoint.wait_for(lambda e: e.requests and e.requests[-1].sent == 3)
+        began = time.monotonic()
+        gateway.stop()
+        assert 0.4 < time.monotonic() - began < 5
+        with pytest.raises(Broken):
+            caller.answer()
+    assert gateway.line(route="only")["outcome"] == "drain_cut"
+
+
+def test_a_second_sigterm_ends_it_now(start_gateway, endpoint):
+    gateway = start_gateway(ONE)
+    endpoint.next_fault(stall="head")
+    with gateway.caller() as caller:
+        caller.ask("/echo", b"x")
+        endpoint.wait_for(1)
+        gateway.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert gateway.process.poll() is None
+        gateway.signal(signal.SIGTERM)
+        gateway.process.wait(3)
+    gateway.noise.clear()
+    gateway.allow_warnings(".")
+    gateway.stop(expect=gateway.process.returncode)
+
+
+def test_live_and_ready_with_reasons(start_gateway):
+    gateway = start_gateway(ONE)
+    for port in (gateway.admin_port, gateway.health_port):
+        assert get(("127.0.0.1", port), "/live")[0] == 200
+        status, body = get(("127.0.0.1", port), "/ready")
+        assert status == 200 and isinstance(json.loads(body), dict)
+        assert get(("127.0.0.1", port), "/nothing")[0] == 404
+    assert get(("127.0.0.1", gateway.health_port), "/live", "POST")[0] in (404, 405)
+
+
+def test_not_ready_while_draining(start_gateway, endpoint):
+    gateway = start_gateway(ONE)
+    endpoint.next_fault(delay_ms=1500)
+    with gateway.caller() as caller:
+        caller.ask("/echo", b"x")
+        endpoint.wait_for(1)
+        gateway.signal(signal.SIGTERM)
+
+        def draining():
+            status, body = get(("127.0.0.1", gateway.health_port), "/ready")
+            return status == 503 and "drain" in body.decode()
+        eventually(draining, 1.2, "/ready tells that it drains")
+        assert get(("127.0.0.1", gateway.health_port), "/live")[0] == 200
+        assert caller.answer().body == b"x"
+
+
+def test_ipv6(start_gateway):
+    if not socket.has_ipv6 or not _has_loopback6():
+        pytest.skip("this machine has no ::1")
+    gateway = start_gateway(ONE, address="::1")
+    assert gateway.call("/echo", b"six").body == b"six"
+    assert "::1" in gateway.line()["client"]
+
+
+def _has_loopback6():
+    try:
+        free_port("::1")
+        return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def rest(endpoint, ca_file):
+    """All of a configuration but its listeners."""
+    return f"""
+region: us-east-1
+credentials: {{ source: env }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+""" + ONE
+
+
+@pytest.mark.parametrize("mode", ["0600", "0660", "0666"])
+def test_unix_socket_with_its_mode(start_gateway, rest, mode):
+    listen = f'listen: [{{ address: "@LISTEN@" }}, {{ address: "unix:@DIR@/s", mode: "{mode}" }}]'
+    gateway = start_gateway(listen + rest, head=False)
+    path = gateway.directory / "s"
+    assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+    with Caller(path) as caller:
+        assert caller.call("/echo", b"unix").body == b"unix"
+    gateway.stop()
+    assert not path.exists()
+
+
+def test_a_stale_unix_socket_is_replaced(start_gateway, rest, tmp_path):
+    path = tmp_path / "stale"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    start_gateway(f'listen: [{{ address: "@LISTEN@" }}, {{ address: "unix:{path}" }}]' + rest, head=False)
+    with Caller(path) as caller:
+        assert caller.call("/echo", b"unix").body == b"unix"
+
+
+def test_a_wider_listener_is_warned_of(start_gateway, rest):
+    gateway = start_gateway(f'listen: [{{ address: "@LISTEN@" }}, {{ address: "0.0.0.0:{free_port()}" }}]' + rest,
+                            head=False)
+    gateway.allow_warnings("0\\.0\\.0\\.0")
+    assert gateway.diagnostic(level="warning")["topic"]
+
+
+def test_a_port_in_use_is_one_clear_line(start_gateway, rest, tmp_path):
+    first = start_gateway(ONE)
+    file = tmp_path / "second.yaml"
+    file.write_text(f'listen: [{{ address: "127.0.0.1:{first.port}" }}]' + rest)
+    done = run("run", "-c", file)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{first.port}" in done.stderr and "in use" in done.stderr
+
+
+def test_a_broken_file_does_not_start(tmp_path):
+    file = tmp_path / "broken.yaml"
+    file.write_text("listne: []\nroutes: [{ name: a, match: { path: /a }, endpoint: e, retries: 3 }]\n")
+    done = run("run", "-c", file)
+    assert done.returncode == 1
+    assert re.search(r"broken\.yaml:1:1: .*listne.*listen", done.stderr), done.stderr
+    assert re.search(r"broken\.yaml:2:\d+: .*retries", done.stderr), done.stderr
+
+
+def test_without_a_file(start_gateway, endpoint, ca_file):
+    gateway = start_gateway(None, head=False, arguments=[
+        "run", "--endpoint", "json", "--listen", "@LISTEN@", "--region", "us-east-1",
+        "--set", f"upstream.endpoint_url={endpoint.url}", "--set", f"upstream.ca_file={ca_file}"])
+    answer = gateway.call("/any/path/at/all", b"x")
+    assert (answer.status, answer.json()["endpoint"]) == (200, "json")
+    assert gateway.line()["outcome"] == "ok"
+
+
+def test_without_a_file_by_environment(start_gateway, endpoint, ca_file):
+    gateway = start_gateway(None, head=False, arguments=[
+        "run", "--listen", "@LISTEN@",
+        "--set", f"upstream.endpoint_url={endpoint.url}", "--set", f"upstream.ca_file={ca_file}"],
+        env={"SAGEGATE_ENDPOINT": "json", "AWS_REGION": "us-east-1"})
+    assert gateway.call("/", b"x").json()["verdict"] == "ok"
+
+
+def test_probe(start_gateway):
+    gateway = start_gateway(ONE)
+    assert run("probe", f"127.0.0.1:{gateway.health_port}/ready").returncode == 0
+    assert run("probe", f"127.0.0.1:{gateway.health_port}/live").returncode == 0
+    assert run("probe", f"127.0.0.1:{gateway.health_port}/nothing").returncode == 1
+    assert run("probe", f"127.0.0.1:{free_port()}").returncode == 1
+
+
+def test_version_and_help(binary):
+    done = run("version")
+    assert done.returncode == 0 and "sagegate" in done.stdout and "OpenSSL" in done.stdout
+    for command in ("run", "check", "explain", "sign", "probe", "version"):
+        done = run(command, "--help")
+        assert done.returncode == 0 and command in done.stdout, command
+    assert run("nonsense").returncode != 0
+    assert run().returncode != 0

@@ -1,0 +1,239 @@
+"""What the route knows and what the caller may say: policies, ids, and values that the API would not take."""
+
+import re
+
+import pytest
+
+CONFIG = """
+defaults:
+  parameters:
+    inference_id: { default: "${uuid}" }
+routes:
+  - name: free
+    match: { path: /free }
+    endpoint: json
+  - name: policies
+    match: { path: /policies }
+    endpoint: json
+    parameters:
+      content_type: { default: text/csv }
+      target_model: { value: fraud-v12.tar.gz }
+      target_variant: { default: A, allow: [A, "B*"] }
+      custom_attributes: { append: "traceparent=${traceparent}", separator: ";" }
+  - name: models
+    match: { path: "/models/{model}/predict" }
+    endpoint: json
+    parameters:
+      target_model: { value: "${path.model}.tar.gz", allow: ["*.tar.gz"] }
+  - name: required
+    match: { path: /required }
+    endpoint: json
+    parameters:
+      target_model: { value: "${header.X-Model}", required: true }
+      session_id: { default: "${query.session:-none}" }
+      custom_attributes: { value: "route=${route}; id=${request_id}" }
+  - name: narrow
+    match: { path: /narrow }
+    endpoint: json
+    callers_may_set: [content_type, accept]
+  - name: bare
+    match: { path: /bare }
+    endpoint: json
+    parameters: { inference_id: null }
+  - name: choice
+    match: { path: "/choice/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["json-*", "echo"] }
+  - name: any
+    match: { path: "/any/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+"""
+PREFIX = "X-Amzn-SageMaker-"
+
+
+def sent(gateway, path, *headers, body=b"x"):
+    """The parameters that the container saw."""
+    answer = gateway.call(path, body, list(headers))
+    assert answer.status == 200, answer.body
+    return answer.json()["parameters"]
+
+
+def refused(gateway, endpoint, path, *headers):
+    """The message of a 400; nothing may have gone upstream."""
+    answer = gateway.call(path, b"x", list(headers))
+    assert (answer.status, answer.outcome) == (400, "bad_parameter"), answer.body
+    assert gateway.line(outcome="bad_parameter")["attempts"] == 0
+    assert endpoint.requests == []
+    return answer.json()["Message"]
+
+
+# -- policies
+
+
+def test_default_only_where_the_caller_is_silent(gateway):
+    assert sent(gateway, "/policies")["ContentType"] == "text/csv"
+    assert sent(gateway, "/policies", ("Content-Type", ""))["ContentType"] == "text/csv"
+    assert sent(gateway, "/policies", ("Content-Type", "a/b"))["ContentType"] == "a/b"
+
+
+def test_value_always_and_it_is_told(gateway):
+    assert sent(gateway, "/policies")["TargetModel"] == "fraud-v12.tar.gz"
+    assert not gateway.line().get("overridden")
+    assert sent(gateway, "/policies", (PREFIX + "Target-Model", "mine"))["TargetModel"] == "fraud-v12.tar.gz"
+    assert gateway.line()["overridden"] == ["target_model"]
+
+
+def test_allow_is_checked_over_the_final_value(gateway, endpoint):
+    assert sent(gateway, "/policies", (PREFIX + "Target-Variant", "B"))["TargetVariant"] == "B"
+    endpoint.clear()
+    message = refused(gateway, endpoint, "/policies", (PREFIX + "Target-Variant", "C"))
+    assert "TargetVariant" in message
+
+
+def test_append_puts_the_trace_behind_the_callers_words(gateway):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    parent = ("traceparent", f"00-{trace}-b7ad6b7169203331-00")
+    alone = sent(gateway, "/policies", parent)["CustomAttributes"]
+    assert re.fullmatch(f"traceparent=00-{trace}-[0-9a-f]{{16}}-00", alone) and "b7ad6b7169203331" not in alone
+    both = sent(gateway, "/policies", parent, (PREFIX + "Custom-Attributes", "tenant=7"))["CustomAttributes"]
+    assert re.fullmatch(f"tenant=7;traceparent=00-{trace}-[0-9a-f]{{16}}-00", both)
+
+
+def test_append_gives_way_where_it_does_not_fit(gateway):
+    long = "x" * 1000
+    assert sent(gateway, "/policies", (PREFIX + "Custom-Attributes", long))["CustomAttributes"] == long
+
+
+def test_templates(gateway, endpoint):
+    assert sent(gateway, "/models/v7/predict")["TargetModel"] == "v7.tar.gz"
+    assert sent(gateway, "/models/v%207/predict")["TargetModel"] == "v 7.tar.gz"
+    seen = sent(gateway, "/required?session=s1", ("X-Model", "m"))
+    line = gateway.line(route="required")
+    assert seen["TargetModel"] == "m" and seen["SessionId"] == "s1"
+    assert seen["CustomAttributes"] == f"route=required; id={line['request_id']}"
+    assert sent(gateway, "/required", ("X-Model", "m"))["SessionId"] == "none"
+
+
+def test_required(gateway, endpoint):
+    assert "TargetModel" in refused(gateway, endpoint, "/required")
+
+
+def test_callers_may_set_only_what_is_listed(gateway, endpoint):
+    assert sent(gateway, "/narrow", ("Accept", "a/b"))["Accept"] == "a/b"
+    endpoint.clear()
+    message = refused(gateway, endpoint, "/narrow", (PREFIX + "Target-Variant", "A"))
+    assert "TargetVariant" in message
+
+
+def test_the_endpoint_is_chosen_only_within_its_list(gateway, endpoint):
+    assert gateway.call("/choice/json-1", b"x").json()["endpoint"] == "json-1"
+    endpoint.clear()
+    refused(gateway, endpoint, "/choice/other")
+
+
+@pytest.mark.parametrize("name", ["-a", "a-", "a_b", "a.b", "a" * 64, "a%20b", "caf%C3%A9"])
+def test_names_that_no_endpoint_can_have(gateway, endpoint, name):
+    refused(gateway, endpoint, f"/any/{name}")
+
+
+# -- ids
+
+
+def test_an_inference_id_is_made_once_and_returned(gateway, endpoint):
+    answer = gateway.call("/free", b"x")
+    made = answer.json()["parameters"]["InferenceId"]
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made)
+    assert answer.header("X-Amzn-SageMaker-Inference-Id") == made == gateway.line()["inference_id"]
+    assert gateway.call("/free", b"x").json()["parameters"]["InferenceId"] != made
+
+
+def test_the_callers_inference_id_is_kept(gateway):
+    answer = gateway.call("/free", b"x", [(PREFIX + "Inference-Id", "mine 1")])
+    assert answer.json()["parameters"]["InferenceId"] == "mine 1"
+    assert answer.header("X-Amzn-SageMaker-Inference-Id") == "mine 1"
+
+
+def test_the_same_inference_id_on_a_second_attempt(gateway, endpoint):
+    endpoint.next_fault(drop_next="close")
+    gateway.call("/free", b"x")
+    answer = gateway.call("/free", b"x")
+    assert answer.status == 200 and gateway.line(attempts=2)["inference_id"] == \
+        endpoint.requests[-1].parameters["InferenceId"]
+
+
+def test_null_takes_an_inherited_parameter_away(gateway):
+    assert sent(gateway, "/bare") == {}
+
+
+# -- values
+
+BAD = [
+    ("Content-Type", "x" * 1025, "ContentType"),
+    ("Accept", "a/\u00e9", "Accept"),
+    (PREFIX + "Custom-Attributes", "x" * 1025, "CustomAttributes"),
+    (PREFIX + "Custom-Attributes", "caf\u00e9", "CustomAttributes"),
+    (PREFIX + "Target-Model", "x" * 1025, "TargetModel"),
+    (PREFIX + "Target-Model", "caf\u00e9", "TargetModel"),
+    (PREFIX + "Target-Variant", "a_b", "TargetVariant"),
+    (PREFIX + "Target-Variant", "-a", "TargetVariant"),
+    (PREFIX + "Target-Variant", "a" * 64, "TargetVariant"),
+    (PREFIX + "Target-Container-Hostname", "a.b", "TargetContainerHostname"),
+    (PREFIX + "Inference-Id", "x" * 65, "InferenceId"),
+    (PREFIX + "Inference-Id", "\u00e9", "InferenceId"),
+    (PREFIX + "Enable-Explanations", "x" * 65, "EnableExplanations"),
+    (PREFIX + "Inference-Component", "a_b", "InferenceComponentName"),
+    (PREFIX + "Session-Id", "a b", "SessionId"),
+    (PREFIX + "Session-Id", "a" * 257, "SessionId"),
+    (PREFIX + "Prefix-Aware-Id", "x" * 65, "PrefixAwareId"),
+]
+
+
+@pytest.mark.parametrize("header, value, parameter", BAD, ids=[f"{b[2]}-{len(b[1])}" for b in BAD])
+def test_a_bad_value_is_named(gateway, endpoint, header, value, parameter):
+    message = refused(gateway, endpoint, "/free", (header, value))
+    assert parameter in message and header in message
+    assert len(message.split(": ")) >= 3, "parameter, rule and fault"
+    assert value not in message or len(value) < 5
+
+
+def test_a_parameter_given_twice(gateway, endpoint):
+    message = refused(gateway, endpoint, "/free", (PREFIX + "Target-Model", "a"), (PREFIX + "Target-Model", "b"))
+    assert "TargetModel" in message
+
+
+def test_a_parameter_of_another_operation(gateway, endpoint):
+    answer = gateway.call("/free", b"x", [(PREFIX + "InputLocation", "s3://b/k")])
+    assert (answer.status, answer.outcome) == (400, "bad_parameter")
+    assert "InputLocation" in answer.json()["Message"]
+
+
+GOOD = [
+    ("Content-Type", "x" * 1024, "ContentType"),
+    (PREFIX + "Custom-Attributes", "x" * 1024, "CustomAttributes"),
+    (PREFIX + "Custom-Attributes", "inner\ttab", "CustomAttributes"),
+    (PREFIX + "Target-Model", "x" * 1024, "TargetModel"),
+    (PREFIX + "Target-Model", "dir/a b~!*'().tar.gz", "TargetModel"),
+    (PREFIX + "Target-Container-Hostname", "a" * 63, "TargetContainerHostname"),
+    (PREFIX + "Inference-Id", "x" * 64, "InferenceId"),
+    (PREFIX + "Enable-Explanations", "`true`", "EnableExplanations"),
+    (PREFIX + "Inference-Component", "a--b", "InferenceComponentName"),
+    (PREFIX + "Session-Id", "NEW_SESSION", "SessionId"),
+    (PREFIX + "Session-Id", "a" * 256, "SessionId"),
+    (PREFIX + "Prefix-Aware-Id", "prefix 1", "PrefixAwareId"),
+]
+
+
+@pytest.mark.parametrize("header, value, parameter", GOOD, ids=[f"{g[2]}-{len(g[1])}" for g in GOOD])
+def test_a_good_value_at_its_limit(gateway, header, value, parameter):
+    assert sent(gateway, "/free", (header, value))[parameter] == value
+
+
+def test_values_are_trimmed_and_inner_blanks_kept(gateway, endpoint):
+    assert sent(gateway, "/free", (PREFIX + "Custom-Attributes", "  a   b \t"))["CustomAttributes"] == "a   b"
+
+
+def test_session_headers_come_back(gateway):
+    answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "NEW_SESSION")])
+    assert "; Expires=" in answer.header(PREFIX + "New-Session-Id")
+    answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "closed1")])
+    assert answer.header(PREFIX + "Closed-Session-Id") == "closed1"
+    assert answer.header("x-Amzn-Invoked-Production-Variant") == "AllTraffic"
