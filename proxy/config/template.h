@@ -9,16 +9,16 @@
 #include "base/check.h"
 
 enum template_source {
-    TEMPLATE_TEXT,        /* literal */
-    TEMPLATE_UUID,        /* ${uuid}: version 7, one an exchange */
+    TEMPLATE_TEXT, /* literal */
+    TEMPLATE_UUID, /* ${uuid}: version 7, one an exchange */
     TEMPLATE_REQUEST_ID,
     TEMPLATE_TRACE_ID,
     TEMPLATE_SPAN_ID,
     TEMPLATE_TRACEPARENT,
-    TEMPLATE_ROUTE,       /* ${route}: its name */
-    TEMPLATE_HEADER,      /* ${header.X} */
-    TEMPLATE_PATH,        /* ${path.X}: a capture of the route's path */
-    TEMPLATE_QUERY,       /* ${query.X} */
+    TEMPLATE_ROUTE,  /* ${route}: its name */
+    TEMPLATE_HEADER, /* ${header.X} */
+    TEMPLATE_PATH,   /* ${path.X}: a capture of the route's path */
+    TEMPLATE_QUERY,  /* ${query.X} */
 };
 
 struct template_part {
@@ -27,7 +27,8 @@ struct template_part {
     struct span fallback; /* SPAN_NONE where there is none; may be empty */
 };
 
-struct template {
+struct template
+{
     const struct template_part *parts;
     size_t part_count;
     struct span text; /* as written, for --print and explain */
@@ -35,13 +36,16 @@ struct template {
 
 /* Compiles `text`. On failure *fault says what is wrong ("${pth.x}: unknown source, did you mean ${path.x}?"). The
  * template and its spans live in arena. */
-MUST_USE bool template_compile(struct span text, struct arena *arena, struct template *out, struct span *fault);
+MUST_USE bool template_compile(struct span text, struct arena *arena, struct template *out,
+                               struct span *fault);
 
 /* Gives a source's value; SPAN_NONE where it is absent. An absent or empty value takes the part's fallback. */
-typedef struct span (*template_lookup)(void *context, enum template_source source, struct span name);
+typedef struct span (*template_lookup)(void *context, enum template_source source,
+                                       struct span name);
 
 /* Expands into arena. SPAN_NONE as soon as one part is absent without fallback. */
-struct span template_expand(const struct template *t, template_lookup lookup, void *context, struct arena *arena);
+struct span template_expand(const struct template *t, template_lookup lookup, void *context,
+                            struct arena *arena);
 
 /* True where the template has no part but text. */
 bool template_is_literal(const struct template *t);

@@ -1,0 +1,275 @@
+/* Templates: compiling "${source.name:-fallback}" and expanding it; it knows neither requests nor routes. */
+#include "config/template.h"
+
+#include "config/suggest.h"
+
+enum { TEMPLATE_PARTS_MAX = 32 };
+
+struct source_row {
+    struct span word;
+    enum template_source source;
+    bool named; /* written with a name: ${header.X} */
+};
+
+static const struct source_row sources[] = {
+    {{"uuid", 4}, TEMPLATE_UUID, false},
+    {{"request_id", 10}, TEMPLATE_REQUEST_ID, false},
+    {{"trace_id", 8}, TEMPLATE_TRACE_ID, false},
+    {{"span_id", 7}, TEMPLATE_SPAN_ID, false},
+    {{"traceparent", 11}, TEMPLATE_TRACEPARENT, false},
+    {{"route", 5}, TEMPLATE_ROUTE, false},
+    {{"header", 6}, TEMPLATE_HEADER, true},
+    {{"path", 4}, TEMPLATE_PATH, true},
+    {{"query", 5}, TEMPLATE_QUERY, true},
+};
+enum { SOURCE_COUNT = sizeof(sources) / sizeof(sources[0]) };
+
+static const struct source_row *find_source(struct span word)
+{
+    for (size_t i = 0; i != SOURCE_COUNT; ++i)
+        if (span_equals(sources[i].word, word))
+            return &sources[i];
+    return NULL;
+}
+
+static struct span describe_unknown(struct span reference, struct span word, struct arena *arena)
+{
+    struct span words[SOURCE_COUNT];
+    for (size_t i = 0; i != SOURCE_COUNT; ++i)
+        words[i] = sources[i].word;
+    struct span near = suggest_nearest(word, words, SOURCE_COUNT);
+    if (near.at != NULL) {
+        struct span rest = span_from_offset(reference, word.len);
+        const struct source_row *row = find_source(near);
+        if (row->named && rest.len == 0)
+            rest = SPAN(".NAME");
+        if (!row->named)
+            rest = SPAN("");
+        return arena_printf(arena, "${%.*s}: unknown source, did you mean ${%.*s%.*s}?",
+                            SPAN_ARG(reference), SPAN_ARG(near), SPAN_ARG(rest));
+    }
+    if (span_equals(word, SPAN("json")))
+        return arena_printf(arena,
+                            "${%.*s}: this version does not have ${json.X} yet; there are uuid, "
+                            "request_id, trace_id, span_id, traceparent, route, header.X, path.X "
+                            "and query.X",
+                            SPAN_ARG(reference));
+    return arena_printf(arena,
+                        "${%.*s}: unknown source; there are uuid, request_id, trace_id, span_id, "
+                        "traceparent, route, header.X, path.X, query.X and env.X",
+                        SPAN_ARG(reference));
+}
+
+static bool is_alpha(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_capture_name(struct span name)
+{
+    for (size_t i = 0; i != name.len; ++i)
+        if (!is_alpha(name.at[i]) && (i == 0 || !is_digit(name.at[i])))
+            return false;
+    return name.len != 0;
+}
+
+/* A field name is a token (RFC 9110, section 5.6.2). */
+static bool is_token(struct span name)
+{
+    for (size_t i = 0; i != name.len; ++i)
+        if (!is_alpha(name.at[i]) && !is_digit(name.at[i]) &&
+            memchr("!#$%&'*+-.^`|~", name.at[i], 14) == NULL)
+            return false;
+    return name.len != 0;
+}
+
+static bool is_query_name(struct span name)
+{
+    for (size_t i = 0; i != name.len; ++i)
+        if (name.at[i] <= ' ' || name.at[i] == 0x7f || memchr("&=#$", name.at[i], 4) != NULL)
+            return false;
+    return name.len != 0;
+}
+
+/* $$ is a dollar; any other lone one is a fault. */
+static bool unescape(struct span text, struct arena *arena, struct span *out, struct span *fault)
+{
+    char *at = arena_alloc(arena, text.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i != text.len; ++i) {
+        if (text.at[i] == '$' && (i + 1 == text.len || text.at[i + 1] != '$')) {
+            *fault = SPAN("a lone dollar: write $$ for a dollar, ${...} for a value");
+            return false;
+        }
+        if (text.at[i] == '$')
+            ++i;
+        at[len++] = text.at[i];
+    }
+    at[len] = '\0';
+    *out = span_make(at, len);
+    return true;
+}
+
+static bool check_name(struct span reference, const struct source_row *row, struct span name,
+                       struct arena *arena, struct span *fault)
+{
+    if (!row->named) {
+        if (name.at == NULL)
+            return true;
+        *fault = arena_printf(arena, "${%.*s}: %.*s has no parts, write ${%.*s}",
+                              SPAN_ARG(reference), SPAN_ARG(row->word), SPAN_ARG(row->word));
+        return false;
+    }
+    if (name.len == 0) {
+        *fault = arena_printf(arena, "${%.*s}: which %.*s? Write ${%.*s.NAME}", SPAN_ARG(reference),
+                              SPAN_ARG(row->word), SPAN_ARG(row->word));
+        return false;
+    }
+    bool valid = row->source == TEMPLATE_HEADER ? is_token(name)
+                 : row->source == TEMPLATE_PATH ? is_capture_name(name)
+                                                : is_query_name(name);
+    if (!valid)
+        *fault = arena_printf(arena, "${%.*s}: \"%.*s\" cannot be the name of a %s",
+                              SPAN_ARG(reference), SPAN_ARG(name),
+                              row->source == TEMPLATE_HEADER ? "header"
+                              : row->source == TEMPLATE_PATH ? "capture of the route's path"
+                                                             : "query parameter");
+    return valid;
+}
+
+/* What stands between ${ and }: SOURCE[.NAME][:-FALLBACK]. */
+static bool compile_reference(struct span inner, struct arena *arena, struct template_part *part,
+                              struct span *fault)
+{
+    struct span reference = inner, fallback = SPAN_NONE;
+    for (size_t i = 0; i + 1 < inner.len; ++i) {
+        if (inner.at[i] != ':' || inner.at[i + 1] != '-')
+            continue;
+        reference = span_make(inner.at, i);
+        if (!unescape(span_from_offset(inner, i + 2), arena, &fallback, fault)) {
+            *fault = arena_printf(arena, "${%.*s}: a fallback is plain text; write $$ for a dollar",
+                                  SPAN_ARG(inner));
+            return false;
+        }
+        break;
+    }
+    struct span word, name;
+    if (!span_split(reference, '.', &word, &name))
+        name = SPAN_NONE;
+    const struct source_row *row = find_source(word);
+    if (row == NULL) {
+        *fault = describe_unknown(reference, word, arena);
+        return false;
+    }
+    if (!check_name(reference, row, name, arena, fault))
+        return false;
+    *part = (struct template_part){row->source, arena_copy(arena, name), fallback};
+    return true;
+}
+
+/* Length of the text before the next ${. */
+static size_t find_reference(struct span text)
+{
+    for (size_t i = 0; i + 1 < text.len; ++i) {
+        if (text.at[i] != '$')
+            continue;
+        if (text.at[i + 1] == '{')
+            return i;
+        if (text.at[i + 1] == '$')
+            ++i;
+    }
+    return text.len;
+}
+
+/* Takes the next part off *rest. */
+static bool compile_part(struct span *rest, struct arena *arena, struct template_part *part,
+                         struct span *fault)
+{
+    size_t text_len = find_reference(*rest);
+    if (text_len != 0) {
+        *part = (struct template_part){.source = TEMPLATE_TEXT};
+        if (!unescape(span_make(rest->at, text_len), arena, &part->name, fault))
+            return false;
+        *rest = span_from_offset(*rest, text_len);
+        return true;
+    }
+    struct span inner = span_from_offset(*rest, 2);
+    size_t end = span_find(inner, '}');
+    if (end == inner.len) {
+        *fault = arena_printf(arena, "\"%.*s\": the closing } is missing", SPAN_ARG(*rest));
+        return false;
+    }
+    *rest = span_from_offset(inner, end + 1);
+    return compile_reference(span_make(inner.at, end), arena, part, fault);
+}
+
+bool template_compile(struct span text, struct arena *arena, struct template *out,
+                      struct span *fault)
+{
+    struct template_part parts[TEMPLATE_PARTS_MAX];
+    size_t count = 0;
+    struct span copy = arena_copy(arena, text);
+    for (struct span rest = copy; rest.len != 0; ++count) {
+        if (count == TEMPLATE_PARTS_MAX) {
+            *fault = arena_printf(arena, "more than %d parts", TEMPLATE_PARTS_MAX);
+            return false;
+        }
+        if (!compile_part(&rest, arena, &parts[count], fault))
+            return false;
+    }
+    struct template_part *kept = arena_zalloc(arena, count + 1, sizeof(*kept));
+    for (size_t i = 0; i != count; ++i)
+        kept[i] = parts[i];
+    *out = (struct template){kept, count, copy};
+    return true;
+}
+
+struct span template_expand(const struct template *t, template_lookup lookup, void *context,
+                            struct arena *arena)
+{
+    struct span values[TEMPLATE_PARTS_MAX];
+    size_t len = 0;
+    CHECK(t->part_count <= TEMPLATE_PARTS_MAX);
+    for (size_t i = 0; i != t->part_count; ++i) {
+        const struct template_part *part = &t->parts[i];
+        values[i] =
+            part->source == TEMPLATE_TEXT ? part->name : lookup(context, part->source, part->name);
+        if (values[i].len == 0 && part->fallback.at != NULL)
+            values[i] = part->fallback;
+        if (values[i].at == NULL)
+            return SPAN_NONE;
+        len += values[i].len;
+    }
+    char *at = arena_alloc(arena, len + 1);
+    size_t used = 0;
+    for (size_t i = 0; i != t->part_count; ++i) {
+        if (values[i].len != 0)
+            memcpy(at + used, values[i].at, values[i].len);
+        used += values[i].len;
+    }
+    at[used] = '\0';
+    return span_make(at, used);
+}
+
+bool template_is_literal(const struct template *t)
+{
+    for (size_t i = 0; i != t->part_count; ++i)
+        if (t->parts[i].source != TEMPLATE_TEXT)
+            return false;
+    return true;
+}
+
+bool template_is_from_caller(const struct template *t)
+{
+    for (size_t i = 0; i != t->part_count; ++i) {
+        enum template_source source = t->parts[i].source;
+        if (source == TEMPLATE_HEADER || source == TEMPLATE_PATH || source == TEMPLATE_QUERY)
+            return true;
+    }
+    return false;
+}
