@@ -1,7 +1,8 @@
 /* HTTP/1.1 and 1.0 messages, sans-I/O: heads, framing, chunked coding. Strict in what it takes.
  *
- * Bytes in, spans out; no memory of its own, no I/O, no clock; knows neither sockets nor AWS. All spans point into
- * the caller's bytes. Source: RFC 9112 (HTTP/1.1), RFC 9110 (semantics); where those allow leniency, this refuses. */
+ * Bytes in, spans out; no memory of its own, no I/O, no clock; knows neither sockets nor AWS. All
+ * spans point into the caller's bytes. Source: RFC 9112 (HTTP/1.1), RFC 9110 (semantics); where
+ * those allow leniency, this refuses. */
 #ifndef SAGEGATE_NET_HTTP1_H
 #define SAGEGATE_NET_HTTP1_H
 
@@ -18,99 +19,116 @@ struct http1_header {
 struct http1_headers {
     struct http1_header list[HTTP1_HEADERS_MAX];
     size_t count;
+    bool connection_names_none; /* private: Connection is known to name no header */
 };
 
 enum http1_framing {
     HTTP1_NO_BODY,
-    HTTP1_LENGTH,      /* Content-Length, also 0 */
+    HTTP1_LENGTH, /* Content-Length, also 0 */
     HTTP1_CHUNKED,
-    HTTP1_UNTIL_CLOSE, /* answers only */
+    HTTP1_UNTIL_CLOSE, /* answers only; never with keep_alive */
 };
 
 /* Why a head is refused. */
 enum http1_fault {
     HTTP1_OK,
-    HTTP1_BAD_LINE,       /* request or status line; bare LF; a control character */
-    HTTP1_BAD_VERSION,    /* not HTTP/1.0 or HTTP/1.1 */
-    HTTP1_BAD_HEADER,     /* no name, blank before ':', folded, a control character */
+    HTTP1_BAD_LINE,    /* request or status line; bare LF; a control character */
+    HTTP1_BAD_VERSION, /* not HTTP/1.0 or HTTP/1.1 */
+    HTTP1_BAD_HEADER,  /* no name, blank before ':', folded, a control character; more than 512
+                          bytes of Connection (each header is looked up in its list) */
     HTTP1_TOO_MANY_HEADERS,
-    HTTP1_BAD_FRAMING,    /* Content-Length malformed or repeated or beside Transfer-Encoding; a coding other than
-                             exactly "chunked" (case ignored); Transfer-Encoding in HTTP/1.0 */
-    HTTP1_BAD_HOST,       /* missing (1.1), repeated, malformed, or other than the absolute-form target's */
-    HTTP1_BAD_TARGET,     /* not origin-form or absolute-form http://, characters outside RFC 3986, a fragment */
+    HTTP1_BAD_FRAMING, /* Content-Length repeated, beside Transfer-Encoding or not 1 to 18 digits; a
+                          coding other than exactly "chunked" (case ignored); Transfer-Encoding in
+                          HTTP/1.0; 1xx or 204 that claim a body; 101 (nothing asked for it) */
+    HTTP1_BAD_HOST, /* missing (1.1), repeated, malformed, or other than the absolute-form target's.
+                          A host is a name (letters, digits, '-' '.' '_' '~'), an IPv4 or bracketed
+                          IPv6 address, perhaps with a port; no user information, no '%' */
+    HTTP1_BAD_TARGET, /* not origin-form or absolute-form http://, characters outside RFC 3986, '%'
+                          without two hex digits, a fragment; method CONNECT */
 };
-/* For people: "Content-Length stands beside Transfer-Encoding" and so on, one text a fault. */
+/* For people: "Content-Length is malformed, ..." and so on, one text a fault. */
 struct span http1_fault_text(enum http1_fault fault);
 
 struct http1_request {
-    struct span method;       /* a token, upper or lower case as it came */
-    struct span target;       /* as it came */
-    struct span path;         /* origin-form without the query; starts with '/'; "*" is refused */
-    struct span query;        /* without '?'; SPAN_NONE where there is no '?' */
-    struct span host;         /* Host header, without blanks; SPAN_NONE in HTTP/1.0 without it */
-    int minor_version;        /* 0 or 1 */
-    bool keep_alive;          /* by version and Connection */
-    bool expect_continue;     /* HTTP/1.1 and "100-continue" (case ignored) */
-    bool expect_other;        /* any other expectation: 417 */
+    struct span method;   /* a token, upper or lower case as it came */
+    struct span target;   /* as it came */
+    struct span path;     /* origin-form without the query; starts with '/'; "*" is refused */
+    struct span query;    /* without '?'; SPAN_NONE where there is no '?' */
+    struct span host;     /* Host header, without blanks, port and all; in HTTP/1.0 without it the
+                                absolute-form target's, else SPAN_NONE */
+    int minor_version;    /* 0 or 1 */
+    bool keep_alive;      /* by version and Connection */
+    bool expect_continue; /* HTTP/1.1 and "100-continue" (case ignored) */
+    bool expect_other;    /* HTTP/1.1 and any other expectation: 417 */
     enum http1_framing framing;
-    uint64_t content_length;  /* with HTTP1_LENGTH */
+    uint64_t content_length; /* with HTTP1_LENGTH; below 10^18 */
     struct http1_headers headers;
 };
 
 struct http1_response {
     int minor_version;
-    int status;               /* 100..999 */
-    struct span reason;       /* may be empty; the blank after the status may be missing too */
-    bool keep_alive;
+    int status;         /* 100..999, never 101 */
+    struct span reason; /* may be empty; the blank after the status may be missing too */
+    bool keep_alive;    /* by version, Connection and framing */
     enum http1_framing framing;
-    uint64_t content_length;
+    uint64_t content_length; /* as the header says, also with HTTP1_NO_BODY (HEAD, 304) */
     struct http1_headers headers;
 };
 
-/* Looks for the end of a head in `bytes`, all that has come so far. *scanned remembers how far earlier calls have
- * looked (0 at first). Returns the head's length with its blank line, 0 while it is incomplete, -1 as soon as it
- * cannot become one: a bare LF or CR, a NUL, or a control character other than tab. For requests up to two empty
- * lines (CRLF) before the head are part of its length and skipped by http1_parse_request (RFC 9112 section 2.2). */
+/* Looks for the end of a head in `bytes`, all that has come so far. *scanned remembers how far
+ * earlier calls have looked (0 at first). Returns the head's length with its blank line, 0 while it
+ * is incomplete, -1 as soon as it cannot become one: a bare LF or CR, a NUL, or a control character
+ * other than tab. For requests up to two empty lines (CRLF) before the head are part of its length
+ * and skipped by http1_parse_request (RFC 9112 section 2.2); http1_parse_response refuses them. */
 long http1_scan_head(struct span bytes, size_t *scanned);
 
-/* `head` is a whole head as measured by http1_scan_head. *out is complete on HTTP1_OK; on a fault its method, target
- * and headers are those read so far (for the access line), the rest zero. */
+/* `head` is a whole head as measured by http1_scan_head, which has seen to its control characters.
+ * On a fault only method, target and headers hold what was read so far (for the access line). */
 MUST_USE enum http1_fault http1_parse_request(struct span head, struct http1_request *out);
-/* method_is_head: the request's method was HEAD, so there is no body whatever the headers say. 1xx, 204 and 304 have
- * none either. 1xx answers are returned like others: the caller skips them. */
-MUST_USE enum http1_fault http1_parse_response(struct span head, bool method_is_head, struct http1_response *out);
+/* method_is_head: the request's method was HEAD (or CONNECT, and the answer is 2xx), so there is no
+ * body whatever the headers say. 1xx, 204 and 304 have none either. 1xx answers are returned like
+ * others: the caller skips them, and counts them, for there is no end to them. On a fault only
+ * status and headers hold what was read so far. */
+MUST_USE enum http1_fault http1_parse_response(struct span head, bool method_is_head,
+                                               struct http1_response *out);
 
 /* The value of the first header of that name (case ignored), else SPAN_NONE. */
 struct span http1_header_value(const struct http1_headers *headers, struct span name);
 size_t http1_header_count(const struct http1_headers *headers, struct span name);
-/* True for hop-by-hop headers (RFC 9110 section 7.6.1: connection, keep-alive, proxy-*, te, trailer,
- * transfer-encoding, upgrade) and for whatever a Connection header of `headers` names. */
+/* True for hop-by-hop headers (RFC 9110 section 7.6.1: connection, keep-alive, proxy-*, te,
+ * trailer, transfer-encoding, upgrade) and for whatever a Connection header of `headers` names. */
 bool http1_is_hop_by_hop(const struct http1_headers *headers, struct span name);
-/* A token list such as Connection's: is `token` (case ignored) one of the elements of any header `name`? */
+/* A token list such as Connection's: is `token` (case ignored) one of the elements of any header
+ * `name`? */
 bool http1_list_has(const struct http1_headers *headers, struct span name, struct span token);
 
 /* The state of a body being decoded. */
 struct http1_body {
     enum http1_framing framing;
-    uint64_t remaining;      /* bytes of the body, or of the chunk, still to come */
-    uint8_t chunk_state;     /* private */
-    uint16_t line_bytes;     /* private: bytes of the chunk line so far, capped */
-    uint16_t trailer_bytes;  /* private: bytes of trailers so far, capped at 8 KiB; trailers are dropped */
-    bool ended;
+    uint64_t remaining;     /* bytes of the body, or of the chunk, still to come */
+    uint8_t chunk_state;    /* private */
+    uint16_t line_bytes;    /* private: bytes of the chunk line so far, capped */
+    uint16_t trailer_bytes; /* private: bytes of trailers so far, capped at 8 KiB; trailers are
+                               dropped */
+    bool ended; /* the last byte has been taken; with HTTP1_LENGTH this is known along with
+                               the last HTTP1_BODY_DATA */
 };
 
 enum http1_body_result {
     HTTP1_BODY_MORE, /* *in is used up; more is needed */
     HTTP1_BODY_DATA, /* *payload is the next run of the body (not empty); call again */
     HTTP1_BODY_END,  /* the body is whole; *in is what stands behind it */
-    HTTP1_BODY_BAD,  /* chunk size malformed (hex digits only, at most 15), an extension over 256 bytes, bare LF,
-                        missing CRLF after a chunk, too many trailers */
+    HTTP1_BODY_BAD,  /* chunk size malformed (hex digits only, at most 15), an extension over 256
+                        bytes, a bare LF or CR, a control character, missing CRLF after a chunk, a
+                        trailer without name or too many of them; every later call says so again */
 };
 
 void http1_body_init(struct http1_body *body, enum http1_framing framing, uint64_t content_length);
-/* Takes bytes from the front of *in. Payload points into the bytes given. */
-enum http1_body_result http1_body_next(struct http1_body *body, struct span *in, struct span *payload);
-/* The peer has closed: is what came a whole body? (Only HTTP1_UNTIL_CLOSE, or one that has ended.) */
+/* Takes bytes from the front of *in. Payload points into the bytes given. *payload is written with
+ * HTTP1_BODY_DATA alone. */
+enum http1_body_result http1_body_next(struct http1_body *body, struct span *in,
+                                       struct span *payload);
+/* The peer has closed: is what came a whole body? (Only HTTP1_UNTIL_CLOSE, or one that has ended) */
 bool http1_body_may_end_here(const struct http1_body *body);
 
 /* Writes "1a2b\r\n", returns its length. len > 0. */
