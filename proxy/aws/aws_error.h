@@ -8,9 +8,9 @@
 #include "base/arena.h"
 
 struct aws_error {
-    struct span code;             /* "ThrottlingException", cut at ':' and after '#'; SPAN_NONE if not told */
-    struct span message;          /* SPAN_NONE if not told */
-    int original_status;          /* ModelError's OriginalStatusCode; 0 also where the model gave none */
+    struct span code; /* "ThrottlingException", cut at ':' and after '#'; SPAN_NONE if not told */
+    struct span message; /* SPAN_NONE if not told */
+    int original_status; /* ModelError's OriginalStatusCode; 0 also where the model gave none */
     bool has_original_status;
     struct span original_message; /* ModelError's OriginalMessage; SPAN_NONE if not told */
 };
@@ -19,18 +19,19 @@ enum aws_error_class {
     AWS_ERROR_NONE,            /* not an error (status < 400) */
     AWS_ERROR_MODEL,           /* ModelError, 424 */
     AWS_ERROR_MODEL_NOT_READY, /* ModelNotReadyException */
-    AWS_ERROR_NO_CAPACITY,     /* ServiceUnavailable, 503; an inference component without capacity */
-    AWS_ERROR_THROTTLED,       /* by code: it can be a 400; 429 */
+    AWS_ERROR_NO_CAPACITY, /* ServiceUnavailable, 503; an inference component without capacity */
+    AWS_ERROR_THROTTLED,   /* by code: it can be a 400; 429 */
     AWS_ERROR_EXPIRED_CREDENTIALS, /* ExpiredToken*, InvalidClientTokenId, UnrecognizedClientException */
-    AWS_ERROR_CLOCK_SKEW,      /* a code that a wrong clock causes (the caller compares Date) */
-    AWS_ERROR_ACCESS_DENIED,   /* any other refusal of identity or signature, 401 or 403 */
-    AWS_ERROR_REJECTED,        /* ValidationError and other 4xx */
-    AWS_ERROR_UPSTREAM,        /* 5xx, 530 */
+    AWS_ERROR_CLOCK_SKEW,          /* a code that a wrong clock causes (the caller compares Date) */
+    AWS_ERROR_ACCESS_DENIED,       /* any other refusal of identity or signature, 401 or 403 */
+    AWS_ERROR_REJECTED,            /* ValidationError and other 4xx */
+    AWS_ERROR_UPSTREAM,            /* 5xx, 530 */
 };
 
 /* error_type: the x-amzn-ErrorType header or SPAN_NONE. body: the first bytes of the answer (at most 64 KiB), any
  * content; it is read as JSON whatever its content type says. Texts are allocated in arena. */
-void aws_error_parse(struct span error_type, struct span body, struct arena *arena, struct aws_error *out);
+void aws_error_parse(struct span error_type, struct span body, struct arena *arena,
+                     struct aws_error *out);
 /* By code first, by status second. */
 enum aws_error_class aws_error_classify(int status, const struct aws_error *error);
 

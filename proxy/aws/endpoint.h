@@ -25,11 +25,13 @@ struct span endpoint_host(const struct endpoint_options *options, struct arena *
  * for a person in arena, for anything else (user info, query, a path other than "/"). */
 struct endpoint_url {
     bool tls;
-    struct span host;      /* without brackets, lower-case */
-    uint16_t port;         /* the scheme's default where none is given */
-    struct span authority; /* the Host header: lower-case host, brackets for IPv6, port only if not the default */
-    bool loopback;         /* 127.0.0.0/8, ::1 or localhost */
+    struct span host; /* without brackets, lower-case */
+    uint16_t port;    /* the scheme's default where none is given */
+    struct span
+        authority; /* the Host header: lower-case host, brackets for IPv6, port only if not the default */
+    bool loopback; /* 127.0.0.0/8, ::1 or localhost */
 };
-MUST_USE bool endpoint_parse_url(struct span url, struct arena *arena, struct endpoint_url *out, struct span *fault);
+MUST_USE bool endpoint_parse_url(struct span url, struct arena *arena, struct endpoint_url *out,
+                                 struct span *fault);
 
 #endif

@@ -70,13 +70,15 @@ bool sagemaker_parameter_of_any(struct span header, enum sagemaker_parameter *ou
  * form "RULE: FAULT", e.g. "1 to 64 characters: it has 70" or "printable ASCII: byte 0x07 at position 3",
  * allocated in arena; untouched on success. custom_attributes: printable ASCII and inner tabs, to be
  * trimmed by the caller beforehand (span_trim), at most 1,024. */
-MUST_USE bool sagemaker_check_parameter(enum sagemaker_operation operation, enum sagemaker_parameter parameter,
-                                        struct span value, struct arena *arena, struct span *fault);
+MUST_USE bool sagemaker_check_parameter(enum sagemaker_operation operation,
+                                        enum sagemaker_parameter parameter, struct span value,
+                                        struct arena *arena, struct span *fault);
 /* EndpointName: letters, digits and inner hyphens, 1 to 63. The same contract. */
-MUST_USE bool sagemaker_check_endpoint_name(struct span name, struct arena *arena, struct span *fault);
+MUST_USE bool sagemaker_check_endpoint_name(struct span name, struct arena *arena,
+                                            struct span *fault);
 
 enum {
-    SAGEMAKER_BODY_MAX = 25 * 1024 * 1024,  /* real-time; the service refuses beyond */
+    SAGEMAKER_BODY_MAX = 25 * 1024 * 1024, /* real-time; the service refuses beyond */
     SAGEMAKER_ASYNC_INLINE_BODY_MAX = 128000,
     SAGEMAKER_CUSTOM_ATTRIBUTES_MAX = 1024,
 };

@@ -26,7 +26,7 @@ struct sigv4_request {
     size_t header_count;
     unsigned char body_sha256[SIGV4_HASH_SIZE];
     bool normalize_path; /* true for every service but S3 */
-    bool encode_path;    /* encode once more (every service but S3); AWS's test suite has raw paths */
+    bool encode_path; /* encode once more (every service but S3); AWS's test suite has raw paths */
 };
 
 struct sigv4_scope {
@@ -42,7 +42,8 @@ void sigv4_append_canonical_request(const struct sigv4_request *request, struct 
                                     struct buffer *signed_headers);
 /* Stage 2. Appends the string to sign for a canonical request's SHA-256. */
 void sigv4_append_string_to_sign(const struct sigv4_scope *scope,
-                                 const unsigned char canonical_sha256[SIGV4_HASH_SIZE], struct buffer *out);
+                                 const unsigned char canonical_sha256[SIGV4_HASH_SIZE],
+                                 struct buffer *out);
 /* Stage 3a. kSigning for a day. */
 void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4_scope *scope,
                       unsigned char key[SIGV4_HASH_SIZE]);
@@ -63,8 +64,9 @@ struct sigv4_identity {
 
 /* All stages at once, for the request path: appends the value of the Authorization header. cache may be
  * NULL (command line). No allocation, no formatting through printf. */
-void sigv4_append_authorization(const struct sigv4_request *request, const struct sigv4_scope *scope,
-                                const struct sigv4_identity *identity, struct sigv4_key_cache *cache,
-                                struct buffer *out);
+void sigv4_append_authorization(const struct sigv4_request *request,
+                                const struct sigv4_scope *scope,
+                                const struct sigv4_identity *identity,
+                                struct sigv4_key_cache *cache, struct buffer *out);
 
 #endif

@@ -1,0 +1,249 @@
+/* What an error answer says, whose class of fault it is, and its text without what is the operator's alone.
+ *
+ * It may not know of retries or of outcomes: those are drawn from the class by others. */
+#include "aws/aws_error.h"
+
+#include <jansson.h>
+
+enum { CODE_MAX = 128, BODY_MAX = 64 * 1024, HOST_MAX = 255 };
+
+/* ---- reading ---- */
+
+/* "com.amazonaws.sagemaker#ModelError:http://..." is "ModelError": restJson1, operation error serialization.
+ * A text that is no name afterwards counts as none: it would go into logs and headers. */
+static struct span clean_code(struct span text)
+{
+    struct span code = span_make(text.at, span_find(text, ':'));
+    size_t hash;
+    while ((hash = span_find(code, '#')) != code.len)
+        code = span_from_offset(code, hash + 1);
+    code = span_trim(code);
+    if (code.len == 0 || code.len > CODE_MAX)
+        return SPAN_NONE;
+    for (size_t i = 0; i != code.len; ++i) {
+        char c = code.at[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '-'))
+            return SPAN_NONE;
+    }
+    return code;
+}
+
+/* The text of the first of two keys that holds one, inside `object`; SPAN_NONE if neither does. */
+static struct span json_text(const json_t *object, const char *key, const char *other)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value))
+        value = json_object_get(object, other);
+    if (!json_is_string(value))
+        return SPAN_NONE;
+    return span_make(json_string_value(value), json_string_length(value));
+}
+
+static void read_original_status(const json_t *object, struct aws_error *out)
+{
+    const json_t *value = json_object_get(object, "OriginalStatusCode");
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 999)
+        return;
+    out->original_status = (int)json_integer_value(value);
+    out->has_original_status = true;
+}
+
+static void read_body(struct span body, struct arena *arena, struct aws_error *out)
+{
+    if (body.len > BODY_MAX)
+        body.len = BODY_MAX;
+    json_t *root = json_loadb(body.at, body.len, JSON_ALLOW_NUL | JSON_DISABLE_EOF_CHECK, NULL);
+    if (json_is_object(root)) {
+        struct span code = clean_code(json_text(root, "code", "Code"));
+        if (code.at == NULL)
+            code = clean_code(json_text(root, "__type", "__type"));
+        if (out->code.at == NULL)
+            out->code = arena_copy(arena, code);
+        out->message = arena_copy(arena, json_text(root, "message", "Message"));
+        out->original_message =
+            arena_copy(arena, json_text(root, "OriginalMessage", "originalMessage"));
+        read_original_status(root, out);
+    }
+    json_decref(root);
+}
+
+void aws_error_parse(struct span error_type, struct span body, struct arena *arena,
+                     struct aws_error *out)
+{
+    *out = (struct aws_error){.code = arena_copy(arena, clean_code(error_type))};
+    if (body.len != 0)
+        read_body(body, arena, out);
+}
+
+/* ---- classes ---- */
+
+/* Names without a closing "Exception", which some answers have and others lack.
+ * Source: the API reference's CommonErrors, and the lists by which botocore and the SDK for JavaScript retry. */
+static const struct {
+    struct span code;
+    enum aws_error_class class;
+} classes[] = {
+    {SPAN("ModelError"), AWS_ERROR_MODEL},
+    {SPAN("ModelNotReady"), AWS_ERROR_MODEL_NOT_READY},
+    {SPAN("ServiceUnavailable"), AWS_ERROR_NO_CAPACITY},
+    {SPAN("Throttling"), AWS_ERROR_THROTTLED},
+    {SPAN("Throttled"), AWS_ERROR_THROTTLED},
+    {SPAN("RequestThrottled"), AWS_ERROR_THROTTLED},
+    {SPAN("TooManyRequests"), AWS_ERROR_THROTTLED},
+    {SPAN("RequestLimitExceeded"), AWS_ERROR_THROTTLED},
+    {SPAN("LimitExceeded"), AWS_ERROR_THROTTLED},
+    {SPAN("BandwidthLimitExceeded"), AWS_ERROR_THROTTLED},
+    {SPAN("ProvisionedThroughputExceeded"), AWS_ERROR_THROTTLED},
+    {SPAN("PriorRequestNotComplete"), AWS_ERROR_THROTTLED},
+    {SPAN("SlowDown"), AWS_ERROR_THROTTLED},
+    {SPAN("ExpiredToken"), AWS_ERROR_EXPIRED_CREDENTIALS},
+    {SPAN("UnrecognizedClient"), AWS_ERROR_EXPIRED_CREDENTIALS},
+    {SPAN("InvalidClientTokenId"), AWS_ERROR_EXPIRED_CREDENTIALS},
+    {SPAN("AuthFailure"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("InvalidSignature"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("RequestExpired"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("RequestInTheFuture"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("RequestTimeTooSkewed"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("SignatureDoesNotMatch"), AWS_ERROR_CLOCK_SKEW},
+    {SPAN("AccessDenied"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("IncompleteSignature"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("InvalidAccessKeyId"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("MissingAuthenticationToken"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("NotAuthorized"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("OptInRequired"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("UnauthorizedOperation"), AWS_ERROR_ACCESS_DENIED},
+    {SPAN("Validation"), AWS_ERROR_REJECTED},
+    {SPAN("ValidationError"), AWS_ERROR_REJECTED},
+    {SPAN("InternalDependency"), AWS_ERROR_UPSTREAM},
+    {SPAN("InternalFailure"), AWS_ERROR_UPSTREAM},
+    {SPAN("InternalServer"), AWS_ERROR_UPSTREAM},
+    {SPAN("InternalServerError"), AWS_ERROR_UPSTREAM},
+};
+
+static bool find_class(struct span code, enum aws_error_class *out)
+{
+    if (span_ends_with(code, SPAN("Exception")))
+        code.len -= sizeof("Exception") - 1;
+    for (size_t i = 0; i != sizeof(classes) / sizeof(classes[0]); ++i) {
+        if (span_equals(code, classes[i].code)) {
+            *out = classes[i].class;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum aws_error_class class_of_status(int status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return AWS_ERROR_ACCESS_DENIED;
+    case 424:
+        return AWS_ERROR_MODEL;
+    case 429:
+        return AWS_ERROR_THROTTLED;
+    case 503:
+        return AWS_ERROR_NO_CAPACITY;
+    default:
+        return status >= 500 ? AWS_ERROR_UPSTREAM : AWS_ERROR_REJECTED;
+    }
+}
+
+enum aws_error_class aws_error_classify(int status, const struct aws_error *error)
+{
+    enum aws_error_class class;
+    if (status < 400)
+        return AWS_ERROR_NONE;
+    if (!find_class(error->code, &class))
+        return class_of_status(status);
+    /* A component scaled to zero answers 400: "Inference component X has no capacity to process ...". */
+    if (class == AWS_ERROR_REJECTED && error->message.len != 0 &&
+        memmem(error->message.at, error->message.len, "has no capacity", 15) != NULL)
+        return AWS_ERROR_NO_CAPACITY;
+    return class;
+}
+
+/* ---- redaction ---- */
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* How far a word that began at s.at reaches: up to a blank, quote, bracket or the like, less closing marks. */
+static size_t word_length(struct span s)
+{
+    size_t len = 0;
+    while (len != s.len && (unsigned char)s.at[len] > ' ' && s.at[len] != 0x7f &&
+           memchr("\"'`<>()[]{},;\\", s.at[len], 14) == NULL)
+        ++len;
+    while (len != 0 && memchr(".:!?", s.at[len - 1], 4) != NULL)
+        --len;
+    return len;
+}
+
+/* An address whose host names AWS: that of a log or of the console. */
+static bool is_console_url(struct span s)
+{
+    size_t skip = span_starts_with_ignore_case(s, SPAN("https://"))  ? 8
+                  : span_starts_with_ignore_case(s, SPAN("http://")) ? 7
+                                                                     : 0;
+    if (skip == 0)
+        return false;
+    struct span host = span_from_offset(s, skip);
+    if (host.len > HOST_MAX)
+        host.len = HOST_MAX;
+    host.len = span_find(host, '/');
+    for (size_t i = 0; i != host.len; ++i) {
+        struct span rest = span_from_offset(host, i);
+        if (span_starts_with_ignore_case(rest, SPAN("aws")) ||
+            span_starts_with_ignore_case(rest, SPAN("console")))
+            return true;
+    }
+    return false;
+}
+
+/* Length of what must not be told at the start of s, which follows the byte `before`; 0 if nothing. */
+static size_t secret_length(struct span s, char before)
+{
+    if (s.at[0] >= '0' && s.at[0] <= '9') {
+        size_t digits = 0;
+        while (digits != s.len && s.at[digits] >= '0' && s.at[digits] <= '9')
+            ++digits;
+        return digits == 12 && !(before >= '0' && before <= '9') ? digits : 0;
+    }
+    if (is_alphanumeric(before))
+        return 0;
+    if (span_starts_with_ignore_case(s, SPAN("arn:aws")) ||
+        span_starts_with_ignore_case(s, SPAN("arn%3Aaws")) || span_starts_with(s, SPAN("/aws/")) ||
+        is_console_url(s))
+        return word_length(s);
+    return 0;
+}
+
+struct span aws_error_redact(struct span text, struct arena *arena)
+{
+    static const struct span mark = SPAN("[redacted]");
+    if (text.len == 0)
+        return text;
+    /* The shortest secret is "/aws/", half of the mark. */
+    char *at = arena_alloc(arena, text.len * 2 + 1);
+    size_t len = 0;
+    char before = ' ';
+    while (text.len != 0) {
+        size_t secret = secret_length(text, before);
+        if (secret != 0) {
+            memcpy(at + len, mark.at, mark.len);
+            len += mark.len;
+        } else {
+            at[len++] = text.at[0];
+        }
+        size_t step = secret != 0 ? secret : 1;
+        before = text.at[step - 1];
+        text = span_from_offset(text, step);
+    }
+    at[len] = '\0';
+    return span_make(at, len);
+}
