@@ -1,7 +1,10 @@
-/* Diagnostics: JSON lines on stderr, {"time":..., "level":"warning", "topic":"upstream", "message":"...", ...}.
+/* Diagnostics: JSON lines on stderr, {"time":"...","level":"warning","topic":"upstream",
+ * "message":"..."}.
  *
- * For what an operator should know, not for each request (that is the access log). Safe from any thread; one write(2) a
- * line; a burst of the same topic and message is held to 10 a second, and the number held back is told. */
+ * For what an operator should know, not for each request (that is the access log). Safe from any
+ * thread. One write(2) a line, never waiting for stderr's reader. A burst of one topic and format
+ * is held to 10 lines a second; how many were held back is told by a "held_back" in the next line
+ * of that kind, or in a line of its own. */
 #ifndef SAGEGATE_OBSERVE_LOG_H
 #define SAGEGATE_OBSERVE_LOG_H
 
@@ -10,7 +13,13 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 /* Before any thread starts; LOG_INFO until then. */
 void log_set_level(enum log_level level);
 
-/* topic: one word ("start", "drain", "upstream", "credentials", "listener", "tls"). Never a secret. */
-void log_write(enum log_level level, const char *topic, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* topic: one word ("start", "drain", "upstream", "credentials", "listener", "tls"); topic and
+ * format must be literals. The message is cut at 1,000 bytes. Never a secret. errno is kept. */
+void log_write(enum log_level level, const char *topic, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Tells what was held back more than a second ago and has had no next line. The main thread calls
+ * it about once a second, and main() at the end. */
+void log_tell_held_back(void);
 
 #endif

@@ -1,0 +1,240 @@
+/* Formats access records as JSON without printf: straight copies, escapes only where needed. */
+#include "observe/access_record.h"
+
+#define X(name, key, max) +(max)
+enum {
+    SHORT_TEXTS_SIZE = ACCESS_SHORT_TEXTS(X),
+    LONG_TEXTS_SIZE = ACCESS_TEXT_SIZE - SHORT_TEXTS_SIZE
+};
+#undef X
+_Static_assert(LONG_TEXTS_SIZE >= 512, "a long text of full size fits");
+
+static const struct {
+    struct span key; /* with its comma and colon */
+    size_t max;
+} text_table[ACCESS_TEXTS] = {
+#define X(name, key, max) [ACCESS_##name] = {SPAN(",\"" #key "\":"), max},
+    ACCESS_SHORT_TEXTS(X) ACCESS_LONG_TEXTS(X)
+#undef X
+};
+
+static const struct span time_keys[ACCESS_TIMES] = {
+#define X(name, key) [ACCESS_##name] = SPAN(",\"" #key "\":"),
+    ACCESS_TIME_TABLE(X)
+#undef X
+};
+
+void access_record_init(struct access_record *record)
+{
+    memset(record, 0, offsetof(struct access_record, text));
+    record->model_status = -1;
+    for (int i = 0; i != ACCESS_TIMES; ++i)
+        record->times[i] = -1;
+}
+
+/* ---- texts ---- */
+
+static bool is_long(enum access_text field)
+{
+    return field == ACCESS_TARGET_MODEL || field == ACCESS_PATH || field == ACCESS_OVERRIDDEN ||
+           field == ACCESS_DROPPED_HEADERS;
+}
+
+static bool is_list(enum access_text field)
+{
+    return field == ACCESS_OVERRIDDEN || field == ACCESS_DROPPED_HEADERS;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes that a first value of the field may have. */
+static size_t room_for(const struct access_record *record, enum access_text field)
+{
+    size_t room = smaller(ACCESS_TEXT_SIZE - record->text_used, text_table[field].max);
+    if (!is_long(field))
+        return room;
+    size_t long_texts = 0;
+    for (enum access_text i = 0; i != ACCESS_TEXTS; ++i)
+        if (is_long(i))
+            long_texts += record->texts[i].len;
+    return smaller(room, LONG_TEXTS_SIZE - long_texts);
+}
+
+/* s cut to max bytes; a list after its last whole name. */
+static struct span cut(struct span s, size_t max, bool list)
+{
+    if (s.len <= max)
+        return s;
+    while (list && max != 0 && s.at[max] != ',')
+        --max;
+    return span_make(s.at, max);
+}
+
+void access_record_set(struct access_record *record, enum access_text field, struct span value)
+{
+    bool again = record->texts[field].len != 0;
+    size_t room = again ? record->texts[field].len : room_for(record, field);
+    value = cut(value, room, is_list(field));
+    if (!again)
+        record->texts[field].at = record->text_used;
+    if (value.len != 0)
+        memcpy(record->text + record->texts[field].at, value.at, value.len);
+    if (!again)
+        record->text_used = (uint16_t)(record->text_used + value.len);
+    record->texts[field].len = (uint16_t)value.len;
+}
+
+struct span access_record_get(const struct access_record *record, enum access_text field)
+{
+    if (record->texts[field].len == 0)
+        return SPAN_NONE;
+    return span_make(record->text + record->texts[field].at, record->texts[field].len);
+}
+
+/* ---- the line: each put_ writes at `at`, where there is room, and returns what follows ---- */
+
+static char *put(char *at, struct span s)
+{
+    memcpy(at, s.at, s.len);
+    return at + s.len;
+}
+
+static char *put_u64(char *at, uint64_t value)
+{
+    char digits[20];
+    size_t first = sizeof(digits);
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    return put(at, span_make(digits + first, sizeof(digits) - first));
+}
+
+/* Nonzero where one of eight bytes is a control character, a quote, a backslash, DEL or beyond ASCII.
+ * A subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
+static uint64_t odd_bytes(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
+    uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones, del = word ^ 0x7f * ones;
+    return ((word - 0x20 * ones) | (quote - ones) | (backslash - ones) | (del - ones) | word) &
+           high;
+}
+
+/* Printable ASCII but quote and backslash: stands for itself in JSON. Looked at eight bytes at a
+ * time, for most of a line is such text. */
+static bool is_plain(struct span s)
+{
+    uint64_t word = 0x2020202020202020;
+    for (; s.len >= sizeof(word); s = span_from_offset(s, sizeof(word))) {
+        memcpy(&word, s.at, sizeof(word));
+        if (odd_bytes(word) != 0)
+            return false;
+    }
+    word = 0x2020202020202020;
+    if (s.len != 0)
+        memcpy(&word, s.at, s.len);
+    return odd_bytes(word) == 0;
+}
+
+static char *put_string(char *at, struct span s)
+{
+    *at++ = '"';
+    if (is_plain(s)) {
+        at = put(at, s);
+    } else {
+        struct buffer rest;
+        buffer_init_fixed(&rest, at, 6 * s.len); /* \u00XX is the longest a byte can become */
+        buffer_append_json(&rest, s);
+        at += rest.len;
+    }
+    *at++ = '"';
+    return at;
+}
+
+static char *put_text(char *at, const struct access_record *record, enum access_text field)
+{
+    struct span value = access_record_get(record, field);
+    if (value.len == 0)
+        return at;
+    return put_string(put(at, text_table[field].key), value);
+}
+
+static char *put_list(char *at, const struct access_record *record, enum access_text field)
+{
+    struct span name, rest = access_record_get(record, field);
+    if (rest.len == 0)
+        return at;
+    at = put(at, text_table[field].key);
+    *at++ = '[';
+    while (rest.len != 0) {
+        span_split(rest, ',', &name, &rest);
+        at = put_string(at, name);
+        if (rest.len != 0)
+            *at++ = ',';
+    }
+    *at++ = ']';
+    return at;
+}
+
+static char *put_times(char *at, const struct access_record *record, enum access_time first,
+                       enum access_time last)
+{
+    for (enum access_time i = first; i <= last; ++i)
+        if (record->times[i] >= 0)
+            at = put_u64(put(at, time_keys[i]), (uint64_t)record->times[i]);
+    return at;
+}
+
+static char *put_who_and_where(char *at, const struct access_record *record)
+{
+    static const enum access_text order[] = {
+        ACCESS_REQUEST_ID,      ACCESS_TRACE_ID,
+        ACCESS_INFERENCE_ID,    ACCESS_ROUTE,
+        ACCESS_ENDPOINT,        ACCESS_OPERATION,
+        ACCESS_TARGET_MODEL,    ACCESS_TARGET_VARIANT,
+        ACCESS_INVOKED_VARIANT, ACCESS_INFERENCE_COMPONENT,
+        ACCESS_REGION,          ACCESS_IDENTITY,
+        ACCESS_CALLER,          ACCESS_CLIENT,
+        ACCESS_METHOD,          ACCESS_PATH,
+    };
+    for (size_t i = 0; i != sizeof(order) / sizeof(order[0]); ++i)
+        at = put_text(at, record, order[i]);
+    return at;
+}
+
+static char *put_how_it_ended(char *at, const struct access_record *record)
+{
+    at = put_u64(put(at, SPAN(",\"status\":")), record->status > 0 ? (uint64_t)record->status : 0);
+    at = put_text(at, record, ACCESS_OUTCOME);
+    at = put_text(at, record, ACCESS_AWS_ERROR);
+    if (record->model_status >= 0)
+        at = put_u64(put(at, SPAN(",\"model_status\":")), (uint64_t)record->model_status);
+    at = put_text(at, record, ACCESS_AWS_REQUEST_ID);
+    at = put_u64(put(at, SPAN(",\"attempts\":")), record->attempts);
+    at = put(at, record->reused ? SPAN(",\"reused\":true") : SPAN(",\"reused\":false"));
+    at = put_u64(put(at, SPAN(",\"bytes_in\":")), record->bytes_in);
+    return put_u64(put(at, SPAN(",\"bytes_out\":")), record->bytes_out);
+}
+
+void access_record_format(const struct access_record *record, struct buffer *out)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    char *start = buffer_reserve(out, ACCESS_LINE_MAX), *at = start;
+    if (start == NULL)
+        return;
+    clock_format_rfc3339(record->time, time);
+    at = put_string(put(at, SPAN("{\"time\":")), span_make(time, sizeof(time) - 1));
+    at = put_who_and_where(at, record);
+    at = put_how_it_ended(at, record);
+    at = put_list(at, record, ACCESS_OVERRIDDEN);
+    at = put_list(at, record, ACCESS_DROPPED_HEADERS);
+    at = put_times(at, record, ACCESS_RECEIVE_US, ACCESS_TOTAL_US);
+    if (record->parts != 0)
+        at = put_u64(put(at, SPAN(",\"parts\":")), record->parts);
+    at = put_times(at, record, ACCESS_GAP_MAX_US, ACCESS_GAP_MAX_US);
+    at = put(at, SPAN("}\n"));
+    buffer_take(out, (size_t)(at - start));
+}

@@ -1,0 +1,214 @@
+/* Diagnostics: one JSON object a line, hostile bytes, levels, bursts held back and told. */
+#include "observe/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+/* stderr goes to a file while a test runs. */
+static FILE *captured;
+static int real_stderr;
+
+static int set_up(void **state)
+{
+    (void)state;
+    fflush(stderr);
+    captured = tmpfile();
+    assert_non_null(captured);
+    real_stderr = dup(STDERR_FILENO);
+    dup2(fileno(captured), STDERR_FILENO);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+    fclose(captured);
+    log_set_level(LOG_INFO);
+    return 0;
+}
+
+/* The next captured line as JSON, the caller's to free; NULL at the end. */
+static json_t *next_line(void)
+{
+    char line[5000];
+    if (fgets(line, sizeof(line), captured) == NULL)
+        return NULL;
+    assert_true(strlen(line) <= 4096);
+    json_t *json = json_loads(line, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static const char *text_of(const json_t *line, const char *key)
+{
+    return json_string_value(json_object_get(line, key));
+}
+
+static void a_line_has_time_level_topic_and_message(void **state)
+{
+    (void)state;
+    errno = ENOENT;
+    log_write(LOG_WARNING, "listener", "cannot open %s: %m", "x");
+    assert_int_equal(errno, ENOENT);
+    rewind(captured);
+    json_t *line = next_line();
+    assert_int_equal(strlen(text_of(line, "time")), strlen("2015-08-30T12:36:00.000000Z"));
+    assert_string_equal(text_of(line, "level"), "warning");
+    assert_string_equal(text_of(line, "topic"), "listener");
+    assert_string_equal(text_of(line, "message"), "cannot open x: No such file or directory");
+    assert_int_equal(json_object_size(line), 4);
+    json_decref(line);
+    assert_null(next_line());
+}
+
+static void levels_below_the_least_are_left_out(void **state)
+{
+    (void)state;
+    log_write(LOG_DEBUG, "start", "debug");
+    log_set_level(LOG_ERROR);
+    log_write(LOG_WARNING, "start", "warning");
+    log_write(LOG_ERROR, "start", "error");
+    log_set_level(LOG_DEBUG);
+    log_write(LOG_DEBUG, "start", "debug");
+    rewind(captured);
+    json_t *line = next_line();
+    assert_string_equal(text_of(line, "level"), "error");
+    json_decref(line);
+    line = next_line();
+    assert_string_equal(text_of(line, "level"), "debug");
+    json_decref(line);
+    assert_null(next_line());
+}
+
+static void hostile_and_endless_messages_stay_one_line(void **state)
+{
+    (void)state;
+    char endless[5000];
+    memset(endless, '\x01', sizeof(endless));
+    endless[sizeof(endless) - 1] = '\0';
+    log_write(LOG_INFO, "tls", "%s", "quote\" backslash\\ \xff\n{\"level\":\"error\"}");
+    log_write(LOG_INFO, "upstream", "%s", endless);
+    rewind(captured);
+    json_t *line = next_line();
+    assert_string_equal(text_of(line, "message"),
+                        "quote\" backslash\\ \xef\xbf\xbd\n{\"level\":\"error\"}");
+    json_decref(line);
+    line = next_line();
+    assert_in_range(strlen(text_of(line, "message")), 250, 1000);
+    json_decref(line);
+    assert_null(next_line());
+}
+
+static json_int_t held_back_in(const json_t *line)
+{
+    return json_integer_value(json_object_get(line, "held_back"));
+}
+
+static void burst(int lines, int number)
+{
+    for (int i = 0; i != lines; ++i)
+        log_write(LOG_INFO, "upstream", "burst %d", number);
+}
+
+/* The next `count` lines say `message`, and the first of them how many were held back before. */
+static void expect_lines(const char *message, int count, int held_back)
+{
+    for (int i = 0; i != count; ++i) {
+        json_t *line = next_line();
+        assert_non_null(line);
+        assert_string_equal(text_of(line, "message"), message);
+        assert_int_equal(held_back_in(line), i == 0 ? held_back : 0);
+        json_decref(line);
+    }
+}
+
+static void a_burst_is_held_to_ten_and_the_rest_is_told(void **state)
+{
+    (void)state;
+    burst(25, 1);
+    log_write(LOG_INFO, "upstream", "another kind is not held back");
+    log_tell_held_back(); /* too early: says nothing */
+    usleep(1100000);
+    burst(12, 2);
+    usleep(1100000);
+    log_tell_held_back();
+    log_tell_held_back();
+    rewind(captured);
+    expect_lines("burst 1", 10, 0);
+    expect_lines("another kind is not held back", 1, 0);
+    expect_lines("burst 2", 10, 15);
+    expect_lines("burst %d (more of these)", 1, 2);
+    assert_null(next_line());
+}
+
+/* A stderr that nobody reads: lines are lost, no thread waits. */
+static void a_full_pipe_stops_nobody(void **state)
+{
+    (void)state;
+    int pipe_fds[2];
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+    dup2(pipe_fds[1], STDERR_FILENO);
+    char filler[1000];
+    memset(filler, 'x', sizeof(filler));
+    fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK);
+    while (write(pipe_fds[1], filler, sizeof(filler)) > 0)
+        ;
+    fcntl(pipe_fds[1], F_SETFL, 0);
+    log_write(LOG_INFO, "drain", "nobody reads this");
+    dup2(fileno(captured), STDERR_FILENO);
+    log_write(LOG_INFO, "drain", "somebody reads this");
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+static void *write_some(void *context)
+{
+    for (int i = 0; i != 1000; ++i)
+        log_write(LOG_INFO, "credentials", "from a thread, %s", (const char *)context);
+    return NULL;
+}
+
+static void threads_do_not_mix_their_lines(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    for (int i = 0; i != 4; ++i)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_some, "one of four"), 0);
+    for (int i = 0; i != 4; ++i)
+        pthread_join(threads[i], NULL);
+    rewind(captured);
+    int lines = 0;
+    for (json_t *line; (line = next_line()) != NULL; ++lines) {
+        assert_string_equal(text_of(line, "message"), "from a thread, one of four");
+        json_decref(line);
+    }
+    assert_in_range(lines, 10, 4000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_line_has_time_level_topic_and_message),
+        TEST(levels_below_the_least_are_left_out),
+        TEST(hostile_and_endless_messages_stay_one_line),
+        TEST(a_burst_is_held_to_ten_and_the_rest_is_told),
+        TEST(a_full_pipe_stops_nobody),
+        TEST(threads_do_not_mix_their_lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
