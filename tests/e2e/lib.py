@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate")).resolve()
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+PASSED_ON = ("PATH", "HOME", "LANG", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+             "ASAN_SYMBOLIZER_PATH")
 SANITIZED = re.compile(rb"__asan_init|__tsan_init")
 
 # One route for each way in. Tests that need other routes bring their own.
@@ -78,10 +80,14 @@ def eventually(test, timeout=5.0, what="it"):
 
 def environment(extra=None):
     """What a gateway is given: nothing of the surroundings but what it needs."""
-    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_DIR") if name in os.environ}
+    env = {
+        "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
+        "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.suppressions:print_suppressions=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT}/tests/tsan.suppressions",
+    }
+    env.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
     env.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
-    env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1")
-    env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     env.update(extra or {})
     return {name: value for name, value in env.items() if value is not None}
 
@@ -368,6 +374,8 @@ class Caller:
             self._read_chunks(answer, coding)
         elif length is not None:
             answer.framing = "length"
+            if not re.fullmatch(r"\d{1,15}", length):
+                raise Broken(f"Content-Length: {length}", answer)
             self._take(answer, int(length))
         else:
             answer.framing = "close"

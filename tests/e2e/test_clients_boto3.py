@@ -70,12 +70,12 @@ def test_one_byte_over_the_limit(client, endpoint, gateway):
 
 def test_asynchronous(client, endpoint, gateway):
     wanted = {"ContentType": "text/csv", "Accept": "a/b", "CustomAttributes": "c", "InferenceId": "i",
-              "InputLocation": "s3://bucket/key", "RequestTTLSeconds": 600, "InvocationTimeoutSeconds": 60}
+              "InputLocation": "s3://bucket/key", "RequestTTLSeconds": 600}
     answer = client.invoke_endpoint_async(EndpointName="later", **wanted)
     assert answer["InferenceId"] == "i"
     assert answer["OutputLocation"].startswith("s3://")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
-    assert endpoint.requests[-1].parameters == {**wanted, "RequestTTLSeconds": "600", "InvocationTimeoutSeconds": "60"}
+    assert endpoint.requests[-1].parameters == {**wanted, "RequestTTLSeconds": "600"}
     assert gateway.line(operation="async")["status"] == 202
 
 

@@ -84,9 +84,13 @@ def test_streaming_and_asynchronous_through_native(sdk, endpoint, gateway):
         ("InvokeEndpointWithResponseStream", {
             "EndpointName": "count-3-10", "Body": b"x", "Accept": "a/b", "ContentType": "c/d",
             "TargetVariant": "A", "CustomAttributes": "c"}),
-        ("InvokeEndpointAsync", {"EndpointName": "later", "InputLocation": "s3://b/k", "InferenceId": "i"}))
+        ("InvokeEndpointAsync", {"EndpointName": "later", "InputLocation": "s3://b/k", "InferenceId": "i", "ContentType": "c/d",
+            "Accept": "a/b", "RequestTTLSeconds": 600, "InvocationTimeoutSeconds": 60}))
     assert stream["parts"] == [f"part {n} of 3\n" for n in (1, 2, 3)]
     assert (stream["ContentType"], stream["InvokedProductionVariant"]) == ("text/plain", "A")
     assert endpoint.requests[0].parameters["Accept"] == "a/b"
+    assert endpoint.requests[1].parameters == {
+        "InputLocation": "s3://b/k", "InferenceId": "i", "ContentType": "c/d", "Accept": "a/b",
+        "RequestTTLSeconds": "600", "InvocationTimeoutSeconds": "60"}
     assert later["status"] == 202 and later["OutputLocation"].startswith("s3://")
     assert gateway.line(operation="stream")["outcome"] == "ok"

@@ -10,6 +10,7 @@ import time
 import pytest
 from lib import Broken, Caller, eventually, free_port, get, run
 
+pytestmark = pytest.mark.threads
 ONE = """
 routes:
   - { name: only, match: { path: "/{endpoint}" }, endpoint: { value: "${path.endpoint}", allow: ["*"] } }
@@ -192,7 +193,7 @@ def test_probe(start_gateway):
     assert run("probe", f"127.0.0.1:{free_port()}").returncode == 1
 
 
-def test_version_and_help(binary):
+def test_version_and_help():
     done = run("version")
     assert done.returncode == 0 and "sagegate" in done.stdout and "OpenSSL" in done.stdout
     for command in ("run", "check", "explain", "sign", "probe", "version"):

@@ -46,6 +46,17 @@ routes:
   - name: any
     match: { path: "/any/{endpoint}" }
     endpoint: { value: "${path.endpoint}", allow: ["*"] }
+  - name: sdk
+    match: { path: "/endpoints/{endpoint}/*" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    operation: native
+  - name: later
+    match: { path: /later }
+    endpoint: later
+    operation: async
+    parameters:
+      request_ttl_seconds: { value: "600" }
+      input_location: { default: "s3://bucket/${header.X-Key}" }
 """
 PREFIX = "X-Amzn-SageMaker-"
 
@@ -237,3 +248,58 @@ def test_session_headers_come_back(gateway):
     answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "closed1")])
     assert answer.header(PREFIX + "Closed-Session-Id") == "closed1"
     assert answer.header("x-Amzn-Invoked-Production-Variant") == "AllTraffic"
+
+
+# -- the other operations
+
+ASYNC = {
+    "ContentType": "X-Amzn-SageMaker-Content-Type", "Accept": "X-Amzn-SageMaker-Accept",
+    "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes", "InferenceId": "X-Amzn-SageMaker-Inference-Id",
+    "InputLocation": "X-Amzn-SageMaker-InputLocation", "RequestTTLSeconds": "X-Amzn-SageMaker-RequestTTLSeconds",
+    "S3OutputPathExtension": "X-Amzn-SageMaker-S3OutputPathExtension", "Filename": "X-Amzn-SageMaker-Filename",
+    "InvocationTimeoutSeconds": "X-Amzn-SageMaker-InvocationTimeoutSeconds",
+}
+
+
+def test_asynchronous_takes_everything(gateway, endpoint):
+    wanted = {"ContentType": "a/b", "Accept": "c/d", "CustomAttributes": "c", "InferenceId": "i",
+              "InputLocation": "s3://b/k", "RequestTTLSeconds": "60", "S3OutputPathExtension": "out/x",
+              "Filename": "name.csv", "InvocationTimeoutSeconds": "3600"}
+    answer = gateway.call("/endpoints/later/async-invocations", b"", [(ASYNC[name], wanted[name]) for name in wanted])
+    assert answer.status == 202 and answer.json() == {"InferenceId": "i"}
+    assert answer.header("X-Amzn-SageMaker-OutputLocation").startswith("s3://")
+    assert answer.header("X-Amzn-SageMaker-FailureLocation").startswith("s3://")
+    assert endpoint.requests[-1].parameters == wanted
+    assert gateway.line()["operation"] == "async"
+
+
+def test_an_asynchronous_route(gateway, endpoint):
+    """The caller says Content-Type and Accept as it would to any server."""
+    answer = gateway.call("/later", b"", [("X-Key", "k"), ("Content-Type", "a/b"), ("Accept", "c/d")])
+    assert answer.status == 202
+    seen = endpoint.requests[-1].parameters
+    assert (seen["InputLocation"], seen["RequestTTLSeconds"]) == ("s3://bucket/k", "600")
+    assert (seen["ContentType"], seen["Accept"]) == ("a/b", "c/d")
+
+
+@pytest.mark.parametrize("parameter, value", [
+    ("RequestTTLSeconds", "59"), ("RequestTTLSeconds", "21601"), ("RequestTTLSeconds", "1e3"),
+    ("InvocationTimeoutSeconds", "0"), ("InvocationTimeoutSeconds", "3601"), ("InputLocation", "ftp://b/k"),
+    ("S3OutputPathExtension", "s3:x"), ("Filename", "a.b.c"), ("Filename", "a" * 33)])
+def test_bad_asynchronous_values(gateway, endpoint, parameter, value):
+    message = refused(gateway, endpoint, "/endpoints/later/async-invocations", (ASYNC[parameter], value))
+    assert parameter in message
+
+
+def test_streams_lack_a_target_model(gateway, endpoint):
+    path = "/endpoints/echo/invocations-response-stream"
+    assert "TargetModel" in refused(gateway, endpoint, path, (PREFIX + "Target-Model", "m"))
+    assert "EnableExplanations" in refused(gateway, endpoint, path, (PREFIX + "Enable-Explanations", "`true`"))
+    gateway.call(path, b"x", [(PREFIX + "Accept", "a/b")])
+    assert endpoint.requests[-1].parameters["Accept"] == "a/b"
+
+
+def test_native_paths_that_are_no_operation(gateway, endpoint):
+    for path in ("/endpoints/echo/", "/endpoints/echo/invoke", "/endpoints/echo/invocations/x", "/endpoints/echo"):
+        assert gateway.call(path, b"x").status == 404, path
+    assert endpoint.requests == []

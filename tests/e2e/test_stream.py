@@ -9,6 +9,7 @@ from lib import Broken, eventually, is_sanitized
 from tests.endpoint import eventstream
 
 MIB = 1024 * 1024
+pytestmark = pytest.mark.threads
 
 
 def test_pieces_arrive_as_they_were_sent(gateway):

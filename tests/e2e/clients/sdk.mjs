@@ -26,6 +26,7 @@ async function call({ command, input }) {
 async function read(body) {
     if (body === undefined)
         return {};
+    body ??= new Uint8Array(0); // an empty answer
     if (body instanceof Uint8Array)
         return { length: body.length, sha256: createHash('sha256').update(body).digest('hex'),
                  start: Buffer.from(body.subarray(0, 4096)).toString('latin1') };
