@@ -46,19 +46,27 @@ static inline void put_char(struct canonical_sink *sink, char c)
 static void put_hex(struct canonical_sink *sink, const unsigned char *bytes, size_t len,
                     const char digits[static 16])
 {
+    if (len * 2 > sizeof(sink->gathered) - sink->used)
+        sink_flush(sink);
+    CHECK(len * 2 <= sizeof(sink->gathered));
+    char *at = sink->gathered + sink->used;
     for (size_t i = 0; i != len; ++i) {
-        put_char(sink, digits[bytes[i] >> 4]);
-        put_char(sink, digits[bytes[i] & 15]);
+        *at++ = digits[bytes[i] >> 4];
+        *at++ = digits[bytes[i] & 15];
     }
+    sink->used += len * 2;
 }
 
 /* ---- percent-encoding ---- */
 
-/* RFC 3986's unreserved set: letters, digits and -._~ */
-static bool is_unreserved(char c)
+/* RFC 3986's unreserved set. */
+static inline bool is_unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    static const bool unreserved[256] = {
+        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+        ['.'] = true,         ['_'] = true,         ['~'] = true,
+    };
+    return unreserved[(unsigned char)c];
 }
 
 static void put_encoded(struct canonical_sink *sink, struct span s, bool keep_slash)
@@ -81,12 +89,14 @@ static bool path_is_plain(struct span path)
 {
     if (path.len == 0 || path.at[0] != '/')
         return false;
+    char before = ' ';
     for (size_t i = 0; i != path.len; ++i) {
-        bool after_slash = i != 0 && path.at[i - 1] == '/';
-        if (after_slash && (path.at[i] == '/' || path.at[i] == '.'))
+        char c = path.at[i];
+        if (before == '/' && (c == '/' || c == '.'))
             return false;
-        if (!is_unreserved(path.at[i]) && path.at[i] != '/')
+        if (!is_unreserved(c) && c != '/')
             return false;
+        before = c;
     }
     return true;
 }
@@ -241,6 +251,12 @@ static int compare_names(struct span a, struct span b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
+/* Lengths mostly differ, and settle it. */
+static inline bool is_same_name(struct span a, struct span b)
+{
+    return a.len == b.len && compare_names(a, b) == 0;
+}
+
 void canonical_sort_headers(const struct sigv4_request *request, struct canonical_order *order)
 {
     CHECK(request->header_count <= SIGV4_HEADERS_MAX);
@@ -258,27 +274,31 @@ void canonical_sort_headers(const struct sigv4_request *request, struct canonica
     }
 }
 
+/* Eight bytes at a time; those with the top bit set stay as they are. */
 static inline void copy_lower(char *to, struct span from)
 {
-    for (size_t i = 0; i != from.len; ++i)
+    const uint64_t ones = ~UINT64_C(0) / 255;
+    size_t i = 0;
+    for (; from.len - i >= 8; i += 8) {
+        uint64_t word;
+        memcpy(&word, from.at + i, 8);
+        uint64_t low = word & ones * 0x7f;
+        uint64_t above = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~word;
+        word |= (above & ones * 0x80) >> 2;
+        memcpy(to + i, &word, 8);
+    }
+    for (; i != from.len; ++i)
         to[i] = lower(from.at[i]);
-}
-
-/* True where the i-th header in order has the name of the one before. */
-static bool is_repeat(const struct sigv4_request *request, const struct canonical_order *order,
-                      size_t i)
-{
-    return i != 0 && compare_names(request->headers[order->index[i - 1]].name,
-                                   request->headers[order->index[i]].name) == 0;
 }
 
 void canonical_append_signed_headers(const struct sigv4_request *request,
                                      const struct canonical_order *order, struct buffer *out)
 {
+    struct span before = SPAN_NONE;
     for (size_t i = 0; i != order->count; ++i) {
-        if (is_repeat(request, order, i))
-            continue;
         struct span name = request->headers[order->index[i]].name;
+        if (i != 0 && is_same_name(before, name))
+            continue;
         char *at = buffer_reserve(out, name.len + 1);
         if (at == NULL)
             return;
@@ -286,20 +306,8 @@ void canonical_append_signed_headers(const struct sigv4_request *request,
             *at++ = ';';
         copy_lower(at, name);
         buffer_take(out, name.len + (i != 0));
+        before = name;
     }
-}
-
-static void put_name(struct canonical_sink *sink, struct span name)
-{
-    if (name.len > sizeof(sink->gathered) - sink->used)
-        sink_flush(sink);
-    if (name.len > sizeof(sink->gathered)) {
-        for (size_t i = 0; i != name.len; ++i)
-            put_char(sink, lower(name.at[i]));
-        return;
-    }
-    copy_lower(sink->gathered + sink->used, name);
-    sink->used += name.len;
 }
 
 static bool is_space(char c)
@@ -346,17 +354,22 @@ static void put_value(struct canonical_sink *sink, struct span value)
     put(sink, span_make(value.at + start, value.len - start));
 }
 
+/* The names, in order and lower-case, stand in signed_headers already; a repeated one stands there once. */
 static void put_headers(struct canonical_sink *sink, const struct sigv4_request *request,
-                        const struct canonical_order *order)
+                        const struct canonical_order *order, struct span signed_headers)
 {
+    struct span name = SPAN_NONE;
+    size_t at = 0;
     for (size_t i = 0; i != order->count; ++i) {
         const struct sigv4_header *header = &request->headers[order->index[i]];
-        if (is_repeat(request, order, i)) {
+        if (i != 0 && is_same_name(header->name, name)) {
             put_char(sink, ',');
         } else {
             if (i != 0)
                 put_char(sink, '\n');
-            put_name(sink, header->name);
+            name = span_make(signed_headers.at + at, header->name.len);
+            at += name.len + 1; /* and the ';' */
+            put(sink, name);
             put_char(sink, ':');
         }
         put_value(sink, header->value);
@@ -374,7 +387,7 @@ void canonical_write(const struct sigv4_request *request, const struct canonical
     put_char(sink, '\n');
     put_query(sink, request->query);
     put_char(sink, '\n');
-    put_headers(sink, request, order);
+    put_headers(sink, request, order, signed_headers);
     put_char(sink, '\n');
     put(sink, signed_headers);
     put_char(sink, '\n');

@@ -1,0 +1,397 @@
+/* `sagegate sign`: signs one request with AWS_* from the environment and shows every stage as JSON; sends nothing. */
+#include "commands.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "aws/sha256.h"
+#include "aws/sigv4.h"
+#include "base/arena.h"
+#include "base/check.h"
+
+static const char help[] =
+    "Usage: sagegate sign --method M --url URL [OPTION]...\n"
+    "\n"
+    "Signs one request by AWS Signature Version 4 with AWS_ACCESS_KEY_ID,\n"
+    "AWS_SECRET_ACCESS_KEY and, if set, AWS_SESSION_TOKEN from the environment. Prints a JSON\n"
+    "object: canonical_request, string_to_sign, signed_headers, signature, authorization, and\n"
+    "headers, the lines to send. Sends nothing.\n"
+    "\n"
+    "  --method M             the request's method\n"
+    "  --url URL              https://HOST/PATH?QUERY; the path is taken byte for byte, as sent\n"
+    "  --header 'NAME: VALUE' a header to send; may be repeated. All are signed but those that\n"
+    "                         proxies change (Connection, Expect, User-Agent, ...)\n"
+    "  --body FILE            the request's body; - is standard input\n"
+    "  --region R             default: AWS_REGION, then AWS_DEFAULT_REGION\n"
+    "  --service S            default: sagemaker\n"
+    "  --time YYYYMMDDTHHMMSSZ  default: now\n"
+    "  --no-normalize         sign the path with its empty and dot segments\n"
+    "  --sign-body            send and sign x-amz-content-sha256 as well\n"
+    "  --omit-session-token   send the session token but do not sign it\n"
+    "  --help                 print this and exit\n"
+    "\n"
+    "Example:\n"
+    "  sagegate sign --method POST --region us-east-1 --body in.json \\\n"
+    "    --header 'Content-Type: application/json' \\\n"
+    "    --url https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/NAME/invocations\n";
+
+enum { OUTPUT_MAX = 16 * 1024 * 1024 };
+
+struct arguments {
+    struct span method, url, body_file, region, service;
+    struct wall_time time;
+    bool no_normalize, sign_body, omit_session_token;
+    struct sigv4_header headers[SIGV4_HEADERS_MAX]; /* as given, Host first if not among them */
+    size_t header_count;
+};
+
+struct signer {
+    struct arena arena;
+    struct secret secret_access_key, session_token;
+    struct sigv4_identity identity;
+    struct sigv4_header sent[SIGV4_HEADERS_MAX + 4], signing[SIGV4_HEADERS_MAX + 4];
+    size_t sent_count;
+    struct sigv4_request request;
+    struct sigv4_scope scope;
+};
+
+__attribute__((format(printf, 1, 2))) static bool fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("sagegate sign: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return false;
+}
+
+/* ---- arguments ---- */
+
+static bool is_token(struct span name)
+{
+    for (size_t i = 0; i != name.len; ++i)
+        if ((unsigned char)name.at[i] <= ' ' || (unsigned char)name.at[i] >= 0x7f ||
+            strchr("\"(),/:;<=>?@[\\]{}", name.at[i]) != NULL)
+            return false;
+    return name.len != 0;
+}
+
+/* What sign itself adds must not come from outside as well. */
+static bool is_own_header(struct span name)
+{
+    return span_equals_ignore_case(name, SPAN("Authorization")) ||
+           span_equals_ignore_case(name, SPAN("X-Amz-Date")) ||
+           span_equals_ignore_case(name, SPAN("X-Amz-Security-Token")) ||
+           span_equals_ignore_case(name, SPAN("X-Amz-Content-Sha256"));
+}
+
+static bool add_header(struct arguments *arguments, struct span line)
+{
+    struct span name, value;
+    if (!span_split(line, ':', &name, &value) || !is_token(name))
+        return fail("--header '%.*s': not of the form 'NAME: VALUE'", SPAN_ARG(line));
+    for (size_t i = 0; i != value.len; ++i)
+        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
+            return fail("--header '%.*s': its value has a control character", SPAN_ARG(name));
+    if (is_own_header(name))
+        return fail("--header '%.*s': sign sets this header itself", SPAN_ARG(name));
+    /* One place is kept for Host. */
+    if (arguments->header_count == SIGV4_HEADERS_MAX - 5)
+        return fail("more than %d headers", SIGV4_HEADERS_MAX - 5);
+    arguments->headers[arguments->header_count++] = (struct sigv4_header){name, span_trim(value)};
+    return true;
+}
+
+static bool take_option(int option, struct span value, struct arguments *arguments)
+{
+    switch (option) {
+    case 'm':
+        arguments->method = value;
+        return is_token(value) || fail("--method '%.*s': not a method", SPAN_ARG(value));
+    case 'u':
+        arguments->url = value;
+        return true;
+    case 'H':
+        return add_header(arguments, value);
+    case 'b':
+        arguments->body_file = value;
+        return true;
+    case 'r':
+        arguments->region = value;
+        return true;
+    case 's':
+        arguments->service = value;
+        return true;
+    case 't':
+        return clock_parse_basic(value, &arguments->time) ||
+               fail("--time '%.*s': not a time like 20150830T123600Z", SPAN_ARG(value));
+    case 'N':
+        arguments->no_normalize = true;
+        return true;
+    case 'B':
+        arguments->sign_body = true;
+        return true;
+    case 'O':
+        arguments->omit_session_token = true;
+        return true;
+    }
+    return false;
+}
+
+static bool check_arguments(struct arguments *arguments)
+{
+    if (arguments->method.at == NULL)
+        return fail("--method is missing; see sagegate sign --help");
+    if (arguments->url.at == NULL)
+        return fail("--url is missing; see sagegate sign --help");
+    if (arguments->region.len == 0)
+        arguments->region = command_getenv(NULL, SPAN("AWS_REGION"));
+    if (arguments->region.len == 0)
+        arguments->region = command_getenv(NULL, SPAN("AWS_DEFAULT_REGION"));
+    if (arguments->region.len == 0)
+        return fail("no region: give --region or set AWS_REGION");
+    if (arguments->region.len > 64 || !is_token(arguments->region))
+        return fail("--region '%.*s': not a region", SPAN_ARG(arguments->region));
+    if (arguments->service.len > 64 || !is_token(arguments->service))
+        return fail("--service '%.*s': not a service", SPAN_ARG(arguments->service));
+    return true;
+}
+
+/* False after a complaint; *done where --help was all. */
+static bool parse_arguments(int argc, char **argv, struct arguments *arguments, bool *done)
+{
+    static const struct option options[] = {
+        {"method", required_argument, NULL, 'm'}, {"url", required_argument, NULL, 'u'},
+        {"header", required_argument, NULL, 'H'}, {"body", required_argument, NULL, 'b'},
+        {"region", required_argument, NULL, 'r'}, {"service", required_argument, NULL, 's'},
+        {"time", required_argument, NULL, 't'},   {"no-normalize", no_argument, NULL, 'N'},
+        {"sign-body", no_argument, NULL, 'B'},    {"omit-session-token", no_argument, NULL, 'O'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int option;
+    opterr = 0;
+    optind = 0;
+    *done = false;
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            *done = true;
+            return true;
+        }
+        if (option == ':')
+            return fail("%s wants a value", argv[optind - 1]);
+        if (option == '?')
+            return fail("%s: unknown option; see sagegate sign --help", argv[optind - 1]);
+        if (!take_option(option, span_from(optarg), arguments))
+            return false;
+    }
+    if (optind != argc)
+        return fail("'%s': not expected; see sagegate sign --help", argv[optind]);
+    return check_arguments(arguments);
+}
+
+/* ---- the request ---- */
+
+static bool load_identity(struct signer *signer)
+{
+    struct span id = command_getenv(NULL, SPAN("AWS_ACCESS_KEY_ID"));
+    struct span secret = command_getenv(NULL, SPAN("AWS_SECRET_ACCESS_KEY"));
+    if (id.len == 0)
+        return fail("AWS_ACCESS_KEY_ID is not set");
+    if (secret.len == 0)
+        return fail("AWS_SECRET_ACCESS_KEY is not set");
+    signer->secret_access_key = secret_copy(secret);
+    signer->session_token = secret_copy(command_getenv(NULL, SPAN("AWS_SESSION_TOKEN")));
+    signer->identity = (struct sigv4_identity){
+        .access_key_id = id,
+        .secret_access_key = &signer->secret_access_key,
+        .session_token = &signer->session_token,
+    };
+    return true;
+}
+
+static bool hash_body(const char *path, unsigned char out[SIGV4_HASH_SIZE])
+{
+    char piece[65536];
+    size_t len;
+    struct sha256 hash;
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (file == NULL)
+        return fail("--body %s: %s", path, strerror(errno));
+    sha256_init(&hash);
+    while ((len = fread(piece, 1, sizeof(piece), file)) != 0)
+        sha256_update(&hash, span_make(piece, len));
+    bool readable = ferror(file) == 0;
+    int error = errno;
+    if (file != stdin)
+        fclose(file);
+    if (!readable)
+        return fail("--body %s: %s", path, strerror(error));
+    sha256_final(&hash, out);
+    return true;
+}
+
+/* Host as an HTTP client sends it: lower-case, without the scheme's own port. */
+static struct span host_of(struct span authority, struct span default_port, struct arena *arena)
+{
+    if (span_ends_with(authority, default_port))
+        authority.len -= default_port.len;
+    char *at = arena_alloc(arena, authority.len + 1);
+    for (size_t i = 0; i != authority.len; ++i) {
+        char c = authority.at[i];
+        at[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    }
+    return span_make(at, authority.len);
+}
+
+static bool split_url(struct span url, struct signer *signer, struct span *host)
+{
+    bool tls = span_starts_with_ignore_case(url, SPAN("https://"));
+    if (!tls && !span_starts_with_ignore_case(url, SPAN("http://")))
+        return fail("--url '%.*s': begins with neither https:// nor http://", SPAN_ARG(url));
+    if (span_find(url, '#') != url.len)
+        return fail("--url '%.*s': a fragment (#...) is never sent", SPAN_ARG(url));
+    struct span target, rest = span_from_offset(url, tls ? 8 : 7);
+    struct span query = SPAN("");
+    (void)span_split(rest, '?', &target, &query);
+    size_t slash = span_find(target, '/');
+    struct span authority = span_make(target.at, slash);
+    if (authority.len == 0 || span_find(authority, '@') != authority.len)
+        return fail("--url '%.*s': wants a host, without user information", SPAN_ARG(url));
+    *host = host_of(authority, tls ? SPAN(":443") : SPAN(":80"), &signer->arena);
+    signer->request.path = slash == target.len ? SPAN("/") : span_from_offset(target, slash);
+    signer->request.query = query;
+    return true;
+}
+
+static void send_header(struct signer *signer, struct span name, struct span value, bool is_signed)
+{
+    const struct sigv4_header header = {name, value};
+    signer->sent[signer->sent_count++] = header;
+    if (is_signed)
+        signer->signing[signer->request.header_count++] = header;
+}
+
+static bool build_request(const struct arguments *arguments, struct signer *signer)
+{
+    struct span host;
+    char time[CLOCK_BASIC_SIZE];
+    bool s3 = span_equals(arguments->service, SPAN("s3"));
+    signer->request = (struct sigv4_request){.method = arguments->method,
+                                             .headers = signer->signing,
+                                             .normalize_path = !s3 && !arguments->no_normalize,
+                                             .encode_path = !s3};
+    signer->scope = (struct sigv4_scope){arguments->region, arguments->service, arguments->time};
+    sha256_of(SPAN(""), signer->request.body_sha256);
+    if (arguments->body_file.at != NULL &&
+        !hash_body(arguments->body_file.at, signer->request.body_sha256))
+        return false;
+    if (!split_url(arguments->url, signer, &host))
+        return false;
+
+    bool host_given = false;
+    for (size_t i = 0; i != arguments->header_count; ++i)
+        host_given |= span_equals_ignore_case(arguments->headers[i].name, SPAN("Host"));
+    if (!host_given)
+        send_header(signer, SPAN("Host"), host, true);
+    for (size_t i = 0; i != arguments->header_count; ++i)
+        send_header(signer, arguments->headers[i].name, arguments->headers[i].value,
+                    !sigv4_is_never_signed(arguments->headers[i].name));
+    clock_format_basic(arguments->time, time);
+    send_header(signer, SPAN("X-Amz-Date"), arena_copy(&signer->arena, span_from(time)), true);
+    if (!secret_is_empty(&signer->session_token))
+        send_header(signer, SPAN("X-Amz-Security-Token"), secret_bytes(&signer->session_token),
+                    !arguments->omit_session_token);
+    if (arguments->sign_body) {
+        char hex[2 * SIGV4_HASH_SIZE];
+        struct buffer digits;
+        buffer_init_fixed(&digits, hex, sizeof(hex));
+        buffer_append_hex(&digits, signer->request.body_sha256, SIGV4_HASH_SIZE);
+        send_header(signer, SPAN("X-Amz-Content-Sha256"),
+                    arena_copy(&signer->arena, buffer_span(&digits)), true);
+    }
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static void append_member(struct buffer *out, const char *name, struct span value)
+{
+    buffer_printf(out, "  \"%s\": \"", name);
+    buffer_append_json(out, value);
+    buffer_append(out, SPAN("\",\n"));
+}
+
+static void append_headers(struct buffer *out, const struct signer *signer,
+                           struct span authorization)
+{
+    buffer_append(out, SPAN("  \"headers\": [\n"));
+    for (size_t i = 0; i != signer->sent_count; ++i) {
+        buffer_append(out, SPAN("    \""));
+        buffer_append_json(out, signer->sent[i].name);
+        buffer_append(out, SPAN(": "));
+        buffer_append_json(out, signer->sent[i].value);
+        buffer_append(out, SPAN("\",\n"));
+    }
+    buffer_append(out, SPAN("    \"Authorization: "));
+    buffer_append_json(out, authorization);
+    buffer_append(out, SPAN("\"\n  ]\n"));
+}
+
+static bool print_stages(struct signer *signer)
+{
+    struct buffer canonical, string_to_sign, signed_headers, authorization, out;
+    unsigned char digest[SIGV4_HASH_SIZE];
+    buffer_init(&canonical, OUTPUT_MAX);
+    buffer_init(&string_to_sign, OUTPUT_MAX);
+    buffer_init(&signed_headers, OUTPUT_MAX);
+    buffer_init(&authorization, OUTPUT_MAX);
+    buffer_init(&out, OUTPUT_MAX);
+
+    sigv4_append_canonical_request(&signer->request, &canonical, &signed_headers);
+    sha256_of(buffer_span(&canonical), digest);
+    sigv4_append_string_to_sign(&signer->scope, digest, &string_to_sign);
+    sigv4_append_authorization(&signer->request, &signer->scope, &signer->identity, NULL,
+                               &authorization);
+
+    struct span whole = buffer_span(&authorization);
+    buffer_append(&out, SPAN("{\n"));
+    append_member(&out, "canonical_request", buffer_span(&canonical));
+    append_member(&out, "string_to_sign", buffer_span(&string_to_sign));
+    append_member(&out, "signed_headers", buffer_span(&signed_headers));
+    append_member(&out, "signature", span_from_offset(whole, whole.len - 2 * SIGV4_HASH_SIZE));
+    append_member(&out, "authorization", whole);
+    append_headers(&out, signer, whole);
+    buffer_append(&out, SPAN("}\n"));
+    bool fits = !canonical.overflowed && !out.overflowed;
+    bool printed = fits && fwrite(out.at, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+
+    buffer_dispose(&out);
+    buffer_dispose(&authorization);
+    buffer_dispose(&signed_headers);
+    buffer_dispose(&string_to_sign);
+    buffer_dispose(&canonical);
+    return printed || fail(fits ? "cannot write the answer" : "the request is too long");
+}
+
+int command_sign(int argc, char **argv)
+{
+    struct arguments arguments = {.service = SPAN("sagemaker"), .time = clock_wall()};
+    struct signer signer = {0};
+    bool done;
+    if (!parse_arguments(argc, argv, &arguments, &done))
+        return 1;
+    if (done)
+        return 0;
+    arena_init(&signer.arena, 4096);
+    bool good =
+        load_identity(&signer) && build_request(&arguments, &signer) && print_stages(&signer);
+    secret_dispose(&signer.session_token);
+    secret_dispose(&signer.secret_access_key);
+    arena_dispose(&signer.arena);
+    return good ? 0 : 1;
+}
