@@ -69,7 +69,10 @@ def _gateway(_endpoint, ca_file, tmp_path_factory, request):
 
 @pytest.fixture
 def gateway(_gateway, endpoint):
+    # Access lines are written behind the answers: once this one is there, so are those of the tests before.
+    _gateway.line(request_id=_gateway.call("/-/before-the-test").header("X-Request-Id"))
     _gateway.forget()
+    endpoint.clear()
     yield _gateway
     assert _gateway.process.poll() is None, _gateway.told()
     _gateway.check_quiet()

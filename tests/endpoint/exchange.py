@@ -41,7 +41,7 @@ def serve_request(endpoint, wire, seen):
         seen.outcome = f"peer left: {left}"
     except (Malformed, ValueError) as error:
         seen.outcome = f"malformed: {error}"
-        if not seen.began:
+        if not any(known is seen for known in endpoint.requests):
             endpoint.began(seen)
         wire.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     finally:
