@@ -364,6 +364,8 @@ class Caller:
             if answer.status >= 200:
                 break
             answer.interim.append(answer.status)
+            if len(answer.interim) > 100:
+                raise Broken("no end of 1xx answers", answer)
         length, coding = answer.header("Content-Length"), answer.header("Transfer-Encoding")
         if length is not None and coding is not None:
             raise Broken("Content-Length and Transfer-Encoding", answer)
