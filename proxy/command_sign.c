@@ -219,7 +219,7 @@ static bool hash_body(const char *path, unsigned char out[SIGV4_HASH_SIZE])
     char piece[65536];
     size_t len;
     struct sha256 hash;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
     if (file == NULL)
         return fail("--body %s: %s", path, strerror(errno));
     sha256_init(&hash);
