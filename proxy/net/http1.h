@@ -32,32 +32,37 @@ enum http1_framing {
 /* Why a head is refused. */
 enum http1_fault {
     HTTP1_OK,
-    HTTP1_BAD_LINE,    /* request or status line; bare LF; a control character */
-    HTTP1_BAD_VERSION, /* not HTTP/1.0 or HTTP/1.1 */
-    HTTP1_BAD_HEADER,  /* no name, blank before ':', folded, a control character; more than 512
-                          bytes of Connection (each header is looked up in its list) */
+    /* The request or status line; what http1_scan_head refuses counts as this. */
+    HTTP1_BAD_LINE,
+    /* Not HTTP/1.0 or HTTP/1.1. */
+    HTTP1_BAD_VERSION,
+    /* No name, a blank before ':', a folded line; more than 512 bytes of Connection (each header is
+     * looked up in its list). */
+    HTTP1_BAD_HEADER,
     HTTP1_TOO_MANY_HEADERS,
-    HTTP1_BAD_FRAMING, /* Content-Length repeated, beside Transfer-Encoding or not 1 to 18 digits; a
-                          coding other than exactly "chunked" (case ignored); Transfer-Encoding in
-                          HTTP/1.0; 1xx or 204 that claim a body; 101 (nothing asked for it) */
-    HTTP1_BAD_HOST, /* missing (1.1), repeated, malformed, or other than the absolute-form target's.
-                          A host is a name (letters, digits, '-' '.' '_' '~'), an IPv4 or bracketed
-                          IPv6 address, perhaps with a port; no user information, no '%' */
-    HTTP1_BAD_TARGET, /* not origin-form or absolute-form http://, characters outside RFC 3986, '%'
-                          without two hex digits, a fragment; method CONNECT */
+    /* Content-Length repeated, beside Transfer-Encoding or not 1 to 18 digits; a coding other than
+     * exactly "chunked" (case ignored); Transfer-Encoding in HTTP/1.0; an answer 1xx or 204 that
+     * claims a body; 101 (nothing asked for it). */
+    HTTP1_BAD_FRAMING,
+    /* Missing (1.1), repeated, malformed, or other than the absolute-form target's. A host is a
+     * name (letters, digits, '-' '.' '_' '~'), an IPv4 or a bracketed IPv6 address, perhaps with a
+     * port; no user information, no '%'. */
+    HTTP1_BAD_HOST,
+    /* Not origin-form or absolute-form http://, a character outside RFC 3986, '%' without two hex
+     * digits, a fragment; method CONNECT. */
+    HTTP1_BAD_TARGET
 };
 /* For people: "Content-Length is malformed, ..." and so on, one text a fault. */
 struct span http1_fault_text(enum http1_fault fault);
 
 struct http1_request {
-    struct span method;   /* a token, upper or lower case as it came */
-    struct span target;   /* as it came */
-    struct span path;     /* origin-form without the query; starts with '/'; "*" is refused */
-    struct span query;    /* without '?'; SPAN_NONE where there is no '?' */
-    struct span host;     /* Host header, without blanks, port and all; in HTTP/1.0 without it the
-                                absolute-form target's, else SPAN_NONE */
-    int minor_version;    /* 0 or 1 */
-    bool keep_alive;      /* by version and Connection */
+    struct span method; /* a token, upper or lower case as it came */
+    struct span target; /* as it came */
+    struct span path;   /* origin-form without the query; starts with '/'; "*" is refused */
+    struct span query;  /* without '?'; SPAN_NONE where there is no '?' */
+    struct span host;  /* Host's value, port and all; in HTTP/1.0 without it the target's or NONE */
+    int minor_version; /* 0 or 1 */
+    bool keep_alive;   /* by version and Connection */
     bool expect_continue; /* HTTP/1.1 and "100-continue" (case ignored) */
     bool expect_other;    /* HTTP/1.1 and any other expectation: 417 */
     enum http1_framing framing;
@@ -108,10 +113,8 @@ struct http1_body {
     uint64_t remaining;     /* bytes of the body, or of the chunk, still to come */
     uint8_t chunk_state;    /* private */
     uint16_t line_bytes;    /* private: bytes of the chunk line so far, capped */
-    uint16_t trailer_bytes; /* private: bytes of trailers so far, capped at 8 KiB; trailers are
-                               dropped */
-    bool ended; /* the last byte has been taken; with HTTP1_LENGTH this is known along with
-                               the last HTTP1_BODY_DATA */
+    uint16_t trailer_bytes; /* private: bytes of trailers (dropped) so far, capped at 8 KiB */
+    bool ended;             /* whole; with HTTP1_LENGTH true along with the last HTTP1_BODY_DATA */
 };
 
 enum http1_body_result {
@@ -128,7 +131,7 @@ void http1_body_init(struct http1_body *body, enum http1_framing framing, uint64
  * HTTP1_BODY_DATA alone. */
 enum http1_body_result http1_body_next(struct http1_body *body, struct span *in,
                                        struct span *payload);
-/* The peer has closed: is what came a whole body? (Only HTTP1_UNTIL_CLOSE, or one that has ended) */
+/* The peer has closed: is what came a whole body? Only HTTP1_UNTIL_CLOSE, or one that has ended. */
 bool http1_body_may_end_here(const struct http1_body *body);
 
 /* Writes "1a2b\r\n", returns its length. len > 0. */
