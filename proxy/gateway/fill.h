@@ -9,12 +9,15 @@
 #include "net/http1.h"
 
 enum fill_source {
-    FILL_ABSENT,
+    FILL_ABSENT,  /* but for what the route may have appended */
     FILL_CALLER,  /* the caller's header */
     FILL_DEFAULT, /* the route's default */
     FILL_VALUE,   /* the route's value */
 };
 
+/* What curl sends unasked (Accept: any type, the form content type) counts as none where the route
+ * has a policy for the parameter or does not let callers set it, unless strict_default; elsewhere it
+ * passes as it is. */
 struct fill_parameter {
     enum fill_source source;
     struct span value;        /* final, trimmed; SPAN_NONE where absent: no header is sent */
@@ -25,15 +28,20 @@ struct fill_parameter {
 };
 
 struct fill_result {
-    enum outcome outcome;   /* OUTCOME_OK, BAD_PARAMETER, UNSUPPORTED_ENCODING, NO_ROUTE (native: unknown operation) */
-    struct span message;    /* for the caller: "TargetVariant (X-Amzn-SageMaker-Target-Variant): RULE: FAULT" */
+    /* OUTCOME_OK, BAD_PARAMETER, UNSUPPORTED_ENCODING, NO_ROUTE (native: unknown operation). */
+    enum outcome outcome;
+    /* For the caller: "TargetVariant (X-Amzn-SageMaker-Target-Variant): RULE: FAULT; it comes from
+     * the value of route 'x'". SPAN_NONE with OUTCOME_OK. */
+    struct span message;
     enum sagemaker_operation operation;
-    struct span endpoint;   /* its name, checked */
-    struct span path;       /* of the upstream request line: "/endpoints/NAME/invocations" */
+    struct span endpoint; /* its name, checked */
+    struct span path;     /* of the upstream request line: "/endpoints/NAME/invocations" */
     struct fill_parameter parameters[SAGEMAKER_PARAMETERS];
-    uint32_t overridden;    /* bit 1u << parameter, for the access line */
-    struct span dropped_headers; /* names of the caller's headers that were not taken over, "a,b,c" lower-case in order
-                                    of coming, at most 256 bytes; for the access line */
+    uint32_t overridden; /* bit 1u << parameter, for the access line */
+    /* Names of the caller's headers that were not taken over, "a,b,c" lower-case in order of coming,
+     * at most 256 bytes; for the access line. Those of the message itself (Host, Connection,
+     * Content-Length, Transfer-Encoding, Expect) do not count. */
+    struct span dropped_headers;
 };
 
 /* All texts live in arena or in the request. Where the caller sends a header twice that is a parameter: BAD_PARAMETER.

@@ -1,0 +1,76 @@
+/* Values of templates, one function a kind of source. */
+#include "gateway/source.h"
+
+#include "gateway/path_match.h"
+
+static struct span look_up_header(struct source *s, struct span name)
+{
+    if (http1_header_count(&s->request->headers, name) > 1)
+        s->fault = arena_printf(s->arena, "the header %.*s came twice", SPAN_ARG(name));
+    return http1_header_value(&s->request->headers, name);
+}
+
+static struct span look_up_capture(const struct source *s, struct span name)
+{
+    for (size_t i = 0; i != s->match->capture_count; ++i)
+        if (span_equals(s->match->captures[i].name, name))
+            return s->match->captures[i].value;
+    return SPAN_NONE;
+}
+
+/* As HTML forms write it: '+' is a blank. */
+static struct span decode_field(struct source *s, struct span name, struct span value)
+{
+    if (!path_match_escapes_are_valid(value)) {
+        s->fault =
+            arena_printf(s->arena, "the query's %.*s has a malformed %%-escape", SPAN_ARG(name));
+        return SPAN_NONE;
+    }
+    char *at = arena_alloc(s->arena, value.len + 1);
+    for (size_t i = 0; i != value.len; ++i)
+        at[i] = value.at[i] == '+' ? ' ' : value.at[i];
+    return path_match_decode(span_make(at, value.len), s->arena);
+}
+
+static struct span look_up_query(struct source *s, struct span name)
+{
+    struct span rest = s->request->query, field, key, value, found = SPAN_NONE;
+    for (bool more = rest.len != 0; more;) {
+        more = span_split(rest, '&', &field, &rest);
+        span_split(field, '=', &key, &value);
+        if (!span_equals(key, name))
+            continue;
+        if (found.at != NULL)
+            s->fault = arena_printf(s->arena, "the query's %.*s came twice", SPAN_ARG(name));
+        found = decode_field(s, name, value);
+    }
+    return found;
+}
+
+struct span source_lookup(void *context, enum template_source source, struct span name)
+{
+    struct source *s = context;
+    switch (source) {
+    case TEMPLATE_TEXT:
+        return name;
+    case TEMPLATE_UUID:
+        return span_make(s->ids->uuid, IDS_UUID_SIZE);
+    case TEMPLATE_REQUEST_ID:
+        return span_make(s->ids->request_id, IDS_UUID_SIZE);
+    case TEMPLATE_TRACE_ID:
+        return span_make(s->ids->trace_id, IDS_TRACE_ID_SIZE);
+    case TEMPLATE_SPAN_ID:
+        return span_make(s->ids->span_id, IDS_SPAN_ID_SIZE);
+    case TEMPLATE_TRACEPARENT:
+        return span_make(s->ids->traceparent, IDS_TRACEPARENT_SIZE);
+    case TEMPLATE_ROUTE:
+        return s->route->name;
+    case TEMPLATE_HEADER:
+        return look_up_header(s, name);
+    case TEMPLATE_PATH:
+        return look_up_capture(s, name);
+    case TEMPLATE_QUERY:
+        return look_up_query(s, name);
+    }
+    return SPAN_NONE;
+}
