@@ -113,8 +113,8 @@ static char *put_u64(char *at, uint64_t value)
     return put(at, span_make(digits + first, sizeof(digits) - first));
 }
 
-/* Nonzero where one of eight bytes is a control character, a quote, a backslash, DEL or beyond ASCII.
- * A subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
+/* Nonzero where one of eight bytes is a control character, quote, backslash, DEL or beyond ASCII. A
+ * subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
 static uint64_t odd_bytes(uint64_t word)
 {
     const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;

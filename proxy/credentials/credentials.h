@@ -1,0 +1,57 @@
+/* A set of AWS credentials: an immutable snapshot behind a reference count. It knows no source. */
+#ifndef SAGEGATE_CREDENTIALS_CREDENTIALS_H
+#define SAGEGATE_CREDENTIALS_CREDENTIALS_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "base/span.h"
+
+enum {
+    CREDENTIALS_KEY_ID_MAX = 128, /* IAM API, AccessKey: AccessKeyId has 16 to 128 characters */
+    CREDENTIALS_SECRET_MAX = 1024,
+    CREDENTIALS_TOKEN_MAX = 16384 /* AWS names no limit; STS tokens have up to about 4 KiB */
+};
+
+struct credentials {
+    atomic_int references;
+    char access_key_id[CREDENTIALS_KEY_ID_MAX + 1];
+    struct secret secret_access_key;
+    struct secret session_token; /* empty: none */
+    uint64_t generation;      /* counts the keeper's sets from 1; 0 before it has taken one over */
+    struct wall_time expires; /* us 0: never */
+    struct span source;       /* "env", "static"; a literal */
+};
+
+/* What a source has read. The source wipes its own copies. */
+struct credentials_parts {
+    struct span access_key_id, secret_access_key;
+    struct span session_token; /* SPAN_NONE or empty: none */
+    struct wall_time expires;
+    struct span source;
+};
+
+/* A new snapshot with one reference, the caller's; or NULL with *fault set, where a part is missing
+ * or too long, or has a byte that cannot go into a header (a blank, a control character such as a
+ * newline at the end, beyond ASCII; in the key id also '/', ',' and '='). *fault names the part as
+ * credential_process does (SecretAccessKey) and never shows any of it; in arena. */
+MUST_USE struct credentials *credentials_create(const struct credentials_parts *parts,
+                                                struct arena *arena, struct span *fault);
+
+struct credentials *credentials_retain(struct credentials *credentials);
+/* The last release wipes the secrets. Takes NULL. From any thread. */
+void credentials_release(struct credentials *credentials);
+
+static inline bool credentials_is_expired(const struct credentials *credentials,
+                                          struct wall_time now)
+{
+    return credentials->expires.us != 0 && credentials->expires.us <= now.us;
+}
+
+/* For logs: the last four characters of the key id, fewer of a short one. */
+struct span credentials_key_id_tail(const struct credentials *credentials);
+
+#endif

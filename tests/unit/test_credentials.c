@@ -1,0 +1,552 @@
+/* Credentials: what each source takes and refuses, and a keeper whose set never gets worse. */
+#include "credentials/keeper.h"
+#include "credentials/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char good_file[] =
+    "{\"Version\": 1, \"AccessKeyId\": \"AKIDEXAMPLE1\", \"SecretAccessKey\": \"secret/1+=\"}";
+static const char second_file[] =
+    "{\"Version\":1,\"AccessKeyId\":\"AKIDEXAMPLE2\",\"SecretAccessKey\":\"secret2\","
+    "\"SessionToken\":\"token2\",\"Expiration\":\"2999-01-01T00:00:00Z\",\"AccountId\":\"1\"}";
+
+struct scene {
+    struct arena arena;
+    struct source_notes notes;
+    struct credentials *found;
+    char file[64];
+    /* The environment. */
+    const char *key_id, *secret, *token;
+    /* What the keeper told; under the lock. */
+    pthread_mutex_t lock;
+    unsigned events[KEEPER_FAILED + 1];
+    char last[512];
+};
+
+static int set_up(void **state)
+{
+    struct scene *scene = calloc(1, sizeof(*scene));
+    arena_init(&scene->arena, 1024);
+    pthread_mutex_init(&scene->lock, NULL);
+    snprintf(scene->file, sizeof(scene->file), "/tmp/sagegate-credentials-XXXXXX");
+    close(mkstemp(scene->file));
+    *state = scene;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+    credentials_release(scene->found);
+    pthread_mutex_destroy(&scene->lock);
+    unlink(scene->file);
+    arena_dispose(&scene->arena);
+    free(scene);
+    return 0;
+}
+
+static struct span get_variable(void *context, struct span name)
+{
+    const struct scene *scene = context;
+    if (span_equals(name, SPAN("AWS_ACCESS_KEY_ID")))
+        return span_from(scene->key_id);
+    if (span_equals(name, SPAN("AWS_SECRET_ACCESS_KEY")))
+        return span_from(scene->secret);
+    if (span_equals(name, SPAN("AWS_SESSION_TOKEN")))
+        return span_from(scene->token);
+    return SPAN_NONE;
+}
+
+/* As a careful writer does it: a new file takes the place of the old one. */
+static void write_file(const struct scene *scene, struct span text)
+{
+    char next[80];
+    snprintf(next, sizeof(next), "%s.next", scene->file);
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, text.at, text.len), text.len);
+    close(fd);
+    assert_int_equal(rename(next, scene->file), 0);
+}
+
+static void set_environment(struct scene *scene, const char *key_id, const char *secret,
+                            const char *token)
+{
+    scene->key_id = key_id;
+    scene->secret = secret;
+    scene->token = token;
+}
+
+static enum credentials_result load_env(struct scene *scene)
+{
+    credentials_release(scene->found);
+    scene->found = NULL;
+    return source_env_load(get_variable, scene, &scene->arena, &scene->found, &scene->notes);
+}
+
+static enum credentials_result load_static(struct scene *scene, const char *text)
+{
+    credentials_release(scene->found);
+    scene->found = NULL;
+    write_file(scene, span_from(text));
+    return source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes);
+}
+
+static bool has(struct span text, const char *part)
+{
+    return text.len != 0 && memmem(text.at, text.len, part, strlen(part)) != NULL;
+}
+
+/* ---- the environment ---- */
+
+static void the_environment_gives_a_set(void **state)
+{
+    struct scene *scene = *state;
+    set_environment(scene, "AKID", "secret", "token");
+    assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
+    assert_string_equal(scene->found->access_key_id, "AKID");
+    assert_true(span_equals(secret_bytes(&scene->found->secret_access_key), SPAN("secret")));
+    assert_true(span_equals(secret_bytes(&scene->found->session_token), SPAN("token")));
+    assert_true(span_equals(scene->found->source, SPAN("env")));
+    assert_int_equal(scene->found->expires.us, 0);
+    set_environment(scene, "AKID", "secret", "");
+    assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
+    assert_true(secret_is_empty(&scene->found->session_token));
+}
+
+static void an_empty_variable_counts_as_unset(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
+    set_environment(scene, "", "", "token");
+    assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
+    assert_null(scene->found);
+}
+
+static void half_an_environment_is_a_failure(void **state)
+{
+    struct scene *scene = *state;
+    set_environment(scene, "AKID", "", NULL);
+    assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "AWS_SECRET_ACCESS_KEY is not"));
+    set_environment(scene, NULL, "s3cr3t", NULL);
+    assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "AWS_ACCESS_KEY_ID is not"));
+    assert_false(has(scene->notes.fault, "s3cr3t"));
+}
+
+static void bytes_that_cannot_be_sent_are_refused_and_not_shown(void **state)
+{
+    struct scene *scene = *state;
+    static const struct {
+        const char *key_id, *secret, *token, *fault;
+    } cases[] = {
+        {"AK ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a blank at position 3 of 5"},
+        {"AK/ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a '/', ',' or '='"},
+        {"AKID", "s3cr3t\n", NULL, "AWS_SECRET_ACCESS_KEY has a line break at position 7 of 7"},
+        {"AKID", "s3cr3t", "t0ken\x01", "AWS_SESSION_TOKEN has a control character"},
+        {"AKID", "s3cr3t\xc3\xa9", NULL, "AWS_SECRET_ACCESS_KEY has a byte that is no ASCII"},
+    };
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        set_environment(scene, cases[i].key_id, cases[i].secret, cases[i].token);
+        assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
+        assert_true(has(scene->notes.fault, cases[i].fault));
+        assert_false(has(scene->notes.fault, "s3cr3t"));
+        assert_false(has(scene->notes.fault, "t0ken"));
+    }
+    char endless[CREDENTIALS_KEY_ID_MAX + 2];
+    memset(endless, 'A', sizeof(endless) - 1);
+    endless[sizeof(endless) - 1] = '\0';
+    set_environment(scene, endless, "s3cr3t", NULL);
+    assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "AWS_ACCESS_KEY_ID has 129 characters; 128 at most"));
+    endless[CREDENTIALS_KEY_ID_MAX] = '\0';
+    assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
+    assert_string_equal(scene->found->access_key_id, endless);
+}
+
+/* ---- the static file ---- */
+
+static void the_file_gives_a_set(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(load_static(scene, good_file), CREDENTIALS_FOUND);
+    assert_string_equal(scene->found->access_key_id, "AKIDEXAMPLE1");
+    assert_true(span_equals(secret_bytes(&scene->found->secret_access_key), SPAN("secret/1+=")));
+    assert_true(secret_is_empty(&scene->found->session_token));
+    assert_int_equal(scene->found->expires.us, 0);
+    assert_null(scene->notes.warning.at);
+
+    assert_int_equal(load_static(scene, second_file), CREDENTIALS_FOUND);
+    assert_true(span_equals(secret_bytes(&scene->found->session_token), SPAN("token2")));
+    assert_int_equal(scene->found->expires.us, 32472144000000000);
+    assert_true(span_equals(credentials_key_id_tail(scene->found), SPAN("PLE2")));
+}
+
+static void a_broken_file_says_where_and_shows_no_secret(void **state)
+{
+    struct scene *scene = *state;
+    static const struct {
+        const char *text, *fault;
+    } cases[] = {
+        {"", "the JSON ends too early"},
+        {"{\n \"SecretAccessKey\": \"s3cr3t", "the JSON ends too early"},
+        {"{\"SecretAccessKey\": s3cr3t}", "line 1, column 21: not JSON"},
+        {"{\"SecretAccessKey\": \"s3cr3t\n\"}", "not JSON"},
+        {"{\"SecretAccessKey\":\"s3cr3t\",\"SecretAccessKey\":\"s3cr3t\"}",
+         "a key stands there twice"},
+        {"{} s3cr3t", "something follows the JSON object"},
+        {"[\"s3cr3t\"]", "not a JSON object"},
+        {"{}", "Version is not 1"},
+        {"{\"Version\":\"1\"}", "Version is not 1"},
+        {"{\"Version\":2}", "Version is not 1"},
+        {"{\"Version\":1}", "AccessKeyId is missing or empty"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\"}", "SecretAccessKey is missing or empty"},
+        {"{\"Version\":1,\"AccessKeyId\":7}", "AccessKeyId is no string"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":[\"s3cr3t\"]}",
+         "SecretAccessKey is no string"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\","
+         "\"SessionToken\":null}",
+         "SessionToken is no string"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\","
+         "\"Expiration\":\"tomorrow\"}",
+         "Expiration is no RFC 3339 time"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\n\"}",
+         "SecretAccessKey has a line break"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\u0000\"}", "not JSON"},
+    };
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        assert_int_equal(load_static(scene, cases[i].text), CREDENTIALS_FAILED);
+        if (!has(scene->notes.fault, cases[i].fault))
+            fail_msg("%s: %.*s", cases[i].text, SPAN_ARG(scene->notes.fault));
+        assert_true(has(scene->notes.fault, scene->file));
+        assert_false(has(scene->notes.fault, "s3cr3t"));
+    }
+}
+
+static void what_is_no_small_regular_file_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    char *large = malloc(SOURCE_STATIC_FILE_MAX + 2);
+    memset(large, ' ', SOURCE_STATIC_FILE_MAX + 1);
+    memcpy(large, good_file, sizeof(good_file) - 1);
+    large[SOURCE_STATIC_FILE_MAX + 1] = '\0';
+    assert_int_equal(load_static(scene, large), CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "larger than 65536 bytes"));
+    large[SOURCE_STATIC_FILE_MAX] = '\0';
+    assert_int_equal(load_static(scene, large), CREDENTIALS_FOUND);
+    free(large);
+    credentials_release(scene->found);
+    scene->found = NULL;
+
+    unlink(scene->file);
+    assert_int_equal(source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
+                     CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "cannot open: No such file or directory"));
+    assert_int_equal(mkfifo(scene->file, 0600), 0);
+    assert_int_equal(source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
+                     CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "not a regular file"));
+    assert_int_equal(source_static_load("/", &scene->arena, &scene->found, &scene->notes),
+                     CREDENTIALS_FAILED);
+    assert_true(has(scene->notes.fault, "not a regular file"));
+}
+
+static void a_file_that_others_can_read_is_warned_of(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, SPAN("{}"));
+    const mode_t modes[] = {0640, 0604, 0666};
+    for (size_t i = 0; i != 3; ++i) {
+        write_file(scene, span_from(good_file));
+        chmod(scene->file, modes[i]);
+        credentials_release(scene->found);
+        assert_int_equal(
+            source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
+            CREDENTIALS_FOUND);
+        char expected[64];
+        snprintf(expected, sizeof(expected), "mode %04o lets others", (unsigned)modes[i]);
+        assert_true(has(scene->notes.warning, expected));
+    }
+}
+
+/* ---- the keeper ---- */
+
+static void on_event(void *context, enum keeper_event event, struct span message)
+{
+    struct scene *scene = context;
+    pthread_mutex_lock(&scene->lock);
+    ++scene->events[event];
+    snprintf(scene->last, sizeof(scene->last), "%.*s", SPAN_ARG(message));
+    pthread_mutex_unlock(&scene->lock);
+}
+
+static unsigned told(struct scene *scene, enum keeper_event event)
+{
+    pthread_mutex_lock(&scene->lock);
+    unsigned count = scene->events[event];
+    pthread_mutex_unlock(&scene->lock);
+    return count;
+}
+
+static void wait_until_told(struct scene *scene, enum keeper_event event, unsigned count)
+{
+    for (int i = 0; i != 500 && told(scene, event) < count; ++i)
+        usleep(10000);
+    assert_int_equal(told(scene, event), count);
+}
+
+static struct keeper *keep(struct scene *scene, enum config_credentials_source source,
+                           const char *file)
+{
+    const struct config_credentials config = {.source = source, .file = span_from(file)};
+    const struct keeper_options options = {.credentials = &config,
+                                           .getenv = get_variable,
+                                           .getenv_context = scene,
+                                           .on_event = on_event,
+                                           .event_context = scene,
+                                           .check_interval_ms = 10};
+    return keeper_create(&options);
+}
+
+/* The key id in force, "" for none. */
+static const char *key_id_of(struct keeper *keeper, struct wall_time now)
+{
+    static char key_id[CREDENTIALS_KEY_ID_MAX + 1];
+    struct credentials *current = keeper_current(keeper, now);
+    snprintf(key_id, sizeof(key_id), "%s", current == NULL ? "" : current->access_key_id);
+    credentials_release(current);
+    return key_id;
+}
+
+static const char *status_of(struct keeper *keeper, struct wall_time now, bool expected)
+{
+    static char text[512];
+    struct buffer message;
+    buffer_init_fixed(&message, text, sizeof(text) - 1);
+    assert_int_equal(keeper_status(keeper, now, &message), expected);
+    text[message.len] = '\0';
+    return text;
+}
+
+static void without_any_source_the_keeper_says_why(void **state)
+{
+    struct scene *scene = *state;
+    struct wall_time now = clock_wall();
+    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, NULL);
+    assert_null(keeper_current(keeper, now));
+    assert_string_equal(status_of(keeper, now, false),
+                        "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
+    assert_int_equal(told(scene, KEEPER_FAILED), 1);
+    keeper_destroy(keeper);
+    keeper = keep(scene, CREDENTIALS_STATIC, NULL);
+    assert_string_equal(status_of(keeper, now, false),
+                        "static: no file is configured (credentials.file)");
+    keeper_destroy(keeper);
+    keeper_destroy(NULL);
+}
+
+static void the_environment_goes_before_the_file(void **state)
+{
+    struct scene *scene = *state;
+    struct wall_time now = clock_wall();
+    write_file(scene, span_from(good_file));
+    set_environment(scene, "AKIDENV12345", "secret", NULL);
+    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(keeper, now), "AKIDENV12345");
+    assert_string_equal(status_of(keeper, now, true), "env: key id ...2345");
+    keeper_destroy(keeper);
+    keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    keeper_destroy(keeper);
+    set_environment(scene, "", "", NULL);
+    keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    keeper_destroy(keeper);
+    keeper = keep(scene, CREDENTIALS_ENV, scene->file);
+    assert_string_equal(key_id_of(keeper, now), "");
+    keeper_destroy(keeper);
+}
+
+/* A broken environment does not fall through to another identity. */
+static void a_source_that_fails_is_not_passed_over(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, span_from(good_file));
+    set_environment(scene, "AKIDENV12345", NULL, NULL);
+    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(keeper, clock_wall()), "");
+    assert_non_null(strstr(status_of(keeper, clock_wall(), false), "AWS_SECRET_ACCESS_KEY is not"));
+    keeper_destroy(keeper);
+}
+
+static void a_file_that_comes_late_is_found(void **state)
+{
+    struct scene *scene = *state;
+    unlink(scene->file);
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_non_null(strstr(status_of(keeper, clock_wall(), false), "No such file"));
+    write_file(scene, span_from(good_file));
+    wait_until_told(scene, KEEPER_LOADED, 1);
+    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE1");
+    assert_int_equal(told(scene, KEEPER_FAILED), 1); /* not once a look */
+    keeper_destroy(keeper);
+}
+
+static void a_good_set_is_only_replaced_by_a_good_one(void **state)
+{
+    struct scene *scene = *state;
+    struct wall_time now = clock_wall();
+    write_file(scene, span_from(good_file));
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    wait_until_told(scene, KEEPER_LOADED, 1);
+    write_file(scene, SPAN("{\"Version\":1,"));
+    wait_until_told(scene, KEEPER_FAILED, 1);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    const char *status = status_of(keeper, now, true);
+    assert_non_null(strstr(status, "static: key id ...PLE1; static: /tmp/"));
+    assert_non_null(strstr(status, "the JSON ends too early"));
+
+    write_file(scene, SPAN("{\"Version\":1,\"AccessKeyId\":\"OLD\",\"SecretAccessKey\":\"s\","
+                           "\"Expiration\":\"2015-08-30T12:36:00Z\"}"));
+    wait_until_told(scene, KEEPER_FAILED, 2);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    unlink(scene->file);
+    wait_until_told(scene, KEEPER_FAILED, 3);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+
+    write_file(scene, span_from(second_file));
+    wait_until_told(scene, KEEPER_LOADED, 2);
+    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE2");
+    assert_string_equal(status_of(keeper, now, true),
+                        "static: key id ...PLE2, expires 2999-01-01T00:00:00.000000Z");
+    keeper_destroy(keeper);
+}
+
+static void an_expired_set_is_not_given_out(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, span_from(second_file));
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    struct keeper_view view;
+    keeper_view_init(&view, keeper);
+    const struct wall_time before = {32472144000000000 - 1}, after = {32472144000000000};
+    assert_string_equal(key_id_of(keeper, before), "AKIDEXAMPLE2");
+    assert_non_null(keeper_view_get(&view, before));
+    assert_string_equal(key_id_of(keeper, after), "");
+    assert_null(keeper_view_get(&view, after));
+    assert_non_null(strstr(status_of(keeper, after, false), "(that is over)"));
+    keeper_view_dispose(&view);
+    keeper_destroy(keeper);
+}
+
+static void a_view_follows_the_keeper_and_keeps_no_old_set(void **state)
+{
+    struct scene *scene = *state;
+    struct wall_time now = clock_wall();
+    write_file(scene, span_from(good_file));
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    struct keeper_view view;
+    keeper_view_init(&view, keeper);
+    struct credentials *first = keeper_view_get(&view, now);
+    assert_ptr_equal(keeper_view_get(&view, now), first);
+    assert_int_equal(first->generation, 1);
+    credentials_retain(first); /* a request under way */
+    write_file(scene, span_from(second_file));
+    wait_until_told(scene, KEEPER_LOADED, 2);
+    struct credentials *second = keeper_view_get(&view, now);
+    assert_int_equal(second->generation, 2);
+    assert_string_equal(first->access_key_id, "AKIDEXAMPLE1");
+    assert_int_equal(atomic_load(&first->references), 1);
+    credentials_release(first);
+    keeper_view_dispose(&view);
+    keeper_destroy(keeper);
+}
+
+struct reader {
+    struct keeper *keeper;
+    atomic_bool *stop;
+};
+
+static void *read_views(void *context)
+{
+    struct reader *reader = context;
+    struct keeper_view view;
+    keeper_view_init(&view, reader->keeper);
+    uint64_t last = 0;
+    while (!atomic_load(reader->stop)) {
+        struct credentials *now = keeper_view_get(&view, clock_wall());
+        CHECK(now != NULL && now->generation >= last); /* cmocka's asserts are the main thread's */
+        last = now->generation;
+        CHECK(secret_bytes(&now->secret_access_key).len >= 7);
+    }
+    keeper_view_dispose(&view);
+    return NULL;
+}
+
+static void workers_read_while_the_file_rotates(void **state)
+{
+    struct scene *scene = *state;
+    atomic_bool stop = false;
+    pthread_t threads[2];
+    write_file(scene, span_from(good_file));
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    struct reader reader = {keeper, &stop};
+    for (int i = 0; i != 2; ++i)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_views, &reader), 0);
+    for (unsigned i = 0; i != 20; ++i) {
+        write_file(scene, span_from(i % 2 == 0 ? second_file : good_file));
+        wait_until_told(scene, KEEPER_LOADED, i + 2);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i != 2; ++i)
+        pthread_join(threads[i], NULL);
+    keeper_destroy(keeper);
+}
+
+static void a_warning_is_told_once(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, span_from(good_file));
+    chmod(scene->file, 0644);
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_int_equal(told(scene, KEEPER_WARNING), 1);
+    utimensat(AT_FDCWD, scene->file, NULL, 0);
+    wait_until_told(scene, KEEPER_LOADED, 2);
+    assert_int_equal(told(scene, KEEPER_WARNING), 1);
+    keeper_destroy(keeper);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_environment_gives_a_set),
+        TEST(an_empty_variable_counts_as_unset),
+        TEST(half_an_environment_is_a_failure),
+        TEST(bytes_that_cannot_be_sent_are_refused_and_not_shown),
+        TEST(the_file_gives_a_set),
+        TEST(a_broken_file_says_where_and_shows_no_secret),
+        TEST(what_is_no_small_regular_file_is_refused),
+        TEST(a_file_that_others_can_read_is_warned_of),
+        TEST(without_any_source_the_keeper_says_why),
+        TEST(the_environment_goes_before_the_file),
+        TEST(a_source_that_fails_is_not_passed_over),
+        TEST(a_file_that_comes_late_is_found),
+        TEST(a_good_set_is_only_replaced_by_a_good_one),
+        TEST(an_expired_set_is_not_given_out),
+        TEST(a_view_follows_the_keeper_and_keeps_no_old_set),
+        TEST(workers_read_while_the_file_rotates),
+        TEST(a_warning_is_told_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
