@@ -1,0 +1,110 @@
+"""deploy/quickstart and deploy/install-deps, as a newcomer runs them."""
+
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    while True:
+        port = random.randint(15000, 31000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+@pytest.fixture
+def ports():
+    return {"QUICKSTART_PORT": str(free_port()), "QUICKSTART_ADMIN_PORT": str(free_port())}
+
+
+def start(ports, *options):
+    return subprocess.Popen([ROOT / "deploy/quickstart", *options], env={**os.environ, **ports}, cwd="/",
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def processes_of_session(session):
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its_session) == session and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def end_of(process, timeout=300):
+    """(exit status, output), and a check that nothing of it is left running."""
+    told, _ = process.communicate(timeout=timeout)
+    deadline = time.monotonic() + 5
+    while processes_of_session(process.pid):
+        assert time.monotonic() < deadline, "it left processes behind"
+        time.sleep(0.05)
+    return process.returncode, told
+
+
+@pytest.mark.timeout(400)
+def test_once_shows_both_answers_the_verdicts_and_the_times(ports):
+    status, told = end_of(start(ports, "--once"))
+    assert status == 0, told
+    assert "HTTP/1.1 200 OK" in told
+    assert '{"amount": 41.5}\n' in told.split("-d '{\"amount\": 41.5}'")[1]
+    moments = [int(ms) for ms in re.findall(r"^ *(\d+) ms  data: ", told, re.MULTILINE)]
+    assert len(moments) >= 8 and moments[-1] - moments[0] > 700, "the parts came one by one"
+    assert told.count("signature   ok") == 2
+    assert re.search(r"^outcome +ok +ok$", told, re.MULTILINE)
+    assert re.search(r"^in all +\d+ +\d{6,}$", told, re.MULTILINE)
+
+
+@pytest.mark.timeout(400)
+def test_it_stays_up_until_ctrl_c(ports):
+    process = start(ports)
+    told = ""
+    for line in process.stdout:
+        told += line
+        if "Its access lines" in line:
+            break
+    answer = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", f"http://127.0.0.1:{ports['QUICKSTART_PORT']}/predict/fraud", "-d", "again"],
+        capture_output=True, text=True)
+    assert answer.stdout == "again", told
+    assert '"route":"fraud"' in process.stdout.readline().replace('": "', '":"') + process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    status, _ = end_of(process)
+    assert status == 0
+
+
+def test_a_port_that_is_taken_is_told(ports):
+    with socket.create_server(("127.0.0.1", int(ports["QUICKSTART_PORT"]))):
+        status, told = end_of(start(ports, "--once"))
+    assert status == 1
+    assert f"port {ports['QUICKSTART_PORT']} is taken" in told
+    assert "QUICKSTART_PORT=" in told
+
+
+def test_install_deps_is_silent_where_nothing_is_missing():
+    run = subprocess.run([ROOT / "deploy/install-deps", "--tests"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_install_deps_lists_what_each_choice_needs():
+    def listed(*options):
+        return set(subprocess.run([ROOT / "deploy/install-deps", "--list", *options], check=True,
+                                  capture_output=True, text=True).stdout.split())
+
+    assert {"build-essential", "libh2o-evloop-dev"} <= listed() == listed("--build")
+    assert listed("--build") < listed("--quickstart") < listed("--tests")
