@@ -48,7 +48,8 @@ int main(int argc, char **argv)
         return 1;
     }
     struct span name = span_from(argv[1]);
-    if (span_equals(name, SPAN("help")) || span_equals(name, SPAN("--help")) || span_equals(name, SPAN("-h"))) {
+    if (span_equals(name, SPAN("help")) || span_equals(name, SPAN("--help")) ||
+        span_equals(name, SPAN("-h"))) {
         print_help(stdout);
         return 0;
     }
@@ -57,6 +58,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i != sizeof(commands) / sizeof(commands[0]); ++i)
         if (span_equals(name, span_from(commands[i].name)))
             return commands[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "sagegate: unknown command '%s'; `sagegate help` lists the commands\n", argv[1]);
+    fprintf(stderr, "sagegate: unknown command '%s'; `sagegate help` lists the commands\n",
+            argv[1]);
     return 1;
 }

@@ -112,15 +112,18 @@ static size_t utf8_length(struct span s)
     unsigned char c = (unsigned char)s.at[0];
     if (c < 0x80)
         return 1;
-    size_t len = c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    size_t len = c >= 0xc2 && c < 0xe0   ? 2
+                 : c >= 0xe0 && c < 0xf0 ? 3
+                 : c >= 0xf0 && c < 0xf5 ? 4
+                                         : 0;
     if (len == 0 || s.len < len)
         return 0;
     for (size_t i = 1; i != len; ++i)
         if (((unsigned char)s.at[i] & 0xc0) != 0x80)
             return 0;
     unsigned char second = (unsigned char)s.at[1];
-    if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second >= 0xa0) || (c == 0xf0 && second < 0x90) ||
-        (c == 0xf4 && second >= 0x90))
+    if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second >= 0xa0) ||
+        (c == 0xf0 && second < 0x90) || (c == 0xf4 && second >= 0x90))
         return 0;
     return len;
 }

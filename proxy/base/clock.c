@@ -30,7 +30,8 @@ static int64_t days_from_civil(int64_t year, int month, int day)
     int64_t era = floor_div(year, 400);
     int64_t year_of_era = year - era * 400;
     int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+           719468;
 }
 
 struct clock_date clock_date_of(struct wall_time t)
@@ -60,14 +61,14 @@ struct clock_date clock_date_of(struct wall_time t)
 bool clock_time_of(const struct clock_date *d, struct wall_time *out)
 {
     static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (d->month < 1 || d->month > 12 || d->day < 1 || d->hour < 0 || d->hour > 23 || d->minute < 0 ||
-        d->minute > 59 || d->second < 0 || d->second > 59)
+    if (d->month < 1 || d->month > 12 || d->day < 1 || d->hour < 0 || d->hour > 23 ||
+        d->minute < 0 || d->minute > 59 || d->second < 0 || d->second > 59)
         return false;
     bool leap = (d->year % 4 == 0 && d->year % 100 != 0) || d->year % 400 == 0;
     if (d->day > month_days[d->month - 1] + (leap && d->month == 2))
         return false;
-    int64_t seconds = days_from_civil(d->year, d->month, d->day) * 86400 + d->hour * 3600 + d->minute * 60 +
-                      d->second;
+    int64_t seconds = days_from_civil(d->year, d->month, d->day) * 86400 + d->hour * 3600 +
+                      d->minute * 60 + d->second;
     out->us = seconds * 1000000 + d->microsecond;
     return true;
 }
@@ -142,9 +143,10 @@ static bool take_char(struct span *s, char c)
 bool clock_parse_basic(struct span s, struct wall_time *out)
 {
     struct clock_date d = {0};
-    return take_number(&s, 4, &d.year) && take_number(&s, 2, &d.month) && take_number(&s, 2, &d.day) &&
-           take_char(&s, 'T') && take_number(&s, 2, &d.hour) && take_number(&s, 2, &d.minute) &&
-           take_number(&s, 2, &d.second) && take_char(&s, 'Z') && s.len == 0 && clock_time_of(&d, out);
+    return take_number(&s, 4, &d.year) && take_number(&s, 2, &d.month) &&
+           take_number(&s, 2, &d.day) && take_char(&s, 'T') && take_number(&s, 2, &d.hour) &&
+           take_number(&s, 2, &d.minute) && take_number(&s, 2, &d.second) && take_char(&s, 'Z') &&
+           s.len == 0 && clock_time_of(&d, out);
 }
 
 /* A fraction of any length, cut to microseconds. */
@@ -171,8 +173,8 @@ static bool take_offset(struct span *s, int64_t *seconds)
     bool east = take_char(s, '+');
     if (!east && !take_char(s, '-'))
         return false;
-    if (!take_number(s, 2, &hours) || !take_char(s, ':') || !take_number(s, 2, &minutes) || hours > 23 ||
-        minutes > 59)
+    if (!take_number(s, 2, &hours) || !take_char(s, ':') || !take_number(s, 2, &minutes) ||
+        hours > 23 || minutes > 59)
         return false;
     *seconds = (hours * 3600 + minutes * 60) * (east ? 1 : -1);
     return true;

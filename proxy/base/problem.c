@@ -17,8 +17,8 @@ void problem_list_dispose(struct problem_list *list)
     list->end = &list->first;
 }
 
-void problem_add(struct problem_list *list, enum problem_level level, struct span file, unsigned line,
-                 unsigned column, const char *format, ...)
+void problem_add(struct problem_list *list, enum problem_level level, struct span file,
+                 unsigned line, unsigned column, const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -47,7 +47,7 @@ void problem_print_all(const struct problem_list *list, FILE *out)
             fprintf(out, "%.*s:", SPAN_ARG(p->file));
         if (p->line != 0)
             fprintf(out, "%u:%u:", p->line, p->column);
-        fprintf(out, "%s%s%.*s\n", p->file.len != 0 ? " " : "", p->level == PROBLEM_WARNING ? "warning: " : "",
-                SPAN_ARG(p->message));
+        fprintf(out, "%s%s%.*s\n", p->file.len != 0 ? " " : "",
+                p->level == PROBLEM_WARNING ? "warning: " : "", SPAN_ARG(p->message));
     }
 }

@@ -27,8 +27,9 @@ void problem_list_init(struct problem_list *list);
 void problem_list_dispose(struct problem_list *list);
 
 /* Copies file and message. */
-void problem_add(struct problem_list *list, enum problem_level level, struct span file, unsigned line,
-                 unsigned column, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void problem_add(struct problem_list *list, enum problem_level level, struct span file,
+                 unsigned line, unsigned column, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 
 /* One line each: "FILE:LINE:COLUMN: message", warnings with "warning: " before the message. */
 void problem_print_all(const struct problem_list *list, FILE *out);

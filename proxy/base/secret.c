@@ -15,7 +15,8 @@ struct secret secret_copy(struct span s)
 {
     if (s.len == 0)
         return SECRET_EMPTY;
-    void *at = mmap(NULL, mapped_size(s.len), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *at =
+        mmap(NULL, mapped_size(s.len), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(at != MAP_FAILED);
     (void)madvise(at, mapped_size(s.len), MADV_DONTDUMP);
     (void)mlock(at, mapped_size(s.len)); /* best effort: RLIMIT_MEMLOCK may be 0 */

@@ -14,8 +14,8 @@ enum outcome {
 enum outcome_fault { FAULT_NONE, FAULT_CALLER, FAULT_GATEWAY, FAULT_UPSTREAM };
 
 struct outcome_info {
-    struct span token;        /* as in the access line and X-Sagegate-Outcome; a public promise */
-    int status;               /* of the gateway's own answer; 0: passed on, or nobody left to tell */
+    struct span token; /* as in the access line and X-Sagegate-Outcome; a public promise */
+    int status;        /* of the gateway's own answer; 0: passed on, or nobody left to tell */
     enum outcome_fault fault; /* who has to do something about it */
     int retry_after_s;        /* Retry-After of the gateway's own answer; 0: none */
     struct span text;         /* one line for people */

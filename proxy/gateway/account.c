@@ -1,0 +1,119 @@
+/* Where the time of an exchange went, and the record of it. */
+#include "gateway/account.h"
+
+static int64_t between(struct mono_time from, struct mono_time to)
+{
+    if (from.us == 0 || to.us == 0)
+        return -1;
+    return to.us > from.us ? to.us - from.us : 0;
+}
+
+void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
+{
+    const struct client *client = &ex->client;
+    for (size_t i = 0; i != ACCESS_TIMES; ++i)
+        times[i] = -1;
+    times[ACCESS_RECEIVE_US] = between(ex->opened, ex->body_ended_at);
+    if (ex->admitted_at.us != 0)
+        times[ACCESS_WAIT_US] = ex->wait_us;
+    if (ex->body_ended_at.us != 0)
+        times[ACCESS_HASH_US] = ex->body.hash_us;
+    times[ACCESS_TOTAL_US] = between(ex->opened, ex->worker->loop->now);
+    if (ex->attempts == 0 && client->started.us == 0)
+        return;
+    times[ACCESS_CONNECT_US] =
+        client->reused ? 0 : between(client->started, client->resolved_and_connected);
+    times[ACCESS_TLS_US] =
+        client->reused ? 0 : between(client->resolved_and_connected, client->ready);
+    if (ex->attempts != 0) {
+        times[ACCESS_CREDENTIALS_US] = ex->credentials_us;
+        times[ACCESS_SIGN_US] = ex->sign_us;
+    }
+    times[ACCESS_SEND_US] = between(client->send_started, client->sent);
+    times[ACCESS_FIRST_BYTE_US] = between(client->sent, client->first_byte);
+    times[ACCESS_STREAM_US] = between(client->first_byte, client->last_byte);
+    if (client->first_byte.us != 0)
+        times[ACCESS_GAP_MAX_US] = client->gap_max_us;
+}
+
+static void set_parameter(struct access_record *record, const struct exchange *ex,
+                          enum access_text field, enum sagemaker_parameter parameter)
+{
+    access_record_set(record, field, ex->fill.parameters[parameter].value);
+}
+
+static void set_overridden(struct access_record *record, const struct exchange *ex)
+{
+    char text[256];
+    struct buffer out;
+    buffer_init_fixed(&out, text, sizeof(text));
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        if ((ex->fill.overridden & 1u << i) == 0)
+            continue;
+        if (out.len != 0)
+            buffer_append_char(&out, ',');
+        buffer_append(&out, sagemaker_parameter_info((enum sagemaker_parameter)i)->name);
+    }
+    access_record_set(record, ACCESS_OVERRIDDEN, buffer_span(&out));
+}
+
+static void set_route(struct access_record *record, const struct exchange *ex)
+{
+    const struct config_route *route = ex->match.route;
+    const struct config *config = ex->worker->gateway->config;
+    struct span path = ex->request.path;
+    if (route != NULL) {
+        access_record_set(record, ACCESS_ROUTE, route->name);
+        access_record_set(record, ACCESS_REGION, route->upstream->region);
+        if (!config->access_log.full_path)
+            path = route->path;
+    }
+    if (route == NULL && !config->access_log.full_path)
+        path = SPAN_NONE; /* a path that no route knows could be anything */
+    access_record_set(record, ACCESS_PATH, path);
+}
+
+static void set_texts(struct access_record *record, const struct exchange *ex)
+{
+    access_record_set(record, ACCESS_REQUEST_ID, span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    access_record_set(record, ACCESS_TRACE_ID, span_make(ex->ids.trace_id, IDS_TRACE_ID_SIZE));
+    access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
+    access_record_set(record, ACCESS_CLIENT, span_from(ex->peer->name));
+    access_record_set(record, ACCESS_METHOD, ex->request.method);
+    set_route(record, ex);
+    if (ex->fill.path.len != 0)
+        access_record_set(record, ACCESS_OPERATION,
+                          sagemaker_operation_info(ex->fill.operation)->name);
+    access_record_set(record, ACCESS_ENDPOINT, ex->fill.endpoint);
+    set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
+    set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);
+    set_parameter(record, ex, ACCESS_INFERENCE_COMPONENT, SAGEMAKER_INFERENCE_COMPONENT_NAME);
+    access_record_set(record, ACCESS_INVOKED_VARIANT, ex->answer.invoked_variant);
+    access_record_set(record, ACCESS_AWS_REQUEST_ID, ex->answer.request_id);
+    access_record_set(record, ACCESS_IDENTITY, ex->identity);
+    if (ex->judged)
+        access_record_set(record, ACCESS_AWS_ERROR, ex->verdict.aws_error);
+    set_overridden(record, ex);
+    access_record_set(record, ACCESS_DROPPED_HEADERS, ex->fill.dropped_headers);
+    set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
+}
+
+void account_write(const struct exchange *ex)
+{
+    struct worker *worker = ex->worker;
+    struct access_log *log = worker->gateway->access_log;
+    struct access_record *record = log == NULL ? NULL : access_log_begin(log, worker->index);
+    if (record == NULL)
+        return;
+    record->time = clock_wall();
+    record->status = ex->reply_status;
+    record->model_status = ex->judged ? ex->verdict.model_status : -1;
+    record->attempts = ex->attempts;
+    record->reused = ex->client.reused;
+    record->bytes_in = ex->body.size;
+    record->bytes_out = ex->peer->reply.body_bytes;
+    record->parts = ex->client.parts;
+    account_times(ex, record->times);
+    set_texts(record, ex);
+    access_log_commit(log, worker->index);
+}

@@ -1,0 +1,55 @@
+/* The counters behind admission. */
+#include "gateway/admit.h"
+
+void admit_init(struct admit *admit, const struct config_limits *limits)
+{
+    *admit = (struct admit){.connections_max = limits->connections,
+                            .exchanges_max = limits->concurrency,
+                            .body_bytes_max = limits->body_bytes};
+}
+
+/* Adds optimistically and takes back what went over. */
+static bool take(atomic_uint_fast64_t *counter, uint64_t amount, uint64_t max)
+{
+    uint64_t before = atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+    if (amount <= max && before <= max - amount)
+        return true;
+    atomic_fetch_sub_explicit(counter, amount, memory_order_relaxed);
+    return false;
+}
+
+static void give_back(atomic_uint_fast64_t *counter, uint64_t amount)
+{
+    uint64_t before = atomic_fetch_sub_explicit(counter, amount, memory_order_relaxed);
+    CHECK(before >= amount);
+}
+
+bool admit_connection(struct admit *admit)
+{
+    return take(&admit->connections, 1, admit->connections_max);
+}
+
+void admit_release_connection(struct admit *admit)
+{
+    give_back(&admit->connections, 1);
+}
+
+bool admit_exchange(struct admit *admit)
+{
+    return take(&admit->exchanges, 1, admit->exchanges_max);
+}
+
+void admit_release_exchange(struct admit *admit)
+{
+    give_back(&admit->exchanges, 1);
+}
+
+bool admit_body_bytes(struct admit *admit, uint64_t bytes)
+{
+    return take(&admit->body_bytes, bytes, admit->body_bytes_max);
+}
+
+void admit_release_body_bytes(struct admit *admit, uint64_t bytes)
+{
+    give_back(&admit->body_bytes, bytes);
+}

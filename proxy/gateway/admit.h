@@ -1,0 +1,27 @@
+/* Admission: the process-wide limits, shared by all workers. Counters only; it knows no request.
+ *
+ * Every admit_* that returned true is paired with one admit_release_*. Lock-free. */
+#ifndef SAGEGATE_GATEWAY_ADMIT_H
+#define SAGEGATE_GATEWAY_ADMIT_H
+
+#include <stdatomic.h>
+
+#include "config/config.h"
+
+struct admit {
+    _Alignas(64) atomic_uint_fast64_t connections; /* callers' connections open */
+    _Alignas(64) atomic_uint_fast64_t exchanges;   /* requests past admission and not yet ended */
+    _Alignas(64) atomic_uint_fast64_t body_bytes;  /* bytes of their bodies, reserved or held */
+    uint64_t connections_max, exchanges_max, body_bytes_max;
+};
+
+void admit_init(struct admit *admit, const struct config_limits *limits);
+
+MUST_USE bool admit_connection(struct admit *admit);
+void admit_release_connection(struct admit *admit);
+MUST_USE bool admit_exchange(struct admit *admit);
+void admit_release_exchange(struct admit *admit);
+MUST_USE bool admit_body_bytes(struct admit *admit, uint64_t bytes);
+void admit_release_body_bytes(struct admit *admit, uint64_t bytes);
+
+#endif

@@ -1,0 +1,174 @@
+/* Answers to callers: which headers go back, Server-Timing, and errors in the shape that SDKs read. */
+#include "gateway/answer.h"
+
+#include "gateway/account.h"
+
+enum { ERROR_TEXT_MAX = 8 * 1024 };
+
+static bool may_pass(struct span name)
+{
+    if (span_equals_ignore_case(name, SPAN("content-type")) ||
+        span_equals_ignore_case(name, SPAN("date")) ||
+        span_equals_ignore_case(name, SPAN("x-amzn-requestid")) ||
+        span_equals_ignore_case(name, SPAN("x-amzn-errortype")))
+        return true;
+    for (size_t i = 0; i != sagemaker_answer_header_count; ++i)
+        if (span_equals_ignore_case(name, sagemaker_answer_headers[i]))
+            return true;
+    return false;
+}
+
+void answer_keep_head(struct exchange *ex, const struct http1_response *head)
+{
+    struct exchange_answer *answer = &ex->answer;
+    *answer = (struct exchange_answer){
+        .status = head->status, .framing = head->framing, .content_length = head->content_length};
+    for (size_t i = 0;
+         i != head->headers.count && answer->header_count != EXCHANGE_PASSED_HEADERS_MAX; ++i) {
+        const struct http1_header *header = &head->headers.list[i];
+        if (!may_pass(header->name))
+            continue;
+        answer->headers[answer->header_count++] = (struct http1_header){
+            arena_copy(&ex->arena, header->name), arena_copy(&ex->arena, header->value)};
+    }
+    const struct http1_headers *all = &head->headers;
+    answer->error_type = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-errortype")));
+    answer->request_id = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-requestid")));
+    answer->invoked_variant =
+        arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-invoked-production-variant")));
+}
+
+/* "name;dur=1.234" in milliseconds, as the W3C's Server Timing has it. */
+static void append_timing(struct buffer *out, const char *name, int64_t us)
+{
+    if (us < 0)
+        return;
+    if (out->len != 0)
+        buffer_append(out, SPAN(", "));
+    buffer_append(out, span_from(name));
+    buffer_append(out, SPAN(";dur="));
+    buffer_append_u64(out, (uint64_t)us / 1000);
+    char fraction[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10),
+                        (char)('0' + us % 10)};
+    buffer_append(out, span_make(fraction, sizeof(fraction)));
+}
+
+static void append_server_timing(struct exchange *ex)
+{
+    char text[512];
+    struct buffer out;
+    int64_t times[ACCESS_TIMES];
+    buffer_init_fixed(&out, text, sizeof(text));
+    account_times(ex, times);
+    append_timing(&out, "receive", times[ACCESS_RECEIVE_US]);
+    append_timing(&out, "wait", times[ACCESS_WAIT_US]);
+    append_timing(&out, "credentials", times[ACCESS_CREDENTIALS_US]);
+    append_timing(&out, "hash", times[ACCESS_HASH_US]);
+    append_timing(&out, "sign", times[ACCESS_SIGN_US]);
+    append_timing(&out, "connect", times[ACCESS_CONNECT_US]);
+    append_timing(&out, "tls", times[ACCESS_TLS_US]);
+    append_timing(&out, "send", times[ACCESS_SEND_US]);
+    append_timing(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
+    if (out.len != 0)
+        reply_append_header(&ex->peer->reply, SPAN("Server-Timing"), buffer_span(&out));
+}
+
+/* What every answer carries. */
+static void append_common_headers(struct exchange *ex)
+{
+    struct reply *reply = &ex->peer->reply;
+    struct span inference_id = ex->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+    if (inference_id.len == 0)
+        inference_id = span_make(ex->ids.uuid, IDS_UUID_SIZE);
+    reply_append_header(reply, SPAN("X-Request-Id"), span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    reply_append_header(reply, SPAN("X-Amzn-SageMaker-Inference-Id"), inference_id);
+    append_server_timing(ex);
+}
+
+static bool is_head_request(const struct exchange *ex)
+{
+    return ex->request_parsed && span_equals(ex->request.method, SPAN("HEAD"));
+}
+
+static int minor_version(const struct exchange *ex)
+{
+    return ex->request_parsed ? ex->request.minor_version : 1;
+}
+
+void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length)
+{
+    struct reply *reply = &ex->peer->reply;
+    const struct exchange_answer *answer = &ex->answer;
+    ex->reply_status = answer->status;
+    reply_append_status(reply, answer->status);
+    for (size_t i = 0; i != answer->header_count; ++i)
+        reply_append_header(reply, answer->headers[i].name, answer->headers[i].value);
+    if (ex->judged)
+        reply_append_header(reply, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
+    append_common_headers(ex);
+    reply_end_head(reply, framing, length, minor_version(ex), ex->keep_alive, is_head_request(ex));
+}
+
+static struct span error_body(struct exchange *ex, struct span message)
+{
+    struct buffer out;
+    buffer_init(&out, ERROR_TEXT_MAX * 8);
+    if (message.len > ERROR_TEXT_MAX)
+        message.len = ERROR_TEXT_MAX;
+    buffer_append(&out, SPAN("{\"Code\":\""));
+    buffer_append(&out, outcome_info(ex->outcome)->token);
+    buffer_append(&out, SPAN("\",\"Message\":\""));
+    buffer_append_json(&out, message);
+    buffer_append(&out, SPAN("\",\"RequestId\":\""));
+    buffer_append(&out, span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    buffer_append(&out, SPAN("\"}\n"));
+    struct span body = arena_copy(&ex->arena, buffer_span(&out));
+    buffer_dispose(&out);
+    return body;
+}
+
+/* The exception that an SDK knows best for a status. */
+static struct span error_type(int status)
+{
+    if (status == 429)
+        return SPAN("ThrottlingException");
+    if (status < 500)
+        return SPAN("ValidationError");
+    return status == 503 || status == 504 ? SPAN("ServiceUnavailable") : SPAN("InternalFailure");
+}
+
+static bool looks_like_json(struct span text)
+{
+    text = span_trim(text);
+    return text.len != 0 && (text.at[0] == '{' || text.at[0] == '[');
+}
+
+void answer_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
+                         bool is_model_text)
+{
+    struct reply *reply = &ex->peer->reply;
+    char date[CLOCK_HTTP_SIZE];
+    struct span body = is_model_text ? message : error_body(ex, message);
+    bool json = !is_model_text || looks_like_json(message);
+    ex->reply_status = status;
+    clock_format_http(clock_wall(), date);
+    reply_append_status(reply, status);
+    reply_append_header(reply, SPAN("Date"), span_from(date));
+    reply_append_header(reply, SPAN("Content-Type"),
+                        json ? SPAN("application/json") : SPAN("text/plain; charset=utf-8"));
+    reply_append_header(reply, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
+    reply_append_header(reply, SPAN("x-amzn-ErrorType"),
+                        ex->outcome == OUTCOME_MODEL_ERROR ? SPAN("ModelError")
+                                                           : error_type(status));
+    if (status == 405 && ex->match.allowed.len != 0)
+        reply_append_header(reply, SPAN("Allow"), ex->match.allowed);
+    if (retry_after_s != 0) {
+        struct span seconds = arena_printf(&ex->arena, "%d", retry_after_s);
+        reply_append_header(reply, SPAN("Retry-After"), seconds);
+    }
+    append_common_headers(ex);
+    reply_end_head(reply, HTTP1_LENGTH, body.len, minor_version(ex), ex->keep_alive,
+                   is_head_request(ex));
+    reply_append_body(reply, body);
+    reply_end(reply);
+}

@@ -1,0 +1,16 @@
+/* What is said to the caller: the heads of passed answers and the gateway's own errors. Appends to the reply only. */
+#ifndef SAGEGATE_GATEWAY_ANSWER_H
+#define SAGEGATE_GATEWAY_ANSWER_H
+
+#include "gateway/exchange.h"
+
+/* Keeps from an upstream's head what may be passed on, in the arena. */
+void answer_keep_head(struct exchange *ex, const struct http1_response *head);
+/* Appends the kept head; the framing is the upstream's where the length is known, else what the caller understands. */
+void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
+/* Appends a whole answer of the gateway's own, in the shape an AWS SDK reads: X-Sagegate-Outcome, x-amzn-ErrorType and
+ * {"Code","Message","RequestId"}; or, for a model's error unwrapped, the model's own text. */
+void answer_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
+                         bool is_model_text);
+
+#endif

@@ -1,0 +1,23 @@
+/* The upstream request's head: the filled-in headers, signed this second for the very bytes that will be sent. */
+#ifndef SAGEGATE_GATEWAY_AUTHORIZE_H
+#define SAGEGATE_GATEWAY_AUTHORIZE_H
+
+#include "aws/sigv4.h"
+#include "credentials/credentials.h"
+#include "gateway/fill.h"
+
+struct authorize_request {
+    const struct fill_result *fill;
+    const struct config_upstream *upstream;
+    const unsigned char *body_sha256; /* SIGV4_HASH_SIZE */
+    uint64_t body_size;
+    const struct credentials *credentials;
+    struct wall_time now;
+    struct sigv4_key_cache *keys; /* the worker's */
+};
+
+/* The whole head with its empty line, in arena. It holds the session token: wipe it (secret_wipe) when it is not needed
+ * any more. */
+struct span authorize_head(const struct authorize_request *request, struct arena *arena);
+
+#endif

@@ -1,0 +1,108 @@
+/* Request bodies: chunks, their hash and their bytes' account. */
+#include "gateway/body.h"
+
+#include <stdlib.h>
+
+void body_create(struct body *body)
+{
+    *body = (struct body){.sha256 = EVP_MD_CTX_new()};
+    CHECK(body->sha256 != NULL);
+}
+
+void body_destroy(struct body *body)
+{
+    body_release(body);
+    EVP_MD_CTX_free(body->sha256);
+}
+
+static struct client_chunk *add_chunk(struct body *body, struct client_chunk *chunk,
+                                      size_t capacity)
+{
+    CHECK(chunk != NULL);
+    *chunk = (struct client_chunk){.capacity = capacity};
+    if (body->last != NULL)
+        body->last->next = chunk;
+    if (body->last == NULL)
+        body->first = chunk;
+    body->last = chunk;
+    return chunk;
+}
+
+enum body_result body_begin(struct body *body, struct admit *admit, struct arena *arena,
+                            uint64_t length, uint64_t max)
+{
+    CHECK(body->first == NULL);
+    *body = (struct body){
+        .max = max, .known_length = length != UINT64_MAX, .admit = admit, .sha256 = body->sha256};
+    if (body->known_length && length > max)
+        return BODY_TOO_LARGE;
+    if (body->known_length && length != 0) {
+        if (!admit_body_bytes(admit, length))
+            return BODY_MEMORY_FULL;
+        body->reserved = length;
+    }
+    if (body->known_length && length != 0 && length <= BODY_SMALL_MAX) {
+        body->in_arena = true;
+        add_chunk(body, arena_alloc(arena, sizeof(struct client_chunk) + length), length);
+    }
+    CHECK(EVP_DigestInit_ex(body->sha256, EVP_sha256(), NULL) == 1);
+    return BODY_OK;
+}
+
+/* A chunk with room; a body of unknown length pays for each as it comes. */
+static struct client_chunk *room(struct body *body)
+{
+    struct client_chunk *last = body->last;
+    if (last != NULL && last->len != last->capacity)
+        return last;
+    uint64_t capacity = BODY_CHUNK_SIZE;
+    if (body->known_length && body->reserved - body->size < capacity)
+        capacity = body->reserved - body->size;
+    if (!body->known_length) {
+        if (!admit_body_bytes(body->admit, capacity))
+            return NULL;
+        body->reserved += capacity;
+    }
+    CHECK(capacity != 0);
+    return add_chunk(body, malloc(sizeof(*last) + capacity), capacity);
+}
+
+enum body_result body_append(struct body *body, struct span data)
+{
+    if (data.len > body->max - body->size)
+        return BODY_TOO_LARGE;
+    struct mono_time before = clock_mono();
+    CHECK(EVP_DigestUpdate(body->sha256, data.at, data.len) == 1);
+    body->hash_us += clock_us_between(before, clock_mono());
+    while (data.len != 0) {
+        struct client_chunk *chunk = room(body);
+        if (chunk == NULL)
+            return BODY_MEMORY_FULL;
+        size_t piece = chunk->capacity - chunk->len;
+        if (piece > data.len)
+            piece = data.len;
+        memcpy(chunk->bytes + chunk->len, data.at, piece);
+        chunk->len += piece;
+        body->size += piece;
+        data = span_from_offset(data, piece);
+    }
+    return BODY_OK;
+}
+
+void body_end(struct body *body)
+{
+    CHECK(EVP_DigestFinal_ex(body->sha256, body->digest, NULL) == 1);
+}
+
+void body_release(struct body *body)
+{
+    while (body->first != NULL && !body->in_arena) {
+        struct client_chunk *chunk = body->first;
+        body->first = chunk->next;
+        free(chunk);
+    }
+    body->first = body->last = NULL;
+    if (body->reserved != 0)
+        admit_release_body_bytes(body->admit, body->reserved);
+    body->reserved = 0;
+}

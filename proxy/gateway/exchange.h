@@ -1,0 +1,96 @@
+/* An exchange: one request from its head to its access line. The state machine of the request path.
+ *
+ * Opened by a caller's connection, it fills in the parameters, admits, holds the body, connects, signs, judges the answer
+ * and streams it back. There is one way out: exchange_end. A caller has at most one. */
+#ifndef SAGEGATE_GATEWAY_EXCHANGE_H
+#define SAGEGATE_GATEWAY_EXCHANGE_H
+
+#include "gateway/body.h"
+#include "gateway/fill.h"
+#include "gateway/judge.h"
+#include "gateway/peer.h"
+
+enum {
+    EXCHANGE_ATTEMPTS_MAX = 2,
+    EXCHANGE_COLLECT_MAX = 1024 * 1024, /* of an answer for a caller that could not see it cut */
+    EXCHANGE_PASSED_HEADERS_MAX = 16,
+};
+
+enum exchange_state {
+    EXCHANGE_OPENED,  /* head read, not yet admitted */
+    EXCHANGE_BODY,    /* admitted; the body arrives */
+    EXCHANGE_CALLING, /* connecting, sending, waiting for the head */
+    EXCHANGE_HOLDING, /* an error answer is held until it can be judged, or a whole one collected */
+    EXCHANGE_STREAMING, /* the answer is passed on as it comes */
+    EXCHANGE_ANSWERED, /* all of the answer is appended to the reply; the caller has not taken it all yet */
+};
+
+/* What is kept of an upstream's head. Texts are in the arena. */
+struct exchange_answer {
+    int status;
+    enum http1_framing framing;
+    uint64_t content_length;
+    struct http1_header headers[EXCHANGE_PASSED_HEADERS_MAX]; /* those to be passed on */
+    size_t header_count;
+    struct span error_type, invoked_variant, request_id;
+};
+
+struct exchange {
+    struct exchange *next_spare;
+    struct worker *worker;
+    struct peer *peer;
+    struct arena arena;
+    enum exchange_state state;
+    enum outcome outcome;
+    enum outcome_fault fault;
+    struct span message; /* of the outcome, for the caller */
+    /* request */
+    struct http1_request request;
+    bool request_parsed, keep_alive, body_ended, admitted;
+    struct ids ids;
+    struct route_match match;
+    struct fill_result fill;
+    struct body body;
+    /* upstream */
+    struct client client;
+    unsigned attempts;
+    struct span upstream_head; /* wiped at the end: it holds the session token */
+    struct span identity; /* where the credentials came from; a literal; SPAN_NONE until signed */
+    struct exchange_answer answer;
+    struct buffer held;
+    struct judge_verdict verdict; /* of an error answer */
+    bool judged;
+    /* reply */
+    int reply_status;
+    struct mono_time reply_progress;
+    /* clock */
+    struct timer timer;
+    struct mono_time opened, admitted_at, body_ended_at;
+    int64_t wait_us, credentials_us, sign_us;
+};
+
+/* Opens an exchange for the caller; caller->exchange is set. started: when the first byte of the head came. */
+struct exchange *exchange_open(struct peer *peer, struct mono_time started);
+
+/* Each of the following may end the exchange (caller->exchange is NULL then). */
+
+/* The head, as measured by http1_scan_head: parse, route, fill in, admit. */
+void exchange_take_head(struct exchange *ex, struct span head);
+/* The head or body cannot be had: BAD_REQUEST, HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT ... message: SPAN_NONE for the
+ * outcome's own text; copied. */
+void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message);
+/* A piece of the body; dropped where the exchange has been refused meanwhile. */
+void exchange_take_body(struct exchange *ex, struct span data);
+/* The body is whole: call upstream. */
+void exchange_end_body(struct exchange *ex);
+/* The caller's connection has room again. */
+void exchange_continue(struct exchange *ex);
+/* The caller has gone: the upstream call is cancelled. */
+void exchange_cancel(struct exchange *ex, enum outcome outcome);
+/* The gateway must end now (DRAIN_CUT): said to the caller if nothing has been said yet. Always ends the exchange. */
+void exchange_cut(struct exchange *ex);
+
+/* Memory of a spare exchange, when its worker ends. */
+void exchange_destroy_spares(struct worker *worker);
+
+#endif

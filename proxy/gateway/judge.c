@@ -1,0 +1,75 @@
+/* The verdict on an error answer: classified by code, then told to the caller as the route wants it. */
+#include "gateway/judge.h"
+
+static enum outcome outcome_of(enum aws_error_class class)
+{
+    static const enum outcome outcomes[] = {
+        [AWS_ERROR_NONE] = OUTCOME_OK,
+        [AWS_ERROR_MODEL] = OUTCOME_MODEL_ERROR,
+        [AWS_ERROR_MODEL_NOT_READY] = OUTCOME_MODEL_NOT_READY,
+        [AWS_ERROR_NO_CAPACITY] = OUTCOME_NO_CAPACITY,
+        [AWS_ERROR_THROTTLED] = OUTCOME_THROTTLED,
+        [AWS_ERROR_EXPIRED_CREDENTIALS] = OUTCOME_ACCESS_DENIED,
+        [AWS_ERROR_CLOCK_SKEW] = OUTCOME_ACCESS_DENIED,
+        [AWS_ERROR_ACCESS_DENIED] = OUTCOME_ACCESS_DENIED,
+        [AWS_ERROR_REJECTED] = OUTCOME_REJECTED,
+        [AWS_ERROR_UPSTREAM] = OUTCOME_UPSTREAM_ERROR,
+    };
+    return outcomes[class];
+}
+
+/* A model's own status: 0 (no answer in time) becomes 504, one that is no error 502. */
+static int model_status(const struct aws_error *error)
+{
+    if (!error->has_original_status)
+        return 502;
+    if (error->original_status == 0)
+        return 504;
+    return error->original_status >= 400 && error->original_status <= 599 ? error->original_status
+                                                                          : 502;
+}
+
+static int unwrapped_status(enum outcome outcome, int status, const struct aws_error *error)
+{
+    switch (outcome) {
+    case OUTCOME_MODEL_ERROR:
+        return model_status(error);
+    case OUTCOME_THROTTLED:
+        return 429;
+    case OUTCOME_ACCESS_DENIED:
+        return 502;
+    default:
+        return status == 530 || status > 599 ? 502 : status;
+    }
+}
+
+void judge_error(const struct judge_answer *answer, enum config_errors errors, struct arena *arena,
+                 struct judge_verdict *out)
+{
+    struct aws_error error;
+    aws_error_parse(answer->error_type, answer->body, arena, &error);
+    enum aws_error_class class = aws_error_classify(answer->status, &error);
+    enum outcome outcome = outcome_of(class);
+    const struct outcome_info *info = outcome_info(outcome);
+
+    *out = (struct judge_verdict){
+        .outcome = outcome,
+        .fault = info->fault,
+        .aws_error = error.code,
+        .model_status = outcome == OUTCOME_MODEL_ERROR && error.has_original_status
+                            ? error.original_status
+                            : -1,
+        .refresh_credentials = class == AWS_ERROR_EXPIRED_CREDENTIALS,
+        .pass = errors == CONFIG_ERRORS_PASS,
+        .status = answer->status,
+    };
+    if (out->model_status >= 400 && out->model_status <= 499)
+        out->fault = FAULT_CALLER;
+    if (out->pass)
+        return;
+    out->status = unwrapped_status(outcome, answer->status, &error);
+    out->retry_after_s = info->retry_after_s;
+    out->is_model_text = outcome == OUTCOME_MODEL_ERROR && error.original_message.len != 0;
+    struct span text = out->is_model_text ? error.original_message : error.message;
+    out->message = text.len != 0 ? aws_error_redact(text, arena) : info->text;
+}

@@ -1,0 +1,360 @@
+/* A calling program's connection: heads and bodies in, an exchange each, and what becomes of the connection after. */
+#include "gateway/peer.h"
+
+#include "gateway/exchange.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void on_readable(struct connection *conn);
+static void on_writable(struct connection *conn);
+static void pump(struct peer *peer, struct span input);
+static bool take_head(struct peer *peer, struct span *input);
+static bool take_body(struct peer *peer, struct span *input);
+static void on_ended(struct peer *peer, bool reset);
+static void on_timer(struct timer *timer);
+static void destroy(struct peer *peer);
+
+static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL};
+
+static const struct config_limits *limits_of(const struct peer *peer)
+{
+    return &peer->worker->gateway->config->limits;
+}
+
+/* ---- open ---- */
+
+static void name_peer(struct peer *peer, int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    char text[INET6_ADDRSTRLEN];
+    memcpy(peer->name, "unix", 5);
+    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0)
+        return;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+    if (address.ss_family == AF_INET &&
+        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text)) != NULL)
+        snprintf(peer->name, sizeof(peer->name), "%s:%u", text, ntohs(v4->sin_port));
+    if (address.ss_family == AF_INET6 &&
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text)) != NULL)
+        snprintf(peer->name, sizeof(peer->name), "[%s]:%u", text, ntohs(v6->sin6_port));
+}
+
+static void set_state(struct peer *peer, enum peer_state state, int64_t limit_ms)
+{
+    struct loop *loop = peer->worker->loop;
+    peer->state = state;
+    peer->since = loop->now;
+    if (limit_ms == 0)
+        loop_cancel_timer(loop, &peer->timer);
+    else
+        loop_set_timer(loop, &peer->timer, clock_after_ms(loop->now, limit_ms));
+}
+
+void peer_open(struct worker *worker, int fd)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+    CHECK(peer != NULL);
+    peer->worker = worker;
+    peer->timer.fire = on_timer;
+    name_peer(peer, fd);
+    reply_init(&peer->reply);
+    buffer_init(&peer->in, limits_of(peer)->head_bytes + LOOP_READ_SIZE + PEER_PIPELINED_MAX);
+    peer->next = worker->peers;
+    if (worker->peers != NULL)
+        worker->peers->previous = peer;
+    worker->peers = peer;
+    atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
+    connection_open(&peer->conn, worker->loop, fd, &connection_callbacks, peer);
+    set_state(peer, PEER_IDLE, limits_of(peer)->head_timeout_ms);
+}
+
+/* ---- reading ---- */
+
+static void on_readable(struct connection *conn)
+{
+    struct peer *peer = conn->owner;
+    struct span got;
+    switch (connection_read(conn, &got)) {
+    case CONNECTION_AGAIN:
+        return;
+    case CONNECTION_END:
+        on_ended(peer, false);
+        return;
+    case CONNECTION_TRUNCATED:
+    case CONNECTION_FAILED:
+        on_ended(peer, true);
+        return;
+    case CONNECTION_DATA:
+        break;
+    }
+    if (peer->in.len == 0) {
+        pump(peer, got);
+        return;
+    }
+    buffer_append(&peer->in, got);
+    CHECK(!peer->in.overflowed);
+    pump(peer, buffer_span(&peer->in));
+}
+
+/* Keeps what is left of `input`, which is the loop's scratch or peer->in itself. */
+static void keep(struct peer *peer, struct span input)
+{
+    bool is_own = peer->in.len != 0;
+    if (is_own)
+        buffer_consume(&peer->in, peer->in.len - input.len);
+    else
+        buffer_append(&peer->in, input);
+    CHECK(!peer->in.overflowed);
+    if (peer->in.len == 0 && peer->in.capacity != 0) {
+        size_t max = peer->in.max;
+        buffer_dispose(&peer->in);
+        buffer_init(&peer->in, max);
+    }
+}
+
+/* Uses up as much of `input` as the state allows: any number of heads and bodies. */
+static void pump(struct peer *peer, struct span input)
+{
+    CHECK(!peer->pumping);
+    peer->pumping = true;
+    bool going = true;
+    while (going && !peer->closing) {
+        switch (peer->state) {
+        case PEER_IDLE:
+        case PEER_HEAD:
+            going = input.len != 0 && take_head(peer, &input);
+            break;
+        case PEER_BODY:
+            going = take_body(peer, &input);
+            break;
+        case PEER_WAITING:
+            going = false;
+            break;
+        case PEER_DISCARDING:
+            peer->discarded += input.len;
+            input.len = 0;
+            peer->closing = peer->discarded > PEER_DISCARD_MAX;
+            going = false;
+            break;
+        }
+    }
+    peer->pumping = false;
+    if (peer->closing) {
+        destroy(peer);
+        return;
+    }
+    keep(peer, input);
+    /* Pipelined requests wait in `in`, and beyond that in the kernel. */
+    if (peer->state == PEER_WAITING && peer->in.len >= PEER_PIPELINED_MAX)
+        connection_pause(&peer->conn);
+}
+
+static bool refuse(struct peer *peer, enum outcome outcome)
+{
+    if (peer->exchange == NULL)
+        exchange_open(peer, peer->since);
+    set_state(peer, PEER_WAITING, 0); /* until the answer is out */
+    exchange_refuse(peer->exchange, outcome, SPAN_NONE);
+    return false;
+}
+
+/* True: a state that can go on was reached. */
+static bool take_head(struct peer *peer, struct span *input)
+{
+    const struct config_limits *limits = limits_of(peer);
+    if (peer->state == PEER_IDLE)
+        set_state(peer, PEER_HEAD, limits->head_timeout_ms);
+    long len = http1_scan_head(*input, &peer->scanned);
+    if (len < 0)
+        return refuse(peer, OUTCOME_BAD_REQUEST);
+    if ((len == 0 ? input->len : (size_t)len) > limits->head_bytes)
+        return refuse(peer, OUTCOME_HEAD_TOO_LARGE);
+    if (len == 0)
+        return false;
+
+    struct span head = span_make(input->at, (size_t)len);
+    *input = span_from_offset(*input, (size_t)len);
+    peer->scanned = 0;
+    reply_reset(&peer->reply);
+    struct exchange *ex = exchange_open(peer, peer->since);
+    set_state(peer, PEER_WAITING, 0);
+    exchange_take_head(ex, head);
+    if (peer->exchange == NULL) /* refused, and the answer is out */
+        return true;
+    if (!ex->request_parsed || ex->state != EXCHANGE_BODY)
+        return false;
+    http1_body_init(&peer->body, ex->request.framing, ex->request.content_length);
+    set_state(peer, PEER_BODY, limits->body_timeout_ms);
+    if (ex->request.expect_continue && input->len == 0 && ex->request.framing != HTTP1_NO_BODY) {
+        reply_append_continue(&peer->reply);
+        exchange_continue(ex);
+    }
+    return true;
+}
+
+static bool take_body(struct peer *peer, struct span *input)
+{
+    struct exchange *ex = peer->exchange;
+    struct span data;
+    peer->since = peer->worker->loop->now;
+    for (;;) {
+        switch (http1_body_next(&peer->body, input, &data)) {
+        case HTTP1_BODY_DATA:
+            exchange_take_body(ex, data);
+            if (peer->exchange == NULL)
+                return true;
+            if (ex->state == EXCHANGE_BODY)
+                continue;
+            set_state(peer, PEER_WAITING, 0); /* refused on the way; its answer is not out yet */
+            return false;
+        case HTTP1_BODY_MORE:
+            return false;
+        case HTTP1_BODY_BAD:
+            return refuse(peer, OUTCOME_BAD_REQUEST);
+        case HTTP1_BODY_END:
+            set_state(peer, PEER_WAITING, 0);
+            exchange_end_body(ex);
+            return peer->exchange == NULL;
+        }
+    }
+}
+
+/* ---- departures ---- */
+
+/* One that asked for a last answer may shut its sending side and wait for it; any other has left. */
+static bool awaits_answer(const struct peer *peer)
+{
+    const struct exchange *ex = peer->exchange;
+    return ex != NULL && ex->request_parsed && !ex->request.keep_alive &&
+           peer->state == PEER_WAITING && peer->in.len == 0;
+}
+
+static void on_ended(struct peer *peer, bool reset)
+{
+    if (!reset && awaits_answer(peer)) {
+        peer->half_closed = true;
+        connection_pause(&peer->conn); /* end of file would be told again and again */
+        return;
+    }
+    if (peer->exchange == NULL && peer->state == PEER_HEAD)
+        exchange_open(peer, peer->since);
+    if (peer->exchange != NULL) {
+        if (!peer->exchange->request_parsed)
+            exchange_refuse(peer->exchange, OUTCOME_CLIENT_GONE, SPAN_NONE);
+        else
+            exchange_cancel(peer->exchange, OUTCOME_CLIENT_GONE);
+        return;
+    }
+    destroy(peer);
+}
+
+static void on_writable(struct connection *conn)
+{
+    struct peer *peer = conn->owner;
+    if (peer->exchange != NULL)
+        exchange_continue(peer->exchange);
+}
+
+/* ---- the end of an exchange ---- */
+
+/* Says no more, and drops what the peer still sends, so that it can read the answer before it meets a reset. */
+static void begin_discarding(struct peer *peer)
+{
+    set_state(peer, PEER_DISCARDING, PEER_DISCARD_MS);
+    (void)shutdown(h2o_socket_get_fd(peer->conn.sock), SHUT_WR);
+    if (peer->half_closed)
+        peer->closing = true;
+    else
+        connection_resume(&peer->conn);
+}
+
+void peer_exchange_ended(struct peer *peer, enum peer_ending ending)
+{
+    if (ending == PEER_ABORT) {
+        connection_abort(&peer->conn);
+        peer->closing = true;
+    }
+    if (ending == PEER_CLOSE)
+        begin_discarding(peer);
+    if (ending == PEER_KEEP) {
+        reply_reset(&peer->reply);
+        set_state(peer, PEER_IDLE, limits_of(peer)->keep_alive_timeout_ms);
+        if (connection_is_paused(&peer->conn))
+            connection_resume(&peer->conn);
+    }
+    if (peer->pumping)
+        return; /* pump goes on from here */
+    if (peer->closing || peer->in.len != 0)
+        pump(peer, buffer_span(&peer->in));
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct peer *peer = H2O_STRUCT_FROM_MEMBER(struct peer, timer, timer);
+    struct loop *loop = peer->worker->loop;
+    int64_t body_timeout_ms = limits_of(peer)->body_timeout_ms;
+    switch (peer->state) {
+    case PEER_HEAD:
+        refuse(peer, OUTCOME_HEAD_TIMEOUT);
+        return;
+    case PEER_BODY:
+        if (clock_us_between(peer->since, loop->now) < body_timeout_ms * 1000) {
+            loop_set_timer(loop, &peer->timer, clock_after_ms(peer->since, body_timeout_ms));
+            return;
+        }
+        refuse(peer, OUTCOME_BODY_TIMEOUT);
+        return;
+    case PEER_IDLE:
+    case PEER_DISCARDING:
+        destroy(peer);
+        return;
+    case PEER_WAITING:
+        return;
+    }
+}
+
+/* ---- the end ---- */
+
+void peer_drain(struct peer *peer)
+{
+    if (peer->exchange != NULL) {
+        peer->exchange->keep_alive = false;
+        return;
+    }
+    if (peer->state == PEER_IDLE)
+        destroy(peer);
+}
+
+void peer_cut(struct peer *peer)
+{
+    if (peer->exchange != NULL)
+        exchange_cut(peer->exchange); /* may leave it discarding, for its own short time */
+    else
+        destroy(peer);
+}
+
+static void destroy(struct peer *peer)
+{
+    struct worker *worker = peer->worker;
+    CHECK(peer->exchange == NULL && !peer->pumping);
+    loop_cancel_timer(worker->loop, &peer->timer);
+    connection_close(&peer->conn);
+    if (peer->previous != NULL)
+        peer->previous->next = peer->next;
+    if (peer->previous == NULL)
+        worker->peers = peer->next;
+    if (peer->next != NULL)
+        peer->next->previous = peer->previous;
+    reply_dispose(&peer->reply);
+    buffer_dispose(&peer->in);
+    free(peer);
+    atomic_fetch_sub_explicit(&worker->peer_count, 1, memory_order_relaxed);
+    admit_release_connection(&worker->gateway->admit);
+    worker_note_peer_gone(worker);
+}

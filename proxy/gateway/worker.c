@@ -1,0 +1,164 @@
+/* Workers: threads that accept, hand over, serve and drain. */
+#include "gateway/worker.h"
+
+#include "gateway/exchange.h"
+#include "gateway/listener.h"
+#include "observe/log.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { TURN_MS = 1000 };
+
+/* ---- what exchanges ask of their worker ---- */
+
+struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream)
+{
+    return worker->pools[upstream - worker->gateway->config->upstreams];
+}
+
+const unsigned char *worker_take_random(struct worker *worker)
+{
+    if (worker->random_left == 0) {
+        size_t have = 0;
+        while (have != WORKER_RANDOM_SIZE) {
+            ssize_t n = getrandom(worker->random + have, WORKER_RANDOM_SIZE - have, 0);
+            have += n > 0 ? (size_t)n : 0;
+        }
+        worker->random_left = WORKER_RANDOM_SIZE;
+    }
+    worker->random_left -= IDS_RANDOM_SIZE;
+    return worker->random + worker->random_left;
+}
+
+static void stop_if_drained(struct worker *worker)
+{
+    if (worker->draining && worker->peers == NULL)
+        worker->stopped = true;
+}
+
+void worker_note_peer_gone(struct worker *worker)
+{
+    listener_resume_all(worker->gateway);
+    stop_if_drained(worker);
+}
+
+/* ---- life ---- */
+
+static struct pool *open_pool(struct worker *worker, size_t index)
+{
+    const struct config *config = worker->gateway->config;
+    const struct config_upstream *upstream = &config->upstreams[index];
+    struct pool_options options = {
+        .host = upstream->url.host,
+        .port = upstream->url.port,
+        .trust = worker->gateway->trusts[index],
+        .idle_max = config->pool.idle_max,
+        .idle_timeout_ms = config->pool.idle_timeout_ms,
+        .age_max_ms = config->pool.age_max_ms,
+    };
+    return pool_create(worker->loop, &options);
+}
+
+static void open_worker(struct worker *worker, struct gateway *gateway, unsigned index)
+{
+    *worker = (struct worker){.gateway = gateway, .index = index, .loop = loop_create()};
+    worker->keys = sigv4_key_cache_create();
+    keeper_view_init(&worker->credentials, gateway->keeper);
+    worker->pools = calloc(gateway->config->upstream_count, sizeof(struct pool *));
+    CHECK(worker->pools != NULL);
+    for (size_t i = 0; i != gateway->config->upstream_count; ++i)
+        worker->pools[i] = open_pool(worker, i);
+}
+
+static void dispose_worker(struct worker *worker)
+{
+    for (size_t i = 0; i != worker->gateway->config->upstream_count; ++i)
+        pool_destroy(worker->pools[i]);
+    free(worker->pools);
+    exchange_destroy_spares(worker);
+    keeper_view_dispose(&worker->credentials);
+    sigv4_key_cache_destroy(worker->keys);
+}
+
+static void *run_worker(void *argument)
+{
+    struct worker *worker = argument;
+    while (!worker->stopped)
+        loop_turn(worker->loop, TURN_MS);
+    loop_cancel_timer(worker->loop, &worker->drain_timer);
+    dispose_worker(worker);
+    worker->gateway->on_drained(worker->gateway);
+    return NULL;
+}
+
+void worker_start_all(struct gateway *gateway)
+{
+    gateway->workers = calloc(gateway->worker_count, sizeof(struct worker));
+    CHECK(gateway->workers != NULL);
+    for (unsigned i = 0; i != gateway->worker_count; ++i)
+        open_worker(&gateway->workers[i], gateway, i);
+    listener_open_all(gateway);
+    for (unsigned i = 0; i != gateway->worker_count; ++i)
+        CHECK(pthread_create(&gateway->workers[i].thread, NULL, run_worker, &gateway->workers[i]) ==
+              0);
+}
+
+void worker_join_all(struct gateway *gateway)
+{
+    for (unsigned i = 0; i != gateway->worker_count; ++i)
+        pthread_join(gateway->workers[i].thread, NULL);
+}
+
+/* ---- drain ---- */
+
+static void on_drain_limit(struct timer *timer)
+{
+    struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, drain_timer, timer);
+    log_write(LOG_WARNING, "drain", "worker %u: %u connections are cut at drain.limit",
+              worker->index, atomic_load(&worker->peer_count));
+    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
+        next = peer->next;
+        peer_cut(peer);
+    }
+}
+
+static void drain_worker(struct worker *worker)
+{
+    worker->draining = true;
+    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
+        next = peer->next;
+        peer_drain(peer);
+    }
+    worker->drain_timer.fire = on_drain_limit;
+    loop_set_timer(worker->loop, &worker->drain_timer,
+                   clock_after_ms(worker->loop->now, worker->gateway->config->drain.limit_ms + 1));
+    stop_if_drained(worker);
+}
+
+static void on_drain(struct loop_task *task)
+{
+    drain_worker(H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task));
+}
+
+/* Worker 0 takes what the accept queues still hold and hands it over before the others are told: the order of their
+ * queues keeps a connection from reaching a worker that has ended. */
+static void on_drain_first(struct loop_task *task)
+{
+    struct worker *first = H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task);
+    struct gateway *gateway = first->gateway;
+    listener_close_all(gateway);
+    for (unsigned i = 1; i < gateway->worker_count; ++i) {
+        gateway->workers[i].drain_task.run = on_drain;
+        loop_post(gateway->workers[i].loop, &gateway->workers[i].drain_task);
+    }
+    drain_worker(first);
+}
+
+void worker_drain_all(struct gateway *gateway)
+{
+    if (atomic_exchange(&gateway->draining, true))
+        return;
+    gateway->workers[0].drain_task.run = on_drain_first;
+    loop_post(gateway->workers[0].loop, &gateway->workers[0].drain_task);
+}

@@ -1,0 +1,72 @@
+/* A worker: one thread with its own loop, upstream pools, signing keys and callers; and what all workers share. */
+#ifndef SAGEGATE_GATEWAY_WORKER_H
+#define SAGEGATE_GATEWAY_WORKER_H
+
+#include <pthread.h>
+
+#include "aws/sigv4.h"
+#include "credentials/keeper.h"
+#include "gateway/admit.h"
+#include "gateway/ids.h"
+#include "gateway/route.h"
+#include "net/pool.h"
+#include "observe/access_log.h"
+
+struct peer;
+struct exchange;
+struct listeners;
+struct worker;
+
+/* The process: immutable after start, but for what is atomic. */
+struct gateway {
+    const struct config *config;
+    struct route_table *routes;
+    struct admit admit;
+    struct access_log *access_log; /* NULL: off */
+    struct keeper *keeper;
+    X509_STORE **trusts; /* by upstream; NULL for a plaintext one */
+    int *listen_fds;     /* by listener */
+    struct listeners *listeners;
+    struct worker *workers;
+    unsigned worker_count;
+    atomic_bool draining;
+    void (*on_drained)(
+        struct gateway *gateway); /* from a worker's thread, each time one has ended */
+};
+
+enum { WORKER_RANDOM_SIZE = IDS_RANDOM_SIZE * 64 };
+
+struct worker {
+    struct gateway *gateway;
+    unsigned index;
+    pthread_t thread;
+    struct loop *loop;
+    struct pool **pools; /* by upstream */
+    struct sigv4_key_cache *keys;
+    struct keeper_view credentials;
+    struct peer *peers; /* all open connections */
+    atomic_uint peer_count;
+    struct exchange *spare_exchanges; /* warm memory for the next request */
+    unsigned spare_count;
+    unsigned char random[WORKER_RANDOM_SIZE];
+    size_t random_left;
+    struct loop_task drain_task;
+    struct timer drain_timer;
+    bool draining, stopped;
+};
+
+/* Sets up and starts the threads of gateway->workers; listening descriptors are open by then. */
+void worker_start_all(struct gateway *gateway);
+/* From any thread: no more connections are taken, idle ones are closed, each worker ends when its last caller is gone or
+ * the limit is reached. */
+void worker_drain_all(struct gateway *gateway);
+void worker_join_all(struct gateway *gateway);
+
+/* Worker side. */
+struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream);
+/* Fresh random bytes, used once. */
+const unsigned char *worker_take_random(struct worker *worker);
+/* A caller's connection has gone: the listeners may go on, or the drain end. */
+void worker_note_peer_gone(struct worker *worker);
+
+#endif

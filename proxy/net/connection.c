@@ -1,0 +1,314 @@
+/* Connections: own read and write over a socket that libh2o only watches. */
+#include "net/connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void on_sock_readable(h2o_socket_t *sock, const char *err);
+static void on_sock_writable(h2o_socket_t *sock, const char *err);
+static void continue_handshake(struct connection *conn);
+static bool flush_cipher(struct connection *conn);
+
+/* ---- opening ---- */
+
+static void attach(struct connection *conn, struct loop *loop, int fd,
+                   const struct connection_callbacks *callbacks, void *owner)
+{
+    *conn = (struct connection){.loop = loop, .callbacks = callbacks, .owner = owner};
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof(on)); /* fails on Unix sockets, which need none */
+    conn->sock = h2o_evloop_socket_create(loop->h2o, fd, H2O_SOCKET_FLAG_DONT_READ);
+    conn->sock->data = conn;
+}
+
+void connection_open(struct connection *conn, struct loop *loop, int fd,
+                     const struct connection_callbacks *callbacks, void *owner)
+{
+    attach(conn, loop, fd, callbacks, owner);
+    connection_resume(conn);
+}
+
+void connection_open_connecting(struct connection *conn, struct loop *loop, int fd,
+                                const struct connection_callbacks *callbacks, void *owner)
+{
+    attach(conn, loop, fd, callbacks, owner);
+    h2o_socket_notify_write(conn->sock, on_sock_writable);
+}
+
+int connection_take_error(struct connection *conn)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+    if (getsockopt(h2o_socket_get_fd(conn->sock), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    conn->error = error;
+    return error;
+}
+
+void connection_start_tls(struct connection *conn, struct tls_context *context)
+{
+    CHECK(conn->tls == NULL);
+    conn->tls = tls_create(context, conn->loop);
+    conn->handshaking = true;
+    /* A client speaks first: the hello never fails for want of input. */
+    if (tls_handshake(conn->tls, SPAN_NONE) == TLS_MORE)
+        (void)flush_cipher(conn);
+    connection_resume(conn);
+}
+
+/* ---- reading ---- */
+
+static void on_sock_readable(h2o_socket_t *sock, const char *err)
+{
+    (void)err; /* always NULL with DONT_READ: our own read tells */
+    struct connection *conn = sock->data;
+    loop_read_clock(conn->loop);
+    if (conn->handshaking) {
+        continue_handshake(conn);
+        return;
+    }
+    conn->callbacks->on_readable(conn);
+}
+
+/* read(2), with its errors told apart. */
+static enum connection_result read_raw(struct connection *conn, char *to, size_t size,
+                                       struct span *got)
+{
+    ssize_t n;
+    do
+        n = read(h2o_socket_get_fd(conn->sock), to, size);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        *got = span_make(to, (size_t)n);
+        return CONNECTION_DATA;
+    }
+    if (n == 0)
+        return CONNECTION_END;
+    if (errno == EAGAIN)
+        return CONNECTION_AGAIN;
+    conn->error = errno;
+    return CONNECTION_FAILED;
+}
+
+static enum connection_result read_plain(struct connection *conn, struct span *got)
+{
+    enum connection_result result = read_raw(conn, conn->loop->plain_in, LOOP_READ_SIZE, got);
+    conn->ended = result == CONNECTION_END;
+    return result;
+}
+
+/* Sends what OpenSSL may have answered by itself (key updates, alerts) while it read. */
+static enum connection_result read_tls(struct connection *conn, struct span *got)
+{
+    struct loop *loop = conn->loop;
+    struct span cipher;
+    if (conn->ended)
+        return CONNECTION_END;
+    enum connection_result raw = read_raw(conn, loop->cipher_in, LOOP_CIPHER_SIZE, &cipher);
+    if (raw == CONNECTION_END)
+        return CONNECTION_TRUNCATED;
+    if (raw != CONNECTION_DATA)
+        return raw;
+
+    size_t len;
+    enum tls_result result = tls_read(conn->tls, cipher, loop->plain_in, LOOP_READ_SIZE, &len);
+    if (loop->cipher_out.len != 0 && !flush_cipher(conn))
+        return CONNECTION_FAILED;
+    *got = span_make(loop->plain_in, len);
+    conn->error = 0;
+    conn->ended = result == TLS_CLOSED;
+    if (result == TLS_FAILED)
+        return CONNECTION_FAILED;
+    if (len != 0)
+        return CONNECTION_DATA;
+    return result == TLS_CLOSED ? CONNECTION_END : CONNECTION_AGAIN;
+}
+
+enum connection_result connection_read(struct connection *conn, struct span *got)
+{
+    return conn->tls == NULL ? read_plain(conn, got) : read_tls(conn, got);
+}
+
+static void end_handshake(struct connection *conn, bool succeeded)
+{
+    conn->handshaking = false;
+    conn->callbacks->on_handshake(conn, succeeded);
+}
+
+static void continue_handshake(struct connection *conn)
+{
+    struct span cipher;
+    switch (read_raw(conn, conn->loop->cipher_in, LOOP_CIPHER_SIZE, &cipher)) {
+    case CONNECTION_AGAIN:
+        return;
+    case CONNECTION_DATA:
+        break;
+    case CONNECTION_END:
+        conn->error = ECONNRESET;
+        end_handshake(conn, false);
+        return;
+    default:
+        end_handshake(conn, false);
+        return;
+    }
+    enum tls_result result = tls_handshake(conn->tls, cipher);
+    bool flushed = flush_cipher(conn); /* also the alert that tells the peer why */
+    if (result == TLS_MORE && flushed)
+        return;
+    /* Nobody may speak before the request: what stands behind the handshake can only be tickets. */
+    size_t len = 0;
+    bool succeeded =
+        flushed && result == TLS_OK &&
+        tls_read(conn->tls, SPAN_NONE, conn->loop->plain_in, LOOP_READ_SIZE, &len) == TLS_OK &&
+        len == 0;
+    end_handshake(conn, succeeded);
+}
+
+/* ---- writing ---- */
+
+static ssize_t write_raw(struct connection *conn, const struct iovec *iov, int count)
+{
+    ssize_t n;
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    do
+        n = sendmsg(h2o_socket_get_fd(conn->sock), &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return n;
+    if (errno == EAGAIN)
+        return 0;
+    conn->error = errno;
+    return -1;
+}
+
+void connection_want_writable(struct connection *conn)
+{
+    if (!h2o_socket_is_writing(conn->sock))
+        h2o_socket_notify_write(conn->sock, on_sock_writable);
+}
+
+/* Gives the loop's ciphertext to the kernel and keeps what it does not take. */
+static bool flush_cipher(struct connection *conn)
+{
+    struct buffer *out = &conn->loop->cipher_out;
+    ssize_t n = 0;
+    if (out->len != 0 && conn->pending == NULL)
+        n = write_raw(conn, &(struct iovec){out->at, out->len}, 1);
+    if (n >= 0 && (size_t)n != out->len) {
+        size_t left = out->len - (size_t)n;
+        conn->pending = realloc(conn->pending, conn->pending_len + left);
+        CHECK(conn->pending != NULL);
+        memcpy(conn->pending + conn->pending_len, out->at + n, left);
+        conn->pending_len += left;
+        connection_want_writable(conn);
+    }
+    buffer_clear(out);
+    return n >= 0;
+}
+
+static ssize_t write_tls(struct connection *conn, const struct iovec *iov, int count)
+{
+    if (conn->pending != NULL) {
+        connection_want_writable(conn);
+        return 0;
+    }
+    ssize_t taken = tls_write(conn->tls, iov, count);
+    conn->error = 0;
+    return flush_cipher(conn) ? taken : -1;
+}
+
+static size_t iov_size(const struct iovec *iov, int count)
+{
+    size_t size = 0;
+    for (int i = 0; i != count; ++i)
+        size += iov[i].iov_len;
+    return size;
+}
+
+ssize_t connection_write(struct connection *conn, const struct iovec *iov, int count)
+{
+    ssize_t taken = conn->tls == NULL ? write_raw(conn, iov, count) : write_tls(conn, iov, count);
+    if (taken >= 0 && (size_t)taken != iov_size(iov, count))
+        connection_want_writable(conn);
+    return taken;
+}
+
+static void on_sock_writable(h2o_socket_t *sock, const char *err)
+{
+    (void)err;
+    struct connection *conn = sock->data;
+    loop_read_clock(conn->loop);
+    if (conn->pending != NULL) {
+        size_t left = conn->pending_len - conn->pending_sent;
+        ssize_t n = write_raw(conn, &(struct iovec){conn->pending + conn->pending_sent, left}, 1);
+        if (n >= 0 && (size_t)n != left) {
+            conn->pending_sent += (size_t)n;
+            connection_want_writable(conn);
+            return;
+        }
+        /* On failure the owner learns of it by its next write or read. */
+        free(conn->pending);
+        conn->pending = NULL;
+        conn->pending_len = conn->pending_sent = 0;
+    }
+    if (!conn->handshaking)
+        conn->callbacks->on_writable(conn);
+}
+
+/* ---- the rest ---- */
+
+void connection_pause(struct connection *conn)
+{
+    h2o_socket_read_stop(conn->sock);
+}
+
+void connection_resume(struct connection *conn)
+{
+    h2o_socket_read_start(conn->sock, on_sock_readable);
+}
+
+void connection_release_buffers(struct connection *conn)
+{
+    if (conn->tls != NULL)
+        tls_release_buffers(conn->tls);
+}
+
+void connection_close(struct connection *conn)
+{
+    if (conn->sock == NULL)
+        return;
+    if (conn->tls != NULL && !conn->handshaking && conn->pending == NULL) {
+        tls_close_notify(conn->tls);
+        struct buffer *out = &conn->loop->cipher_out;
+        if (out->len != 0)
+            (void)write_raw(conn, &(struct iovec){out->at, out->len}, 1);
+        buffer_clear(out);
+    }
+    tls_destroy(conn->tls);
+    free(conn->pending);
+    h2o_socket_close(conn->sock);
+    *conn = (struct connection){0};
+}
+
+void connection_abort(struct connection *conn)
+{
+    if (conn->sock == NULL)
+        return;
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(h2o_socket_get_fd(conn->sock), SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    tls_destroy(conn->tls);
+    conn->tls = NULL;
+    connection_close(conn);
+}
+
+const char *connection_error(const struct connection *conn)
+{
+    if (conn->error == 0 && conn->tls != NULL)
+        return tls_error_text(conn->tls);
+    return strerror(conn->error);
+}

@@ -1,0 +1,70 @@
+/* A thread's event loop: libh2o's epoll loop, our timer heap, tasks posted by other threads, and the scratch memory that
+ * every connection of the thread shares. Knows neither HTTP nor AWS.
+ *
+ * One loop belongs to one thread; only loop_post may be called from another. */
+#ifndef SAGEGATE_NET_LOOP_H
+#define SAGEGATE_NET_LOOP_H
+
+#if !defined(H2O_USE_LIBUV) || H2O_USE_LIBUV
+#error "libh2o-evloop was built with H2O_USE_LIBUV=0; every unit that sees it must be too"
+#endif
+
+#include <h2o.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "net/timer.h"
+
+enum {
+    LOOP_READ_SIZE = 64 * 1024, /* plaintext that one connection_read can yield at most */
+    LOOP_CIPHER_SIZE =
+        48 * 1024, /* ciphertext read at a time, so that one record more still fits above */
+    LOOP_GATHER_SIZE = 16 * 1024, /* one TLS record's plaintext */
+    LOOP_OUTPUT_SIZE =
+        96 * 1024, /* ciphertext of one connection_write: 64 KiB of plaintext and its records */
+};
+
+struct loop {
+    h2o_loop_t *h2o;
+    struct timer_heap timers;
+    struct mono_time
+        now; /* read at every event and before the timers run, and by loop_read_clock */
+    h2o_multithread_queue_t *queue;
+    h2o_multithread_receiver_t receiver;
+    char *plain_in;           /* LOOP_READ_SIZE */
+    char *cipher_in;          /* LOOP_CIPHER_SIZE */
+    char *gather;             /* LOOP_GATHER_SIZE */
+    struct buffer cipher_out; /* fixed, LOOP_OUTPUT_SIZE; empty between calls */
+};
+
+/* Lives as long as the process: other threads may still post when its own has ended. */
+struct loop *loop_create(void);
+
+/* Reads the clock again, for measurements inside a turn. */
+static inline struct mono_time loop_read_clock(struct loop *loop)
+{
+    loop->now = clock_mono();
+    return loop->now;
+}
+
+/* Waits for events (until the next timer, at most max_wait_ms), runs their callbacks, then the timers due. */
+void loop_turn(struct loop *loop, int max_wait_ms);
+
+/* Something to be done on the loop's thread. The poster keeps it alive until run is called; run may free it. */
+struct loop_task {
+    h2o_multithread_message_t message; /* first: the queue links by it */
+    void (*run)(struct loop_task *task);
+};
+/* From any thread. */
+void loop_post(struct loop *loop, struct loop_task *task);
+
+static inline void loop_set_timer(struct loop *loop, struct timer *timer, struct mono_time at)
+{
+    timer_set(&loop->timers, timer, at);
+}
+static inline void loop_cancel_timer(struct loop *loop, struct timer *timer)
+{
+    timer_cancel(&loop->timers, timer);
+}
+
+#endif
