@@ -42,6 +42,13 @@ struct span path_match_decode(struct span s, struct arena *arena)
     return span_make(out, len);
 }
 
+/* The suffix would begin within an escape: "%eb" does not end in the letter b. */
+static bool cuts_an_escape(struct span captured)
+{
+    return (captured.len >= 1 && captured.at[captured.len - 1] == '%') ||
+           (captured.len >= 2 && captured.at[captured.len - 2] == '%');
+}
+
 bool path_match_strip(const struct pattern_segment *segment, struct span text,
                       struct span *captured)
 {
@@ -49,7 +56,10 @@ bool path_match_strip(const struct pattern_segment *segment, struct span text,
     if (text.len < fixed || !span_starts_with(text, segment->prefix) ||
         !span_ends_with(text, segment->suffix))
         return false;
-    *captured = span_make(text.at + segment->prefix.len, text.len - fixed);
+    struct span between = span_make(text.at + segment->prefix.len, text.len - fixed);
+    if (cuts_an_escape(between))
+        return false;
+    *captured = between;
     return true;
 }
 
@@ -58,9 +68,8 @@ static bool part_is_safe(struct span part)
 {
     size_t dots = 0, bytes = 0;
     for (size_t i = 0; i != part.len; ++bytes) {
-        bool escaped = part.at[i] == '%';
         char c = next_byte(part, &i);
-        if (escaped && (c == '/' || c == '\\' || c == '\0'))
+        if (c == '/' || c == '\\' || c == '\0')
             return false;
         dots += c == '.' ? 1 : 0;
     }

@@ -15,13 +15,14 @@ bool path_match_escapes_are_valid(struct span path);
 struct span path_match_decode(struct span s, struct arena *arena);
 
 /* Takes the segment's literal text off both ends of `text` (one segment of a path, or all of the
- * rest where the segment spans slashes). False where it does not stand there. What is left may be
+ * rest where the segment spans slashes). The escapes in text must be valid. False where it does not stand there. What is left may be
  * empty. */
 bool path_match_strip(const struct pattern_segment *segment, struct span text,
                       struct span *captured);
 
 /* True where a capture may hold `captured` (raw): it and each part between its slashes is neither
- * empty nor a dot segment ("." or "..", also in escapes), and has no %2F, %5C, %00. */
+ * empty nor a dot segment ("." or "..", also in escapes), and has no slash, backslash or NUL in escapes
+ * (%2F, %5C, %00). */
 bool path_match_may_capture(struct span captured);
 
 enum path_match_result {

@@ -115,6 +115,9 @@ static void test_finds(void **state)
         {"/v1.2.bin", "2 n=1.2"},
         {"/v...bin", "bad"}, /* the capture would be ".." */
         {"/v....bin", "2 n=..."},
+        {"/v%2.bin", "bad"},
+        {"/hex/%eb", "none"}, /* no letter b at the end */
+        {"/hex/a%ebb", "8 h=a\xeb"},
         {"/files/a", "3 rest=a"},
         {"/files/a/b.c/d", "3 rest=a/b.c/d"},
         {"/files/a/...", "3 rest=a/..."},
@@ -133,6 +136,7 @@ static void test_finds(void **state)
     add(f, "/logs/x{p*}.json");
     add(f, "/");
     add(f, "/slash/");
+    add(f, "/hex/{h}b");
     CHECK_LOOKS(f, rows);
 }
 
