@@ -101,7 +101,7 @@ def test_every_kind_of_broken_http_can_be_sent():
     with Endpoint() as plain:
         for kind in BAD:
             plain.next_fault(bad=kind)
-            with Caller(("127.0.0.1", plain.port)) as caller:
+            with Caller(("127.0.0.1", plain.port), timeout=1) as caller:
                 caller.ask("/endpoints/echo/invocations", b"x", [("Connection", "close")])
                 try:
                     caller.answer()
