@@ -12,12 +12,12 @@
 #include "config/template.h"
 
 struct config_address {
-    struct span text;       /* as written: "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock" */
-    struct span unix_path;  /* SPAN_NONE for TCP; ends in NUL */
-    struct span host;       /* TCP: numeric address without brackets; ends in NUL */
-    uint16_t port;          /* TCP; 0 lets the kernel choose */
-    unsigned unix_mode;     /* permission bits of the socket, default 0600 */
-    bool loopback;          /* TCP on 127.0.0.0/8 or ::1, or Unix */
+    struct span text;      /* as written: "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock" */
+    struct span unix_path; /* SPAN_NONE for TCP; ends in NUL */
+    struct span host;      /* TCP: numeric address without brackets; ends in NUL */
+    uint16_t port;         /* TCP; 0 lets the kernel choose */
+    unsigned unix_mode;    /* permission bits of the socket, default 0600 */
+    bool loopback;         /* TCP on 127.0.0.0/8 or ::1, or Unix */
 };
 
 struct config_listener {
@@ -36,12 +36,13 @@ struct config_credentials {
 };
 
 struct config_upstream {
-    struct span name;             /* "default" for the top-level `upstream`, else the key in `upstreams` */
-    struct span region;           /* signing region; never empty after a load without errors */
+    struct span name;   /* "default" for the top-level `upstream`, else the key in `upstreams` */
+    struct span region; /* signing region; never empty after a load without errors */
     bool fips, dualstack;
     bool allow_plaintext;
-    struct endpoint_url url;      /* from endpoint_url, else from endpoint_host: where to connect and what Host to send */
-    struct span ca_file;          /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
+    struct endpoint_url
+        url; /* from endpoint_url, else from endpoint_host: where to connect and what Host to send */
+    struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
     const struct span *extra_ca_files; /* besides; each ends in NUL */
     size_t extra_ca_file_count;
 };
@@ -54,19 +55,19 @@ struct config_timeouts {
 };
 
 struct config_limits {
-    uint64_t connections;   /* of callers at a time */
-    uint64_t body_bytes;    /* of all requests' bodies in memory */
-    uint64_t concurrency;   /* exchanges at a time */
-    uint64_t head_bytes;    /* of one request's head, default 64 KiB */
-    int64_t head_timeout_ms;       /* from a request's first byte to the end of its head, default 10 s */
-    int64_t body_timeout_ms;       /* between two pieces of a request's body, default 30 s */
+    uint64_t connections;    /* of callers at a time */
+    uint64_t body_bytes;     /* of all requests' bodies in memory */
+    uint64_t concurrency;    /* exchanges at a time */
+    uint64_t head_bytes;     /* of one request's head, default 64 KiB */
+    int64_t head_timeout_ms; /* from a request's first byte to the end of its head, default 10 s */
+    int64_t body_timeout_ms; /* between two pieces of a request's body, default 30 s */
     int64_t keep_alive_timeout_ms; /* an idle caller's connection, default 75 s */
 };
 
 struct config_pool {
-    uint64_t idle_max;         /* idle connections a worker keeps to one upstream, default 64 */
-    int64_t idle_timeout_ms;   /* an idle connection's life, default 20 s */
-    int64_t age_max_ms;        /* default 10 min; older ones are not used again */
+    uint64_t idle_max;       /* idle connections a worker keeps to one upstream, default 64 */
+    int64_t idle_timeout_ms; /* an idle connection's life, default 20 s */
+    int64_t age_max_ms;      /* default 10 min; older ones are not used again */
 };
 
 struct config_drain {
@@ -75,15 +76,16 @@ struct config_drain {
 
 /* What a route says of one parameter. An absent member is SPAN_NONE, NULL or false. */
 struct config_policy {
-    bool set;                     /* the route (or defaults) speaks of this parameter at all */
-    const struct template *default_value; /* key `default`: where the caller sent none or an empty one */
+    bool set; /* the route (or defaults) speaks of this parameter at all */
+    const struct template
+        *default_value;           /* key `default`: where the caller sent none or an empty one */
     const struct template *value; /* always */
     const struct template *append;
-    struct span separator;        /* between the value and what is appended; default "" */
-    const struct span *allow;     /* globs over the whole final value */
-    size_t allow_count;           /* 0: anything */
+    struct span separator;    /* between the value and what is appended; default "" */
+    const struct span *allow; /* globs over the whole final value */
+    size_t allow_count;       /* 0: anything */
     bool required;
-    bool strict_default;          /* Accept: any and curl's form content type count as sent by the caller */
+    bool strict_default; /* Accept: any and curl's form content type count as sent by the caller */
 };
 
 enum config_operation {
@@ -96,20 +98,20 @@ enum config_errors { CONFIG_ERRORS_UNWRAP, CONFIG_ERRORS_PASS };
 
 struct config_route {
     struct span name;
-    unsigned line;                   /* of the file, for warnings; 0 if from flags */
+    unsigned line; /* of the file, for warnings; 0 if from flags */
     struct span file;
-    struct span path;                /* the pattern as written: "/models/{model}/predict" */
-    const struct span *methods;      /* default: POST */
+    struct span path;           /* the pattern as written: "/models/{model}/predict" */
+    const struct span *methods; /* default: POST */
     size_t method_count;
-    struct span host;                /* SPAN_NONE: any; compared without port, case ignored */
+    struct span host; /* SPAN_NONE: any; compared without port, case ignored */
     const struct config_upstream *upstream;
     const struct template *endpoint; /* its name */
     const struct span *endpoint_allow;
     size_t endpoint_allow_count;
     enum config_operation operation;
-    enum config_errors errors;       /* default: pass for native, unwrap elsewhere */
-    uint32_t callers_may_set;        /* bit 1u << enum sagemaker_parameter */
-    bool callers_may_set_given;      /* false: all that the operation has */
+    enum config_errors errors;  /* default: pass for native, unwrap elsewhere */
+    uint32_t callers_may_set;   /* bit 1u << enum sagemaker_parameter */
+    bool callers_may_set_given; /* false: all that the operation has */
     struct config_policy parameters[SAGEMAKER_PARAMETERS]; /* defaults and route merged */
     struct config_timeouts timeouts;
     uint64_t body_max;
@@ -119,7 +121,7 @@ enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARNING, C
 
 struct config {
     struct arena arena;
-    int references;                  /* atomic; config_retain, config_release */
+    int references; /* atomic; config_retain, config_release */
     const struct config_listener *listeners;
     size_t listener_count;
     bool has_admin, has_health;
@@ -134,10 +136,10 @@ struct config {
     const struct config_route *routes; /* in file order */
     size_t route_count;
     struct {
-        struct span file;            /* SPAN_NONE: stdout; ends in NUL */
-        bool off;                    /* access_log: false */
-        bool refuse_on_full;         /* on_full: refuse */
-        bool full_path;              /* log_path: full */
+        struct span file;    /* SPAN_NONE: stdout; ends in NUL */
+        bool off;            /* access_log: false */
+        bool refuse_on_full; /* on_full: refuse */
+        bool full_path;      /* log_path: full */
     } access_log;
     enum config_log_level log_level;
 };
@@ -146,25 +148,35 @@ struct config {
 typedef struct span (*config_getenv)(void *context, struct span name);
 
 struct config_options {
-    config_getenv getenv; /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env) */
+    config_getenv
+        getenv; /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env) */
     void *getenv_context;
+    bool
+        no_files; /* nothing but the text is read: `include` is refused, files that are named are not looked for */
 };
 
 /* Reads FILE and what it includes. NULL where there was any error; *problems has every error and warning. */
-struct config *config_load(const char *file, const struct config_options *options, struct problem_list *problems);
+struct config *config_load(const char *file, const struct config_options *options,
+                           struct problem_list *problems);
+/* The same for a text that stands for FILE. */
+struct config *config_load_text(const char *file, struct span text,
+                                const struct config_options *options,
+                                struct problem_list *problems);
 
 /* The same without a file: `run --endpoint`. Pairs of key and value in the configuration's own terms, e.g.
  * {"listen[0].address", "127.0.0.1:8080"} are for --set; positions name the flag. */
 struct config_flags {
-    struct span endpoint;   /* --endpoint, SAGEGATE_ENDPOINT; required */
-    struct span listen;     /* default 127.0.0.1:8080 */
+    struct span endpoint; /* --endpoint, SAGEGATE_ENDPOINT; required */
+    struct span listen;   /* default 127.0.0.1:8080 */
     struct span region;
-    struct span operation;  /* default invoke */
-    const struct span *set; /* "upstream.endpoint_url=https://..." : a dotted path of the file's keys, with "route."
+    struct span operation; /* default invoke */
+    const struct span *
+        set; /* "upstream.endpoint_url=https://..." : a dotted path of the file's keys, with "route."
                                for the one route, e.g. "route.timeouts.total=90s" */
     size_t set_count;
 };
-struct config *config_from_flags(const struct config_flags *flags, const struct config_options *options,
+struct config *config_from_flags(const struct config_flags *flags,
+                                 const struct config_options *options,
                                  struct problem_list *problems);
 
 struct config *config_retain(struct config *config);

@@ -5,7 +5,7 @@
 
 enum { ENV_TEXT_MAX = 64 * 1024 };
 
-static const struct span env_open = {"${env.", 6};
+static const struct span env_open = SPAN("${env.");
 
 static bool is_name(struct span name)
 {

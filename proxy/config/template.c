@@ -12,15 +12,15 @@ struct source_row {
 };
 
 static const struct source_row sources[] = {
-    {{"uuid", 4}, TEMPLATE_UUID, false},
-    {{"request_id", 10}, TEMPLATE_REQUEST_ID, false},
-    {{"trace_id", 8}, TEMPLATE_TRACE_ID, false},
-    {{"span_id", 7}, TEMPLATE_SPAN_ID, false},
-    {{"traceparent", 11}, TEMPLATE_TRACEPARENT, false},
-    {{"route", 5}, TEMPLATE_ROUTE, false},
-    {{"header", 6}, TEMPLATE_HEADER, true},
-    {{"path", 4}, TEMPLATE_PATH, true},
-    {{"query", 5}, TEMPLATE_QUERY, true},
+    {SPAN("uuid"), TEMPLATE_UUID, false},
+    {SPAN("request_id"), TEMPLATE_REQUEST_ID, false},
+    {SPAN("trace_id"), TEMPLATE_TRACE_ID, false},
+    {SPAN("span_id"), TEMPLATE_SPAN_ID, false},
+    {SPAN("traceparent"), TEMPLATE_TRACEPARENT, false},
+    {SPAN("route"), TEMPLATE_ROUTE, false},
+    {SPAN("header"), TEMPLATE_HEADER, true},
+    {SPAN("path"), TEMPLATE_PATH, true},
+    {SPAN("query"), TEMPLATE_QUERY, true},
 };
 enum { SOURCE_COUNT = sizeof(sources) / sizeof(sources[0]) };
 
