@@ -153,6 +153,7 @@ static bool has_custom_url(struct print *print, const struct config_upstream *up
            !span_equals(upstream->url.authority, endpoint_host(&options, &print->arena));
 }
 
+/* fips stands there in any case, so that the map is never empty. */
 static void print_upstream(struct print *print, const struct config_upstream *upstream)
 {
     fprintf(print->out, "    fips: %s\n", upstream->fips ? "true" : "false");
@@ -184,6 +185,12 @@ static void print_upstreams(struct print *print, const struct config *config)
 
 /* ---- routes ---- */
 
+static bool is_empty(const struct config_policy *policy)
+{
+    return policy->default_value == NULL && policy->value == NULL && policy->append == NULL &&
+           policy->allow_count == 0 && !policy->required && !policy->strict_default;
+}
+
 static void print_policy(struct print *print, const struct config_policy *policy)
 {
     print_template(print, "        default", policy->default_value);
@@ -193,8 +200,8 @@ static void print_policy(struct print *print, const struct config_policy *policy
         print_text(print, "        separator", policy->separator);
     if (policy->allow_count != 0)
         print_texts(print, "        allow", policy->allow, policy->allow_count);
+    print_true(print, "        required", policy->required);
     print_true(print, "        strict_default", policy->strict_default);
-    fprintf(print->out, "        required: %s\n", policy->required ? "true" : "false");
 }
 
 static void print_parameters(struct print *print, const struct config_route *route)
@@ -206,8 +213,9 @@ static void print_parameters(struct print *print, const struct config_route *rou
         if (!any)
             fputs("    parameters:\n", print->out);
         any = true;
-        fprintf(print->out, "      %.*s:\n",
-                SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
+        fprintf(print->out, "      %.*s:%s\n",
+                SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name),
+                is_empty(&route->parameters[i]) ? " {}" : "");
         print_policy(print, &route->parameters[i]);
     }
 }
