@@ -94,7 +94,8 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
 bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                   struct arena *arena, struct span *fault)
 {
-    *gateway = (struct gateway){.config = options->config, .on_drained = options->on_drained};
+    *gateway =
+        (struct gateway){.config = options->config, .on_worker_ended = options->on_worker_ended};
     gateway->worker_count = options->config->workers;
     admit_init(&gateway->admit, &options->config->limits);
     gateway->routes = route_table_create(options->config);
@@ -133,27 +134,16 @@ void gateway_close(struct gateway *gateway)
     route_table_destroy(gateway->routes);
 }
 
-static void append_reason(struct buffer *reasons, const char *code, struct span message)
-{
-    if (reasons->len != 0)
-        buffer_append_char(reasons, ',');
-    buffer_append(reasons, SPAN("{\"code\":\""));
-    buffer_append(reasons, span_from(code));
-    buffer_append(reasons, SPAN("\",\"message\":\""));
-    buffer_append_json(reasons, message);
-    buffer_append(reasons, SPAN("\"}"));
-}
-
-bool gateway_is_ready(struct gateway *gateway, struct buffer *reasons)
+bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons)
 {
     struct buffer text;
     buffer_init(&text, 4096);
     bool usable = keeper_status(gateway->keeper, clock_wall(), &text);
     bool draining = atomic_load(&gateway->draining);
     if (!usable)
-        append_reason(reasons, "no_credentials", buffer_span(&text));
+        admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
     if (draining)
-        append_reason(reasons, "draining", SPAN("the gateway is shutting down"));
+        admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
     buffer_dispose(&text);
     return usable && !draining;
 }

@@ -2,6 +2,7 @@
 #ifndef SAGEGATE_GATEWAY_GATEWAY_H
 #define SAGEGATE_GATEWAY_GATEWAY_H
 
+#include "gateway/admin.h"
 #include "gateway/worker.h"
 
 struct gateway_options {
@@ -9,7 +10,7 @@ struct gateway_options {
     config_getenv getenv;
     void *getenv_context;
     /* From a worker's thread, once for each that has ended. */
-    void (*on_drained)(struct gateway *gateway);
+    void (*on_worker_ended)(struct gateway *gateway);
 };
 
 /* Opens log, credentials, trust and listening sockets. False, with *fault one clear line in arena, where something cannot
@@ -21,7 +22,7 @@ void gateway_start(struct gateway *gateway);
 /* Waits for the workers, which worker_drain_all has told to end, and gives everything back. Takes a half-opened one. */
 void gateway_close(struct gateway *gateway);
 
-/* Can it serve? Appends the reasons why not as JSON objects, {"code":"...","message":"..."}, with commas between. */
-bool gateway_is_ready(struct gateway *gateway, struct buffer *reasons);
+/* Can it serve? Tells what stands against it. On the admin's thread. */
+bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons);
 
 #endif

@@ -88,7 +88,7 @@ static void *run_worker(void *argument)
         loop_turn(worker->loop, TURN_MS);
     loop_cancel_timer(worker->loop, &worker->drain_timer);
     dispose_worker(worker);
-    worker->gateway->on_drained(worker->gateway);
+    worker->gateway->on_worker_ended(worker->gateway);
     return NULL;
 }
 

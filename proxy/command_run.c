@@ -1,0 +1,277 @@
+/* sagegate run: start-up as a list, then signals until it is time to go. */
+#include "commands.h"
+
+#include "gateway/admin.h"
+#include "gateway/gateway.h"
+#include "observe/log.h"
+#include "version.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { SET_MAX = 64, TURN_MS = 1000 };
+
+static const char help[] =
+    "Usage: sagegate run -c FILE\n"
+    "       sagegate run --endpoint NAME [--listen ADDRESS] [--region REGION]\n"
+    "                    [--operation OPERATION] [--set KEY=VALUE]...\n"
+    "\n"
+    "Serves until SIGTERM or SIGINT, which drain and exit with 0; a second one exits at once.\n"
+    "SIGUSR1 opens the access log's file again.\n"
+    "\n"
+    "  -c, --config FILE      the configuration (or SAGEGATE_CONFIG)\n"
+    "      --endpoint NAME    no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)\n"
+    "      --listen ADDRESS   default 127.0.0.1:8080 (or SAGEGATE_LISTEN)\n"
+    "      --region REGION    default AWS_REGION, then AWS_DEFAULT_REGION (or SAGEGATE_REGION)\n"
+    "      --operation NAME   invoke (default), async or native (or SAGEGATE_OPERATION)\n"
+    "      --set KEY=VALUE    any key of the file, e.g. upstream.ca_file=/etc/ssl/ca.pem,\n"
+    "                         route.timeouts.total=90s\n";
+
+struct run_options {
+    const char *file;
+    struct config_flags flags;
+    struct span set[SET_MAX];
+};
+
+/* The process's main thread. */
+struct run {
+    struct gateway gateway;
+    struct admin *admin;
+    int wake_fd; /* written by each worker that has ended */
+    uint64_t workers_ended;
+    bool draining;
+};
+
+static struct run run;
+
+/* ---- options ---- */
+
+static struct span or_env(struct span given, const char *name)
+{
+    return given.at != NULL ? given : span_from(getenv(name));
+}
+
+/* The exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, struct run_options *options)
+{
+    static const struct option long_options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"endpoint", required_argument, NULL, 'e'},
+        {"listen", required_argument, NULL, 'l'},
+        {"region", required_argument, NULL, 'r'},
+        {"operation", required_argument, NULL, 'o'},
+        {"set", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct config_flags *flags = &options->flags;
+    flags->set = options->set;
+    for (int option; (option = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            options->file = optarg;
+            break;
+        case 'e':
+            flags->endpoint = span_from(optarg);
+            break;
+        case 'l':
+            flags->listen = span_from(optarg);
+            break;
+        case 'r':
+            flags->region = span_from(optarg);
+            break;
+        case 'o':
+            flags->operation = span_from(optarg);
+            break;
+        case 's':
+            if (flags->set_count == SET_MAX) {
+                fprintf(stderr, "sagegate run: more than %d times --set; write a file\n", SET_MAX);
+                return 1;
+            }
+            options->set[flags->set_count++] = span_from(optarg);
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        default:
+            fputs("`sagegate run --help` tells the options\n", stderr);
+            return 1;
+        }
+    }
+    if (optind != argc) {
+        fprintf(stderr, "sagegate run: '%s' is no option\n", argv[optind]);
+        return 1;
+    }
+    return -1;
+}
+
+static struct config *load(struct run_options *options)
+{
+    struct config_flags *flags = &options->flags;
+    struct config_options load_options = {.getenv = command_getenv};
+    struct problem_list problems;
+    struct config *config = NULL;
+
+    if (options->file != NULL && flags->endpoint.at != NULL) {
+        fputs("sagegate run: give -c FILE or --endpoint NAME, not both\n", stderr);
+        return NULL;
+    }
+    if (options->file == NULL && flags->endpoint.at == NULL)
+        options->file = getenv("SAGEGATE_CONFIG");
+    problem_list_init(&problems);
+    if (options->file != NULL) {
+        config = config_load(options->file, &load_options, &problems);
+    } else {
+        flags->endpoint = or_env(flags->endpoint, "SAGEGATE_ENDPOINT");
+        flags->listen = or_env(flags->listen, "SAGEGATE_LISTEN");
+        flags->region = or_env(flags->region, "SAGEGATE_REGION");
+        flags->operation = or_env(flags->operation, "SAGEGATE_OPERATION");
+        if (flags->endpoint.len == 0)
+            fputs(
+                "sagegate run: give -c FILE or --endpoint NAME; `sagegate run --help` tells more\n",
+                stderr);
+        else
+            config = config_from_flags(flags, &load_options, &problems);
+    }
+    problem_print_all(&problems, stderr);
+    problem_list_dispose(&problems);
+    return config;
+}
+
+/* ---- signals and the end ---- */
+
+/* Workers block every signal; the main thread reads them from a descriptor. */
+static int block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void stop(int signal_number)
+{
+    if (run.draining) {
+        log_write(LOG_WARNING, "drain", "a second signal: exiting at once");
+        _exit(1);
+    }
+    run.draining = true;
+    log_write(LOG_INFO, "drain", "%s: no more connections are taken, what is under way is finished",
+              strsignal(signal_number));
+    worker_drain_all(&run.gateway);
+}
+
+static void on_signal(void *context, int fd)
+{
+    struct signalfd_siginfo info;
+    (void)context;
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+            stop((int)info.ssi_signo);
+            break;
+        case SIGUSR1:
+            if (run.gateway.access_log != NULL)
+                access_log_reopen(run.gateway.access_log);
+            break;
+        case SIGHUP:
+            log_write(LOG_WARNING, "start",
+                      "this version cannot reload its configuration: restart it");
+            break;
+        }
+    }
+}
+
+/* On a worker's thread. */
+static void on_worker_ended(struct gateway *gateway)
+{
+    (void)gateway;
+    (void)eventfd_write(run.wake_fd, 1);
+}
+
+static void on_wake(void *context, int fd)
+{
+    eventfd_t ended;
+    (void)context;
+    if (eventfd_read(fd, &ended) == 0)
+        run.workers_ended += ended;
+}
+
+static bool is_ready(void *context, struct admin_reasons *reasons)
+{
+    return gateway_is_ready(context, reasons);
+}
+
+/* ---- the list ---- */
+
+static int serve(const struct config *config, int signal_fd)
+{
+    struct arena arena;
+    struct span fault;
+    arena_init(&arena, 4096);
+    struct gateway_options gateway_options = {
+        .config = config, .getenv = command_getenv, .on_worker_ended = on_worker_ended};
+    struct admin_options admin_options = {
+        .admin = config->has_admin ? &config->admin : NULL,
+        .health = config->has_health ? &config->health : NULL,
+        .is_ready = is_ready,
+        .context = &run.gateway,
+        .version = span_from(SAGEGATE_VERSION),
+        .build = span_from(SAGEGATE_BUILD),
+    };
+    bool opened = gateway_open(&run.gateway, &gateway_options, &arena, &fault);
+    if (opened) {
+        run.admin = admin_create(&admin_options, &arena, &fault);
+        opened = run.admin != NULL;
+    }
+    if (!opened) {
+        log_write(LOG_ERROR, "start", "%.*s", SPAN_ARG(fault));
+        gateway_close(&run.gateway);
+        arena_dispose(&arena);
+        return 1;
+    }
+    admin_watch_fd(run.admin, signal_fd, on_signal, NULL);
+    admin_watch_fd(run.admin, run.wake_fd, on_wake, NULL);
+    gateway_start(&run.gateway);
+    log_write(LOG_INFO, "start", "ready: %zu routes, %u workers", config->route_count,
+              config->workers);
+
+    while (run.workers_ended != run.gateway.worker_count)
+        admin_turn(run.admin, TURN_MS);
+
+    gateway_close(&run.gateway);
+    admin_destroy(run.admin);
+    arena_dispose(&arena);
+    log_write(LOG_INFO, "drain", "done");
+    return 0;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options options = {0};
+    int status = read_options(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    struct config *config = load(&options);
+    if (config == NULL)
+        return 1;
+    (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
+    log_set_level((enum log_level)config->log_level);
+    int signal_fd = block_signals();
+    run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK(signal_fd >= 0 && run.wake_fd >= 0);
+    status = serve(config, signal_fd);
+    config_release(config);
+    return status;
+}
