@@ -180,13 +180,17 @@ int listen_open(const struct config_address *address, int backlog, struct arena 
     return open_tcp(address, backlog, arena, fault);
 }
 
-/* The file goes first: as long as the descriptor listens, no other gateway takes the path over. */
+void listen_unlink(const struct config_address *address)
+{
+    if (address->unix_path.at != NULL)
+        unlink(address->unix_path.at);
+}
+
 void listen_close(int fd, const struct config_address *address)
 {
     if (fd == -1)
         return;
-    if (address->unix_path.at != NULL)
-        unlink(address->unix_path.at);
+    listen_unlink(address);
     close(fd);
 }
 

@@ -19,6 +19,10 @@ MUST_USE int listen_open(const struct config_address *address, int backlog, stru
 /* Takes the socket's file away (Unix), then closes. fd -1 does nothing. */
 void listen_close(int fd, const struct config_address *address);
 
+/* Only the first half of that, for who closes the descriptor in its own way: the file goes first,
+ * for as long as the descriptor listens no other gateway takes the path over. */
+void listen_unlink(const struct config_address *address);
+
 /* The address as the kernel has it, "127.0.0.1:43210", "[::1]:8080" or "unix:/run/x.sock": tells
  * what became of port 0. In arena. */
 struct span listen_name(int fd, struct arena *arena);

@@ -1,0 +1,470 @@
+/* Serves /live, /ready and the like with libh2o's HTTP server; turns the main thread's loop. */
+#if !defined(H2O_USE_LIBUV) || H2O_USE_LIBUV
+#error "libh2o-evloop was built with H2O_USE_LIBUV=0; every unit that sees it must be too"
+#endif
+#include <h2o.h>
+#include <h2o/http1.h>
+
+#include "gateway/admin.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "net/listen.h"
+#include "observe/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum {
+    CONNECTIONS_MAX = 64,
+    BACKLOG = 64,
+    ACCEPTS_A_TURN = 16,
+    REQUEST_TIMEOUT_MS = 10000, /* an idle connection, a head and its body, in all */
+    ENTITY_MAX = 4096,
+    ACCEPT_PAUSE_MS = 100, /* after accept() found no descriptor or memory left */
+    CLOSE_LIMIT_MS = 200,
+    BODY_MAX = 131072, /* more than 32 reasons of 512 bytes, all escapes, can take */
+    REASONS_MAX = 32,
+    REASON_MESSAGE_MAX = 512,
+    WATCHES_MAX = 8
+};
+
+struct connection {
+    struct connection *next, *previous; /* of the listener, oldest first */
+    struct listener *listener;
+    h2o_socket_t *socket;
+    bool is_ending; /* shut down; the library closes it in its next turn */
+};
+
+struct listener {
+    struct admin *admin;
+    const struct config_address *address; /* NULL: there is no such listener */
+    bool is_health;
+    int fd;
+    h2o_socket_t *socket;
+    h2o_hostconf_t *hosts[2]; /* what it serves, NULL-terminated */
+    h2o_accept_ctx_t accept;
+    struct connection oldest; /* anchor of the ring of connections */
+    unsigned connections;
+    struct mono_time resume_at; /* us 0: it accepts */
+};
+
+struct watch {
+    h2o_socket_t *socket;
+    void (*on_readable)(void *context, int fd);
+    void *context;
+    int fd;
+};
+
+struct admin {
+    struct admin *next_ended;
+    struct admin_options options;
+    h2o_loop_t *loop;
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    struct listener listeners[2]; /* admin, health */
+    struct watch watches[WATCHES_MAX];
+    size_t watch_count;
+};
+
+struct handler {
+    h2o_handler_t super;
+    const struct listener *listener;
+};
+
+struct admin_reasons {
+    struct buffer *out;
+    unsigned count;
+};
+
+/* ---- answers ---- */
+
+static void send_json(h2o_req_t *req, int status, const char *reason, const struct buffer *body)
+{
+    req->res.status = status;
+    req->res.reason = reason;
+    req->res.content_length = body->len;
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+                   H2O_STRLIT("application/json"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
+    h2o_send_inline(req, body->at, body->len);
+}
+
+void admin_reason(struct admin_reasons *reasons, struct span code, struct span message)
+{
+    if (reasons->count == REASONS_MAX)
+        return;
+    if (message.len > REASON_MESSAGE_MAX)
+        message.len = REASON_MESSAGE_MAX;
+    buffer_append(reasons->out,
+                  reasons->count++ == 0 ? SPAN("{\"code\":\"") : SPAN(",{\"code\":\""));
+    buffer_append_json(reasons->out, code);
+    buffer_append(reasons->out, SPAN("\",\"message\":\""));
+    buffer_append_json(reasons->out, message);
+    buffer_append(reasons->out, SPAN("\"}"));
+}
+
+static void answer_live(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    (void)listener;
+    buffer_append(body, SPAN("{\"live\":true}\n"));
+    send_json(req, 200, "OK", body);
+}
+
+static void answer_ready(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    const struct admin_options *options = &listener->admin->options;
+    struct buffer items;
+    buffer_init(&items, BODY_MAX);
+    struct admin_reasons reasons = {.out = &items};
+    bool ready = options->is_ready == NULL || options->is_ready(options->context, &reasons);
+    buffer_append(body, ready ? SPAN("{\"ready\":true") : SPAN("{\"ready\":false"));
+    buffer_append(body, SPAN(",\"reasons\":["));
+    buffer_append(body, buffer_span(&items));
+    buffer_append(body, SPAN("]}\n"));
+    buffer_dispose(&items);
+    send_json(req, ready ? 200 : 503, ready ? "OK" : "Service Unavailable", body);
+}
+
+static void answer_version(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    buffer_append(body, SPAN("{\"version\":\""));
+    buffer_append_json(body, listener->admin->options.version);
+    buffer_append(body, SPAN("\",\"build\":\""));
+    buffer_append_json(body, listener->admin->options.build);
+    buffer_append(body, SPAN("\"}\n"));
+    send_json(req, 200, "OK", body);
+}
+
+static void answer_paths(const struct listener *listener, h2o_req_t *req, struct buffer *body);
+
+static const struct page {
+    struct span path;
+    bool on_health;
+    void (*answer)(const struct listener *listener, h2o_req_t *req, struct buffer *body);
+} pages[] = {
+    {SPAN("/live"), true, answer_live},
+    {SPAN("/ready"), true, answer_ready},
+    {SPAN("/version"), false, answer_version},
+    {SPAN("/"), false, answer_paths},
+};
+enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
+
+static void put_paths(const struct listener *listener, struct buffer *body)
+{
+    struct span separator = SPAN("\"paths\":[\"");
+    for (size_t i = 0; i != PAGES; ++i) {
+        if (listener->is_health && !pages[i].on_health)
+            continue;
+        buffer_append(body, separator);
+        buffer_append(body, pages[i].path);
+        separator = SPAN("\",\"");
+    }
+    buffer_append(body, SPAN("\"]}\n"));
+}
+
+static void answer_paths(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    buffer_append_char(body, '{');
+    put_paths(listener, body);
+    send_json(req, 200, "OK", body);
+}
+
+static void answer_not_found(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    buffer_append(body, SPAN("{\"error\":\"not_found\",\"message\":\"no such path here\","));
+    put_paths(listener, body);
+    send_json(req, 404, "Not Found", body);
+}
+
+static void answer_wrong_method(h2o_req_t *req, struct buffer *body)
+{
+    buffer_append(body, SPAN("{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 0, NULL,
+                          H2O_STRLIT("GET, HEAD"));
+    send_json(req, 405, "Method Not Allowed", body);
+}
+
+static const struct page *find_page(const struct listener *listener, struct span path)
+{
+    for (size_t i = 0; i != PAGES; ++i)
+        if (span_equals(pages[i].path, path) && (pages[i].on_health || !listener->is_health))
+            return &pages[i];
+    return NULL;
+}
+
+/* libh2o: a whole request has come. The answer is sent before this returns (and the library has
+ * copied it). */
+static int on_request(h2o_handler_t *super, h2o_req_t *req)
+{
+    const struct listener *listener = ((struct handler *)super)->listener;
+    struct span method = span_make(req->method.base, req->method.len);
+    struct span path = span_make(req->path.base, req->path.len);
+    struct buffer body;
+    path.len = span_find(path, '?');
+    buffer_init(&body, BODY_MAX + 64);
+    const struct page *page = find_page(listener, path);
+    if (page == NULL)
+        answer_not_found(listener, req, &body);
+    else if (!span_equals(method, SPAN("GET")) && !span_equals(method, SPAN("HEAD")))
+        answer_wrong_method(req, &body);
+    else
+        page->answer(listener, req, &body);
+    buffer_dispose(&body);
+    return 0;
+}
+
+/* ---- connections ---- */
+
+/* libh2o: a connection's socket was closed, by either side. */
+static void on_connection_closed(void *context)
+{
+    struct connection *connection = context;
+    connection->previous->next = connection->next;
+    connection->next->previous = connection->previous;
+    --connection->listener->connections;
+    free(connection);
+}
+
+/* The library then reads the end and closes. False where all are ending already. */
+static bool end_oldest(struct listener *listener)
+{
+    struct connection *oldest = listener->oldest.next;
+    while (oldest != &listener->oldest && oldest->is_ending)
+        oldest = oldest->next;
+    if (oldest == &listener->oldest)
+        return false;
+    oldest->is_ending = true;
+    shutdown(h2o_socket_get_fd(oldest->socket), SHUT_RDWR);
+    return true;
+}
+
+static void adopt(struct listener *listener, h2o_socket_t *socket)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    CHECK(connection != NULL);
+    connection->listener = listener;
+    connection->socket = socket;
+    connection->next = &listener->oldest;
+    connection->previous = listener->oldest.previous;
+    connection->previous->next = connection;
+    listener->oldest.previous = connection;
+    ++listener->connections;
+    socket->on_close.cb = on_connection_closed;
+    socket->on_close.data = connection;
+    h2o_accept(&listener->accept, socket);
+}
+
+static void on_accept_failed(struct listener *listener)
+{
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+        return; /* nothing waits any more, or the caller has left */
+    log_write(LOG_WARNING, "listener", "%.*s: cannot accept: %m",
+              SPAN_ARG(listener->address->text));
+    h2o_socket_read_stop(listener->socket);
+    listener->resume_at = clock_after_ms(clock_mono(), ACCEPT_PAUSE_MS);
+}
+
+/* The listener is readable: connections wait. */
+static void on_connections_waiting(h2o_socket_t *socket, const char *error)
+{
+    struct listener *listener = socket->data;
+    if (error != NULL)
+        return;
+    for (int i = 0; i != ACCEPTS_A_TURN; ++i) {
+        if (listener->connections >= listener->admin->options.connections_max) {
+            end_oldest(listener); /* its close makes room for the next turn */
+            return;
+        }
+        h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
+        if (accepted == NULL) {
+            on_accept_failed(listener);
+            return;
+        }
+        adopt(listener, accepted);
+    }
+}
+
+/* ---- listeners ---- */
+
+static void configure_library(struct admin *admin)
+{
+    static const char *const names[] = {"admin", "health"};
+    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* no temporary files */
+    h2o_config_init(&admin->config);
+    admin->config.server_name = h2o_iovec_init(H2O_STRLIT("sagegate"));
+    admin->config.http1.upgrade_to_http2 = 0;
+    admin->config.http1.req_timeout = REQUEST_TIMEOUT_MS;
+    admin->config.max_request_entity_size = ENTITY_MAX;
+    for (size_t i = 0; i != 2; ++i) {
+        h2o_iovec_t name = h2o_iovec_init(names[i], strlen(names[i]));
+        h2o_hostconf_t *host = h2o_config_register_host(&admin->config, name, 65535);
+        h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
+        path->error_log.emit_request_errors = 0;
+        host->fallback_path.error_log.emit_request_errors = 0;
+        struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
+        handler->super.on_req = on_request;
+        handler->listener = &admin->listeners[i];
+        admin->listeners[i].hosts[0] = host;
+    }
+}
+
+static void start_listener(struct admin *admin, struct listener *listener)
+{
+    listener->accept = (h2o_accept_ctx_t){.ctx = &admin->context, .hosts = listener->hosts};
+    listener->socket =
+        h2o_evloop_socket_create(admin->loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->socket->data = listener;
+    h2o_socket_read_start(listener->socket, on_connections_waiting);
+}
+
+static void stop_listener(struct listener *listener)
+{
+    if (listener->socket == NULL)
+        return;
+    listen_unlink(listener->address);
+    h2o_socket_read_stop(listener->socket);
+    h2o_socket_close(listener->socket);
+    listener->socket = NULL;
+    listener->fd = -1;
+}
+
+static bool open_listeners(struct admin *admin, struct arena *arena, struct span *fault)
+{
+    for (size_t i = 0; i != 2; ++i) {
+        struct listener *listener = &admin->listeners[i];
+        if (listener->address == NULL)
+            continue;
+        listener->fd = listen_open(listener->address, BACKLOG, arena, fault);
+        if (listener->fd != -1)
+            continue;
+        if (i == 1)
+            listen_close(admin->listeners[0].fd, admin->listeners[0].address);
+        return false;
+    }
+    return true;
+}
+
+static struct admin *make_admin(const struct admin_options *options)
+{
+    struct admin *admin = calloc(1, sizeof(*admin));
+    CHECK(admin != NULL);
+    admin->options = *options;
+    if (admin->options.connections_max == 0)
+        admin->options.connections_max = CONNECTIONS_MAX;
+    for (size_t i = 0; i != 2; ++i) {
+        struct listener *listener = &admin->listeners[i];
+        listener->admin = admin;
+        listener->address = i == 0 ? options->admin : options->health;
+        listener->is_health = i == 1;
+        listener->fd = -1;
+        listener->oldest.next = listener->oldest.previous = &listener->oldest;
+    }
+    return admin;
+}
+
+struct admin *admin_create(const struct admin_options *options, struct arena *arena,
+                           struct span *fault)
+{
+    struct admin *admin = make_admin(options);
+    if (!open_listeners(admin, arena, fault)) {
+        free(admin);
+        return NULL;
+    }
+    configure_library(admin);
+    admin->loop = h2o_evloop_create();
+    h2o_context_init(&admin->context, admin->loop, &admin->config);
+    for (size_t i = 0; i != 2; ++i)
+        if (admin->listeners[i].fd != -1)
+            start_listener(admin, &admin->listeners[i]);
+    return admin;
+}
+
+/* ---- the loop ---- */
+
+static void resume_listeners(struct admin *admin, struct mono_time now)
+{
+    for (size_t i = 0; i != 2; ++i) {
+        struct listener *listener = &admin->listeners[i];
+        if (listener->resume_at.us == 0 || now.us < listener->resume_at.us)
+            continue;
+        listener->resume_at.us = 0;
+        h2o_socket_read_start(listener->socket, on_connections_waiting);
+    }
+}
+
+void admin_turn(struct admin *admin, int max_wait_ms)
+{
+    for (size_t i = 0; i != 2; ++i)
+        if (admin->listeners[i].resume_at.us != 0 && max_wait_ms > ACCEPT_PAUSE_MS)
+            max_wait_ms = ACCEPT_PAUSE_MS;
+    /* epoll_ctl failing would leave a descriptor silently unpolled: nothing good can follow. */
+    if (h2o_evloop_run(admin->loop, max_wait_ms) != 0)
+        CHECK(errno == EINTR);
+    resume_listeners(admin, clock_mono());
+}
+
+static void on_watched_readable(h2o_socket_t *socket, const char *error)
+{
+    struct watch *watch = socket->data;
+    if (error == NULL)
+        watch->on_readable(watch->context, watch->fd);
+}
+
+void admin_watch_fd(struct admin *admin, int fd, void (*on_readable)(void *context, int fd),
+                    void *context)
+{
+    CHECK(admin->watch_count != WATCHES_MAX);
+    struct watch *watch = &admin->watches[admin->watch_count++];
+    watch->on_readable = on_readable;
+    watch->context = context;
+    watch->fd = fd;
+    watch->socket = h2o_evloop_socket_create(admin->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    watch->socket->data = watch;
+    h2o_socket_read_start(watch->socket, on_watched_readable);
+}
+
+/* ---- the end ---- */
+
+static unsigned connections_of(const struct admin *admin)
+{
+    return admin->listeners[0].connections + admin->listeners[1].connections;
+}
+
+void admin_destroy(struct admin *admin)
+{
+    static struct admin *ended; /* keeps what the library cannot free in sight of leak checkers */
+    if (admin == NULL)
+        return;
+    for (size_t i = 0; i != 2; ++i) {
+        stop_listener(&admin->listeners[i]);
+        admin->listeners[i].resume_at.us = 0;
+        while (end_oldest(&admin->listeners[i]))
+            ;
+    }
+    while (admin->watch_count != 0)
+        h2o_socket_close(admin->watches[--admin->watch_count].socket);
+    struct mono_time limit = clock_after_ms(clock_mono(), CLOSE_LIMIT_MS);
+    do
+        admin_turn(admin, 10);
+    while (connections_of(admin) != 0 && clock_us_between(clock_mono(), limit) > 0);
+    admin->next_ended = ended;
+    ended = admin;
+}
+
+static struct span name_of(const struct listener *listener, struct arena *arena)
+{
+    return listener->fd == -1 ? SPAN_NONE : listen_name(listener->fd, arena);
+}
+
+struct span admin_name(const struct admin *admin, struct arena *arena)
+{
+    return name_of(&admin->listeners[0], arena);
+}
+
+struct span admin_health_name(const struct admin *admin, struct arena *arena)
+{
+    return name_of(&admin->listeners[1], arena);
+}

@@ -1,0 +1,373 @@
+// links: gateway
+/* The admin and health listeners, as conversations over real sockets on one loop. */
+#include "gateway/admin.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct scene {
+    struct arena arena;
+    struct span fault;
+    char directory[64], path[96];
+    struct config_address admin_address, health_address;
+    struct admin *admin;
+    bool ready;
+    unsigned reasons;
+};
+
+static bool is_ready(void *context, struct admin_reasons *reasons)
+{
+    struct scene *scene = context;
+    static char endless[2000];
+    memset(endless, '\x01', sizeof(endless));
+    if (scene->reasons == 1)
+        admin_reason(reasons, SPAN("no_credentials"), SPAN("neither \"env\" nor\nstatic"));
+    else
+        for (unsigned i = 0; i != scene->reasons; ++i)
+            admin_reason(reasons, SPAN("endless"), span_make(endless, sizeof(endless)));
+    return scene->ready;
+}
+
+static void start(struct scene *scene, unsigned connections_max)
+{
+    const struct admin_options options = {.admin = &scene->admin_address,
+                                          .health = &scene->health_address,
+                                          .is_ready = is_ready,
+                                          .context = scene,
+                                          .version = SPAN("0.1.0"),
+                                          .build = SPAN("v0.1.0-1-gabc"),
+                                          .connections_max = connections_max};
+    scene->admin = admin_create(&options, &scene->arena, &scene->fault);
+    assert_non_null(scene->admin);
+}
+
+static int set_up(void **state)
+{
+    struct scene *scene = calloc(1, sizeof(*scene));
+    signal(SIGPIPE, SIG_IGN);
+    arena_init(&scene->arena, 4096);
+    snprintf(scene->directory, sizeof(scene->directory), "/tmp/sagegate-admin-XXXXXX");
+    assert_non_null(mkdtemp(scene->directory));
+    snprintf(scene->path, sizeof(scene->path), "%s/admin.sock", scene->directory);
+    scene->admin_address = (struct config_address){
+        .text = span_from(scene->path), .unix_path = span_from(scene->path), .unix_mode = 0600};
+    scene->health_address =
+        (struct config_address){.text = SPAN("127.0.0.1:0"), .host = SPAN("127.0.0.1")};
+    scene->ready = true;
+    *state = scene;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+    admin_destroy(scene->admin);
+    unlink(scene->path);
+    rmdir(scene->directory);
+    arena_dispose(&scene->arena);
+    free(scene);
+    return 0;
+}
+
+/* ---- a client ---- */
+
+static int connect_admin(struct scene *scene)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", scene->path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    return fd;
+}
+
+static int connect_health(struct scene *scene)
+{
+    struct span name = admin_health_name(scene->admin, &scene->arena), host, port;
+    uint64_t number;
+    assert_true(span_split(name, ':', &host, &port));
+    assert_true(span_parse_u64(port, &number));
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)number),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static char answer[262144];
+
+/* Whether `text` is a whole answer: its head and as much body as Content-Length says. */
+static bool is_whole(const char *text, size_t len, bool head_only)
+{
+    const char *end = strstr(text, "\r\n\r\n");
+    const char *length = strstr(text, "Content-Length: ");
+    if (end == NULL)
+        return false;
+    if (head_only || length == NULL)
+        return true;
+    return (size_t)(text + len - (end + 4)) >= strtoul(length + 16, NULL, 10);
+}
+
+/* Turns the loop until an answer or the end has come, 5 s at most. */
+static const char *receive(struct scene *scene, int fd, bool head_only)
+{
+    size_t len = 0;
+    answer[0] = '\0';
+    for (int i = 0; i != 1000 && !is_whole(answer, len, head_only); ++i) {
+        admin_turn(scene->admin, 5);
+        ssize_t n = recv(fd, answer + len, sizeof(answer) - 1 - len, MSG_DONTWAIT);
+        if (n == 0 || (n == -1 && errno != EAGAIN))
+            break;
+        if (n > 0)
+            len += (size_t)n;
+        answer[len] = '\0';
+    }
+    return answer;
+}
+
+static const char *ask_on(struct scene *scene, int fd, const char *method, const char *target)
+{
+    char request[512];
+    int len = snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: health\r\n\r\n", method,
+                       target);
+    assert_int_equal(send(fd, request, (size_t)len, 0), len);
+    return receive(scene, fd, strcmp(method, "HEAD") == 0);
+}
+
+static const char *ask(struct scene *scene, int fd, const char *method, const char *target)
+{
+    const char *text = ask_on(scene, fd, method, target);
+    close(fd);
+    return text;
+}
+
+static void assert_answer(const char *text, const char *status, const char *body)
+{
+    assert_memory_equal(text, status, strlen(status));
+    assert_non_null(strstr(text, "\r\n\r\n"));
+    assert_string_equal(strstr(text, "\r\n\r\n") + 4, body);
+    assert_null(strstr(text, "h2o"));
+}
+
+/* ---- conversations ---- */
+
+static void admin_has_every_page(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    int fd = connect_admin(scene); /* all on one connection */
+    assert_answer(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+    assert_non_null(strstr(answer, "\r\ncontent-type: application/json\r\n"));
+    assert_non_null(strstr(answer, "\r\ncache-control: no-store\r\n"));
+    assert_non_null(strstr(answer, "\r\nServer: sagegate\r\n"));
+    assert_answer(ask_on(scene, fd, "GET", "/ready?verbose=1"), "HTTP/1.1 200 OK\r\n",
+                  "{\"ready\":true,\"reasons\":[]}\n");
+    assert_answer(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 200 OK\r\n",
+                  "{\"version\":\"0.1.0\",\"build\":\"v0.1.0-1-gabc\"}\n");
+    assert_answer(ask_on(scene, fd, "GET", "/"), "HTTP/1.1 200 OK\r\n",
+                  "{\"paths\":[\"/live\",\"/ready\",\"/version\",\"/\"]}\n");
+    assert_answer(ask_on(scene, fd, "POST", "/live"), "HTTP/1.1 405 Method Not Allowed\r\n",
+                  "{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n");
+    assert_non_null(strstr(answer, "\r\nallow: GET, HEAD\r\n"));
+    close(fd);
+}
+
+static void health_has_only_what_probes_need(void **state)
+{
+    struct scene *scene = *state;
+    static const char not_found[] = "{\"error\":\"not_found\",\"message\":\"no such path here\","
+                                    "\"paths\":[\"/live\",\"/ready\"]}\n";
+    start(scene, 0);
+    int fd = connect_health(scene);
+    assert_answer(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+    assert_answer(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_answer(ask_on(scene, fd, "GET", "/"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_answer(ask_on(scene, fd, "GET", "/live/../version"), "HTTP/1.1 404 Not Found\r\n",
+                  not_found);
+    assert_answer(ask_on(scene, fd, "GET", "/LIVE"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_answer(ask_on(scene, fd, "HEAD", "/live"), "HTTP/1.1 200 OK\r\n", "");
+    assert_non_null(strstr(answer, "\r\nContent-Length: 14\r\n"));
+    close(fd);
+}
+
+static void not_ready_is_503_with_its_reasons(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    scene->ready = false;
+    scene->reasons = 1;
+    assert_answer(ask(scene, connect_health(scene), "GET", "/ready"),
+                  "HTTP/1.1 503 Service Unavailable\r\n",
+                  "{\"ready\":false,\"reasons\":[{\"code\":\"no_credentials\",\"message\":"
+                  "\"neither \\\"env\\\" nor\\u000astatic\"}]}\n");
+    scene->reasons = 100;
+    ask(scene, connect_health(scene), "GET", "/ready");
+    assert_memory_equal(answer, "HTTP/1.1 503 ", 13);
+    assert_string_equal(answer + strlen(answer) - 10, "u0001\"}]}\n");
+}
+
+static void neither_http2_nor_large_bodies_are_taken(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    static const char *const requests[] = {
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
+        "GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+    };
+    static const char *const statuses[] = {"", "HTTP/1.1 413 ", "HTTP/1.1 200 "};
+    for (size_t i = 0; i != 3; ++i) {
+        int fd = connect_health(scene);
+        send(fd, requests[i], strlen(requests[i]), 0);
+        receive(scene, fd, false);
+        assert_memory_equal(answer, statuses[i], strlen(statuses[i]));
+        assert_null(strstr(answer, "101 Switching"));
+        close(fd);
+    }
+}
+
+static void a_connection_too_many_ends_the_oldest(void **state)
+{
+    struct scene *scene = *state;
+    enum { MAX = 4, HOLDERS = 12 };
+    int holders[HOLDERS];
+    start(scene, MAX);
+    for (int i = 0; i != HOLDERS; ++i) {
+        holders[i] = connect_health(scene);
+        send(holders[i], "GET /", 5, 0); /* and never the rest */
+    }
+    assert_answer(ask(scene, connect_health(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
+                  "{\"live\":true}\n");
+    assert_answer(ask(scene, connect_admin(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
+                  "{\"live\":true}\n");
+    char byte;
+    int ended = 0;
+    for (int i = 0; i != HOLDERS; ++i) {
+        ended += recv(holders[i], &byte, 1, MSG_DONTWAIT) == 0;
+        close(holders[i]);
+    }
+    assert_in_range(ended, HOLDERS - MAX, HOLDERS);
+}
+
+/* Without descriptors the listener pauses instead of spinning, and comes back by itself. */
+static void without_descriptors_it_waits_and_recovers(void **state)
+{
+    struct scene *scene = *state;
+    struct rlimit before, none;
+    start(scene, 0);
+    int fd = connect_health(scene), real_stderr = dup(STDERR_FILENO);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(null, STDERR_FILENO); /* the warning is expected */
+    close(null);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    struct mono_time start_time = clock_mono();
+    int turns = 0;
+    for (; clock_us_between(start_time, clock_mono()) < 250000; ++turns)
+        admin_turn(scene->admin, 1000);
+    setrlimit(RLIMIT_NOFILE, &before);
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+    assert_in_range(turns, 1, 20);
+    assert_answer(ask(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+}
+
+static void on_readable(void *context, int fd)
+{
+    uint64_t *sum = context, count;
+    assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+    *sum += count;
+}
+
+static void a_watched_descriptor_is_read_in_a_turn(void **state)
+{
+    struct scene *scene = *state;
+    uint64_t sum = 0;
+    const uint64_t two = 2;
+    start(scene, 0);
+    int fd = eventfd(0, EFD_CLOEXEC);
+    admin_watch_fd(scene->admin, fd, on_readable, &sum);
+    for (int i = 0; i != 3; ++i) {
+        assert_int_equal(write(fd, &two, sizeof(two)), sizeof(two));
+        admin_turn(scene->admin, 1000);
+    }
+    assert_int_equal(sum, 6);
+}
+
+static void an_address_that_is_taken_is_told_and_nothing_stays_open(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    char other[sizeof(scene->path) + 8];
+    snprintf(other, sizeof(other), "%s.other", scene->path);
+    struct config_address first = {
+        .text = span_from(other), .unix_path = span_from(other), .unix_mode = 0600};
+    const struct admin_options options = {.admin = &first, .health = &scene->admin_address};
+    assert_null(admin_create(&options, &scene->arena, &scene->fault));
+    assert_non_null(strstr(scene->fault.at, "/admin.sock: another program listens there"));
+    assert_int_equal(access(other, F_OK), -1);
+}
+
+static void the_end_closes_connections_and_takes_the_socket_away(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    int idle = connect_admin(scene), half = connect_health(scene);
+    ask_on(scene, idle, "GET", "/live");
+    send(half, "GET /live HT", 12, 0);
+    admin_turn(scene->admin, 5);
+    admin_destroy(scene->admin);
+    scene->admin = NULL;
+    char byte;
+    assert_int_equal(recv(idle, &byte, 1, MSG_DONTWAIT), 0);
+    assert_true(recv(half, &byte, 1, MSG_DONTWAIT) <= 0);
+    assert_int_equal(access(scene->path, F_OK), -1);
+    close(idle);
+    close(half);
+}
+
+static void without_addresses_it_is_a_loop_alone(void **state)
+{
+    struct scene *scene = *state;
+    const struct admin_options options = {.admin = NULL};
+    scene->admin = admin_create(&options, &scene->arena, &scene->fault);
+    assert_non_null(scene->admin);
+    assert_null(admin_name(scene->admin, &scene->arena).at);
+    admin_turn(scene->admin, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(admin_has_every_page),
+        TEST(health_has_only_what_probes_need),
+        TEST(not_ready_is_503_with_its_reasons),
+        TEST(neither_http2_nor_large_bodies_are_taken),
+        TEST(a_connection_too_many_ends_the_oldest),
+        TEST(without_descriptors_it_waits_and_recovers),
+        TEST(a_watched_descriptor_is_read_in_a_turn),
+        TEST(an_address_that_is_taken_is_told_and_nothing_stays_open),
+        TEST(the_end_closes_connections_and_takes_the_socket_away),
+        TEST(without_addresses_it_is_a_loop_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
