@@ -32,6 +32,9 @@ struct read_policies {
 };
 /* True where one of the scope's operations has that parameter. */
 bool read_policies_has(const struct read_scope *scope, enum sagemaker_parameter parameter);
+/* Tells a parameter that the scope's one operation lacks (several together have them all). */
+void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
+                                const struct read_scope *scope, enum sagemaker_parameter parameter);
 /* Reads the map `parameters` (NULL: absent) into a zeroed `out`. A parameter that no operation of the scope has is
  * told; one that is null has a node and a policy that is not set. */
 void read_policies(struct reader *reader, const struct yaml_node *parameters,

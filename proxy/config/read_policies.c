@@ -12,6 +12,17 @@ bool read_policies_has(const struct read_scope *scope, enum sagemaker_parameter 
     return false;
 }
 
+void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
+                                const struct read_scope *scope, enum sagemaker_parameter parameter)
+{
+    enum sagemaker_operation operation = SAGEMAKER_INVOKE;
+    while ((scope->operations & 1u << operation) == 0)
+        ++operation;
+    yaml_error(reader->load, node, "%.*s has no %.*s; leave it out",
+               SPAN_ARG(sagemaker_operation_info(operation)->api_name),
+               SPAN_ARG(sagemaker_parameter_info(parameter)->api_name));
+}
+
 /* A text that one of the scope's operations takes is right; which one it will be is known only with the request. */
 static void check_literal(struct reader *reader, struct yaml_node *node,
                           const struct read_scope *scope, enum sagemaker_parameter parameter,
@@ -42,25 +53,27 @@ static void check_allowed(struct reader *reader, struct yaml_node *node,
                    SPAN_ARG(text));
 }
 
-/* What can be known at load of `default` and `value`, both whole values unless something is appended. */
-static void check_template(struct reader *reader, const struct yaml_node *map, enum setting_id id,
+/* What can be known of a template at load; `whole`: nothing is appended to what it gives. */
+static void check_template(struct reader *reader, struct yaml_node *node,
                            const struct template *template, const struct read_scope *scope,
-                           enum sagemaker_parameter parameter, const struct config_policy *policy)
+                           enum sagemaker_parameter parameter, const struct config_policy *policy,
+                           bool whole)
 {
-    struct yaml_node *node = reader_find(map, id);
-    if (template == NULL || node->opaque)
+    if (template == NULL || node->opaque || node->bad)
         return;
+    /* What defaults refer to is checked with each route that inherits them. */
+    struct span missing = scope->pattern == NULL
+                              ? SPAN_NONE
+                              : read_template_missing_capture(template, scope->pattern, true);
     struct span literal = read_template_literal(reader, template, scope->route);
-    bool own_capture = scope->route.len != 0 && scope->pattern != NULL;
-    struct span missing =
-        own_capture ? read_template_missing_capture(template, scope->pattern, true) : SPAN_NONE;
     if (missing.at != NULL)
         yaml_error(reader->load, node, "${path.%.*s}: the route's path has no {%.*s}",
                    SPAN_ARG(missing), SPAN_ARG(missing));
-    if (literal.at == NULL)
+    /* Half a value need not have the whole's form, but for that of text. */
+    if (literal.at == NULL || (!whole && parameter != SAGEMAKER_CUSTOM_ATTRIBUTES))
         return;
     check_literal(reader, node, scope, parameter, literal);
-    if (!node->bad && id != SETTING_DEFAULTS_PARAMETERS_APPEND && policy->append == NULL)
+    if (!node->bad && whole)
         check_allowed(reader, node, policy, span_trim(literal));
 }
 
@@ -97,27 +110,27 @@ static void read_policy(struct reader *reader, const struct yaml_node *map,
                         const struct read_scope *scope, enum sagemaker_parameter parameter,
                         struct config_policy *out)
 {
+    struct yaml_node *default_value = reader_find(map, SETTING_DEFAULTS_PARAMETERS_DEFAULT);
+    struct yaml_node *value = reader_find(map, SETTING_DEFAULTS_PARAMETERS_VALUE);
+    struct yaml_node *append = reader_find(map, SETTING_DEFAULTS_PARAMETERS_APPEND);
     struct config_policy policy = {
         .set = true,
-        .default_value =
-            read_template(reader, reader_find(map, SETTING_DEFAULTS_PARAMETERS_DEFAULT)),
-        .value = read_template(reader, reader_find(map, SETTING_DEFAULTS_PARAMETERS_VALUE)),
-        .append = read_template(reader, reader_find(map, SETTING_DEFAULTS_PARAMETERS_APPEND)),
+        .default_value = read_template(reader, default_value),
+        .value = read_template(reader, value),
+        .append = read_template(reader, append),
         .separator = reader_text(reader, map, SETTING_DEFAULTS_PARAMETERS_SEPARATOR),
         .required = reader_bool(reader, map, SETTING_DEFAULTS_PARAMETERS_REQUIRED),
         .strict_default = reader_bool(reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT),
     };
+    bool whole = append == NULL;
     if (policy.separator.at == NULL)
         policy.separator = SPAN("");
     policy.allow =
         reader_texts(reader, map, SETTING_DEFAULTS_PARAMETERS_ALLOW, &policy.allow_count);
     check_contradictions(reader, map, parameter, &policy);
-    check_template(reader, map, SETTING_DEFAULTS_PARAMETERS_DEFAULT, policy.default_value, scope,
-                   parameter, &policy);
-    check_template(reader, map, SETTING_DEFAULTS_PARAMETERS_VALUE, policy.value, scope, parameter,
-                   &policy);
-    check_template(reader, map, SETTING_DEFAULTS_PARAMETERS_APPEND, policy.append, scope, parameter,
-                   &policy);
+    check_template(reader, default_value, policy.default_value, scope, parameter, &policy, whole);
+    check_template(reader, value, policy.value, scope, parameter, &policy, whole);
+    check_template(reader, append, policy.append, scope, parameter, &policy, false);
     *out = policy;
 }
 
@@ -138,8 +151,7 @@ void read_policies(struct reader *reader, const struct yaml_node *parameters,
         if (read_policies_has(scope, parameter))
             read_policy(reader, node, scope, parameter, &out->policies[parameter]);
         else
-            yaml_error(reader->load, node, "the operation has no %.*s; leave it out",
-                       SPAN_ARG(sagemaker_parameter_info(parameter)->api_name));
+            read_policies_tell_lacking(reader, node, scope, parameter);
     }
 }
 

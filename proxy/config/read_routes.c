@@ -105,8 +105,7 @@ static uint32_t read_setters(struct reader *reader, const struct yaml_node *list
         if (node->bad || node->opaque || !sagemaker_parameter_by_name(node->text, &parameter))
             continue;
         if (!read_policies_has(scope, parameter))
-            yaml_error(reader->load, node, "the operation has no %.*s; leave it out",
-                       SPAN_ARG(sagemaker_parameter_info(parameter)->api_name));
+            read_policies_tell_lacking(reader, node, scope, parameter);
         mask |= 1u << parameter;
     }
     return mask;
@@ -262,10 +261,6 @@ static void read_endpoint(struct reader *reader, struct yaml_node *map,
     route->endpoint = read_template(reader, value);
     if (!value->opaque)
         check_endpoint(reader, value, scope, route);
-    for (size_t i = 0; i != route->endpoint_allow_count; ++i)
-        if (span_equals(route->endpoint_allow[i], SPAN("*")))
-            yaml_warn(reader->load, node,
-                      "allow has \"*\": callers can reach every endpoint that the credentials can");
 }
 
 /* ---- one route ---- */

@@ -45,6 +45,8 @@ struct span suggest_nearest(struct span word, const struct span *words, size_t c
     unsigned limit = word.len < 3 ? 1 : word.len < 7 ? 2 : 3;
     for (size_t i = 0; i != count; ++i) {
         unsigned distance = suggest_distance(word, words[i]);
+        if (word.len >= 3 && span_starts_with_ignore_case(words[i], word))
+            distance = least(distance, 1);
         /* A word of which nothing is left is no near word. */
         if (distance > limit || distance >= word.len)
             continue;

@@ -203,8 +203,8 @@ static struct span describe_address(struct span text, struct span host, struct s
     if (text.len != 0 && text.at[0] == '/')
         return arena_printf(arena, "a Unix socket is written unix:%.*s", SPAN_ARG(text));
     if (span_find(host, ':') != host.len)
-        return arena_printf(arena, "\"%.*s\": an IPv6 address needs brackets, [::1]:8080",
-                            SPAN_ARG(text));
+        return arena_printf(arena, "an IPv6 address needs brackets: write [%.*s]:%.*s",
+                            SPAN_ARG(host), SPAN_ARG(port));
     return arena_printf(arena,
                         "\"%.*s\" is no numeric address with port, such as 127.0.0.1:8080, "
                         "[::1]:8080 or unix:/run/sagegate.sock",

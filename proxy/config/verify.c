@@ -36,8 +36,8 @@ static void tell_unknown_key(struct yaml_load *load, const struct yaml_entry *en
     else if (near.at != NULL)
         text = arena_printf(load->arena, "unknown key, did you mean %.*s?", SPAN_ARG(near));
     else if (elsewhere.at != NULL)
-        text = arena_printf(load->arena, "unknown key here, it belongs to %.*s; known here: %.*s",
-                            SPAN_ARG(elsewhere), SPAN_ARG(known));
+        text =
+            arena_printf(load->arena, "unknown key here, it belongs to %.*s", SPAN_ARG(elsewhere));
     else
         text = arena_printf(load->arena, "unknown key; known here: %.*s", SPAN_ARG(known));
     struct span path = yaml_path(entry->node, load->arena);
@@ -310,8 +310,8 @@ static void tell_wrong_kind(struct yaml_load *load, struct yaml_node *node,
                    SPAN_ARG(node->text));
     else if (setting->type == SETTING_TYPE_MAP) {
         struct span keys = list_keys(load, setting);
-        yaml_error(load, node, "a map is expected (of %.*s), this is %s", SPAN_ARG(keys),
-                   kind_text(node));
+        yaml_error(load, node, "a map is expected (of %.*s)%s, this is %s", SPAN_ARG(keys),
+                   (setting->flags & SETTING_OR_FALSE) != 0 ? " or false" : "", kind_text(node));
     } else {
         yaml_error(load, node, "%s is expected, this is %s", wanted, kind_text(node));
     }

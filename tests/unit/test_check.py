@@ -1,0 +1,225 @@
+"""`sagegate check`: what a person is told of a broken configuration, every problem at once."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate")).resolve()
+BROKEN = ROOT / "tests/unit/broken"
+ENVIRONMENT = {"PATH": os.environ["PATH"], "SAGEGATE_TEST_MANY": "99", "SAGEGATE_TEST_EMPTY": ""}
+
+GOOD = """
+region: us-east-1
+routes:
+  - name: a
+    match: { path: /a }
+    endpoint: e
+"""
+
+
+def check(*arguments, cwd=None, env=None):
+    return subprocess.run([BINARY, "check", *map(str, arguments)], cwd=cwd, env={**ENVIRONMENT, **(env or {})},
+                          capture_output=True, text=True, timeout=30)
+
+
+def expected(path):
+    """What stands behind "# expected:" at the end of a broken file."""
+    return [line[2:] for line in path.read_text().split("# expected:\n")[1].splitlines()]
+
+
+@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_broken_file_is_told_with_place_and_remedy(path):
+    done = check("-c", path.name, cwd=BROKEN)
+    assert done.stderr.replace(str(BROKEN), "DIR").splitlines() == expected(path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+def test_every_message_names_a_place():
+    for path in BROKEN.glob("*.yaml"):
+        for line in expected(path):
+            assert re.match(r"[\w./-]+\.yaml:\d+:\d+: \S", line), line
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text, name="gateway.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+    return write
+
+
+def test_a_good_file(file):
+    path = file(GOOD)
+    done = check("-c", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: ok, 1 route\n", "")
+
+
+def test_warnings_do_not_fail(file):
+    path = file("listen: [{ address: 0.0.0.0:8080 }]\nlimits: { body_bytes: 1MiB }\n"
+                "defaults: { timeouts: { first_byte: 2m, total: 1m } }" + GOOD + "    body_max: 2MiB\n")
+    done = check("-c", path)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is open beyond loopback: whoever can connect can use "
+        "the credentials",
+        f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), which ends the exchange before",
+        f"{path}:8:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "
+        "always refused",
+    ]
+
+
+def test_a_route_that_can_never_match_is_warned_of(file):
+    done = check("-c", file(GOOD + "  - { name: b, match: { path: /a }, endpoint: e }\n"))
+    assert done.returncode == 0
+    assert "warning: " in done.stderr and "b" in done.stderr
+
+
+def test_files_are_included_in_order(file):
+    path = file("include: [routes.d/*.yaml]" + GOOD)
+    file("routes: [{ name: c, match: { path: /c }, endpoint: e }]\nlimits: { connections: 7 }", "routes.d/20.yaml")
+    file("routes: [{ name: b, match: { path: /b }, endpoint: e }]\nlimits: { concurrency: 9 }", "routes.d/10.yaml")
+    done = check("-c", path, "--print")
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r'- name: "(\w)"', done.stdout) == ["a", "b", "c"]
+    assert "connections: 7\n" in done.stdout and "concurrency: 9\n" in done.stdout
+
+
+def test_an_empty_routes_directory_is_no_error(file, tmp_path):
+    (tmp_path / "routes.d").mkdir()
+    assert check("-c", file("include: [routes.d/*.yaml]" + GOOD)).returncode == 0
+
+
+FULL = """
+listen:
+  - address: "[::1]:8080"
+  - { address: "unix:/run/sage gate/$$x.sock", mode: "0660" }
+admin: { address: "unix:/run/admin.sock" }
+health: { address: 0.0.0.0:9901 }
+workers: 3
+region: us-east-1
+credentials: { source: static, file: creds.json }
+upstream: { fips: true, dualstack: true, extra_ca_files: [CA] }
+upstreams:
+  emea: { region: eu-west-1, endpoint_url: "https://VPCE.example.com:8443/", ca_file: CA }
+  near: { endpoint_url: "http://127.0.0.1:4566" }
+  far: { endpoint_url: "http://10.0.0.1", allow_plaintext: true }
+limits: { connections: 10, body_bytes: 64MiB, concurrency: 11, head_bytes: 10000, head_timeout: 1500ms,
+          body_timeout: 90s, keep_alive_timeout: 1h }
+pool: { idle_max: 0, idle_timeout: 1m, age_max: 1h }
+drain: { limit: 0s }
+defaults:
+  upstream: emea
+  timeouts: { connect: 1s, first_byte: 80s, idle: 61s, total: 10m }
+  body_max: 5MiB
+  errors: pass
+  callers_may_set: [accept, content_type, inference_id, custom_attributes, input_location]
+  parameters:
+    accept: { default: application/json, strict_default: true }
+    custom_attributes: { append: "a=${header.X-A:-no $$}; ${traceparent}", separator: "; " }
+    content_type: { value: "text/csv; charset=\\"utf-8\\"" }
+    inference_id: null
+routes:
+  - name: a
+    match: { path: "/a/{x}/{rest*}", methods: [POST, PUT], host: Models.Example.com }
+    endpoint: { value: "p-${path.x}", allow: ["p-*"] }
+    upstream: near
+    timeouts: { total: 11m }
+    errors: unwrap
+    callers_may_set: []
+    parameters:
+      accept: null
+      custom_attributes: {}
+      target_model: { value: "${path.rest}", allow: ["a$$*", "[*"] }
+      target_variant: { required: true, default: "${query.v:-A}" }
+  - { name: b, match: { path: /b }, endpoint: "${route}", operation: async }
+  - { name: n, match: { path: "/endpoints/{e}/*" }, endpoint: { value: "${path.e}", allow: ["*"] }, operation: native,
+      upstream: far }
+access_log: { file: access.log, on_full: refuse, log_path: full }
+log: { level: debug }
+"""
+
+
+def test_what_print_shows_loads_to_the_same(file):
+    ca = file("", "ca.pem")
+    first = check("-c", file(FULL.replace("CA", ca.name)), "--print")
+    assert (first.returncode, first.stderr) == (0, "")
+    # Elsewhere, and where the environment says otherwise.
+    again = check("-c", file(first.stdout, "elsewhere/printed.yaml"), "--print",
+                  env={"AWS_REGION": "ap-south-1"})
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == first.stdout
+    for text in ('"https://vpce.example.com:8443"', '"http://127.0.0.1:4566"', 'mode: "0660"', '"a$$*"', "head_bytes: 10000",
+                 f'file: "{ca.parent}/creds.json"', "limit: 0ms", "custom_attributes: {}", "errors: unwrap",
+                 "callers_may_set: []", 'callers_may_set: ["content_type", "accept", "custom_attributes", "inference_id", '
+                 '"input_location"]', "body_max: 128000", "strict_default: true", 'host: "models.example.com"'):
+        assert text in first.stdout, text
+
+
+def test_without_an_environment(file):
+    text = GOOD.replace("us-east-1", "${env.R}") + """
+listen: [{ address: "127.0.0.1:${env.PORT}" }]
+workers: ${env.WORKERS}
+log: { level: "${env.LEVEL:-nonsense}" }
+upstream: { ca_file: "${env.CA}", endpoint_url: "${env.URL}", fips: "${env.FIPS}" }
+"""
+    done = check("-c", file(text), "--no-env", env={"PORT": "eighty"})
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "log.level" in done.stderr
+    assert check("-c", file(text.replace("nonsense", "info")), "--no-env").returncode == 0
+    assert check("-c", file(GOOD.replace("region: us-east-1", "")), "--no-env").returncode == 0
+
+
+@pytest.mark.parametrize("env, url", [
+    ({}, None),
+    ({"AWS_ENDPOINT_URL": "https://a.example.com"}, "https://a.example.com"),
+    ({"AWS_ENDPOINT_URL": "https://a.example.com", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://b.example.com"},
+     "https://b.example.com"),
+    ({"AWS_ENDPOINT_URL": "https://a.example.com", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None),
+])
+def test_aws_s_own_endpoint_variables(file, env, url):
+    done = check("-c", file(GOOD), "--print", env=env)
+    assert re.findall(r'endpoint_url: "(.*)"', done.stdout) == ([url] if url else [])
+
+
+def test_a_wrong_variable_is_named(file):
+    done = check("-c", file(GOOD.replace("region: us-east-1", "")), env={"AWS_REGION": "Mars", "AWS_ENDPOINT_URL": "ftp://x"})
+    assert done.returncode == 1
+    assert "AWS_REGION: \"Mars\" cannot be a region" in done.stderr
+    assert "AWS_ENDPOINT_URL: " in done.stderr
+
+
+@pytest.mark.parametrize("arguments, status, text", [
+    (["--help"], 0, "Usage: sagegate check"),
+    ([], 1, "check -c FILE"),
+    (["-c", "x.yaml", "more"], 1, "check -c FILE"),
+    (["--frobnicate"], 1, "frobnicate"),
+    (["-c", "no-such-file.yaml"], 1, "no-such-file.yaml: No such file or directory"),
+    (["-c", "."], 1, "is a directory"),
+])
+def test_the_command_line(arguments, status, text):
+    done = check(*arguments, cwd=BROKEN)
+    assert done.returncode == status
+    assert text in done.stdout + done.stderr
+
+
+def test_a_file_too_large_is_refused(file):
+    done = check("-c", file("#" * 2_000_000 + GOOD))
+    assert done.returncode == 1 and "larger than 1 MiB" in done.stderr
+
+
+def test_deep_nesting_is_refused(file):
+    for text in ("[" * 100_000, "a: " + "{b: " * 1000, "- " * 50_000):
+        done = check("-c", file(text))
+        assert done.returncode == 1 and done.stderr.count("\n") >= 1, done.stderr
+
+
+def test_the_schema_is_json():
+    assert json.loads(check("--schema").stdout)["title"] == "sagegate"
