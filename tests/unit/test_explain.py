@@ -1,0 +1,320 @@
+"""`sagegate explain`: what a person and a machine are told of a request that is never sent."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate")).resolve()
+
+ROUTES = """\
+listen: [{ address: 127.0.0.1:8080 }]
+region: us-east-1
+upstreams:
+  emea: { region: eu-west-1 }
+defaults:
+  parameters:
+    inference_id: { default: "${uuid}" }
+routes:
+  - name: fraud
+    match: { path: /predict/fraud }
+    endpoint: fraud-prod
+    callers_may_set: [content_type, accept, inference_id, custom_attributes]
+    timeouts: { first_byte: 1500ms }
+    body_max: 1000
+    parameters:
+      content_type: { default: application/json }
+      custom_attributes: { append: "route=${route}", separator: ";" }
+      target_model: { value: fraud-v12.tar.gz }
+      target_variant: { default: A, allow: [A, B] }
+  - name: models
+    match: { path: "/models/{model}/predict", methods: [PUT], host: models.example }
+    endpoint: shared-mme
+    upstream: emea
+    parameters:
+      target_model: { value: "${path.model}.tar.gz", allow: ["*.tar.gz"] }
+      accept: { value: "${header.X-Accept}" }
+  - name: sdk
+    match: { path: "/endpoints/{endpoint}/*" }
+    endpoint: { value: "${path.endpoint}", allow: ["fraud-*"] }
+    operation: native
+"""
+
+
+def run(*arguments, file=None):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [BINARY, "explain", *(["-c", file] if file else []), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture
+def explain(tmp_path):
+    """explain(METHOD, PATH, header..., host=None): the finished process."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(ROUTES)
+
+    def ask(method, path, *headers, options=()):
+        named = [word for header in headers for word in ("-H", header)]
+        return run(method, path, *named, *options, file=file)
+
+    return ask
+
+
+@pytest.fixture
+def explained(explain):
+    """The same as JSON."""
+
+    def ask(*arguments, options=()):
+        done = explain(*arguments, options=[*options, "--json"])
+        assert done.stderr == ""
+        answer = json.loads(done.stdout)
+        assert done.returncode == (0 if answer["outcome"] == "ok" else 1)
+        return answer
+
+    return ask
+
+
+def rows(done):
+    """The labelled lines: label -> its lines."""
+    labelled, label = {}, None
+    for line in done.stdout.splitlines():
+        label = line[:11].strip() or label
+        labelled.setdefault(label, []).append(line[11:])
+    return labelled
+
+
+def test_tells_a_person_everything(explain):
+    done = explain(
+        "POST",
+        "/predict/fraud",
+        "Accept: */*",
+        "Content-Type: text/csv",
+        "X-Amzn-SageMaker-Custom-Attributes: a=1",
+        "User-Agent: curl/7.88.1",
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    told = rows(done)
+    assert told["route"][0].startswith("fraud (") and "routes.yaml:9), path /predict/fraud" in told["route"][0]
+    assert told["endpoint"] == ["fraud-prod"]
+    assert told["operation"] == ["invoke (InvokeEndpoint)"]
+    assert told["upstream"] == [
+        "default: https://runtime.sagemaker.us-east-1.amazonaws.com"
+        "/endpoints/fraud-prod/invocations, signed for us-east-1"
+    ]
+    assert [" ".join(row.split()) for row in told["parameters"]] == [
+        "ContentType text/csv <- the caller's",
+        "Accept */* <- the caller's",
+        'CustomAttributes a=1;route=fraud <- the caller\'s, append "route=${route}"',
+        'TargetModel fraud-v12.tar.gz <- value "fraud-v12.tar.gz"',
+        'TargetVariant A <- default "A"; allowed: A, B',
+        'InferenceId 00000000-0000-7000-8000-000000000000 <- default "${uuid}"',
+        "(ids are generated per request; here they are zeroes)",
+    ]
+    assert told["callers"] == ["may set: ContentType, Accept, CustomAttributes, InferenceId"]
+    assert told["sends"] == [
+        "POST /endpoints/fraud-prod/invocations HTTP/1.1",
+        "Host: runtime.sagemaker.us-east-1.amazonaws.com",
+        "Content-Type: text/csv",
+        "Accept: */*",
+        "X-Amzn-SageMaker-Custom-Attributes: a=1;route=fraud",
+        "X-Amzn-SageMaker-Target-Model: fraud-v12.tar.gz",
+        "X-Amzn-SageMaker-Target-Variant: A",
+        "X-Amzn-SageMaker-Inference-Id: 00000000-0000-7000-8000-000000000000",
+        "Content-Length: (the body's; it goes byte for byte)",
+        "X-Amz-Date: (when signed)",
+        "X-Amz-Security-Token: (when signed, with temporary credentials)",
+        "Authorization: (when signed, each attempt anew)",
+    ]
+    assert told["drops"] == ["user-agent"]
+    assert told["timeouts"] == ["connect 3 s, first_byte 1500 ms, idle 60 s, total 500 s"]
+    assert told["body_max"] == ["1000 bytes"]
+    assert told["errors"][0].startswith("unwrap")
+
+
+def test_tells_captures_overrides_and_what_gives_none(explain):
+    done = explain(
+        "PUT",
+        "/models/a%20b%07/predict",
+        "X-Amzn-SageMaker-Target-Model: mine",
+        "Accept: a/b",
+        options=["--host", "models.example:8080"],
+    )
+    told = rows(done)
+    assert told["captures"] == ["model = a b\\x07"], "what a terminal would obey is shown"
+    assert told["refused"][0].startswith("bad_parameter, status 400: TargetModel (")
+    assert "value of route 'models'" in told["refused"][0] and done.returncode == 1
+
+    done = explain(
+        "PUT",
+        "/models/m/predict",
+        "X-Amzn-SageMaker-Target-Model: mine",
+        "Accept: a/b",
+        "Host: models.example",
+    )
+    told = rows(done)
+    assert told["upstream"][0].endswith("signed for eu-west-1")
+    parameters = [" ".join(row.split()) for row in told["parameters"]]
+    assert (
+        'Accept <- not sent; value "${header.X-Accept}" gives none; overrides the caller\'s "a/b"'
+        in parameters
+    )
+    assert (
+        'TargetModel m.tar.gz <- value "${path.model}.tar.gz"; overrides the caller\'s "mine"; '
+        "allowed: *.tar.gz" in parameters
+    )
+    assert done.returncode == 0
+
+
+def test_tells_why_no_route_takes_it(explain):
+    done = explain("POST", "/models/m/predict")
+    assert done.returncode == 1
+    told = rows(done)
+    assert told["refused"] == ["no_route, status 404: no route takes /models/m/predict"]
+    assert [row.split(": ", 1)[1] for row in told["routes"]] == [
+        "POST /predict/fraud: other path",
+        "PUT models.example/models/{model}/predict: other host",
+        "POST /endpoints/{endpoint}/*: other path",
+    ]
+
+
+def test_as_json(explained):
+    answer = explained("POST", "/predict/fraud", "Cookie: c", "Content-Type: a/b")
+    assert answer["route"]["name"] == "fraud" and answer["route"]["line"] == 9
+    assert answer["endpoint"] == "fraud-prod" and answer["region"] == "us-east-1"
+    assert answer["parameters"]["content_type"] == {
+        "source": "caller",
+        "value": "a/b",
+        "caller_value": "a/b",
+    }
+    assert answer["parameters"]["custom_attributes"] == {
+        "source": "absent",
+        "value": "route=fraud",
+        "appended": True,
+    }
+    assert answer["sends"]["url"].endswith("/endpoints/fraud-prod/invocations")
+    assert answer["sends"]["headers"]["X-Amzn-SageMaker-Target-Variant"] == "A"
+    assert answer["dropped_headers"] == "cookie"
+    assert answer["timeouts_ms"]["first_byte"] == 1500 and answer["body_max"] == 1000
+
+
+@pytest.mark.parametrize(
+    "method, path, headers, outcome, status, part",
+    [
+        ("GET", "/predict/fraud", [], "method_not_allowed", 405, "takes POST"),
+        ("POST", "/nothing", [], "no_route", 404, "no route takes /nothing"),
+        ("POST", "/predict/%", [], "bad_request", 400, ""),
+        ("POST", "/endpoints/../invocations", [], "bad_request", 400, "dot segment"),
+        ("POST", "/endpoints/a%2Fb/invocations", [], "bad_request", 400, "%2F"),
+        ("POST", "/endpoints/fraud-1/foo", [], "no_route", 404, "async-invocations"),
+        ("POST", "/endpoints/chat-1/invocations", [], "bad_parameter", 400, "one of fraud-*"),
+        ("POST", "/predict/a b", [], "bad_request", 400, ""),
+        ("POST", "predict", [], "bad_request", 400, ""),
+        ("POST", "/predict/fraud", ["Bad Name: x"], "bad_request", 400, ""),
+        ("POST", "/predict/fraud", ["Content-Length: x"], "bad_request", 400, "Content-Length"),
+        ("POST", "/predict/fraud", ["Host: a", "Host: b"], "bad_request", 400, "Host"),
+        ("POST", "/predict/fraud", [f"X: {'x' * 70000}"], "head_too_large", 431, "head_bytes"),
+        ("POST", "/predict/fraud", ["Content-Encoding: br"], "unsupported_encoding", 415, "'br'"),
+        (
+            "POST",
+            "/predict/fraud",
+            ["X-Amzn-SageMaker-Target-Model: m"],
+            "bad_parameter",
+            400,
+            "callers_may_set of route 'fraud'",
+        ),
+        (
+            "POST",
+            "/predict/fraud",
+            ["X-Amzn-SageMaker-Inference-Id: a", "X-Amzn-SageMaker-Inference-Id: a"],
+            "bad_parameter",
+            400,
+            "twice",
+        ),
+        (
+            "POST",
+            "/predict/fraud",
+            ["X-Amzn-SageMaker-Targte-Model: m"],
+            "bad_parameter",
+            400,
+            "did you mean X-Amzn-SageMaker-Target-Model?",
+        ),
+    ],
+)
+def test_refusals(explained, method, path, headers, outcome, status, part):
+    answer = explained(method, path, *headers)
+    assert (answer["outcome"], answer["status"]) == (outcome, status)
+    assert part in answer["message"]
+
+
+@pytest.mark.parametrize(
+    "suffix, header",
+    [
+        ("invocations", "Accept"),
+        ("invocations-response-stream", "X-Amzn-SageMaker-Accept"),
+        ("async-invocations", "X-Amzn-SageMaker-Accept"),
+    ],
+)
+def test_native(explained, suffix, header):
+    answer = explained("POST", f"/endpoints/fraud-1/{suffix}", f"{header}: a/b", "Amz-Sdk-Request: 1")
+    assert answer["sends"]["headers"][header] == "a/b"
+    assert answer["sends"]["url"].endswith(f"/endpoints/fraud-1/{suffix}")
+    assert answer["dropped_headers"] == "amz-sdk-request"
+
+
+def test_ids_come_from_the_callers_trace(tmp_path):
+    file = tmp_path / "trace.yaml"
+    file.write_text(
+        "listen: [{ address: 127.0.0.1:8080 }]\nregion: us-east-1\nroutes:\n"
+        "  - name: r\n    match: { path: / }\n    endpoint: e\n"
+        "    parameters: { custom_attributes: { value: '${traceparent}' } }\n"
+    )
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    header = f"traceparent: 00-{trace}-00f067aa0ba902b7-00"
+    done = run("POST", "/", "-H", header, "--json", file=file)
+    value = json.loads(done.stdout)["parameters"]["custom_attributes"]["value"]
+    assert value == f"00-{trace}-0000000000000001-00"
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        ([], "which file"),
+        (["-c", "x.yaml"], "which request"),
+        (["-c", "x.yaml", "POST"], "which request"),
+        (["-c", "x.yaml", "POST", "/", "-H", "no colon"], "a header is one line"),
+        (["-c", "x.yaml", "POST", "/", "-H", "A: b\r\nC: d"], "a header is one line"),
+        (["-c", "x.yaml", "POST", "/\r\n"], "is one line"),
+        (["-c", "/nonexistent.yaml", "POST", "/"], "/nonexistent.yaml"),
+        (["--nothing"], "nothing"),
+    ],
+)
+def test_usage(arguments, part):
+    done = run(*arguments)
+    assert done.returncode == 1 and done.stdout == ""
+    assert part in done.stderr
+
+
+def test_tells_the_problems_of_the_file(tmp_path):
+    file = tmp_path / "broken.yaml"
+    file.write_text("routs: []\n")
+    done = run("POST", "/", file=file)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "broken.yaml:1:1: " in done.stderr and "routes" in done.stderr
+
+
+def test_help():
+    done = run("--help")
+    assert done.returncode == 0 and done.stdout.startswith("Usage: sagegate explain -c FILE")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "conf").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_files_of_conf(file):
+    """Each can be explained; none holds the path asked for."""
+    done = run("POST", "/no/such/path/anywhere", "--json", file=file)
+    if json.loads(done.stdout)["outcome"] == "ok":
+        return  # a route for every path
+    answer = json.loads(done.stdout)
+    assert answer["outcome"] in ("no_route", "bad_request") and answer["routes"]
