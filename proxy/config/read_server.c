@@ -21,7 +21,8 @@ static bool read_address(struct reader *reader, struct yaml_node *map, struct co
     }
     *out = unknown_address;
     if (!address->opaque)
-        CHECK(value_parse_address(address->text, &reader->config->arena, out, &fault));
+        CHECK(value_parse_address(reader_text_of(reader, address), &reader->config->arena, out,
+                                  &fault));
     if (mode == NULL || mode->opaque || address->opaque)
         return true;
     if (out->unix_path.at == NULL)

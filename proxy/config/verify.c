@@ -238,7 +238,7 @@ static void verify_text(struct yaml_load *load, struct yaml_node *node,
 static bool verify_value(struct yaml_load *load, struct yaml_node *node,
                          const struct setting *setting)
 {
-    struct span fault = SPAN_NONE;
+    struct span text, fault = SPAN_NONE;
     struct config_address address;
     int64_t number = 0;
     unsigned mode;
@@ -258,7 +258,8 @@ static bool verify_value(struct yaml_load *load, struct yaml_node *node,
         ranged = false;
         break;
     case SETTING_TYPE_ADDRESS:
-        ok = value_parse_address(node->text, load->arena, &address, &fault);
+        ok = value_parse_text(node->text, load->arena, &text, &fault) &&
+             value_parse_address(text, load->arena, &address, &fault);
         ranged = false;
         break;
     case SETTING_TYPE_MODE:

@@ -71,7 +71,7 @@ def test_warnings_do_not_fail(file):
         f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is open beyond loopback: whoever can connect can use "
         "the credentials",
         f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), which ends the exchange before",
-        f"{path}:8:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "
+        f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "
         "always refused",
     ]
 
@@ -159,7 +159,7 @@ def test_what_print_shows_loads_to_the_same(file):
     for text in ('"https://vpce.example.com:8443"', '"http://127.0.0.1:4566"', 'mode: "0660"', '"a$$*"', "head_bytes: 10000",
                  f'file: "{ca.parent}/creds.json"', "limit: 0ms", "custom_attributes: {}", "errors: unwrap",
                  "callers_may_set: []", 'callers_may_set: ["content_type", "accept", "custom_attributes", "inference_id", '
-                 '"input_location"]', "body_max: 128000", "strict_default: true", 'host: "models.example.com"'):
+                 '"input_location"]', "body_max: 125KiB", "strict_default: true", 'host: "Models.Example.com"'):
         assert text in first.stdout, text
 
 
