@@ -1,0 +1,307 @@
+/* `sagegate probe`: GETs a health address over a plain blocking socket; its exit status tells. */
+#include "commands.h"
+
+#include "base/arena.h"
+#include "net/http1.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { TIMEOUT_MS = 2000, TIMEOUT_MAX_MS = 3600000, ANSWER_MAX = 65536, SHOWN_MAX = 500 };
+
+static const char help[] =
+    "Usage: sagegate probe [--timeout TIME] ADDRESS[/PATH]\n"
+    "\n"
+    "Sends one GET to a health or admin address. Meant for images without a shell.\n"
+    "\n"
+    "  127.0.0.1:9901            GET /ready there\n"
+    "  localhost:9901/live       another path\n"
+    "  '[::1]:9901/live'         IPv6\n"
+    "  unix:/run/x.sock          GET /ready on a Unix socket\n"
+    "  unix:/run/x.sock:/live    another path: a second colon ends the socket's name\n"
+    "\n"
+    "      --timeout TIME        for all of it, e.g. 500ms or 2s (default 2s)\n"
+    "\n"
+    "Exit status: 0 the answer was 2xx, 1 it was not, with one line on stderr that says why.\n";
+
+struct target {
+    struct span text;      /* as given */
+    struct span unix_path; /* SPAN_NONE: TCP */
+    struct span host, port;
+    struct span path;
+};
+
+/* For whoever ends the program, the timer's signal handler among them. */
+static char timeout_message[512];
+static size_t timeout_message_len;
+
+/* ---- the command line ---- */
+
+/* Visible ASCII from '/' on: what can stand in a request line. */
+static bool is_path(struct span path)
+{
+    for (size_t i = 0; i != path.len; ++i)
+        if (path.at[i] <= 0x20 || path.at[i] == 0x7f)
+            return false;
+    return span_starts_with(path, SPAN("/"));
+}
+
+static bool parse_target(struct span text, struct target *out)
+{
+    struct span rest = text;
+    *out = (struct target){.text = text, .path = SPAN("/ready")};
+    if (span_starts_with(text, SPAN("unix:"))) {
+        struct span path;
+        rest = span_from_offset(text, 5);
+        if (span_split(rest, ':', &out->unix_path, &path))
+            out->path = path;
+        return out->unix_path.len != 0 && is_path(out->path);
+    }
+    size_t slash = span_find(rest, '/');
+    if (slash != rest.len)
+        out->path = span_from_offset(rest, slash);
+    rest.len = slash;
+    if (span_starts_with(rest, SPAN("["))) {
+        size_t end = span_find(rest, ']');
+        if (end == rest.len || end + 1 == rest.len || rest.at[end + 1] != ':')
+            return false;
+        out->host = span_make(rest.at + 1, end - 1);
+        out->port = span_from_offset(rest, end + 2);
+    } else if (!span_split(rest, ':', &out->host, &out->port)) {
+        return false;
+    }
+    uint64_t port;
+    return out->host.len != 0 && is_path(out->path) && span_parse_u64(out->port, &port) &&
+           port != 0 && port <= 65535;
+}
+
+/* "500ms", "2s", "2": milliseconds. */
+static bool parse_timeout(struct span text, int64_t *out)
+{
+    uint64_t value, scale = 1000;
+    if (span_ends_with(text, SPAN("ms"))) {
+        scale = 1;
+        text.len -= 2;
+    } else if (span_ends_with(text, SPAN("s"))) {
+        text.len -= 1;
+    }
+    if (!span_parse_u64(text, &value) || value == 0 || value > TIMEOUT_MAX_MS / scale)
+        return false;
+    *out = (int64_t)(value * scale);
+    return true;
+}
+
+/* The exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, struct target *target, int64_t *timeout_ms)
+{
+    static const struct option options[] = {{"timeout", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    optind = 1;
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 0;
+        }
+        if (option != 't')
+            return 1;
+        if (!parse_timeout(span_from(optarg), timeout_ms)) {
+            fprintf(stderr,
+                    "sagegate probe: --timeout %s: a time such as 500ms or 2s, up to 1 hour\n",
+                    optarg);
+            return 1;
+        }
+    }
+    if (optind + 1 != argc) {
+        fputs("sagegate probe: one address, such as 127.0.0.1:9901/ready; --help tells more\n",
+              stderr);
+        return 1;
+    }
+    if (!parse_target(span_from(argv[optind]), target)) {
+        fprintf(stderr,
+                "sagegate probe: '%s' is no address; HOST:PORT/PATH or unix:SOCKET:/PATH is\n",
+                argv[optind]);
+        return 1;
+    }
+    return -1;
+}
+
+/* ---- one limit for all of it, the resolver too ---- */
+
+static void on_timeout(int number)
+{
+    ssize_t written = write(STDERR_FILENO, timeout_message, timeout_message_len);
+    (void)number;
+    (void)written;
+    _exit(1);
+}
+
+static void set_timeout(const struct target *target, int64_t timeout_ms)
+{
+    const struct sigaction action = {.sa_handler = on_timeout};
+    const struct itimerval limit = {
+        .it_value = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000}};
+    int len = snprintf(timeout_message, sizeof(timeout_message),
+                       "sagegate probe: %.400s: no answer within %lld ms\n", target->text.at,
+                       (long long)timeout_ms);
+    timeout_message_len = (size_t)len;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+static int fail(const struct target *target, const char *what, const char *why)
+{
+    fprintf(stderr, "sagegate probe: %.*s: %s%s%s\n", SPAN_ARG(target->text), what,
+            why[0] == '\0' ? "" : ": ", why);
+    return -1;
+}
+
+/* ---- the connection ---- */
+
+static int connect_unix(const struct target *target)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (target->unix_path.len >= sizeof(name.sun_path))
+        return fail(target, "a socket's path has at most 107 bytes", "");
+    memcpy(name.sun_path, target->unix_path.at, target->unix_path.len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) == -1) {
+        fail(target, "cannot connect", strerror(errno));
+        if (fd != -1)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Tries each address of the name in turn ("localhost" may be ::1 where only 127.0.0.1 listens). */
+static int connect_tcp(const struct target *target, struct arena *arena)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *list;
+    int fd = -1, error = 0;
+    int result = getaddrinfo(arena_copy(arena, target->host).at, arena_copy(arena, target->port).at,
+                             &hints, &list);
+    if (result != 0)
+        return fail(target, "cannot resolve the name", gai_strerror(result));
+    for (const struct addrinfo *at = list; at != NULL && fd == -1; at = at->ai_next) {
+        fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd != -1 && connect(fd, at->ai_addr, at->ai_addrlen) == 0)
+            break;
+        error = errno;
+        if (fd != -1)
+            close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(list);
+    return fd != -1 ? fd : fail(target, "cannot connect", strerror(error));
+}
+
+/* ---- the exchange ---- */
+
+static bool send_request(int fd, const struct target *target, struct arena *arena)
+{
+    struct span host = target->host.at == NULL ? SPAN("localhost") : target->host;
+    bool is_v6 = span_find(host, ':') != host.len;
+    struct span request =
+        arena_printf(arena,
+                     "GET %.*s HTTP/1.1\r\nHost: %s%.*s%s\r\nUser-Agent: sagegate-probe\r\n"
+                     "Accept: application/json\r\nConnection: close\r\n\r\n",
+                     SPAN_ARG(target->path), is_v6 ? "[" : "", SPAN_ARG(host), is_v6 ? "]" : "");
+    while (request.len != 0) {
+        ssize_t n = send(fd, request.at, request.len, MSG_NOSIGNAL);
+        if (n == -1) {
+            fail(target, "cannot send", strerror(errno));
+            return false;
+        }
+        request = span_from_offset(request, (size_t)n);
+    }
+    return true;
+}
+
+/* Reads until the peer closes or ANSWER_MAX bytes have come; -1 after an error. */
+static ssize_t receive(int fd, const struct target *target, char *answer)
+{
+    size_t len = 0;
+    while (len != ANSWER_MAX) {
+        ssize_t n = recv(fd, answer + len, ANSWER_MAX - len, 0);
+        if (n == 0)
+            break;
+        if (n == -1 && len != 0)
+            break; /* what came before the reset is judged */
+        if (n == -1)
+            return fail(target, "no answer", strerror(errno));
+        len += (size_t)n;
+    }
+    return (ssize_t)len;
+}
+
+/* The body on one line, for the person who asks why. */
+static void print_refusal(const struct target *target, int status, struct span body)
+{
+    struct span reason = http1_reason(status);
+    fprintf(stderr, "sagegate probe: %.*s: %d %.*s%s", SPAN_ARG(target->text), status,
+            SPAN_ARG(reason), body.len == 0 ? "" : ": ");
+    body = span_trim(body);
+    for (size_t i = 0; i != body.len && i != SHOWN_MAX; ++i) {
+        unsigned char c = (unsigned char)body.at[i];
+        if (c == '\n' && i + 1 == body.len)
+            break;
+        fputc(c < 0x20 || c == 0x7f ? ' ' : c, stderr);
+    }
+    fputc('\n', stderr);
+}
+
+static int judge(const struct target *target, struct span answer)
+{
+    struct http1_response response;
+    size_t scanned = 0;
+    long head = http1_scan_head(answer, &scanned);
+    if (head <= 0 ||
+        http1_parse_response(span_make(answer.at, (size_t)head), false, &response) != HTTP1_OK) {
+        fail(target, answer.len == 0 ? "closed without an answer" : "the answer is no HTTP", "");
+        return 1;
+    }
+    if (response.status >= 200 && response.status <= 299)
+        return 0;
+    print_refusal(target, response.status, span_from_offset(answer, (size_t)head));
+    return 1;
+}
+
+static int probe(const struct target *target, struct arena *arena)
+{
+    int status = 1;
+    int fd = target->unix_path.at != NULL ? connect_unix(target) : connect_tcp(target, arena);
+    if (fd == -1)
+        return 1;
+    char *answer = arena_alloc(arena, ANSWER_MAX);
+    if (send_request(fd, target, arena)) {
+        ssize_t len = receive(fd, target, answer);
+        if (len >= 0)
+            status = judge(target, span_make(answer, (size_t)len));
+    }
+    close(fd);
+    return status;
+}
+
+int command_probe(int argc, char **argv)
+{
+    struct target target;
+    int64_t timeout_ms = TIMEOUT_MS;
+    int status = read_options(argc, argv, &target, &timeout_ms);
+    if (status != -1)
+        return status;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    set_timeout(&target, timeout_ms);
+    status = probe(&target, &arena);
+    arena_dispose(&arena);
+    return status;
+}
