@@ -1,0 +1,410 @@
+/* The ground floor: spans, buffers, arenas, secrets, problems. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/problem.h"
+#include "base/secret.h"
+
+static void assert_span(struct span s, struct span expected)
+{
+    if (!span_equals(s, expected))
+        fail_msg("'%.*s' is not '%.*s'", SPAN_ARG(s), SPAN_ARG(expected));
+}
+
+/* ---- spans ---- */
+
+static void test_span_comparing(void **state)
+{
+    (void)state;
+    assert_true(span_equals(SPAN_NONE, SPAN("")));
+    assert_true(span_equals(SPAN("a\0b"), SPAN("a\0b")));
+    assert_false(span_equals(SPAN("a\0b"), SPAN("a\0c")));
+    assert_false(span_equals(SPAN("a"), SPAN("ab")));
+    assert_true(span_equals_ignore_case(SPAN("Content-TYPE"), SPAN("content-type")));
+    assert_false(span_equals_ignore_case(SPAN("[\\]^@"), SPAN("{|}~`")));
+    assert_false(span_equals_ignore_case(SPAN("\xc3\x84"), SPAN("\xc3\xa4")));
+    assert_true(span_starts_with(SPAN("abc"), SPAN("")));
+    assert_true(span_starts_with(SPAN("abc"), SPAN("abc")));
+    assert_false(span_starts_with(SPAN("abc"), SPAN("abcd")));
+    assert_true(span_starts_with_ignore_case(SPAN("HTTPS://x"), SPAN("https://")));
+    assert_false(span_starts_with_ignore_case(SPAN("HTTP"), SPAN("https")));
+    assert_true(span_ends_with(SPAN("abc"), SPAN("bc")));
+    assert_true(span_ends_with(SPAN_NONE, SPAN("")));
+    assert_false(span_ends_with(SPAN("c"), SPAN("bc")));
+    assert_null(span_from(NULL).at);
+    assert_int_equal(span_from("abc").len, 3);
+}
+
+static void test_span_cutting(void **state)
+{
+    struct span head, rest = SPAN("a,,b");
+    (void)state;
+    assert_true(span_split(rest, ',', &head, &rest));
+    assert_span(head, SPAN("a"));
+    assert_true(span_split(rest, ',', &head, &rest));
+    assert_span(head, SPAN(""));
+    assert_false(span_split(rest, ',', &head, &rest));
+    assert_span(head, SPAN("b"));
+    assert_span(rest, SPAN(""));
+    assert_false(span_split(rest, ',', &head, &rest));
+    assert_span(head, SPAN(""));
+    assert_int_equal(span_find(SPAN("abc"), 'c'), 2);
+    assert_int_equal(span_find(SPAN("abc"), 'd'), 3);
+    assert_int_equal(span_find(SPAN_NONE, 'd'), 0);
+    assert_span(span_trim(SPAN(" \t a b\t ")), SPAN("a b"));
+    assert_span(span_trim(SPAN(" \t ")), SPAN(""));
+    assert_span(span_trim(SPAN("\na\r")), SPAN("\na\r"));
+    assert_span(span_trim(SPAN_NONE), SPAN_NONE);
+}
+
+static void test_span_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        uint64_t value;
+    } cases[] = {
+        {"0", true, 0},
+        {"007", true, 7},
+        {"18446744073709551615", true, UINT64_MAX},
+        {"18446744073709551616", false, 0},
+        {"99999999999999999999", false, 0},
+        {"", false, 0},
+        {"-1", false, 0},
+        {"+1", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"0x1", false, 0},
+        {"1.0", false, 0},
+        {"\xd9\xa1", false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        uint64_t value = 42;
+        assert_int_equal(span_parse_u64(span_from(cases[i].text), &value), cases[i].good);
+        assert_int_equal(value, cases[i].good ? cases[i].value : 42);
+    }
+}
+
+static void test_span_globs(void **state)
+{
+    static const struct {
+        const char *glob, *text;
+        bool matches;
+    } cases[] = {
+        {"", "", true},
+        {"", "a", false},
+        {"*", "", true},
+        {"*", "abc", true},
+        {"**", "abc", true},
+        {"?", "", false},
+        {"?", "a", true},
+        {"?", "ab", false},
+        {"a*", "a", true},
+        {"a*", "ba", false},
+        {"*.tar.gz", "m.tar.gz", true},
+        {"*.tar.gz", ".tar.gz", true},
+        {"*.tar.gz", "m.tar.gzip", false},
+        {"a*b*c", "aXbYc", true},
+        {"a*b*c", "abbbc", true},
+        {"a*b*c", "acb", false},
+        {"*a*", "bab", true},
+        {"*a*", "bbb", false},
+        {"a?c", "abc", true},
+        {"a?c", "ac", false},
+        {"*?", "", false},
+        {"*??", "ab", true},
+        {"fraud-*", "fraud-", true},
+        {"fraud-*", "fraud", false},
+        {"A", "a", false},
+        {"[ab]", "a", false},
+        {"[ab]", "[ab]", true},
+        {"a*", "a/b", true},
+        {"*aab", "aaaab", true},
+        {"a*a", "a", false},
+    };
+    (void)state;
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i)
+        if (span_matches_glob(span_from(cases[i].text), span_from(cases[i].glob)) !=
+            cases[i].matches)
+            fail_msg("'%s' on '%s'", cases[i].glob, cases[i].text);
+    /* Many stars on a long text end at once. */
+    char text[4096], glob[64];
+    memset(text, 'a', sizeof(text));
+    for (size_t i = 0; i != sizeof(glob); ++i)
+        glob[i] = i % 2 == 0 ? '*' : 'a';
+    glob[sizeof(glob) - 1] = 'b';
+    assert_false(span_matches_glob(span_make(text, sizeof(text)), span_make(glob, sizeof(glob))));
+}
+
+/* ---- buffers ---- */
+
+static void test_buffer_growth_and_limit(void **state)
+{
+    struct buffer b;
+    (void)state;
+    buffer_init(&b, 300);
+    assert_int_equal(b.capacity, 0);
+    for (int i = 0; i != 100; ++i)
+        buffer_append(&b, SPAN("abc"));
+    assert_false(b.overflowed);
+    assert_int_equal(b.len, 300);
+    assert_true(b.capacity <= 300);
+    buffer_append(&b, SPAN(""));
+    assert_false(b.overflowed);
+    buffer_append_char(&b, 'x');
+    assert_true(b.overflowed);
+    assert_int_equal(b.len, 300);
+    buffer_clear(&b);
+    buffer_append(&b, SPAN("whole"));
+    assert_span(buffer_span(&b), SPAN("whole"));
+    buffer_dispose(&b);
+    assert_null(b.at);
+    buffer_append(&b, SPAN("again"));
+    assert_span(buffer_span(&b), SPAN("again"));
+    buffer_dispose(&b);
+    buffer_dispose(&b);
+}
+
+/* What does not fit is dropped whole, and so is all that follows. */
+static void test_buffer_over_fixed_memory(void **state)
+{
+    char memory[4];
+    struct buffer b;
+    (void)state;
+    buffer_init_fixed(&b, memory, sizeof(memory));
+    buffer_append(&b, SPAN("abc"));
+    buffer_append(&b, SPAN("de"));
+    buffer_append(&b, SPAN("f"));
+    assert_span(buffer_span(&b), SPAN("abc"));
+    assert_true(b.overflowed);
+    buffer_clear(&b);
+    assert_null(buffer_reserve(&b, 5));
+    buffer_clear(&b);
+    assert_ptr_equal(buffer_reserve(&b, 4), memory);
+    buffer_take(&b, 4);
+    assert_int_equal(b.len, 4);
+    buffer_clear(&b);
+    assert_null(buffer_reserve(&b, SIZE_MAX));
+    buffer_dispose(&b);
+}
+
+static void test_buffer_consume(void **state)
+{
+    struct buffer b;
+    (void)state;
+    buffer_init(&b, 100);
+    buffer_consume(&b, 0);
+    buffer_append(&b, SPAN("abcdef"));
+    buffer_consume(&b, 2);
+    assert_span(buffer_span(&b), SPAN("cdef"));
+    buffer_consume(&b, 4);
+    assert_int_equal(b.len, 0);
+    buffer_dispose(&b);
+}
+
+static void test_buffer_numbers(void **state)
+{
+    struct buffer b;
+    char long_text[600];
+    (void)state;
+    buffer_init(&b, 4096);
+    buffer_append_u64(&b, 0);
+    buffer_append_char(&b, ' ');
+    buffer_append_u64(&b, UINT64_MAX);
+    buffer_append_char(&b, ' ');
+    buffer_append_hex(&b, "\x00\x7f\x80\xff", 4);
+    buffer_printf(&b, " %d%s", -7, "x");
+    assert_span(buffer_span(&b), SPAN("0 18446744073709551615 007f80ff -7x"));
+    buffer_clear(&b);
+    memset(long_text, 'l', sizeof(long_text));
+    buffer_printf(&b, "%.600s", long_text);
+    assert_span(buffer_span(&b), span_make(long_text, 600));
+    buffer_dispose(&b);
+}
+
+static void test_json_escaping(void **state)
+{
+#define BAD "\xef\xbf\xbd"
+    static const struct {
+        struct span raw, escaped;
+    } cases[] = {
+        {SPAN(""), SPAN("")},
+        {SPAN("plain / text"), SPAN("plain / text")},
+        {SPAN("\"\\"), SPAN("\\\"\\\\")},
+        {SPAN("\0\x01\x1f\x7f"), SPAN("\\u0000\\u0001\\u001f\\u007f")},
+        {SPAN("a\nb\tc\rd"), SPAN("a\\u000ab\\u0009c\\u000dd")},
+        {SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82"),
+         SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82")},
+        {SPAN("\xf4\x8f\xbf\xbf"), SPAN("\xf4\x8f\xbf\xbf")},
+        {SPAN("\x80"), SPAN(BAD)},                         /* a continuation alone */
+        {SPAN("\xc3"), SPAN(BAD)},                         /* cut */
+        {SPAN("\xe6\xbc"), SPAN(BAD BAD)},                 /* cut */
+        {SPAN("\xc3("), SPAN(BAD "(")},                    /* no continuation */
+        {SPAN("\xc0\xaf"), SPAN(BAD BAD)},                 /* overlong */
+        {SPAN("\xe0\x80\xaf"), SPAN(BAD BAD BAD)},         /* overlong */
+        {SPAN("\xf0\x80\x80\xaf"), SPAN(BAD BAD BAD BAD)}, /* overlong */
+        {SPAN("\xed\xa0\x80"), SPAN(BAD BAD BAD)},         /* a surrogate */
+        {SPAN("\xf4\x90\x80\x80"), SPAN(BAD BAD BAD BAD)}, /* beyond U+10FFFF */
+        {SPAN("\xff\xfe"), SPAN(BAD BAD)},
+        {SPAN("\xc3\"x"), SPAN(BAD "\\\"x")}, /* the quote is not swallowed */
+    };
+    (void)state;
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        struct buffer b;
+        buffer_init(&b, 256);
+        buffer_append_json(&b, cases[i].raw);
+        assert_span(buffer_span(&b), cases[i].escaped);
+        buffer_dispose(&b);
+    }
+}
+
+/* ---- arenas ---- */
+
+static void test_arena(void **state)
+{
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 1024);
+    assert_int_equal(arena.used, 0);
+    for (size_t size = 0; size < 3000; size += 7) {
+        char *at = arena_alloc(&arena, size);
+        assert_int_equal((uintptr_t)at % _Alignof(max_align_t), 0);
+        memset(at, 0xa5, size);
+    }
+    int *zeroed = arena_zalloc(&arena, 100, sizeof(*zeroed));
+    for (size_t i = 0; i != 100; ++i)
+        assert_int_equal(zeroed[i], 0);
+    struct span copy = arena_copy(&arena, SPAN("a\0b"));
+    assert_span(copy, SPAN("a\0b"));
+    assert_int_equal(copy.at[3], '\0');
+    assert_null(arena_copy(&arena, SPAN_NONE).at);
+    assert_non_null(arena_copy(&arena, SPAN("")).at);
+    struct span text = arena_printf(&arena, "%s-%d", "x", 5);
+    assert_span(text, SPAN("x-5"));
+    assert_int_equal(text.at[3], '\0');
+    arena_dispose(&arena);
+    arena_dispose(&arena);
+}
+
+/* A reset arena gives out the memory of its one ordinary block again. */
+static void test_arena_reset(void **state)
+{
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 256);
+    arena_reset(&arena);
+    void *first = arena_alloc(&arena, 16);
+    arena_reset(&arena);
+    assert_ptr_equal(arena_alloc(&arena, 16), first);
+    assert_int_equal(arena.used, 16);
+    for (int i = 0; i != 100; ++i)
+        (void)arena_alloc(&arena, 100);
+    (void)arena_alloc(&arena, 10000);
+    arena_reset(&arena);
+    assert_int_equal(arena.used, 0);
+    assert_non_null(arena.blocks);
+    (void)arena_alloc(&arena, 256);
+    void *kept = arena.blocks;
+    arena_reset(&arena);
+    assert_ptr_equal(arena.blocks, kept);
+    arena_dispose(&arena);
+    assert_null(arena.blocks);
+}
+
+/* ---- secrets ---- */
+
+static void test_secrets(void **state)
+{
+    char text[] = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    struct secret secret = secret_copy(span_from(text));
+    (void)state;
+    assert_false(secret_is_empty(&secret));
+    secret_wipe(text, sizeof(text));
+    for (size_t i = 0; i != sizeof(text); ++i)
+        assert_int_equal(text[i], 0);
+    assert_span(secret_bytes(&secret), SPAN("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"));
+    secret_dispose(&secret);
+    assert_true(secret_is_empty(&secret));
+    secret_dispose(&secret);
+    secret = secret_copy(SPAN(""));
+    assert_true(secret_is_empty(&secret));
+    secret_dispose(&secret);
+    static char pages[3 * 4096];
+    memset(pages, 's', sizeof(pages));
+    secret = secret_copy(span_make(pages, sizeof(pages)));
+    assert_span(secret_bytes(&secret), span_make(pages, sizeof(pages)));
+    secret_dispose(&secret);
+}
+
+/* ---- problems ---- */
+
+static void test_problems(void **state)
+{
+    struct problem_list list;
+    char text[512] = {0};
+    char file[] = "conf.yaml";
+    (void)state;
+    problem_list_init(&list);
+    problem_add(&list, PROBLEM_ERROR, span_from(file), 3, 7, "%s: wrong", "routes");
+    problem_add(&list, PROBLEM_WARNING, span_from(file), 4, 1, "odd");
+    problem_add(&list, PROBLEM_ERROR, SPAN_NONE, 0, 0, "--listen: wrong");
+    memset(file, 'x', sizeof(file) - 1); /* the list has its own copy */
+    assert_int_equal(list.errors, 2);
+    assert_int_equal(list.warnings, 1);
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    problem_print_all(&list, out);
+    fclose(out);
+    assert_string_equal(text, "conf.yaml:3:7: routes: wrong\nconf.yaml:4:1: warning: odd\n"
+                              "--listen: wrong\n");
+    problem_list_dispose(&list);
+    assert_null(list.first);
+    problem_list_dispose(&list);
+}
+
+/* ---- CHECK ---- */
+
+static void test_check_aborts(void **state)
+{
+    (void)state;
+    CHECK(1 + 1 == 2);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr);
+        CHECK(child != 0);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_span_comparing),
+        cmocka_unit_test(test_span_cutting),
+        cmocka_unit_test(test_span_numbers),
+        cmocka_unit_test(test_span_globs),
+        cmocka_unit_test(test_buffer_growth_and_limit),
+        cmocka_unit_test(test_buffer_over_fixed_memory),
+        cmocka_unit_test(test_buffer_consume),
+        cmocka_unit_test(test_buffer_numbers),
+        cmocka_unit_test(test_json_escaping),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena_reset),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_check_aborts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
