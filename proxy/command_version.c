@@ -1,10 +1,10 @@
 /* `sagegate version`: what was built, from what, and which libraries it runs with. */
 #include "commands.h"
 
+#include "gateway/admin.h"
 #include "version.h"
 
 #include <getopt.h>
-#include <h2o/version.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ int command_version(int argc, char **argv)
     printf("build     %s\n", SAGEGATE_BUILD);
     printf("compiler  %s\n", COMPILER);
     printf("openssl   %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
-    printf("libh2o    %s\n", H2O_VERSION); /* the library does not tell at run time */
+    printf("libh2o    %.*s\n", SPAN_ARG(admin_library_version()));
     printf("libyaml   %s\n", yaml_get_version_string());
     printf("jansson   %s\n", jansson_version_str());
     return ferror(stdout) || fflush(stdout) == EOF;

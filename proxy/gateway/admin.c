@@ -433,11 +433,20 @@ static unsigned connections_of(const struct admin *admin)
     return admin->listeners[0].connections + admin->listeners[1].connections;
 }
 
+/* Stands in for the owner's, who may be half gone by now. */
+static bool is_never_ready(void *context, struct admin_reasons *reasons)
+{
+    (void)context;
+    admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
+    return false;
+}
+
 void admin_destroy(struct admin *admin)
 {
     static struct admin *ended; /* keeps what the library cannot free in sight of leak checkers */
     if (admin == NULL)
         return;
+    admin->options.is_ready = is_never_ready;
     for (size_t i = 0; i != 2; ++i) {
         stop_listener(&admin->listeners[i]);
         admin->listeners[i].resume_at.us = 0;
@@ -467,4 +476,9 @@ struct span admin_name(const struct admin *admin, struct arena *arena)
 struct span admin_health_name(const struct admin *admin, struct arena *arena)
 {
     return name_of(&admin->listeners[1], arena);
+}
+
+struct span admin_library_version(void)
+{
+    return SPAN(H2O_VERSION);
 }

@@ -40,7 +40,8 @@ struct admin_options {
 MUST_USE struct admin *admin_create(const struct admin_options *options, struct arena *arena,
                                     struct span *fault);
 
-/* Closes listeners, connections and watched descriptors, within 200 ms. Takes NULL. (The library's
+/* Closes listeners, connections and watched descriptors, within 200 ms; calls nobody back any more.
+ * Takes NULL. (The library's
  * own loop and context have no clean end; they stay until the process ends.) */
 void admin_destroy(struct admin *admin);
 
@@ -61,5 +62,8 @@ void admin_reason(struct admin_reasons *reasons, struct span code, struct span m
 /* Where the listeners are ("127.0.0.1:43210" for port 0), in arena; SPAN_NONE without that one. */
 struct span admin_name(const struct admin *admin, struct arena *arena);
 struct span admin_health_name(const struct admin *admin, struct arena *arena);
+
+/* Of libh2o, for `sagegate version`: of its headers, for the library does not tell. */
+struct span admin_library_version(void);
 
 #endif

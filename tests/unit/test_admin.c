@@ -27,13 +27,14 @@ struct scene {
     struct config_address admin_address, health_address;
     struct admin *admin;
     bool ready;
-    unsigned reasons;
+    unsigned reasons, asked;
 };
 
 static bool is_ready(void *context, struct admin_reasons *reasons)
 {
     struct scene *scene = context;
     static char endless[2000];
+    ++scene->asked;
     memset(endless, '\x01', sizeof(endless));
     if (scene->reasons == 1)
         admin_reason(reasons, SPAN("no_credentials"), SPAN("neither \"env\" nor\nstatic"));
@@ -344,6 +345,22 @@ static void the_end_closes_connections_and_takes_the_socket_away(void **state)
     close(half);
 }
 
+/* A question that came too late is not put to an owner who is half gone. */
+static void nobody_is_asked_while_it_ends(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    int fd = connect_health(scene);
+    ask_on(scene, fd, "GET", "/ready");
+    scene->asked = 0;
+    const struct span late = SPAN("GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(send(fd, late.at, late.len, 0), late.len);
+    admin_destroy(scene->admin);
+    scene->admin = NULL;
+    assert_int_equal(scene->asked, 0);
+    close(fd);
+}
+
 static void without_addresses_it_is_a_loop_alone(void **state)
 {
     struct scene *scene = *state;
@@ -367,6 +384,7 @@ int main(void)
         TEST(a_watched_descriptor_is_read_in_a_turn),
         TEST(an_address_that_is_taken_is_told_and_nothing_stays_open),
         TEST(the_end_closes_connections_and_takes_the_socket_away),
+        TEST(nobody_is_asked_while_it_ends),
         TEST(without_addresses_it_is_a_loop_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
