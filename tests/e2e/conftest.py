@@ -61,17 +61,19 @@ def endpoint(_endpoint):
 
 @pytest.fixture(scope="module")
 def _gateway(_endpoint, ca_file, tmp_path_factory, request):
-    """The module's gateway. A module may bring its own CONFIG (all beyond the head) and ENV."""
+    """The module's gateway. A module may bring its own CONFIG (all beyond the head) and ENV, and EXPECTED_WARNINGS
+    (see Gateway.allow_warnings)."""
     text = HEAD.format(url=_endpoint.url, ca=ca_file) + getattr(request.module, "CONFIG", lib.ROUTES)
     with lib.Gateway(tmp_path_factory.mktemp("gateway"), text, env=getattr(request.module, "ENV", None)) as gateway:
         yield gateway
 
 
 @pytest.fixture
-def gateway(_gateway, endpoint):
+def gateway(_gateway, endpoint, request):
     # Access lines are written behind the answers: once this one is there, so are those of the tests before.
     _gateway.line(request_id=_gateway.call("/-/before-the-test").header("X-Request-Id"))
     _gateway.forget()
+    _gateway.allow_warnings(*getattr(request.module, "EXPECTED_WARNINGS", ()))
     endpoint.clear()
     yield _gateway
     assert _gateway.process.poll() is None, _gateway.told()

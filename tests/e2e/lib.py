@@ -29,26 +29,26 @@ ROUTES = """
 routes:
   - name: sdk
     match: { path: "/endpoints/{endpoint}/*" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     operation: native
   - name: call
     match: { path: "/call/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
   - name: passed
     match: { path: "/pass/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     errors: pass
   - name: short
     match: { path: "/short/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     timeouts: { connect: 500ms, first_byte: 400ms, idle: 400ms, total: 5s }
   - name: hurried
     match: { path: "/hurried/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
-    timeouts: { connect: 500ms, first_byte: 5s, idle: 5s, total: 600ms }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    timeouts: { connect: 500ms, first_byte: 600ms, idle: 600ms, total: 600ms }
   - name: small
     match: { path: "/small/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     body_max: 64KiB
 """
 
@@ -116,6 +116,7 @@ class Gateway:
         self._allowed = []
         self._changed = threading.Condition()
         self.process = None
+        self.signalled = self.stopped = False
 
     def _fill(self, text):
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -134,25 +135,26 @@ class Gateway:
         for reader in self._readers:
             reader.start()
         if wait:
-            eventually(self._listens, 20, "the gateway listens")
+            eventually(self._is_ready, 20, "the gateway is ready")
         return self
 
-    def _listens(self):
+    def _is_ready(self):
         if self.process.poll() is not None:
             self._join()
             raise AssertionError(f"the gateway ended with {self.process.returncode}: {self.told()}")
-        try:
-            socket.create_connection((self.host, self.port), 1).close()
-            return True
-        except OSError:
-            return False
+        return any(line["topic"] == "start" and line["message"].startswith("ready") for line in self.diagnostics)
 
     def signal(self, number=signal.SIGTERM):
+        self.signalled = True
         self.process.send_signal(number)
 
     def stop(self, expect=0, timeout=20):
-        """SIGTERM, the end, the exit status; fails on diagnostics that nobody expected."""
-        if self.process.poll() is None:
+        """SIGTERM unless there was one, the end, the exit status; fails on diagnostics that nobody expected.
+        A second call does nothing."""
+        if self.stopped:
+            return
+        self.stopped = True
+        if self.process.poll() is None and not self.signalled:
             self.signal()
         try:
             status = self.process.wait(timeout)
@@ -195,7 +197,12 @@ class Gateway:
         try:
             self.diagnostics.append(json.loads(line))
         except ValueError:
-            self.noise.append(line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            problem = re.fullmatch(r"\S+:\d+:\d+: (warning|error): (.*)", text)
+            if problem:  # of the configuration, as `check` tells it
+                self.diagnostics.append({"level": problem[1], "topic": "config", "message": problem[2]})
+            else:
+                self.noise.append(text)
 
     def told(self):
         return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])
@@ -290,7 +297,6 @@ class Answer:
     reason: str = ""
     version: str = ""
     headers: list = field(default_factory=list)   # (name, value) in order
-    body: bytes = b""
     pieces: list = field(default_factory=list)    # (time.monotonic(), bytes) as the body came
     interim: list = field(default_factory=list)   # statuses of 1xx answers before
     framing: str = ""                             # none | length | chunked | close
@@ -300,6 +306,10 @@ class Answer:
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         assert len(values) < 2, f"{name} came {len(values)} times"
         return values[0] if values else None
+
+    @property
+    def body(self):
+        return b"".join(data for _, data in self.pieces)
 
     @property
     def outcome(self):
@@ -447,13 +457,9 @@ class Caller:
         return line
 
     def _take(self, answer, length):
-        pieces = []
         while length:
             if not self.buffer and not self._fill(answer):
-                answer.body += b"".join(pieces)
                 raise Broken(f"closed {length} bytes early", answer)
             data, self.buffer = self.buffer[:length], self.buffer[length:]
             length -= len(data)
-            pieces.append(data)
             answer.pieces.append((time.monotonic(), data))
-        answer.body += b"".join(pieces)

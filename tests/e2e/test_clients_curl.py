@@ -74,13 +74,16 @@ routes:
       accept: { default: application/json, strict_default: true }
 """)
     _, _, answer = curl(f"{gateway.url}/defaults", "-d", "1,2")
-    assert json.loads(answer)["parameters"] == {
-        "ContentType": "text/csv", "Accept": "application/json"}
+    assert chosen(answer) == ("text/csv", "application/json")
     _, _, answer = curl(f"{gateway.url}/defaults", "-d", "1,2", "-H", "Content-Type: a/b", "-H", "Accept: c/d")
-    assert json.loads(answer)["parameters"] == {"ContentType": "a/b", "Accept": "c/d"}
+    assert chosen(answer) == ("a/b", "c/d")
     _, _, answer = curl(f"{gateway.url}/strict", "-d", "1,2")
-    assert json.loads(answer)["parameters"] == {
-        "ContentType": "application/x-www-form-urlencoded", "Accept": "*/*"}
+    assert chosen(answer) == ("application/x-www-form-urlencoded", "*/*")
+
+
+def chosen(answer):
+    parameters = json.loads(answer)["parameters"]
+    return parameters["ContentType"], parameters["Accept"]
 
 
 def test_over_a_unix_socket(start_gateway, endpoint, ca_file):

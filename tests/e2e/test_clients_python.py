@@ -15,7 +15,7 @@ def test_urllib_posts_every_body(gateway, name):
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.read() == BODIES[name]
         assert answer.headers["Content-Type"] == "x/y"
-        assert answer.headers["X-Request-Id"] and answer.headers["X-Amzn-SageMaker-Inference-Id"] is None
+        assert answer.headers["X-Request-Id"] and answer.headers["X-Amzn-SageMaker-Inference-Id"]
 
 
 def test_urllib_sees_the_models_own_error(gateway, endpoint):

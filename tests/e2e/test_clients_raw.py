@@ -10,10 +10,10 @@ CONFIG = """
 routes:
   - name: call
     match: { path: "/call/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
   - name: any
     match: { path: "/any/{endpoint}", methods: [GET, POST] }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
   - name: by-host
     match: { path: /hosted, host: models.example }
     endpoint: json
@@ -69,12 +69,11 @@ def test_http_1_0_is_not_given_more_than_can_be_held(caller, endpoint, gateway):
 
 
 def test_pipelined_requests_are_answered_in_order(caller, endpoint):
-    caller.ask("/call/count-2-100", b"one").ask("/call/echo", b"two").ask("/nowhere", b"three").ask("/call/echo", b"4")
-    bodies = [caller.answer().body for _ in range(2)]
-    assert bodies == [b"part 1 of 2\npart 2 of 2\n", b"two"]
+    caller.ask("/call/count-2-100", b"one").ask("/call/echo", b"two").ask("/call/echo", b"3").ask("/nowhere", b"four")
+    bodies = [caller.answer().body for _ in range(3)]
+    assert bodies == [b"part 1 of 2\npart 2 of 2\n", b"two", b"3"]
     assert caller.answer().status == 404
-    assert caller.answer().body == b"4"
-    assert [seen.body for seen in endpoint.requests] == [b"one", b"two", b"4"]
+    assert [seen.body for seen in endpoint.requests] == [b"one", b"two", b"3"]
 
 
 def test_pipelined_in_one_write(caller):
@@ -125,11 +124,10 @@ def test_methods_and_paths_that_no_route_takes(caller, endpoint):
     assert endpoint.requests == []
 
 
-def test_paths_that_would_climb(caller, endpoint):
+def test_paths_that_would_climb(gateway, endpoint):
     for path in ("/call/..", "/call/.", "/call/%2e%2e", "/call/a%2fb", "/call/a%2Fb", "/call/%00", "/call/%5c",
                  "/call/%zz", "/call/a%"):
-        answer = caller.call(path)
-        assert answer.status in (400, 404), path
+        assert gateway.call(path).status in (400, 404), path
     assert endpoint.requests == []
 
 
@@ -264,6 +262,6 @@ def test_hop_by_hop_headers_stay_here(caller, endpoint, gateway):
         ("Cookie", "a=b"), ("Content-Type", "a/b")])
     names = {name.lower() for name, _ in endpoint.requests[-1].headers}
     assert names <= {"host", "content-type", "content-length", "x-amz-date", "authorization", "accept",
-                     "user-agent", "connection"}
+                     "user-agent", "connection", "x-amzn-sagemaker-inference-id"}
     dropped = gateway.line()["dropped_headers"]
     assert {"cookie", "x-forwarded-for", "authorization"} <= set(dropped)

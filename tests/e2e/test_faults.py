@@ -5,6 +5,8 @@ from lib import Broken
 
 from tests.endpoint import BAD, Endpoint
 
+EXPECTED_WARNINGS = ['"topic": "upstream"']
+
 # fault -> status and outcome on a route with errors: unwrap, then with errors: pass
 ANSWERED = {
     "code:ModelError;original_status:422;original_message:bad row": (422, 424, "model_error"),

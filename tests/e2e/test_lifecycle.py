@@ -13,7 +13,7 @@ from lib import Broken, Caller, eventually, free_port, get, run
 pytestmark = pytest.mark.threads
 ONE = """
 routes:
-  - { name: only, match: { path: "/{endpoint}" }, endpoint: { value: "${path.endpoint}", allow: ["*"] } }
+  - { name: only, match: { path: "/{endpoint}" }, endpoint: { value: "${path.endpoint}", allow: ["?*"] } }
 """
 
 
@@ -65,9 +65,8 @@ def test_a_second_sigterm_ends_it_now(start_gateway, endpoint):
         assert gateway.process.poll() is None
         gateway.signal(signal.SIGTERM)
         gateway.process.wait(3)
-    gateway.noise.clear()
-    gateway.allow_warnings(".")
-    gateway.stop(expect=gateway.process.returncode)
+    gateway.allow_warnings("second signal")
+    gateway.stop(expect=1)
 
 
 def test_live_and_ready_with_reasons(start_gateway):
@@ -147,7 +146,7 @@ def test_a_wider_listener_is_warned_of(start_gateway, rest):
     gateway = start_gateway(f'listen: [{{ address: "@LISTEN@" }}, {{ address: "0.0.0.0:{free_port()}" }}]' + rest,
                             head=False)
     gateway.allow_warnings("0\\.0\\.0\\.0")
-    assert gateway.diagnostic(level="warning")["topic"]
+    assert "0.0.0.0" in gateway.diagnostic(level="warning")["message"]
 
 
 def test_a_port_in_use_is_one_clear_line(start_gateway, rest, tmp_path):
@@ -195,7 +194,7 @@ def test_probe(start_gateway):
 
 def test_version_and_help():
     done = run("version")
-    assert done.returncode == 0 and "sagegate" in done.stdout and "OpenSSL" in done.stdout
+    assert done.returncode == 0 and "sagegate" in done.stdout and "openssl" in done.stdout
     for command in ("run", "check", "explain", "sign", "probe", "version"):
         done = run(command, "--help")
         assert done.returncode == 0 and command in done.stdout, command

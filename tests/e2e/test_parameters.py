@@ -45,10 +45,10 @@ routes:
     endpoint: { value: "${path.endpoint}", allow: ["json-*", "echo"] }
   - name: any
     match: { path: "/any/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
   - name: sdk
     match: { path: "/endpoints/{endpoint}/*" }
-    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     operation: native
   - name: later
     match: { path: /later }
@@ -301,5 +301,5 @@ def test_streams_lack_a_target_model(gateway, endpoint):
 
 def test_native_paths_that_are_no_operation(gateway, endpoint):
     for path in ("/endpoints/echo/", "/endpoints/echo/invoke", "/endpoints/echo/invocations/x", "/endpoints/echo"):
-        assert gateway.call(path, b"x").status == 404, path
+        assert gateway.call(path, b"x").status in (400, 404), path
     assert endpoint.requests == []

@@ -125,6 +125,7 @@ def test_a_caller_who_leaves_before_the_body_is_there(gateway, endpoint):
 
 
 def test_an_answer_cut_late_is_aborted(gateway, endpoint):
+    gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=2_000_000)
     with pytest.raises(Broken) as caught:
         gateway.call("/call/size-4000000", b"x")
