@@ -1,7 +1,8 @@
 /* The configuration: YAML in, one immutable struct out. It knows no sockets and reads no clock.
  *
- * Everything in struct config lives in its arena and is never changed after config_load has returned; it is shared
- * between threads behind a reference count. Durations are milliseconds, sizes bytes. */
+ * Everything in struct config lives in its arena and is never changed after config_load has
+ * returned; it is shared between threads behind a reference count. Durations are milliseconds,
+ * sizes bytes. */
 #ifndef SAGEGATE_CONFIG_CONFIG_H
 #define SAGEGATE_CONFIG_CONFIG_H
 
@@ -40,8 +41,8 @@ struct config_upstream {
     struct span region; /* signing region; never empty after a load without errors */
     bool fips, dualstack;
     bool allow_plaintext;
-    struct endpoint_url
-        url; /* from endpoint_url, else from endpoint_host: where to connect and what Host to send */
+    /* From endpoint_url, else from endpoint_host: where to connect and what Host to send. */
+    struct endpoint_url url;
     struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
     const struct span *extra_ca_files; /* besides; each ends in NUL */
     size_t extra_ca_file_count;
@@ -148,14 +149,15 @@ struct config {
 typedef struct span (*config_getenv)(void *context, struct span name);
 
 struct config_options {
-    config_getenv
-        getenv; /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env) */
+    /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env). */
+    config_getenv getenv;
     void *getenv_context;
-    bool
-        no_files; /* nothing but the text is read: `include` is refused, files that are named are not looked for */
+    /* Nothing but the text is read: `include` is refused, named files are not looked for. */
+    bool no_files;
 };
 
-/* Reads FILE and what it includes. NULL where there was any error; *problems has every error and warning. */
+/* Reads FILE and what it includes. NULL where there was any error; *problems has every error and
+ * warning. */
 struct config *config_load(const char *file, const struct config_options *options,
                            struct problem_list *problems);
 /* The same for a text that stands for FILE. */
@@ -163,16 +165,16 @@ struct config *config_load_text(const char *file, struct span text,
                                 const struct config_options *options,
                                 struct problem_list *problems);
 
-/* The same without a file: `run --endpoint`. Pairs of key and value in the configuration's own terms, e.g.
- * {"listen[0].address", "127.0.0.1:8080"} are for --set; positions name the flag. */
+/* The same without a file: `run --endpoint`. Pairs of key and value in the configuration's own
+ * terms, e.g. {"listen[0].address", "127.0.0.1:8080"} are for --set; positions name the flag. */
 struct config_flags {
     struct span endpoint; /* --endpoint, SAGEGATE_ENDPOINT; required */
     struct span listen;   /* default 127.0.0.1:8080 */
     struct span region;
     struct span operation; /* default invoke */
-    const struct span *
-        set; /* "upstream.endpoint_url=https://..." : a dotted path of the file's keys, with "route."
-                               for the one route, e.g. "route.timeouts.total=90s" */
+    /* "upstream.endpoint_url=https://...": a dotted path of the file's keys, with "route." for the
+     * one route, e.g. "route.timeouts.total=90s". */
+    const struct span *set;
     size_t set_count;
 };
 struct config *config_from_flags(const struct config_flags *flags,

@@ -13,7 +13,8 @@ struct print {
 
 /* ---- values ---- */
 
-/* A text in double quotes; `literal`: its dollars are written $$, as templates already have them. */
+/* A text in double quotes; `literal`: its dollars are written $$, as templates already have
+ * them. */
 static struct span quote(struct print *print, struct span text, bool literal)
 {
     struct buffer quoted;

@@ -42,7 +42,8 @@ static void tell(struct yaml_load *load, struct span flag, const char *text)
     problem_add(load->problems, PROBLEM_ERROR, flag, 0, 0, "%s", text);
 }
 
-/* Takes the next step off a path such as "listen[0].address". False at its end or where it is malformed. */
+/* Takes the next step off a path such as "listen[0].address". False at its end or where it is
+ * malformed. */
 static bool next_step(struct span *path, struct step *step)
 {
     if (path->len != 0 && path->at[0] == '[') {
@@ -160,7 +161,8 @@ static void apply_set(struct yaml_load *load, struct yaml_node *root, struct spa
 
 /* ---- the tree ---- */
 
-/* "/" has nothing for `*` to match, so it takes a route of its own, with the same nodes but for `match`. */
+/* "/" has nothing for `*` to match, so it takes a route of its own, with the same nodes but for
+ * `match`. */
 static void put_root_route(struct yaml_load *load, struct yaml_node *routes,
                            const struct yaml_node *route)
 {

@@ -107,7 +107,8 @@ static struct span resolve(struct files *files, struct span file, struct span pa
     return arena_printf(files->load->arena, "%.*s%.*s", (int)slash, file.at, SPAN_ARG(pattern));
 }
 
-/* One element of the list `include`. A pattern may match nothing (an empty routes.d), a plain name may not. */
+/* One element of the list `include`. A pattern may match nothing (an empty routes.d), a plain
+ * name may not. */
 static void include_pattern(struct files *files, struct yaml_node *root, struct span file,
                             struct yaml_node *node)
 {

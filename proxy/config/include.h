@@ -1,12 +1,13 @@
-/* A configuration's files: reading one, what it includes, and merging them into one tree. The only part of config/ that
- * reads files. */
+/* A configuration's files: reading one, what it includes, and merging them into one tree. The
+ * only part of config/ that reads files. */
 #ifndef SAGEGATE_CONFIG_INCLUDE_H
 #define SAGEGATE_CONFIG_INCLUDE_H
 
 #include "config/yaml.h"
 
-/* The merged tree, without `include`: maps are merged, lists appended in the order of reading (a file before what it
- * includes), a value given twice is a problem. NULL where nothing could be read. */
+/* The merged tree, without `include`: maps are merged, lists appended in the order of reading (a
+ * file before what it includes), a value given twice is a problem. NULL where nothing could be
+ * read. */
 MUST_USE struct yaml_node *include_load(struct yaml_load *load, const char *file);
 
 /* The same for a text that stands for `file`. */

@@ -1,5 +1,5 @@
-/* The parts of the configuration, read from a verified tree into struct config: one file a part. Each tells what is
- * wrong between keys, and goes on. */
+/* The parts of the configuration, read from a verified tree into struct config: one file a part.
+ * Each tells what is wrong between keys, and goes on. */
 #ifndef SAGEGATE_CONFIG_READ_H
 #define SAGEGATE_CONFIG_READ_H
 
@@ -9,8 +9,8 @@
 /* read_server.c: listeners, process, limits, pool, drain, logs. */
 void read_server(struct reader *reader, const struct yaml_node *root);
 
-/* read_upstreams.c. After read_upstreams all have names and options; read_upstreams_settle gives regions and URLs, once
- * the routes are known, for an upstream that none uses needs no region. */
+/* read_upstreams.c. After read_upstreams all have names and options; read_upstreams_settle gives
+ * regions and URLs, once the routes are known, for an upstream that none uses needs no region. */
 void read_upstreams(struct reader *reader, const struct yaml_node *root);
 void read_upstreams_settle(struct reader *reader, struct yaml_node *root);
 
@@ -35,19 +35,21 @@ bool read_policies_has(const struct read_scope *scope, enum sagemaker_parameter 
 /* Tells a parameter that the scope's one operation lacks (several together have them all). */
 void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
                                 const struct read_scope *scope, enum sagemaker_parameter parameter);
-/* Reads the map `parameters` (NULL: absent) into a zeroed `out`. A parameter that no operation of the scope has is
- * told; one that is null has a node and a policy that is not set. */
+/* Reads the map `parameters` (NULL: absent) into a zeroed `out`. A parameter that no operation
+ * of the scope has is told; one that is null has a node and a policy that is not set. */
 void read_policies(struct reader *reader, const struct yaml_node *parameters,
                    const struct read_scope *scope, struct read_policies *out);
-/* The route's policies: its own in place of the inherited ones, and none that its operations lack. Tells inherited
- * references to captures that the path lacks, and requirements that nobody can meet. */
+/* The route's policies: its own in place of the inherited ones, and none that its operations
+ * lack. Tells inherited references to captures that the path lacks, and requirements that nobody
+ * can meet. */
 void read_policies_merge(struct reader *reader, const struct read_policies *inherited,
                          const struct read_policies *own, const struct read_scope *scope,
                          struct config_route *route);
 
 /* read_template.c: a template of a verified node, in the configuration's arena; NULL for NULL. */
 const struct template *read_template(struct reader *reader, const struct yaml_node *node);
-/* The text that a template always gives, SPAN_NONE where that depends on the request. ${route} counts as text. */
+/* The text that a template always gives, SPAN_NONE where that depends on the request. ${route}
+ * counts as text. */
 struct span read_template_literal(struct reader *reader, const struct template *template,
                                   struct span route);
 /* The name of a ${path.X} that the pattern lacks, SPAN_NONE if none. */

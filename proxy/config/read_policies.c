@@ -1,4 +1,5 @@
-/* Parameters and their policies out of the tree: what one says, what contradicts itself, what a route inherits. */
+/* Parameters and their policies out of the tree: what one says, what contradicts itself, what a
+ * route inherits. */
 #include "config/read.h"
 
 /* ---- one value against the API's table ---- */
@@ -23,7 +24,8 @@ void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
                SPAN_ARG(sagemaker_parameter_info(parameter)->api_name));
 }
 
-/* A text that one of the scope's operations takes is right; which one it will be is known only with the request. */
+/* A text that one of the scope's operations takes is right; which one it will be is known only
+ * with the request. */
 static void check_literal(struct reader *reader, struct yaml_node *node,
                           const struct read_scope *scope, enum sagemaker_parameter parameter,
                           struct span text)
@@ -180,7 +182,8 @@ static void check_inherited_captures(struct reader *reader, struct yaml_node *no
     }
 }
 
-/* A parameter that is required, that the caller may not set and that the route does not give is refused always. */
+/* A parameter that is required, that the caller may not set and that the route does not give is
+ * refused always. */
 static void check_attainable(struct reader *reader, struct yaml_node *node,
                              enum sagemaker_parameter parameter, const struct config_route *route)
 {

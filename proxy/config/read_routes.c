@@ -94,7 +94,8 @@ static uint32_t parameters_of(const struct read_scope *scope)
     return mask;
 }
 
-/* Parameters that the operations lack are told where the route itself names them, dropped where it inherits them. */
+/* Parameters that the operations lack are told where the route itself names them, dropped where
+ * it inherits them. */
 static uint32_t read_setters(struct reader *reader, const struct yaml_node *list,
                              const struct read_scope *scope)
 {
@@ -171,7 +172,8 @@ static const struct pattern *read_path(struct reader *reader, struct yaml_node *
     return NULL;
 }
 
-/* SageMaker's own API names the operation in the path's last segment, so the pattern must leave it open or name one. */
+/* SageMaker's own API names the operation in the path's last segment, so the pattern must leave
+ * it open or name one. */
 static void check_native_path(struct reader *reader, const struct yaml_node *map,
                               const struct pattern *pattern)
 {
@@ -198,7 +200,8 @@ static bool is_allowed(const struct config_route *route, struct span name)
     return route->endpoint_allow_count == 0;
 }
 
-/* An endpoint is named by the route or chosen by the caller; what is new with each request names none. */
+/* An endpoint is named by the route or chosen by the caller; what is new with each request names
+ * none. */
 static bool can_name_endpoint(const struct template *template)
 {
     for (size_t i = 0; i != template->part_count; ++i) {

@@ -1,4 +1,5 @@
-/* Upstreams out of the tree, with what the environment says of regions and endpoints; it connects nowhere. */
+/* Upstreams out of the tree, with what the environment says of regions and endpoints; it
+ * connects nowhere. */
 #include "config/read.h"
 
 #include <errno.h>
@@ -99,7 +100,8 @@ static void read_endpoint_url(struct reader *reader, const struct yaml_node *map
                   "http:// uses no certificates; ca_file and extra_ca_files do nothing");
 }
 
-/* AWS's own variables, as its SDKs and tools reference guide tells them ("Service-specific endpoints"). */
+/* AWS's own variables, as its SDKs and tools reference guide tells them ("Service-specific
+ * endpoints"). */
 static void read_endpoint_variables(struct reader *reader, struct config_upstream *upstream)
 {
     struct span name = SPAN("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"), fault;
@@ -190,7 +192,8 @@ static bool is_used(const struct config *config, const struct config_upstream *u
     return false;
 }
 
-/* The region of an upstream that no route uses and that has none: any will do, for nothing is ever signed with it. */
+/* The region of an upstream that no route uses and that has none: any will do, for nothing is
+ * ever signed with it. */
 static struct span borrow_region(const struct config *config)
 {
     for (size_t i = 0; i != config->upstream_count; ++i)

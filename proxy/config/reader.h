@@ -1,5 +1,6 @@
-/* Values out of a verified tree, with the table's defaults. A node that is bad (its problem was told) counts as absent;
- * one that is opaque gives the default, or its own text where a text is wanted. */
+/* Values out of a verified tree, with the table's defaults. A node that is bad (its problem was
+ * told) counts as absent; one that is opaque gives the default, or its own text where a text is
+ * wanted. */
 #ifndef SAGEGATE_CONFIG_READER_H
 #define SAGEGATE_CONFIG_READER_H
 

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-/* Laxer than the reader: what depends on more than one key, or on a character set, only the reader tells. */
+/* Laxer than the reader: what depends on more than one key, or on a character set, only the
+ * reader tells. */
 void schema_print(FILE *out);
 
 #endif

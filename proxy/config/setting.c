@@ -40,7 +40,8 @@ const struct setting *setting_get(enum setting_id id)
     return &settings[id];
 }
 
-/* The key of a row if it stands right below `map`, else SPAN_NONE: for "upstream.fips" below "upstream", "fips". */
+/* The key of a row if it stands right below `map`, else SPAN_NONE: for "upstream.fips" below
+ * "upstream", "fips". */
 static struct span key_below(const struct setting *map, const struct setting *row)
 {
     struct span prefix = map->path, rest = row->path;

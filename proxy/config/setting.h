@@ -1,4 +1,5 @@
-/* The table of settings: every key with type, range, default and documentation. Constant data and look-ups. */
+/* The table of settings: every key with type, range, default and documentation. Constant data
+ * and look-ups. */
 #ifndef SAGEGATE_CONFIG_SETTING_H
 #define SAGEGATE_CONFIG_SETTING_H
 
@@ -55,8 +56,8 @@ const struct setting *setting_get(enum setting_id id);
 /* The last key of its path: "connect" of "defaults.timeouts.connect". */
 struct span setting_key(enum setting_id id);
 
-/* The row of a key below a map, of the names of NAMED and PARAMETERS, of the elements of a list; NULL where the table
- * has none. */
+/* The row of a key below a map, of the names of NAMED and PARAMETERS, of the elements of a list;
+ * NULL where the table has none. */
 const struct setting *setting_child(const struct setting *map, struct span key);
 const struct setting *setting_element(const struct setting *list);
 

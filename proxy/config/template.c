@@ -1,4 +1,5 @@
-/* Templates: compiling "${source.name:-fallback}" and expanding it; it knows neither requests nor routes. */
+/* Templates: compiling "${source.name:-fallback}" and expanding it; it knows neither requests
+ * nor routes. */
 #include "config/template.h"
 
 #include "config/suggest.h"

@@ -1,7 +1,7 @@
 /* Templates: "prefix-${path.model}.tar.gz" compiled at load, expanded once a request. Pure.
  *
- * Grammar: `${NAME}`, `${NAME:-fallback}`, `$$` for a dollar. The sources are those of the enum; `${env.X}` never
- * gets here, it is replaced while the file is loaded. */
+ * Grammar: `${NAME}`, `${NAME:-fallback}`, `$$` for a dollar. The sources are those of the enum;
+ * `${env.X}` never gets here, it is replaced while the file is loaded. */
 #ifndef SAGEGATE_CONFIG_TEMPLATE_H
 #define SAGEGATE_CONFIG_TEMPLATE_H
 
@@ -34,12 +34,13 @@ struct template
     struct span text; /* as written, for --print and explain */
 };
 
-/* Compiles `text`. On failure *fault says what is wrong ("${pth.x}: unknown source, did you mean ${path.x}?"). The
- * template and its spans live in arena. */
+/* Compiles `text`. On failure *fault says what is wrong ("${pth.x}: unknown source, did you mean
+ * ${path.x}?"). The template and its spans live in arena. */
 MUST_USE bool template_compile(struct span text, struct arena *arena, struct template *out,
                                struct span *fault);
 
-/* Gives a source's value; SPAN_NONE where it is absent. An absent or empty value takes the part's fallback. */
+/* Gives a source's value; SPAN_NONE where it is absent. An absent or empty value takes the
+ * part's fallback. */
 typedef struct span (*template_lookup)(void *context, enum template_source source,
                                        struct span name);
 

@@ -1,7 +1,7 @@
 /* Single values as a configuration writes them: sizes, times, booleans, addresses. Pure.
  *
- * Each parser gives false, with *fault a text for a person in arena ("what is wrong, what would be right"), and leaves
- * *out alone. */
+ * Each parser gives false, with *fault a text for a person in arena ("what is wrong, what would
+ * be right"), and leaves *out alone. */
 #ifndef SAGEGATE_CONFIG_VALUE_H
 #define SAGEGATE_CONFIG_VALUE_H
 
@@ -28,7 +28,8 @@ MUST_USE bool value_parse_mode(struct span text, struct arena *arena, unsigned *
 MUST_USE bool value_parse_text(struct span text, struct arena *arena, struct span *out,
                                struct span *fault);
 
-/* The largest unit that is exact: 90000 is "90s", 600000 "10m"; 128000 is "128000", 65536 "64KiB". In arena. */
+/* The largest unit that is exact: 90000 is "90s", 600000 "10m"; 128000 is "128000", 65536
+ * "64KiB". In arena. */
 struct span value_print_time(int64_t ms, struct arena *arena);
 struct span value_print_size(int64_t bytes, struct arena *arena);
 

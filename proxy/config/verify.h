@@ -1,5 +1,5 @@
-/* A tree of nodes against the table of settings: unknown keys, wrong types, values out of range. What depends on more
- * than one key is not seen here. */
+/* A tree of nodes against the table of settings: unknown keys, wrong types, values out of range.
+ * What depends on more than one key is not seen here. */
 #ifndef SAGEGATE_CONFIG_VERIFY_H
 #define SAGEGATE_CONFIG_VERIFY_H
 

@@ -36,7 +36,8 @@ static void fail_at(struct parse *parse, struct yaml_position at, const char *me
     parse->failed = true;
 }
 
-/* libyaml gives a position for all its errors but those of the encoding, which have an offset in bytes. */
+/* libyaml gives a position for all its errors but those of the encoding, which have an offset in
+ * bytes. */
 static void fail_with_parser_error(struct parse *parse)
 {
     const yaml_parser_t *parser = &parse->parser;

@@ -1,8 +1,10 @@
-/* YAML to a small tree of nodes that know where they stand. It knows nothing of what the keys mean.
+/* YAML to a small tree of nodes that know where they stand. It knows nothing of what the keys
+ * mean.
  *
- * A deliberate subset of YAML 1.1: one document; maps with scalar keys, each once; lists; scalars. Anchors, aliases and
- * tags are refused. `${env.NAME}` and `${env.NAME:-default}` are replaced in scalars (not in keys) as they are read.
- * Bounded: file size, depth, number of nodes. */
+ * A deliberate subset of YAML 1.1: one document; maps with scalar keys, each once; lists;
+ * scalars. Anchors, aliases and tags are refused. `${env.NAME}` and `${env.NAME:-default}` are
+ * replaced in scalars (not in keys) as they are read. Bounded: file size, depth, number of
+ * nodes. */
 #ifndef SAGEGATE_CONFIG_YAML_H
 #define SAGEGATE_CONFIG_YAML_H
 
@@ -54,8 +56,8 @@ struct yaml_load {
     size_t nodes; /* made so far */
 };
 
-/* Parses a text. NULL, with its problems told, where it is no YAML of this subset; an empty one is an empty map. Where
- * only scalars are at fault they are marked bad and the tree is given. */
+/* Parses a text. NULL, with its problems told, where it is no YAML of this subset; an empty one
+ * is an empty map. Where only scalars are at fault they are marked bad and the tree is given. */
 MUST_USE struct yaml_node *yaml_parse(struct yaml_load *load, struct span file, struct span text);
 
 /* Building by hand, for flags and for merging. */
