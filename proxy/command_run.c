@@ -247,13 +247,15 @@ static int serve(const struct config *config, int signal_fd)
     log_write(LOG_INFO, "start", "ready: %zu routes, %u workers", config->route_count,
               config->workers);
 
-    while (run.workers_ended != run.gateway.worker_count)
+    while (run.workers_ended != run.gateway.worker_count) {
         admin_turn(run.admin, TURN_MS);
-
-    gateway_close(&run.gateway);
+        log_tell_held_back();
+    }
     admin_destroy(run.admin);
+    gateway_close(&run.gateway);
     arena_dispose(&arena);
     log_write(LOG_INFO, "drain", "done");
+    log_tell_held_back();
     return 0;
 }
 
@@ -266,7 +268,9 @@ int command_run(int argc, char **argv)
     struct config *config = load(&options);
     if (config == NULL)
         return 1;
+#ifndef __SANITIZE_ADDRESS__ /* whose leak check attaches to the process */
     (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
+#endif
     log_set_level((enum log_level)config->log_level);
     int signal_fd = block_signals();
     run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
