@@ -42,6 +42,7 @@ def test_sigterm_lets_what_is_under_way_finish(start_gateway, endpoint):
 
 def test_what_does_not_end_is_cut_at_the_drains_limit(start_gateway, endpoint):
     gateway = start_gateway("drain: { limit: 500ms }\n" + ONE)
+    gateway.allow_warnings("drain.limit")
     endpoint.next_fault(stall="body", framing="chunked", after=3)
     with gateway.caller() as caller:
         caller.ask("/echo", b"abcdef")

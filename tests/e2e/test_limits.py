@@ -1,0 +1,121 @@
+"""What a caller meets at the gateway's limits: time for head and body, calls at once, bodies in memory, connections."""
+
+import time
+
+import pytest
+from lib import Broken, eventually
+
+CONFIG = """
+limits:
+  head_timeout: 400ms
+  body_timeout: 400ms
+  keep_alive_timeout: 600ms
+  concurrency: 2
+  body_bytes: 1MiB
+  connections: 20
+routes:
+  - name: call
+    match: { path: "/call/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["*"] }
+    body_max: 900KiB
+"""
+EXPECTED_WARNINGS = ["limits"]
+
+
+def test_a_head_that_does_not_end(gateway, endpoint):
+    with gateway.caller() as caller:
+        began = time.monotonic()
+        for byte in b"POST /call/echo HTTP/1.1\r\n":
+            caller.send(bytes([byte]))
+            time.sleep(0.01)  # a byte now and then wins no time
+        answer = caller.answer()
+        assert 0.3 < time.monotonic() - began < 1.5
+        assert (answer.status, answer.outcome) == (408, "head_timeout")
+        assert caller.is_closed()
+    assert gateway.line(outcome="head_timeout")["status"] == 408
+
+
+def test_a_body_that_does_not_come(gateway, endpoint):
+    with gateway.caller() as caller:
+        began = time.monotonic()
+        answer = caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").answer()
+        assert 0.3 < time.monotonic() - began < 1.5
+        assert (answer.status, answer.outcome) == (408, "body_timeout")
+        assert caller.is_closed()
+    assert gateway.line(outcome="body_timeout")["attempts"] == 0
+    assert endpoint.requests == []
+
+
+def test_an_idle_connection_is_closed_without_a_word(gateway):
+    with gateway.caller() as caller:
+        caller.call("/call/echo", b"x")
+        began = time.monotonic()
+        assert caller.is_closed(3)
+        assert 0.4 < time.monotonic() - began < 2
+    gateway.line(outcome="ok")
+    assert gateway.lines == [], "nothing was asked, nothing is logged"
+
+
+def test_more_calls_at_once_than_are_taken(gateway, endpoint):
+    callers = [gateway.caller() for _ in range(2)]
+    for caller in callers:
+        endpoint.next_fault(delay_ms=1000)
+        caller.ask("/call/echo", b"slow")
+    endpoint.wait_for(2)
+    answer = gateway.call("/call/echo", b"x")
+    assert (answer.status, answer.outcome) == (503, "busy")
+    assert int(answer.header("Retry-After")) >= 1
+    assert gateway.line(outcome="busy")["attempts"] == 0
+    for caller in callers:
+        assert caller.answer().body == b"slow"
+        caller.close()
+    assert gateway.call("/call/echo", b"free again").status == 200
+
+
+def test_more_body_than_memory_is_given_for(gateway, endpoint):
+    endpoint.next_fault(delay_ms=800)
+    with gateway.caller() as first:
+        first.ask("/call/json", b"x" * 700_000)
+        endpoint.wait_for(1)
+        answer = gateway.call("/call/echo", b"y" * 700_000)
+        assert (answer.status, answer.outcome) == (503, "memory_full")
+        assert answer.header("Retry-After")
+        assert gateway.call("/call/echo", b"small").body == b"small", "small calls still pass"
+        assert first.answer().json()["body_length"] == 700_000
+    assert gateway.line(outcome="memory_full")["attempts"] == 0
+    assert gateway.call("/call/json", b"y" * 700_000).status == 200
+
+
+def test_memory_comes_back_however_a_call_ends(gateway, endpoint):
+    """Ten times the limit in calls that end badly, then one that needs almost all of it."""
+    gateway.allow_warnings("upstream")
+    for round_ in range(5):
+        with gateway.caller() as caller:
+            caller.ask("/call/echo", b"x" * 1000, headers=[("Content-Length", "600000")])
+            time.sleep(0.02)
+        endpoint.next_fault("close:head")
+        endpoint.next_fault("close:head")
+        gateway.call("/call/echo", b"z" * 600_000)
+        endpoint.clear()
+        with gateway.caller() as caller:
+            caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "186A0\r\n" + "x" * 100_000 + "\r\nno size\r\n")
+            assert caller.answer().status == 400
+    eventually(lambda: gateway.call("/call/json", b"y" * 900_000).status == 200)
+
+
+def test_more_connections_than_are_taken(gateway):
+    idle = [gateway.caller() for _ in range(20)]
+    late = gateway.caller(timeout=5)
+    try:
+        late.ask("/call/echo", b"late")
+        time.sleep(0.2)
+        idle.pop().close()  # the late one waits its turn, or is told
+        answer = late.answer()
+        assert answer.body == b"late" or answer.outcome == "busy"
+    except Broken:
+        pytest.fail("a connection over the limit was cut without a word")
+    finally:
+        for caller in idle + [late]:
+            caller.close()
+    eventually(lambda: gateway.call("/call/echo", b"x").status == 200)
