@@ -86,6 +86,9 @@ struct http1_response {
  * other than tab. For requests up to two empty lines (CRLF) before the head are part of its length
  * and skipped by http1_parse_request (RFC 9112 section 2.2); http1_parse_response refuses them. */
 long http1_scan_head(struct span bytes, size_t *scanned);
+/* Are `bytes` (not yet a whole head) nothing but such empty lines? Old clients send one behind a
+ * body: a connection on which no more has come is idle, and is owed no answer. */
+bool http1_is_before_head(struct span bytes);
 
 /* `head` is a whole head as measured by http1_scan_head, which has seen to its control characters.
  * On a fault only method, target and headers hold what was read so far (for the access line). */

@@ -71,13 +71,12 @@ static size_t skip_text(struct span bytes, size_t at)
     return at;
 }
 
-/* Is what stands before `at`, where a line begins, nothing but empty lines? */
-static bool is_before_head(struct span bytes, size_t at)
+bool http1_is_before_head(struct span bytes)
 {
-    if (at > 2 * EMPTY_LINES_BEFORE_MAX)
+    if (bytes.len > 2 * EMPTY_LINES_BEFORE_MAX)
         return false;
-    for (size_t i = 1; i < at; i += 2)
-        if (bytes.at[i] != '\n')
+    for (size_t i = 0; i != bytes.len; ++i)
+        if (bytes.at[i] != "\r\n"[i % 2])
             return false;
     return true;
 }
@@ -93,7 +92,7 @@ long http1_scan_head(struct span bytes, size_t *scanned)
         if (bytes.at[at] != '\r' || bytes.at[at + 1] != '\n')
             return -1;
         bool line_is_empty = at == 0 || bytes.at[at - 1] == '\n';
-        if (line_is_empty && !is_before_head(bytes, at))
+        if (line_is_empty && !http1_is_before_head(span_make(bytes.at, at)))
             return (long)(at + 2);
         if (line_is_empty && at == 2 * EMPTY_LINES_BEFORE_MAX)
             return -1;

@@ -462,6 +462,17 @@ static void test_scan_stops_at_the_end(void **state)
     assert_int_equal(http1_scan_head(both, &scanned), first.len);
 }
 
+static void test_before_head(void **state)
+{
+    (void)state;
+    static const char *const before[] = {"", "\r", "\r\n", "\r\n\r", "\r\n\r\n"};
+    static const char *const not_before[] = {"\n", "\r\r", "G", "\r\nG", "\r\n\r\n\r"};
+    for (size_t i = 0; i != COUNT(before); ++i)
+        assert_true(http1_is_before_head(span_from(before[i])));
+    for (size_t i = 0; i != COUNT(not_before); ++i)
+        assert_false(http1_is_before_head(span_from(not_before[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_expectations),
         cmocka_unit_test(test_what_a_refusal_leaves),
         cmocka_unit_test(test_scan_stops_at_the_end),
+        cmocka_unit_test(test_before_head),
     };
     return cmocka_run_group_tests_name("http1 request", tests, NULL, NULL);
 }
