@@ -1,7 +1,7 @@
 /* An exchange: one request from its head to its access line. The state machine of the request path.
  *
  * Opened by a caller's connection, it fills in the parameters, admits, holds the body, connects, signs, judges the answer
- * and streams it back. There is one way out: exchange_end. A caller has at most one. */
+ * and streams it back. There is one way out, at the end of exchange.c. A caller has at most one. */
 #ifndef SAGEGATE_GATEWAY_EXCHANGE_H
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 
@@ -79,16 +79,28 @@ void exchange_take_head(struct exchange *ex, struct span head);
 /* The head or body cannot be had: BAD_REQUEST, HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT ... message: SPAN_NONE for the
  * outcome's own text; copied. */
 void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message);
+/* Bytes of the body are to be given: to be held, or, of a small refused request, to be dropped. */
+static inline bool exchange_wants_body(const struct exchange *ex)
+{
+    return ex->state == EXCHANGE_BODY || (ex->request_parsed && ex->keep_alive && !ex->body_ended);
+}
 /* A piece of the body; dropped where the exchange has been refused meanwhile. */
 void exchange_take_body(struct exchange *ex, struct span data);
 /* The body is whole: call upstream. */
 void exchange_end_body(struct exchange *ex);
-/* The caller's connection has room again. */
-void exchange_continue(struct exchange *ex);
+/* Gives the caller what it can take; ends the exchange once all is given. Also when its connection has room again. */
+void exchange_flush(struct exchange *ex);
 /* The caller has gone: the upstream call is cancelled. */
 void exchange_cancel(struct exchange *ex, enum outcome outcome);
-/* The gateway must end now (DRAIN_CUT): said to the caller if nothing has been said yet. Always ends the exchange. */
+/* The gateway must end now (DRAIN_CUT): said to the caller if nothing has been said yet; called again, it ends. */
 void exchange_cut(struct exchange *ex);
+
+/* Ends with an answer of the gateway's own where that is still possible, else by closing on a part of one. message:
+ * SPAN_NONE for the outcome's own text; lives as long as the exchange. No call upstream may be under way. */
+void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message);
+
+/* Looks at call_limit at `at` at the latest. Does not end the exchange. */
+void exchange_arm_by(struct exchange *ex, struct mono_time at);
 
 /* Memory of a spare exchange, when its worker ends. */
 void exchange_destroy_spares(struct worker *worker);

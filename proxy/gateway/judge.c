@@ -71,5 +71,7 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
     out->retry_after_s = info->retry_after_s;
     out->is_model_text = outcome == OUTCOME_MODEL_ERROR && error.original_message.len != 0;
     struct span text = out->is_model_text ? error.original_message : error.message;
+    if (outcome == OUTCOME_ACCESS_DENIED)
+        text = SPAN_NONE; /* AWS repeats what was signed, the session token too */
     out->message = text.len != 0 ? aws_error_redact(text, arena) : info->text;
 }

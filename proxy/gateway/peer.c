@@ -187,13 +187,14 @@ static bool take_head(struct peer *peer, struct span *input)
     exchange_take_head(ex, head);
     if (peer->exchange == NULL) /* refused, and the answer is out */
         return true;
-    if (!ex->request_parsed || ex->state != EXCHANGE_BODY)
+    if (!exchange_wants_body(ex))
         return false;
     http1_body_init(&peer->body, ex->request.framing, ex->request.content_length);
     set_state(peer, PEER_BODY, limits->body_timeout_ms);
-    if (ex->request.expect_continue && input->len == 0 && ex->request.framing != HTTP1_NO_BODY) {
+    if (ex->state == EXCHANGE_BODY && ex->request.expect_continue && input->len == 0 &&
+        ex->request.framing != HTTP1_NO_BODY) {
         reply_append_continue(&peer->reply);
-        exchange_continue(ex);
+        exchange_flush(ex);
     }
     return true;
 }
@@ -209,7 +210,7 @@ static bool take_body(struct peer *peer, struct span *input)
             exchange_take_body(ex, data);
             if (peer->exchange == NULL)
                 return true;
-            if (ex->state == EXCHANGE_BODY)
+            if (exchange_wants_body(ex))
                 continue;
             set_state(peer, PEER_WAITING, 0); /* refused on the way; its answer is not out yet */
             return false;
@@ -258,7 +259,7 @@ static void on_writable(struct connection *conn)
 {
     struct peer *peer = conn->owner;
     if (peer->exchange != NULL)
-        exchange_continue(peer->exchange);
+        exchange_flush(peer->exchange);
 }
 
 /* ---- the end of an exchange ---- */
@@ -276,10 +277,7 @@ static void begin_discarding(struct peer *peer)
 
 void peer_exchange_ended(struct peer *peer, enum peer_ending ending)
 {
-    if (ending == PEER_ABORT) {
-        connection_abort(&peer->conn);
-        peer->closing = true;
-    }
+    peer->closing |= ending == PEER_ABORT;
     if (ending == PEER_CLOSE)
         begin_discarding(peer);
     if (ending == PEER_KEEP) {

@@ -52,7 +52,7 @@ void peer_cut(struct peer *peer);
 enum peer_ending {
     PEER_KEEP,  /* the next request may come */
     PEER_CLOSE, /* orderly, after discarding what still comes */
-    PEER_ABORT, /* with a reset: the answer is not whole */
+    PEER_ABORT, /* at once: the answer is not whole, as its framing shows */
 };
 /* The exchange has ended and is gone. Its last act. */
 void peer_exchange_ended(struct peer *peer, enum peer_ending ending);

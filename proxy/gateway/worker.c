@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { TURN_MS = 1000 };
+enum { TURN_MS = 1000, LAST_WORD_MS = 500 };
 
 /* ---- what exchanges ask of their worker ---- */
 
@@ -121,6 +121,8 @@ static void on_drain_limit(struct timer *timer)
         next = peer->next;
         peer_cut(peer);
     }
+    /* Those that could still be told have a last moment to read it. */
+    loop_set_timer(worker->loop, timer, clock_after_ms(worker->loop->now, LAST_WORD_MS));
 }
 
 static void drain_worker(struct worker *worker)

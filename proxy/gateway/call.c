@@ -1,0 +1,279 @@
+/* The upstream half of an exchange: call, judge the answer, pass it on; steps 8 to 10. */
+#include "gateway/call.h"
+
+#include "gateway/answer.h"
+#include "gateway/authorize.h"
+#include "observe/log.h"
+
+static void begin(struct exchange *ex, bool fresh_only);
+static void on_client_ready(struct client *client);
+static void on_client_head(struct client *client, const struct http1_response *head);
+static void on_client_data(struct client *client, struct span data);
+static void on_client_flush(struct client *client);
+static void on_client_end(struct client *client);
+static void on_client_failed(struct client *client, enum client_failure failure, const char *why);
+static void judge(struct exchange *ex, bool whole);
+
+static const struct client_callbacks client_callbacks = {
+    on_client_ready, on_client_head, on_client_data,
+    on_client_flush, on_client_end,  on_client_failed,
+};
+
+static struct exchange *of_client(struct client *client)
+{
+    return H2O_STRUCT_FROM_MEMBER(struct exchange, client, client);
+}
+
+static struct mono_time now_of(const struct exchange *ex)
+{
+    return ex->worker->loop->now;
+}
+
+/* ---- step 8: connect and sign late ---- */
+
+void call_start(struct exchange *ex)
+{
+    begin(ex, false);
+}
+
+static void begin(struct exchange *ex, bool fresh_only)
+{
+    const struct config_route *route = ex->match.route;
+    struct pool *pool = worker_pool(ex->worker, route->upstream);
+    ex->state = EXCHANGE_CALLING;
+    if (client_start(&ex->client, pool, &client_callbacks, fresh_only)) {
+        on_client_ready(&ex->client);
+        return;
+    }
+    exchange_arm_by(ex, clock_after_ms(now_of(ex), route->timeouts.connect_ms));
+}
+
+static void on_client_ready(struct client *client)
+{
+    struct exchange *ex = of_client(client);
+    struct loop *loop = ex->worker->loop;
+    const struct config_timeouts *timeouts = &ex->match.route->timeouts;
+    struct wall_time wall = clock_wall();
+
+    struct mono_time before = loop_read_clock(loop);
+    const struct credentials *credentials = keeper_view_get(&ex->worker->credentials, wall);
+    struct mono_time got = loop_read_clock(loop);
+    ex->credentials_us = clock_us_between(before, got);
+    if (credentials == NULL) {
+        client_cancel(client);
+        exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+        return;
+    }
+    ex->identity = credentials->source;
+    ex->upstream_head =
+        authorize_head(&(struct authorize_request){.fill = &ex->fill,
+                                                   .upstream = ex->match.route->upstream,
+                                                   .body_sha256 = ex->body.digest,
+                                                   .body_size = ex->body.size,
+                                                   .credentials = credentials,
+                                                   .now = wall,
+                                                   .keys = ex->worker->keys},
+                       &ex->arena);
+    ex->sign_us += clock_us_between(got, loop_read_clock(loop));
+    ++ex->attempts;
+    int64_t soonest =
+        timeouts->idle_ms < timeouts->first_byte_ms ? timeouts->idle_ms : timeouts->first_byte_ms;
+    exchange_arm_by(ex, clock_after_ms(now_of(ex), soonest));
+    client_send(client, ex->upstream_head, ex->body.first, false);
+}
+
+/* ---- step 9: judge the answer before anything is passed on ---- */
+
+/* A caller that could not see the answer cut (HTTP/1.0, unknown length) gets it only when it is whole. */
+static bool must_collect(const struct exchange *ex)
+{
+    return ex->request.minor_version == 0 &&
+           (ex->answer.framing == HTTP1_CHUNKED || ex->answer.framing == HTTP1_UNTIL_CLOSE);
+}
+
+static void begin_passing(struct exchange *ex)
+{
+    const struct exchange_answer *answer = &ex->answer;
+    bool known = answer->framing == HTTP1_LENGTH || answer->framing == HTTP1_NO_BODY;
+    answer_append_passed_head(ex, known ? answer->framing : HTTP1_CHUNKED, answer->content_length);
+    ex->reply_progress = now_of(ex);
+    ex->state = EXCHANGE_STREAMING;
+}
+
+static void on_client_head(struct client *client, const struct http1_response *head)
+{
+    struct exchange *ex = of_client(client);
+    answer_keep_head(ex, head);
+    if (client->sent.us != 0)
+        body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
+    exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
+    if (head->status >= 400 || must_collect(ex)) {
+        ex->state = EXCHANGE_HOLDING;
+        return;
+    }
+    begin_passing(ex);
+}
+
+static void on_client_data(struct client *client, struct span data)
+{
+    struct exchange *ex = of_client(client);
+    if (ex->state == EXCHANGE_HOLDING)
+        buffer_append(&ex->held, data);
+    if (ex->state == EXCHANGE_STREAMING)
+        reply_append_body(&ex->peer->reply, data);
+}
+
+static void on_client_flush(struct client *client)
+{
+    struct exchange *ex = of_client(client);
+    if (ex->state == EXCHANGE_STREAMING) {
+        exchange_flush(ex);
+        return;
+    }
+    if (ex->held.overflowed) {
+        client_cancel(client);
+        exchange_fail(
+            ex, OUTCOME_BAD_RESPONSE,
+            SPAN("an answer of unknown length grew over 1 MiB for a caller that speaks HTTP/1.0"));
+        return;
+    }
+    if (ex->answer.status >= 400 && ex->held.len >= JUDGE_BODY_MAX && !must_collect(ex))
+        judge(ex, false);
+}
+
+/* A whole answer that was collected goes out with its length. */
+static void pass_collected(struct exchange *ex)
+{
+    answer_append_passed_head(ex, HTTP1_LENGTH, ex->held.len);
+    reply_append_body(&ex->peer->reply, buffer_span(&ex->held));
+    reply_end(&ex->peer->reply);
+    ex->state = EXCHANGE_ANSWERED;
+}
+
+/* An error answer: held whole, or its first 64 KiB. */
+static void judge(struct exchange *ex, bool whole)
+{
+    struct span body = buffer_span(&ex->held);
+    if (body.len > JUDGE_BODY_MAX)
+        body.len = JUDGE_BODY_MAX;
+    struct judge_answer answer = {ex->answer.status, ex->answer.error_type, body};
+    judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
+    ex->judged = true;
+    ex->outcome = ex->verdict.outcome;
+    ex->fault = ex->verdict.fault;
+
+    const struct judge_verdict *verdict = &ex->verdict;
+    if (!verdict->pass) {
+        client_cancel(&ex->client); /* no-op when the answer is whole */
+        answer_append_error(ex, verdict->status, verdict->message, verdict->retry_after_s,
+                            verdict->is_model_text);
+        ex->state = EXCHANGE_ANSWERED;
+    } else if (whole) {
+        pass_collected(ex);
+    } else {
+        begin_passing(ex);
+        reply_append_body(&ex->peer->reply, buffer_span(&ex->held));
+    }
+    buffer_clear(&ex->held);
+    ex->reply_progress = now_of(ex);
+    exchange_flush(ex);
+}
+
+/* ---- step 10: stream back (the pace is exchange_flush's) ---- */
+
+static void on_client_end(struct client *client)
+{
+    struct exchange *ex = of_client(client);
+    if (ex->state == EXCHANGE_HOLDING && ex->held.overflowed) {
+        on_client_flush(client);
+        return;
+    }
+    if (ex->state == EXCHANGE_HOLDING && ex->answer.status >= 400) {
+        judge(ex, true);
+        return;
+    }
+    if (ex->state == EXCHANGE_HOLDING) {
+        pass_collected(ex);
+    } else {
+        reply_end(&ex->peer->reply);
+        ex->state = EXCHANGE_ANSWERED;
+    }
+    exchange_flush(ex);
+}
+
+/* ---- failures ---- */
+
+static enum outcome outcome_of_failure(enum client_failure failure)
+{
+    static const enum outcome outcomes[] = {
+        [CLIENT_DNS_FAILED] = OUTCOME_DNS_FAILED,
+        [CLIENT_CONNECT_FAILED] = OUTCOME_CONNECT_FAILED,
+        [CLIENT_TLS_FAILED] = OUTCOME_TLS_FAILED,
+        [CLIENT_STALE] = OUTCOME_SEND_FAILED,
+        [CLIENT_SEND_FAILED] = OUTCOME_SEND_FAILED,
+        [CLIENT_NO_ANSWER] = OUTCOME_BAD_RESPONSE,
+        [CLIENT_BAD_RESPONSE] = OUTCOME_BAD_RESPONSE,
+        [CLIENT_BROKEN] = OUTCOME_STREAM_BROKEN,
+    };
+    return outcomes[failure];
+}
+
+static void on_client_failed(struct client *client, enum client_failure failure, const char *why)
+{
+    struct exchange *ex = of_client(client);
+    if (failure == CLIENT_STALE && ex->attempts < EXCHANGE_ATTEMPTS_MAX) {
+        begin(ex, true);
+        return;
+    }
+    enum outcome outcome = outcome_of_failure(failure);
+    const struct config_upstream *upstream = ex->match.route->upstream;
+    log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(outcome_info(outcome)->token),
+              SPAN_ARG(upstream->url.authority), why);
+    struct span message =
+        arena_printf(&ex->arena, "%.*s: %s", SPAN_ARG(outcome_info(outcome)->text), why);
+    exchange_fail(ex, outcome, message);
+}
+
+struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
+{
+    const struct config_timeouts *timeouts = &ex->match.route->timeouts;
+    const struct client *client = &ex->client;
+    struct mono_time total = clock_after_ms(ex->opened, timeouts->total_ms), limit = total;
+    *outcome = OUTCOME_DEADLINE;
+    switch (client->phase) {
+    case CLIENT_CONNECTING:
+        *outcome = OUTCOME_CONNECT_TIMEOUT;
+        limit = clock_after_ms(client->started, timeouts->connect_ms);
+        break;
+    case CLIENT_SENDING:
+        *outcome = OUTCOME_SEND_FAILED;
+        limit = clock_after_ms(client->progress, timeouts->idle_ms);
+        break;
+    case CLIENT_WAITING:
+        *outcome = OUTCOME_FIRST_BYTE_TIMEOUT;
+        limit = clock_after_ms(client->sent, timeouts->first_byte_ms);
+        break;
+    case CLIENT_RECEIVING:
+        *outcome = client->has_head ? OUTCOME_STREAM_STALLED : OUTCOME_FIRST_BYTE_TIMEOUT;
+        limit = client->has_head ? clock_after_ms(client->progress, timeouts->idle_ms)
+                                 : clock_after_ms(client->first_byte, timeouts->first_byte_ms);
+        break;
+    case CLIENT_IDLE:
+    case CLIENT_READY:
+        break;
+    }
+    /* A caller that does not take its answer is the one that is waited for. */
+    if (ex->reply_progress.us != 0 && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK) {
+        *outcome = OUTCOME_CLIENT_GONE;
+        limit = clock_after_ms(ex->reply_progress, timeouts->idle_ms);
+    }
+    if (ex->state == EXCHANGE_ANSWERED) {
+        *outcome = OUTCOME_CLIENT_GONE;
+        limit = clock_after_ms(ex->reply_progress, timeouts->idle_ms);
+    }
+    if (limit.us <= total.us)
+        return limit;
+    if (ex->state != EXCHANGE_ANSWERED)
+        *outcome = OUTCOME_DEADLINE;
+    return total;
+}
