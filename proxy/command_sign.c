@@ -278,7 +278,7 @@ static void send_header(struct signer *signer, struct span name, struct span val
 
 static bool build_request(const struct arguments *arguments, struct signer *signer)
 {
-    struct span host;
+    struct span host = SPAN_NONE;
     char time[CLOCK_BASIC_SIZE];
     bool s3 = span_equals(arguments->service, SPAN("s3"));
     signer->request = (struct sigv4_request){.method = arguments->method,

@@ -160,6 +160,7 @@ void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span mess
         end(ex, PEER_ABORT);
         return;
     }
+    ex->keep_alive = false;
     if (!ex->request_parsed)
         ids_make(&ex->ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
     exchange_fail(ex, outcome, arena_copy(&ex->arena, message));
