@@ -63,6 +63,7 @@ static void read_body(struct span body, struct arena *arena, struct aws_error *o
         out->message = arena_copy(arena, json_text(root, "message", "Message"));
         out->original_message =
             arena_copy(arena, json_text(root, "OriginalMessage", "originalMessage"));
+        out->reason = arena_copy(arena, clean_code(json_text(root, "ErrorCode", "errorCode")));
         read_original_status(root, out);
     }
     json_decref(root);

@@ -13,6 +13,9 @@ struct aws_error {
     int original_status; /* ModelError's OriginalStatusCode; 0 also where the model gave none */
     bool has_original_status;
     struct span original_message; /* ModelError's OriginalMessage; SPAN_NONE if not told */
+    struct span
+        reason; /* ErrorCode: CLIENT_ERROR_FROM_MODEL, ModelInvocationTimeExceeded, StreamBroken ...;
+                         * SPAN_NONE if not told */
 };
 
 enum aws_error_class {

@@ -70,6 +70,7 @@ static void test_codes(void **state)
         aws_error_parse(span_from(cases[i][0]), span_from(cases[i][1]), *state, &error);
         assert_span(error.code, cases[i][2]);
         assert_false(error.has_original_status);
+        assert_null(error.reason.at);
         assert_int_equal(error.original_status, 0);
     }
     char longest[129];
@@ -93,6 +94,7 @@ static void test_a_model_error(void **state)
     assert_span(error.code, "ModelError");
     assert_span(error.message, "Received client error (400) from primary with message \"bad\".");
     assert_span(error.original_message, "bad \xc3\xa9");
+    assert_span(error.reason, "CLIENT_ERROR_FROM_MODEL");
     assert_true(error.has_original_status);
     assert_int_equal(error.original_status, 400);
 }
