@@ -113,6 +113,16 @@ static bool replace_all(struct span text, const struct config_options *options, 
     return true;
 }
 
+/* With a part of it unknown, what else it refers to means nothing: no dollars and braces are left. */
+static void drop_references(struct buffer *text)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i != text->len; ++i)
+        if (memchr("${}", text->at[i], 3) == NULL)
+            text->at[kept++] = text->at[i];
+    text->len = kept;
+}
+
 bool env_replace(struct span text, const struct config_options *options, struct arena *arena,
                  struct env_result *out, struct span *fault)
 {
@@ -128,6 +138,8 @@ bool env_replace(struct span text, const struct config_options *options, struct 
         *fault = arena_printf(arena, "longer than %d bytes", ENV_TEXT_MAX);
         ok = false;
     }
+    if (ok && result.opaque)
+        drop_references(&replaced);
     if (ok) {
         result.text = arena_copy(arena, replaced.len == 0 ? SPAN("") : buffer_span(&replaced));
         *out = result;

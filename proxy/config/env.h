@@ -11,7 +11,8 @@ struct env_result {
      * environment is written `$$`, so that later stages take it for what it is. */
     struct span text;
     bool replaced; /* there was a reference */
-    bool opaque;   /* one had neither value nor fallback, and options->getenv is NULL */
+    /* One had neither value nor fallback, and options->getenv is NULL: a text for people alone. */
+    bool opaque;
 };
 
 /* A variable that is set to nothing counts as set, but takes the fallback where there is one. On

@@ -8,7 +8,7 @@
 
 struct yaml_node *reader_find(const struct yaml_node *map, enum setting_id id)
 {
-    struct yaml_node *node = map == NULL || map->bad ? NULL : yaml_find(map, setting_key(id));
+    struct yaml_node *node = yaml_find(map, setting_key(id));
     return node == NULL || node->bad || node->null ? NULL : node;
 }
 

@@ -71,26 +71,25 @@ static struct span parameter_hint(struct yaml_load *load, struct span word)
 }
 
 /* The names of a map whose keys are the user's. */
-static bool verify_name_of_entry(struct yaml_load *load, const struct yaml_entry *entry,
+static void verify_name_of_entry(struct yaml_load *load, const struct yaml_entry *entry,
                                  const struct setting *map)
 {
     enum sagemaker_parameter parameter;
     struct span text;
     if (map->type == SETTING_TYPE_PARAMETERS) {
         if (sagemaker_parameter_by_name(entry->key, &parameter))
-            return true;
+            return;
         struct span hint = parameter_hint(load, entry->key);
         text = arena_printf(load->arena, "unknown parameter, %.*s", SPAN_ARG(hint));
     } else {
         if (is_name(entry->key))
-            return true;
+            return;
         text = SPAN("a name has 1 to 64 letters, digits, dots, hyphens and underscores");
     }
     struct span path = yaml_path(entry->node, load->arena);
     problem_add(load->problems, PROBLEM_ERROR, entry->key_at.file, entry->key_at.line,
                 entry->key_at.column, "%.*s: %.*s", SPAN_ARG(path), SPAN_ARG(text));
     entry->node->bad = true;
-    return false;
 }
 
 static void verify_map(struct yaml_load *load, struct yaml_node *node,
@@ -102,10 +101,13 @@ static void verify_map(struct yaml_load *load, struct yaml_node *node,
                    node->entry_count);
     for (struct yaml_entry *entry = node->entries; entry != NULL; entry = entry->next) {
         const struct setting *child = setting_child(setting, entry->key);
-        if (child == NULL)
+        if (child == NULL) {
             tell_unknown_key(load, entry, setting);
-        else if (!named || verify_name_of_entry(load, entry, setting))
-            verify_node(load, entry->node, child);
+            continue;
+        }
+        if (named)
+            verify_name_of_entry(load, entry, setting);
+        verify_node(load, entry->node, child);
     }
 }
 
@@ -326,7 +328,8 @@ static void verify_node(struct yaml_load *load, struct yaml_node *node,
     enum yaml_kind wanted = map                                  ? YAML_MAP
                             : setting->type == SETTING_TYPE_LIST ? YAML_LIST
                                                                  : YAML_SCALAR;
-    if (node->bad)
+    /* A scalar that is bad says nothing; what a map or list holds may be read all the same. */
+    if (node->bad && node->kind == YAML_SCALAR)
         return;
     if (node->null && (setting->flags & SETTING_OR_NULL) != 0)
         return;
