@@ -6,6 +6,7 @@
  *   {"ask": "check", "operation": 0.., "parameter": "target_model" or "endpoint_name", "value"}
  *   {"ask": "table"}
  *   {"ask": "host", "region", "fips", "dualstack"}
+ *   {"ask": "eventstream", "pieces": [bytes...]}
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "aws/endpoint.h"
+#include "aws/eventstream.h"
 #include "aws/sagemaker.h"
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
@@ -219,6 +221,36 @@ static void answer_host(const json_t *question)
     printf("{\"host\": \"%.*s\", \"partition\": \"%.*s\"}\n", SPAN_ARG(host), SPAN_ARG(partition));
 }
 
+/* ---- event streams ---- */
+
+static void answer_eventstream(const json_t *question)
+{
+    static const char *const kinds[] = {"event", "exception", "error", "unknown"};
+    const json_t *pieces = json_object_get(question, "pieces");
+    struct eventstream stream;
+    struct eventstream_message message;
+    const char *before = "";
+    eventstream_init(&stream, EVENTSTREAM_MESSAGE_MAX);
+    printf("{\"messages\": [");
+    for (size_t i = 0; i != json_array_size(pieces); ++i) {
+        struct span piece = bytes_of(json_array_get(pieces, i)), rest = piece;
+        while (eventstream_next(&stream, &rest, &message) == EVENTSTREAM_MESSAGE) {
+            printf("%s{\"kind\": \"%s\"", before, kinds[message.kind]);
+            answer_bytes("type", message.type, ", ");
+            answer_bytes("error_message", message.error_message, ", ");
+            answer_bytes("content_type", message.content_type, ", ");
+            answer_bytes("payload", message.payload, ", ");
+            printf("}");
+            before = ", ";
+        }
+        drop(piece);
+    }
+    const char *fault = eventstream_fault(&stream);
+    printf("], \"whole\": %s, \"fault\": \"%s\"}\n",
+           eventstream_is_between_messages(&stream) ? "true" : "false", fault == NULL ? "" : fault);
+    eventstream_dispose(&stream);
+}
+
 static void answer(const json_t *question)
 {
     struct span ask = span_from(json_string_value(json_object_get(question, "ask")));
@@ -230,6 +262,8 @@ static void answer(const json_t *question)
         answer_table();
     else if (span_equals(ask, SPAN("host")))
         answer_host(question);
+    else if (span_equals(ask, SPAN("eventstream")))
+        answer_eventstream(question);
     else
         check_fail(__FILE__, __LINE__, "a known question");
 }
