@@ -3,6 +3,7 @@
 import datetime
 import functools
 import ssl
+import warnings
 
 import trustme
 from cryptography import x509
@@ -32,7 +33,9 @@ def context(names, fault=None):
         authority().issue_cert(*names).configure_cert(tls)
     if fault == "tls1.1":
         tls.set_ciphers("ALL:@SECLEVEL=0")
-        tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
     elif fault == "tls1.2":
         tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_2
     elif fault == "tls1.3":
