@@ -5,6 +5,9 @@ execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --match "v[0-
 if(failed OR NOT EXISTS ${SOURCE}/.git)
     set(build ${VERSION})
 endif()
+if(NOT "$ENV{SAGEGATE_BUILD}" STREQUAL "") # who builds without the repository may know it all the same
+    set(build $ENV{SAGEGATE_BUILD})
+endif()
 file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT [[
 #pragma once
 #define SAGEGATE_VERSION "@VERSION@"
