@@ -32,6 +32,11 @@ static uint32_t operations_of(enum config_operation operation)
 
 /* ---- what defaults and routes have in common ---- */
 
+static enum config_errors errors_of(const struct yaml_node *map, enum setting_id id)
+{
+    return reader_word_or(map, id, 1) == 0 ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
+}
+
 static const struct config_upstream *read_upstream_name(struct reader *reader,
                                                         struct yaml_node *node,
                                                         const struct config_upstream *fallback)
@@ -123,8 +128,7 @@ static void read_base(struct reader *reader, const struct yaml_node *root, struc
         .timeouts = read_timeouts(reader, map, NULL),
         .body_max = (uint64_t)reader_number(reader, map, SETTING_DEFAULTS_BODY_MAX),
         .errors_given = reader_find(map, SETTING_DEFAULTS_ERRORS) != NULL,
-        .errors = reader_word_or(map, SETTING_DEFAULTS_ERRORS, 1) == 0 ? CONFIG_ERRORS_PASS
-                                                                       : CONFIG_ERRORS_UNWRAP,
+        .errors = errors_of(map, SETTING_DEFAULTS_ERRORS),
         .callers_may_set_given = setters != NULL,
         .callers_may_set = setters == NULL ? 0 : read_setters(reader, setters, &scope),
     };
@@ -307,6 +311,16 @@ static void read_body_max(struct reader *reader, const struct yaml_node *map,
                                             reader->load->arena)));
 }
 
+static enum config_errors read_errors(const struct yaml_node *map, const struct base *base,
+                                      enum config_operation operation)
+{
+    if (reader_find(map, SETTING_ROUTE_ERRORS) != NULL)
+        return errors_of(map, SETTING_ROUTE_ERRORS);
+    if (base->errors_given)
+        return base->errors;
+    return operation == CONFIG_NATIVE ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
+}
+
 static void read_route(struct reader *reader, struct yaml_node *map, const struct base *base,
                        struct config_route *route)
 {
@@ -329,12 +343,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     struct read_policies own = {0};
     route->methods =
         read_methods(reader, reader_find(map, SETTING_ROUTE_MATCH), &route->method_count);
-    route->errors = base->errors_given                  ? base->errors
-                    : route->operation == CONFIG_NATIVE ? CONFIG_ERRORS_PASS
-                                                        : CONFIG_ERRORS_UNWRAP;
-    if (reader_find(map, SETTING_ROUTE_ERRORS) != NULL)
-        route->errors = reader_word_or(map, SETTING_ROUTE_ERRORS, 1) == 0 ? CONFIG_ERRORS_PASS
-                                                                          : CONFIG_ERRORS_UNWRAP;
+    route->errors = read_errors(map, base, route->operation);
     route->callers_may_set = base->callers_may_set & parameters_of(&scope);
     if (setters != NULL) {
         route->callers_may_set = read_setters(reader, setters, &scope);

@@ -33,8 +33,11 @@ static bool read_address(struct reader *reader, struct yaml_node *map, struct co
 
 static bool is_same_address(const struct config_address *a, const struct config_address *b)
 {
+    bool both_unix = a->unix_path.at != NULL && b->unix_path.at != NULL;
+    if (both_unix)
+        return span_equals(a->unix_path, b->unix_path);
     if (a->unix_path.at != NULL || b->unix_path.at != NULL)
-        return span_equals(a->unix_path, b->unix_path) && a->unix_path.at != NULL;
+        return false;
     return a->port != 0 && a->port == b->port && span_equals(a->host, b->host);
 }
 

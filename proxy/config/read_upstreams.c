@@ -25,6 +25,7 @@ static void tell_variable(struct reader *reader, struct span name, struct span f
 static void check_readable(struct reader *reader, struct yaml_node *node, struct span file)
 {
     struct stat status;
+    CHECK(file.at != NULL);
     if (node->opaque || reader->load->options->no_files)
         return;
     const char *fault = stat(file.at, &status) != 0 || access(file.at, R_OK) != 0 ? strerror(errno)

@@ -57,8 +57,7 @@ static size_t find_word(const struct setting *setting, struct span word)
     for (size_t i = 0; i != count; ++i)
         if (span_equals(words[i], word))
             return i;
-    CHECK(!"a word that was verified");
-    return 0;
+    check_fail(__FILE__, __LINE__, "a word that was verified");
 }
 
 size_t reader_word_or(const struct yaml_node *map, enum setting_id id, size_t fallback)
