@@ -8,28 +8,55 @@
 
 /* ---- the sink ---- */
 
-static void sink_pass_on(struct canonical_sink *sink, struct span bytes)
+void canonical_sink_init(struct canonical_sink *sink, struct buffer *out, struct sha256 *hash,
+                         struct canonical_memory *memory)
 {
-    if (sink->out != NULL)
-        buffer_append(sink->out, bytes);
-    else
-        sha256_update(sink->hash, bytes);
+    sink->out = out;
+    sink->hash = hash;
+    sink->memory = memory;
+    sink->chunk = 0;
+    sink->used = 0;
+}
+
+/* A full chunk: its hash is remembered from last time, or learnt. */
+static void sink_hash_chunk(struct canonical_sink *sink)
+{
+    struct canonical_memory *memory = sink->memory;
+    size_t chunk = sink->chunk++;
+    if (memory == NULL || chunk >= CANONICAL_REMEMBERED) {
+        sha256_update(sink->hash, span_make(sink->gathered, CANONICAL_CHUNK));
+        return;
+    }
+    if (chunk < memory->count &&
+        memcmp(memory->chunks[chunk].bytes, sink->gathered, CANONICAL_CHUNK) == 0) {
+        *sink->hash = memory->chunks[chunk].after;
+        return;
+    }
+    sha256_update(sink->hash, span_make(sink->gathered, CANONICAL_CHUNK));
+    memcpy(memory->chunks[chunk].bytes, sink->gathered, CANONICAL_CHUNK);
+    memory->chunks[chunk].after = *sink->hash;
+    memory->count = chunk + 1; /* what followed then followed other bytes */
 }
 
 static void sink_flush(struct canonical_sink *sink)
 {
-    sink_pass_on(sink, span_make(sink->gathered, sink->used));
+    if (sink->out != NULL)
+        buffer_append(sink->out, span_make(sink->gathered, sink->used));
+    else if (sink->used == CANONICAL_CHUNK)
+        sink_hash_chunk(sink);
+    else
+        sha256_update(sink->hash, span_make(sink->gathered, sink->used));
     sink->used = 0;
 }
 
 static inline void put(struct canonical_sink *sink, struct span bytes)
 {
-    if (bytes.len > sizeof(sink->gathered) - sink->used) {
+    size_t room;
+    while (bytes.len > (room = CANONICAL_CHUNK - sink->used)) {
+        memcpy(sink->gathered + sink->used, bytes.at, room);
+        sink->used = CANONICAL_CHUNK;
         sink_flush(sink);
-        if (bytes.len > sizeof(sink->gathered)) {
-            sink_pass_on(sink, bytes);
-            return;
-        }
+        bytes = span_from_offset(bytes, room);
     }
     if (bytes.len != 0)
         memcpy(sink->gathered + sink->used, bytes.at, bytes.len);
@@ -46,15 +73,13 @@ static inline void put_char(struct canonical_sink *sink, char c)
 static void put_hex(struct canonical_sink *sink, const unsigned char *bytes, size_t len,
                     const char digits[static 16])
 {
-    if (len * 2 > sizeof(sink->gathered) - sink->used)
-        sink_flush(sink);
-    CHECK(len * 2 <= sizeof(sink->gathered));
-    char *at = sink->gathered + sink->used;
+    char text[2 * SIGV4_HASH_SIZE], *at = text;
+    CHECK(len <= SIGV4_HASH_SIZE);
     for (size_t i = 0; i != len; ++i) {
         *at++ = digits[bytes[i] >> 4];
         *at++ = digits[bytes[i] & 15];
     }
-    sink->used += len * 2;
+    put(sink, span_make(text, len * 2));
 }
 
 /* ---- percent-encoding ---- */

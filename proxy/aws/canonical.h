@@ -7,13 +7,31 @@
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
 
+enum { CANONICAL_CHUNK = 512, CANONICAL_REMEMBERED = 4 };
+
+/* The first chunks of the canonical request that was hashed last, and the hash's state after each. Within a second
+ * and on one route requests begin alike as far as the end of the session token, which is most of their length. */
+struct canonical_memory {
+    struct {
+        char bytes[CANONICAL_CHUNK];
+        struct sha256 after;
+    } chunks[CANONICAL_REMEMBERED];
+    size_t count;
+};
+
 /* Small pieces are gathered, so that neither a buffer nor a hash is called byte by byte. */
 struct canonical_sink {
-    struct buffer *out;  /* where the bytes go: this one, */
-    struct sha256 *hash; /* or that */
+    struct buffer *out;              /* where the bytes go: this one, */
+    struct sha256 *hash;             /* or that */
+    struct canonical_memory *memory; /* of the hash; may be NULL */
+    size_t chunk; /* how many went; memory holds them all while chunk <= its count */
     size_t used;
-    char gathered[1024];
+    char gathered[CANONICAL_CHUNK];
 };
+
+/* Either out or hash is NULL. (The gathered bytes need no initial value.) */
+void canonical_sink_init(struct canonical_sink *sink, struct buffer *out, struct sha256 *hash,
+                         struct canonical_memory *memory);
 
 /* The headers of a request in the order in which they are signed; repeats stay in order of appearance. */
 struct canonical_order {

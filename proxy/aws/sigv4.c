@@ -6,7 +6,7 @@
 #include "aws/canonical.h"
 #include "base/check.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
 enum {
     DATE_SIZE = 8, /* "20150830" */
@@ -57,8 +57,7 @@ void sigv4_append_canonical_request(const struct sigv4_request *request, struct 
     struct canonical_order order;
     struct canonical_sink sink;
     struct buffer names;
-    sink.out = out;
-    sink.used = 0;
+    canonical_sink_init(&sink, out, NULL, NULL);
     canonical_sort_headers(request, &order);
     buffer_init(&names, SIZE_MAX / 4);
     canonical_append_signed_headers(request, &order, &names);
@@ -139,13 +138,16 @@ struct cache_entry {
 
 struct sigv4_key_cache {
     uint64_t uses;
+    struct canonical_memory memory; /* holds parts of session tokens */
     struct cache_entry entries[CACHE_ENTRIES];
 };
 
 struct sigv4_key_cache *sigv4_key_cache_create(void)
 {
-    struct sigv4_key_cache *cache = calloc(1, sizeof(*cache));
-    CHECK(cache != NULL);
+    struct sigv4_key_cache *cache =
+        mmap(NULL, sizeof(*cache), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(cache != MAP_FAILED);
+    (void)madvise(cache, sizeof(*cache), MADV_DONTDUMP);
     return cache;
 }
 
@@ -154,7 +156,7 @@ void sigv4_key_cache_destroy(struct sigv4_key_cache *cache)
     if (cache == NULL)
         return;
     secret_wipe(cache, sizeof(*cache));
-    free(cache);
+    munmap(cache, sizeof(*cache));
 }
 
 /* Whose key it is; the date and the generation may be others. */
@@ -265,9 +267,7 @@ void sigv4_append_authorization(const struct sigv4_request *request,
     if (out->overflowed)
         return;
 
-    sink.out = NULL;
-    sink.hash = &hash;
-    sink.used = 0;
+    canonical_sink_init(&sink, NULL, &hash, cache == NULL ? NULL : &cache->memory);
     sha256_init(&hash);
     canonical_write(request, &order, span_make(out->at + names_at, out->len - names_at), &sink);
     sha256_final(&hash, digest);

@@ -50,7 +50,8 @@ void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4
 
 /* Signing keys by (access key id, date, region, service): one cache a thread, few entries, the oldest goes.
  * The secret is part of what is compared (by its generation in the caller's hands: see below), so that a
- * rotated secret under the same id never meets an old key. Wiped on dispose. */
+ * rotated secret under the same id never meets an old key. It also remembers how the last canonical request began,
+ * so that the next one's hash starts where the two part. Out of core dumps; wiped on destroy. */
 struct sigv4_key_cache;
 struct sigv4_key_cache *sigv4_key_cache_create(void);
 void sigv4_key_cache_destroy(struct sigv4_key_cache *cache);

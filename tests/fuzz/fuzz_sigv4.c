@@ -61,14 +61,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct secret secret = secret_copy(SPAN("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"));
     const struct sigv4_identity identity = {.access_key_id = SPAN("AKIDEXAMPLE"),
                                             .secret_access_key = &secret};
-    struct buffer authorization, names, hex;
+    static struct sigv4_key_cache *cache; /* lives on, as a worker's does */
+    struct buffer authorization, cached, names, hex;
+    if (cache == NULL)
+        cache = sigv4_key_cache_create();
     buffer_init(&authorization, SIZE_MAX / 4);
+    buffer_init(&cached, SIZE_MAX / 4);
     buffer_init(&names, SIZE_MAX / 4);
     buffer_init(&hex, 64);
     sign_by_stages(&request, &scope, &secret, &names, &hex);
     sigv4_append_authorization(&request, &scope, &identity, NULL, &authorization);
     CHECK(span_ends_with(buffer_span(&authorization), buffer_span(&hex)));
+    sigv4_append_authorization(&request, &scope, &identity, cache, &cached);
+    CHECK(span_equals(buffer_span(&authorization), buffer_span(&cached)));
     buffer_dispose(&authorization);
+    buffer_dispose(&cached);
     buffer_dispose(&names);
     buffer_dispose(&hex);
     secret_dispose(&secret);

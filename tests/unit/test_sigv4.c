@@ -362,6 +362,30 @@ static void test_the_cache_never_changes_a_signature(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
+/* Requests that begin alike share hashed beginnings: wherever they part, and however long they are. */
+static void test_beginnings_in_common(void **state)
+{
+    static char token[3000];
+    const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
+    struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")},
+                                     {SPAN("x-amz-security-token"), {0}}};
+    struct signing signing = {sigv4_key_cache_create(), request_with(headers, 2)};
+    (void)state;
+    memset(token, 'T', sizeof(token));
+    for (size_t at = 0; at < sizeof(token); at += 13) {
+        headers[1].value = span_make(token, sizeof(token) - at % 700);
+        assert_same(&signing, "A", "secret", 1, &scope);
+        token[at] = 'x';
+        assert_same(&signing, "A", "secret", 1, &scope);
+        token[at] = 'T';
+    }
+    for (size_t len = 1; len < sizeof(token); len += len < 600 ? 1 : 97) {
+        headers[1].value = span_make(token, len);
+        assert_same(&signing, "A", "secret", 1, &scope);
+    }
+    sigv4_key_cache_destroy(signing.cache);
+}
+
 /* A hit is seen by its error: a key of the same name and generation is taken though the secret is another. */
 static bool is_kept(const struct signing *signing, const char *id, const struct sigv4_scope *scope)
 {
@@ -461,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_long_pieces),
         cmocka_unit_test(test_most_headers),
         cmocka_unit_test(test_the_cache_never_changes_a_signature),
+        cmocka_unit_test(test_beginnings_in_common),
         cmocka_unit_test(test_the_cache_keeps_eight_and_drops_the_oldest),
         cmocka_unit_test(test_a_new_day_or_secret_takes_the_old_one_s_place),
         cmocka_unit_test(test_too_long_to_be_cached),
