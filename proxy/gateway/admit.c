@@ -20,7 +20,7 @@ static bool take(atomic_uint_fast64_t *counter, uint64_t amount, uint64_t max)
 
 static void give_back(atomic_uint_fast64_t *counter, uint64_t amount)
 {
-    uint64_t before = atomic_fetch_sub_explicit(counter, amount, memory_order_relaxed);
+    uint64_t before = atomic_fetch_sub(counter, amount); /* seq_cst: listeners look at it next */
     CHECK(before >= amount);
 }
 

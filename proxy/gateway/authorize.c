@@ -8,10 +8,11 @@ enum {
 static size_t head_size(const struct authorize_request *request, const struct http1_header *headers,
                         size_t count)
 {
-    size_t size = FIXED_SIZE + request->fill->path.len +
+    /* Names stand once more in SignedHeaders. */
+    size_t size = FIXED_SIZE + request->fill->path.len + request->upstream->region.len +
                   secret_bytes(&request->credentials->session_token).len;
     for (size_t i = 0; i != count; ++i)
-        size += headers[i].name.len + headers[i].value.len + 4;
+        size += 2 * headers[i].name.len + headers[i].value.len + 5;
     return size;
 }
 

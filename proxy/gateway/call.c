@@ -5,6 +5,9 @@
 #include "gateway/authorize.h"
 #include "observe/log.h"
 
+/* A collected answer fits into the reply with its head. */
+_Static_assert(EXCHANGE_COLLECT_MAX + 128 * 1024 <= REPLY_HELD_MAX, "reply");
+
 static void begin(struct exchange *ex, bool fresh_only);
 static void on_client_ready(struct client *client);
 static void on_client_head(struct client *client, const struct http1_response *head);
@@ -65,6 +68,7 @@ static void on_client_ready(struct client *client)
         return;
     }
     ex->identity = credentials->source;
+    exchange_wipe_head(ex); /* of an attempt before this one */
     ex->upstream_head =
         authorize_head(&(struct authorize_request){.fill = &ex->fill,
                                                    .upstream = ex->match.route->upstream,
@@ -109,6 +113,8 @@ static void on_client_head(struct client *client, const struct http1_response *h
     exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
     if (head->status >= 400 || must_collect(ex)) {
         ex->state = EXCHANGE_HOLDING;
+        ex->held_reserved =
+            must_collect(ex) && admit_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
         return;
     }
     begin_passing(ex);
@@ -128,6 +134,11 @@ static void on_client_flush(struct client *client)
     struct exchange *ex = of_client(client);
     if (ex->state == EXCHANGE_STREAMING) {
         exchange_flush(ex);
+        return;
+    }
+    if (must_collect(ex) && !ex->held_reserved) {
+        client_cancel(client);
+        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
         return;
     }
     if (ex->held.overflowed) {
@@ -184,7 +195,8 @@ static void judge(struct exchange *ex, bool whole)
 static void on_client_end(struct client *client)
 {
     struct exchange *ex = of_client(client);
-    if (ex->state == EXCHANGE_HOLDING && ex->held.overflowed) {
+    if (ex->state == EXCHANGE_HOLDING &&
+        (ex->held.overflowed || must_collect(ex) != ex->held_reserved)) {
         on_client_flush(client);
         return;
     }
@@ -234,46 +246,49 @@ static void on_client_failed(struct client *client, enum client_failure failure,
     exchange_fail(ex, outcome, message);
 }
 
-struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
+/* What the upstream is waited for. */
+static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *outcome)
 {
     const struct config_timeouts *timeouts = &ex->match.route->timeouts;
     const struct client *client = &ex->client;
-    struct mono_time total = clock_after_ms(ex->opened, timeouts->total_ms), limit = total;
-    *outcome = OUTCOME_DEADLINE;
     switch (client->phase) {
     case CLIENT_CONNECTING:
         *outcome = OUTCOME_CONNECT_TIMEOUT;
-        limit = clock_after_ms(client->started, timeouts->connect_ms);
-        break;
+        return clock_after_ms(client->started, timeouts->connect_ms);
     case CLIENT_SENDING:
         *outcome = OUTCOME_SEND_FAILED;
-        limit = clock_after_ms(client->progress, timeouts->idle_ms);
-        break;
+        return clock_after_ms(client->progress, timeouts->idle_ms);
     case CLIENT_WAITING:
         *outcome = OUTCOME_FIRST_BYTE_TIMEOUT;
-        limit = clock_after_ms(client->sent, timeouts->first_byte_ms);
-        break;
+        return clock_after_ms(client->sent, timeouts->first_byte_ms);
     case CLIENT_RECEIVING:
         *outcome = client->has_head ? OUTCOME_STREAM_STALLED : OUTCOME_FIRST_BYTE_TIMEOUT;
-        limit = client->has_head ? clock_after_ms(client->progress, timeouts->idle_ms)
-                                 : clock_after_ms(client->first_byte, timeouts->first_byte_ms);
-        break;
+        return client->has_head ? clock_after_ms(client->progress, timeouts->idle_ms)
+                                : clock_after_ms(client->first_byte, timeouts->first_byte_ms);
     case CLIENT_IDLE:
     case CLIENT_READY:
         break;
     }
+    *outcome = OUTCOME_DEADLINE;
+    return clock_after_ms(ex->opened, timeouts->total_ms);
+}
+
+struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
+{
+    const struct config_route *route = ex->match.route;
+    int64_t idle_ms = route != NULL ? route->timeouts.idle_ms
+                                    : ex->worker->gateway->config->limits.head_timeout_ms;
     /* A caller that does not take its answer is the one that is waited for. */
-    if (ex->reply_progress.us != 0 && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK) {
+    bool caller_is_slow =
+        ex->state == EXCHANGE_STREAMING && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK;
+    if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
         *outcome = OUTCOME_CLIENT_GONE;
-        limit = clock_after_ms(ex->reply_progress, timeouts->idle_ms);
+        return clock_after_ms(ex->reply_progress, idle_ms);
     }
-    if (ex->state == EXCHANGE_ANSWERED) {
-        *outcome = OUTCOME_CLIENT_GONE;
-        limit = clock_after_ms(ex->reply_progress, timeouts->idle_ms);
-    }
+    struct mono_time limit = upstream_limit(ex, outcome);
+    struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);
     if (limit.us <= total.us)
         return limit;
-    if (ex->state != EXCHANGE_ANSWERED)
-        *outcome = OUTCOME_DEADLINE;
+    *outcome = OUTCOME_DEADLINE;
     return total;
 }

@@ -272,8 +272,8 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
                         info->retry_after_s, false);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
-    if (ex->match.route != NULL)
-        exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
+    enum outcome unused;
+    exchange_arm_by(ex, call_limit(ex, &unused));
     exchange_flush(ex);
 }
 
@@ -298,13 +298,21 @@ void exchange_cut(struct exchange *ex)
     exchange_fail(ex, OUTCOME_DRAIN_CUT, SPAN_NONE);
 }
 
+void exchange_wipe_head(struct exchange *ex)
+{
+    if (ex->upstream_head.at != NULL)
+        secret_wipe((char *)ex->upstream_head.at, ex->upstream_head.len);
+    ex->upstream_head = SPAN_NONE;
+}
+
 /* Gives back what the request took; its memory stays warm for the next one. */
 static void dispose(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
     loop_cancel_timer(worker->loop, &ex->timer);
-    if (ex->upstream_head.at != NULL)
-        secret_wipe((char *)ex->upstream_head.at, ex->upstream_head.len);
+    exchange_wipe_head(ex);
+    if (ex->held_reserved)
+        admit_release_body_bytes(&worker->gateway->admit, EXCHANGE_COLLECT_MAX);
     body_release(&ex->body);
     if (ex->admitted)
         admit_release_exchange(&worker->gateway->admit);

@@ -58,6 +58,7 @@ struct exchange {
     struct span identity; /* where the credentials came from; a literal; SPAN_NONE until signed */
     struct exchange_answer answer;
     struct buffer held;
+    bool held_reserved;           /* EXCHANGE_COLLECT_MAX of admit's body bytes */
     struct judge_verdict verdict; /* of an error answer */
     bool judged;
     /* reply */
@@ -101,6 +102,9 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
 
 /* Looks at call_limit at `at` at the latest. Does not end the exchange. */
 void exchange_arm_by(struct exchange *ex, struct mono_time at);
+
+/* Overwrites the upstream request's head, which holds the session token. */
+void exchange_wipe_head(struct exchange *ex);
 
 /* Memory of a spare exchange, when its worker ends. */
 void exchange_destroy_spares(struct worker *worker);

@@ -112,8 +112,7 @@ static void on_resume(struct loop_task *task)
 void listener_resume_all(struct gateway *gateway)
 {
     struct listeners *listeners = listeners_of(gateway);
-    if (atomic_load_explicit(&listeners->resume_wanted, memory_order_relaxed) &&
-        atomic_exchange(&listeners->resume_wanted, false))
+    if (atomic_load(&listeners->resume_wanted) && atomic_exchange(&listeners->resume_wanted, false))
         loop_post(gateway->workers[0].loop, &listeners->resume);
 }
 

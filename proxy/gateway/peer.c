@@ -15,10 +15,12 @@ static void pump(struct peer *peer, struct span input);
 static bool take_head(struct peer *peer, struct span *input);
 static bool take_body(struct peer *peer, struct span *input);
 static void on_ended(struct peer *peer, bool reset);
+static void on_departed(struct connection *conn, bool reset);
 static void on_timer(struct timer *timer);
 static void destroy(struct peer *peer);
 
-static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL};
+static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL,
+                                                                 on_departed};
 
 static const struct config_limits *limits_of(const struct peer *peer)
 {
@@ -118,17 +120,28 @@ static void keep(struct peer *peer, struct span input)
     }
 }
 
-/* Uses up as much of `input` as the state allows: any number of heads and bodies. */
+/* Pipelined requests wait in `in`, and beyond that in the kernel. */
+static void set_reading(struct peer *peer, bool wants_more)
+{
+    bool reading = !peer->half_closed && (wants_more || peer->in.len < PEER_PIPELINED_MAX);
+    if (reading && connection_is_paused(&peer->conn))
+        connection_resume(&peer->conn);
+    if (!reading && !connection_is_paused(&peer->conn))
+        connection_pause(&peer->conn);
+}
+
+/* Uses up as much of `input` as the state allows: some heads and bodies; the rest of a flood waits for the next turn. */
 static void pump(struct peer *peer, struct span input)
 {
     CHECK(!peer->pumping);
     peer->pumping = true;
     bool going = true;
+    unsigned heads = 0;
     while (going && !peer->closing) {
         switch (peer->state) {
         case PEER_IDLE:
         case PEER_HEAD:
-            going = input.len != 0 && take_head(peer, &input);
+            going = input.len != 0 && heads++ != PEER_HEADS_A_TURN && take_head(peer, &input);
             break;
         case PEER_BODY:
             going = take_body(peer, &input);
@@ -150,9 +163,10 @@ static void pump(struct peer *peer, struct span input)
         return;
     }
     keep(peer, input);
-    /* Pipelined requests wait in `in`, and beyond that in the kernel. */
-    if (peer->state == PEER_WAITING && peer->in.len >= PEER_PIPELINED_MAX)
-        connection_pause(&peer->conn);
+    bool yielded = heads > PEER_HEADS_A_TURN;
+    if (yielded)
+        connection_want_writable(&peer->conn);
+    set_reading(peer, peer->state != PEER_WAITING && !yielded);
 }
 
 static bool refuse(struct peer *peer, enum outcome outcome)
@@ -168,6 +182,8 @@ static bool refuse(struct peer *peer, enum outcome outcome)
 static bool take_head(struct peer *peer, struct span *input)
 {
     const struct config_limits *limits = limits_of(peer);
+    if (http1_is_before_head(*input))
+        return false; /* an empty line that old clients send behind a body */
     if (peer->state == PEER_IDLE)
         set_state(peer, PEER_HEAD, limits->head_timeout_ms);
     long len = http1_scan_head(*input, &peer->scanned);
@@ -183,6 +199,7 @@ static bool take_head(struct peer *peer, struct span *input)
     peer->scanned = 0;
     reply_reset(&peer->reply);
     struct exchange *ex = exchange_open(peer, peer->since);
+    peer->served = true;
     set_state(peer, PEER_WAITING, 0);
     exchange_take_head(ex, head);
     if (peer->exchange == NULL) /* refused, and the answer is out */
@@ -260,6 +277,13 @@ static void on_writable(struct connection *conn)
     struct peer *peer = conn->owner;
     if (peer->exchange != NULL)
         exchange_flush(peer->exchange);
+    else if (peer->in.len != 0)
+        pump(peer, buffer_span(&peer->in)); /* it yielded */
+}
+
+static void on_departed(struct connection *conn, bool reset)
+{
+    on_ended(conn->owner, reset);
 }
 
 /* ---- the end of an exchange ---- */
@@ -269,10 +293,7 @@ static void begin_discarding(struct peer *peer)
 {
     set_state(peer, PEER_DISCARDING, PEER_DISCARD_MS);
     (void)shutdown(h2o_socket_get_fd(peer->conn.sock), SHUT_WR);
-    if (peer->half_closed)
-        peer->closing = true;
-    else
-        connection_resume(&peer->conn);
+    peer->closing |= peer->half_closed;
 }
 
 void peer_exchange_ended(struct peer *peer, enum peer_ending ending)
@@ -283,13 +304,13 @@ void peer_exchange_ended(struct peer *peer, enum peer_ending ending)
     if (ending == PEER_KEEP) {
         reply_reset(&peer->reply);
         set_state(peer, PEER_IDLE, limits_of(peer)->keep_alive_timeout_ms);
-        if (connection_is_paused(&peer->conn))
-            connection_resume(&peer->conn);
     }
     if (peer->pumping)
         return; /* pump goes on from here */
     if (peer->closing || peer->in.len != 0)
         pump(peer, buffer_span(&peer->in));
+    else
+        set_reading(peer, true);
 }
 
 static void on_timer(struct timer *timer)
@@ -325,8 +346,12 @@ void peer_drain(struct peer *peer)
         peer->exchange->keep_alive = false;
         return;
     }
-    if (peer->state == PEER_IDLE)
+    if (peer->state != PEER_IDLE)
+        return;
+    if (peer->served)
         destroy(peer);
+    else /* just accepted: its first request may be on its way */
+        set_state(peer, PEER_IDLE, PEER_FIRST_REQUEST_MS);
 }
 
 void peer_cut(struct peer *peer)

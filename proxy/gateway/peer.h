@@ -13,6 +13,9 @@ enum {
     PEER_DISCARD_MS = 1000,       /* and for how long, before the connection closes */
     PEER_PIPELINED_MAX = 64 * 1024,
     PEER_NAME_SIZE = 64,
+    PEER_HEADS_A_TURN = 8, /* pipelined requests begun before others have their turn */
+    PEER_FIRST_REQUEST_MS =
+        500, /* when draining: what a connection without a request yet is given */
 };
 
 enum peer_state {
@@ -36,6 +39,7 @@ struct peer {
     struct timer timer;     /* keep-alive, head, body or discard limit, by state */
     struct mono_time since; /* of the request's first byte, or of the last progress of its body */
     uint64_t discarded;
+    bool served;      /* a request has come */
     bool pumping;     /* inside pump: endings are left to it */
     bool half_closed; /* the peer has shut its sending side and awaits the answer */
     bool closing;

@@ -40,8 +40,10 @@ static struct span look_up_query(struct source *s, struct span name)
         span_split(field, '=', &key, &value);
         if (!span_equals(key, name))
             continue;
-        if (found.at != NULL)
+        if (found.at != NULL) {
             s->fault = arena_printf(s->arena, "the query's %.*s came twice", SPAN_ARG(name));
+            return found;
+        }
         found = decode_field(s, name, value);
     }
     return found;

@@ -5,6 +5,7 @@
 #include "gateway/listener.h"
 #include "observe/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -23,6 +24,7 @@ const unsigned char *worker_take_random(struct worker *worker)
         size_t have = 0;
         while (have != WORKER_RANDOM_SIZE) {
             ssize_t n = getrandom(worker->random + have, WORKER_RANDOM_SIZE - have, 0);
+            CHECK(n > 0 || errno == EINTR);
             have += n > 0 ? (size_t)n : 0;
         }
         worker->random_left = WORKER_RANDOM_SIZE;
@@ -63,6 +65,7 @@ static struct pool *open_pool(struct worker *worker, size_t index)
 static void open_worker(struct worker *worker, struct gateway *gateway, unsigned index)
 {
     *worker = (struct worker){.gateway = gateway, .index = index, .loop = loop_create()};
+    connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     keeper_view_init(&worker->credentials, gateway->keeper);
     worker->pools = calloc(gateway->config->upstream_count, sizeof(struct pool *));

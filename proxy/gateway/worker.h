@@ -30,8 +30,7 @@ struct gateway {
     struct worker *workers;
     unsigned worker_count;
     atomic_bool draining;
-    void (*on_worker_ended)(
-        struct gateway *gateway); /* from a worker's thread, as its last act */
+    void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
 };
 
 enum { WORKER_RANDOM_SIZE = IDS_RANDOM_SIZE * 64 };

@@ -14,7 +14,8 @@ static void take_body(struct client *client, struct span in);
 static void finish(struct client *client, bool reusable);
 static void fail(struct client *client, enum client_failure failure, const char *why);
 
-static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL};
+static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL,
+                                                                 NULL};
 
 /* ---- connecting ---- */
 
@@ -33,7 +34,7 @@ bool client_start(struct client *client, struct pool *pool,
 {
     struct loop *loop = pool_loop(pool);
     *client = (struct client){.callbacks = callbacks, .loop = loop, .started = loop->now};
-    buffer_init(&client->head_in, CLIENT_HEAD_MAX);
+    buffer_init(&client->head_in, CLIENT_HEAD_MAX + LOOP_READ_SIZE);
     struct pool_connection *pc = fresh_only ? NULL : pool_take(pool);
     if (pc != NULL) {
         use_connection(client, pc, true);
@@ -162,6 +163,7 @@ static void on_writable(struct connection *conn)
 /* The peer has closed or failed; what that means depends on how far things have come. */
 static void on_closed(struct client *client, bool clean)
 {
+    clean &= !client->send_failed; /* that failure took the socket's error with it */
     const char *why =
         clean ? "the upstream closed the connection" : connection_error(&client->pc->conn);
     if (client->has_head) {
@@ -204,7 +206,6 @@ static void on_readable(struct connection *conn)
         on_closed(client, true);
         return;
     case CONNECTION_TRUNCATED:
-        conn->error = 0;
         on_closed(client, false);
         return;
     case CONNECTION_FAILED:
@@ -223,12 +224,12 @@ static void on_readable(struct connection *conn)
         take_body(client, in);
 }
 
-/* Keeps an incomplete head; false when `in` is used up or the client has ended. */
-static bool keep_head(struct client *client, struct span in)
+/* Keeps an incomplete head; false: `in` is used up or the client has ended. */
+static bool keep_head(struct client *client, struct span in, bool kept)
 {
-    if (client->head_in.len == 0)
+    if (!kept)
         buffer_append(&client->head_in, in);
-    if (client->head_in.overflowed || client->head_in.len == CLIENT_HEAD_MAX) {
+    if (client->head_in.len > CLIENT_HEAD_MAX) {
         fail(client, CLIENT_BAD_RESPONSE, "the answer's head is larger than 64 KiB");
         return false;
     }
@@ -237,18 +238,27 @@ static bool keep_head(struct client *client, struct span in)
     return false;
 }
 
-static bool use_head(struct client *client, const struct http1_response *head)
+static void use_head(struct client *client, const struct http1_response *head)
 {
-    if (head->status == 101) {
-        fail(client, CLIENT_BAD_RESPONSE,
-             "the upstream switches protocols, which nobody asked for");
-        return false;
-    }
     client->has_head = true;
     client->keep_alive = head->keep_alive;
     http1_body_init(&client->body, head->framing, head->content_length);
     client->callbacks->on_head(client, head);
-    return true;
+}
+
+/* One whole head at the front of `bytes`, or none yet (len 0). */
+static enum http1_fault parse_head(struct client *client, struct span bytes, long *len,
+                                   struct http1_response *head)
+{
+    *len = http1_scan_head(bytes, &client->head_scanned);
+    if (*len == 0)
+        return HTTP1_OK;
+    if (*len < 0)
+        return HTTP1_BAD_LINE;
+    if (*len > CLIENT_HEAD_MAX)
+        return HTTP1_TOO_MANY_HEADERS;
+    client->head_scanned = 0;
+    return http1_parse_response(span_make(bytes.at, (size_t)*len), client->method_is_head, head);
 }
 
 /* Reads heads (1xx ones are skipped) from the front of what has come. True: *in is what stands behind the final one. */
@@ -257,31 +267,32 @@ static bool take_head(struct client *client, struct span *in)
     for (;;) {
         struct http1_response head;
         struct span bytes = *in;
+        long len;
         bool kept = client->head_in.len != 0;
         if (kept) {
             buffer_append(&client->head_in, *in);
             bytes = buffer_span(&client->head_in);
-            if (client->head_in.overflowed)
-                return keep_head(client, *in);
         }
-        long len = http1_scan_head(bytes, &client->head_scanned);
-        if (len == 0)
-            return keep_head(client, *in);
-        enum http1_fault fault = len < 0 ? HTTP1_BAD_LINE
-                                         : http1_parse_response(span_make(bytes.at, (size_t)len),
-                                                                client->method_is_head, &head);
+        enum http1_fault fault = parse_head(client, bytes, &len, &head);
         if (fault != HTTP1_OK) {
             fail(client, CLIENT_BAD_RESPONSE, http1_fault_text(fault).at);
             return false;
         }
-        client->head_scanned = 0;
+        if (len == 0)
+            return keep_head(client, *in, kept);
         /* The end of `bytes` is the end of *in, kept or not. */
         *in = span_from_offset(*in, in->len - (bytes.len - (size_t)len));
-        bool final = head.status >= 200 || head.status == 101;
-        bool used = final && use_head(client, &head);
+        bool final = head.status >= 200;
+        if (final)
+            use_head(client, &head);
         buffer_dispose(&client->head_in);
         if (final)
-            return used;
+            return true;
+        if (++client->informational > CLIENT_INFORMATIONAL_MAX) {
+            fail(client, CLIENT_BAD_RESPONSE,
+                 "more than 16 informational answers before the final one");
+            return false;
+        }
         if (in->len == 0)
             return false;
     }

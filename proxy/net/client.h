@@ -11,7 +11,7 @@
 #include "net/http1.h"
 #include "net/pool.h"
 
-enum { CLIENT_HEAD_MAX = 64 * 1024 };
+enum { CLIENT_HEAD_MAX = 64 * 1024, CLIENT_INFORMATIONAL_MAX = 16 };
 
 /* A piece of a request's body; a list of them is the body. */
 struct client_chunk {
@@ -68,6 +68,7 @@ struct client {
     /* answer */
     struct buffer head_in; /* only while a head comes in pieces */
     size_t head_scanned;
+    unsigned informational; /* 1xx answers skipped */
     bool has_head, keep_alive;
     struct http1_body body;
     /* times, for the owner's limits and the log; 0: not yet */

@@ -5,13 +5,17 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { PENDING_MAX = 256 * 1024 };
 
 static void on_sock_readable(h2o_socket_t *sock, const char *err);
 static void on_sock_writable(h2o_socket_t *sock, const char *err);
 static void continue_handshake(struct connection *conn);
 static bool flush_cipher(struct connection *conn);
+static void departures_forget(struct connection *conn);
 
 /* ---- opening ---- */
 
@@ -110,8 +114,10 @@ static enum connection_result read_tls(struct connection *conn, struct span *got
     if (conn->ended)
         return CONNECTION_END;
     enum connection_result raw = read_raw(conn, loop->cipher_in, LOOP_CIPHER_SIZE, &cipher);
-    if (raw == CONNECTION_END)
+    if (raw == CONNECTION_END) {
+        conn->error = ECONNABORTED; /* no close_notify: cut, by the peer or on the way */
         return CONNECTION_TRUNCATED;
+    }
     if (raw != CONNECTION_DATA)
         return raw;
 
@@ -165,7 +171,7 @@ static void continue_handshake(struct connection *conn)
     bool succeeded =
         flushed && result == TLS_OK &&
         tls_read(conn->tls, SPAN_NONE, conn->loop->plain_in, LOOP_READ_SIZE, &len) == TLS_OK &&
-        len == 0;
+        flush_cipher(conn) && len == 0;
     end_handshake(conn, succeeded);
 }
 
@@ -199,8 +205,10 @@ static bool flush_cipher(struct connection *conn)
     ssize_t n = 0;
     if (out->len != 0 && conn->pending == NULL)
         n = write_raw(conn, &(struct iovec){out->at, out->len}, 1);
-    if (n >= 0 && (size_t)n != out->len) {
-        size_t left = out->len - (size_t)n;
+    size_t left = n < 0 ? 0 : out->len - (size_t)n;
+    /* A peer that asks for answers and never reads them would make it grow. */
+    bool kept = n >= 0 && conn->pending_len + left <= PENDING_MAX;
+    if (kept && left != 0) {
         conn->pending = realloc(conn->pending, conn->pending_len + left);
         CHECK(conn->pending != NULL);
         memcpy(conn->pending + conn->pending_len, out->at + n, left);
@@ -208,7 +216,9 @@ static bool flush_cipher(struct connection *conn)
         connection_want_writable(conn);
     }
     buffer_clear(out);
-    return n >= 0;
+    if (n >= 0 && !kept)
+        conn->error = ENOBUFS;
+    return kept;
 }
 
 static ssize_t write_tls(struct connection *conn, const struct iovec *iov, int count)
@@ -262,14 +272,53 @@ static void on_sock_writable(h2o_socket_t *sock, const char *err)
 
 /* ---- the rest ---- */
 
+/* While it is paused only the second epoll set looks at the descriptor, and only for the peer's departure. */
 void connection_pause(struct connection *conn)
 {
     h2o_socket_read_stop(conn->sock);
+    if (conn->callbacks->on_departed == NULL || conn->watched)
+        return;
+    struct epoll_event event = {.events = EPOLLET | (conn->ended ? 0 : EPOLLRDHUP),
+                                .data.ptr = conn};
+    conn->watched = epoll_ctl(conn->loop->departures_fd, EPOLL_CTL_ADD,
+                              h2o_socket_get_fd(conn->sock), &event) == 0;
+}
+
+static void departures_forget(struct connection *conn)
+{
+    if (!conn->watched)
+        return;
+    (void)epoll_ctl(conn->loop->departures_fd, EPOLL_CTL_DEL, h2o_socket_get_fd(conn->sock), NULL);
+    conn->watched = false;
 }
 
 void connection_resume(struct connection *conn)
 {
+    departures_forget(conn);
     h2o_socket_read_start(conn->sock, on_sock_readable);
+}
+
+/* One departure a turn: the callback may close any connection, those behind it in a list too. */
+static void on_departures(h2o_socket_t *sock, const char *err)
+{
+    (void)err;
+    struct epoll_event event;
+    if (epoll_wait(h2o_socket_get_fd(sock), &event, 1, 0) != 1)
+        return;
+    struct connection *conn = event.data.ptr;
+    loop_read_clock(conn->loop);
+    departures_forget(conn);
+    conn->ended |= (event.events & EPOLLRDHUP) != 0;
+    conn->callbacks->on_departed(conn, (event.events & (EPOLLERR | EPOLLHUP)) != 0);
+}
+
+void connection_watch_departures(struct loop *loop)
+{
+    loop->departures_fd = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(loop->departures_fd >= 0);
+    loop->departures =
+        h2o_evloop_socket_create(loop->h2o, loop->departures_fd, H2O_SOCKET_FLAG_DONT_READ);
+    h2o_socket_read_start(loop->departures, on_departures);
 }
 
 void connection_release_buffers(struct connection *conn)
@@ -282,28 +331,18 @@ void connection_close(struct connection *conn)
 {
     if (conn->sock == NULL)
         return;
+    struct buffer *out = &conn->loop->cipher_out;
     if (conn->tls != NULL && !conn->handshaking && conn->pending == NULL) {
         tls_close_notify(conn->tls);
-        struct buffer *out = &conn->loop->cipher_out;
         if (out->len != 0)
             (void)write_raw(conn, &(struct iovec){out->at, out->len}, 1);
-        buffer_clear(out);
     }
+    buffer_clear(out); /* the scratch is shared: nothing of this connection may reach another */
+    departures_forget(conn);
     tls_destroy(conn->tls);
     free(conn->pending);
     h2o_socket_close(conn->sock);
     *conn = (struct connection){0};
-}
-
-void connection_abort(struct connection *conn)
-{
-    if (conn->sock == NULL)
-        return;
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(h2o_socket_get_fd(conn->sock), SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    tls_destroy(conn->tls);
-    conn->tls = NULL;
-    connection_close(conn);
 }
 
 const char *connection_error(const struct connection *conn)

@@ -21,6 +21,9 @@ struct connection_callbacks {
     void (*on_writable)(struct connection *conn);
     /* The end of connection_start_tls: true, or false with connection_error telling why. Once. */
     void (*on_handshake)(struct connection *conn, bool succeeded);
+    /* While paused: the peer has shut its sending side (reset false), or the connection is dead (reset true). NULL: not
+     * asked for. Once a pause. */
+    void (*on_departed)(struct connection *conn, bool reset);
 };
 
 struct connection {
@@ -33,7 +36,8 @@ struct connection {
     size_t pending_len, pending_sent;
     int error; /* errno of the last failure; 0: see tls_error_text */
     bool handshaking;
-    bool ended; /* the peer's close_notify, or end of file, has been read */
+    bool watched; /* paused, and in the loop's set of departures */
+    bool ended;   /* the peer's close_notify, or end of file, has been read */
 };
 
 /* Takes over fd (connected, or connecting: see connection_is_connected_now). Reading starts at once. */
@@ -70,7 +74,10 @@ static inline bool connection_is_flushed(const struct connection *conn)
     return conn->pending == NULL;
 }
 
-/* Back-pressure: no on_readable until resumed. A departure of the peer is not seen meanwhile. */
+/* Once a loop, before any connection that has an on_departed is paused. */
+void connection_watch_departures(struct loop *loop);
+
+/* Back-pressure: no on_readable until resumed; on_departed tells of the peer meanwhile. */
 void connection_pause(struct connection *conn);
 void connection_resume(struct connection *conn);
 static inline bool connection_is_paused(const struct connection *conn)
@@ -83,9 +90,6 @@ void connection_release_buffers(struct connection *conn);
 
 /* Sends close_notify on TLS if it can be sent at once, and closes. Takes a closed one. */
 void connection_close(struct connection *conn);
-/* Closes with a reset (SO_LINGER 0), for peers that could take an orderly end for a whole answer. */
-void connection_abort(struct connection *conn);
-
 /* For people and logs; valid until the connection is closed. */
 const char *connection_error(const struct connection *conn);
 

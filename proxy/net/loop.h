@@ -31,6 +31,8 @@ struct loop {
         now; /* read at every event and before the timers run, and by loop_read_clock */
     h2o_multithread_queue_t *queue;
     h2o_multithread_receiver_t receiver;
+    int departures_fd; /* epoll set of paused connections: net/connection.c */
+    h2o_socket_t *departures;
     char *plain_in;           /* LOOP_READ_SIZE */
     char *cipher_in;          /* LOOP_CIPHER_SIZE */
     char *gather;             /* LOOP_GATHER_SIZE */

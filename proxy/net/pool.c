@@ -17,6 +17,8 @@ struct pool {
     struct mono_time resolved;           /* 0: never; fresh for ADDRESSES_FRESH_MS */
     bool numeric;
     size_t rotation;
+    struct resolver_query *query;                  /* NULL: nobody asks */
+    struct pool_connector *waiting, **waiting_end; /* for its answer, in order of coming */
 };
 
 static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error);
@@ -33,6 +35,7 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options)
     CHECK(pool != NULL);
     pool->loop = loop;
     pool->options = *options;
+    pool->waiting_end = &pool->waiting;
     char *host = strndup(options->host.at, options->host.len);
     CHECK(host != NULL);
     pool->options.host = span_from(host);
@@ -56,6 +59,9 @@ void pool_destroy(struct pool *pool)
 {
     if (pool == NULL)
         return;
+    CHECK(pool->waiting == NULL);
+    if (pool->query != NULL)
+        resolver_cancel(pool->query);
     pool_close_idle(pool);
     tls_context_destroy(pool->tls);
     free((char *)pool->options.host.at);
@@ -114,7 +120,7 @@ static void on_idle_timeout(struct timer *timer)
     drop_idle(H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer));
 }
 
-static const struct connection_callbacks idle_callbacks = {on_idle_readable, on_idle_writable,
+static const struct connection_callbacks idle_callbacks = {on_idle_readable, on_idle_writable, NULL,
                                                            NULL};
 
 struct pool_connection *pool_take(struct pool *pool)
@@ -195,26 +201,48 @@ void pool_connect(struct pool *pool, struct pool_connector *connector)
         loop_set_timer(pool->loop, &connector->stagger, pool->loop->now);
         return;
     }
-    connector->query =
-        resolver_ask(pool->loop, pool->options.host, pool->options.port, on_resolved, connector);
+    if (pool->query == NULL)
+        pool->query =
+            resolver_ask(pool->loop, pool->options.host, pool->options.port, on_resolved, pool);
+    connector->query = pool->query;
+    connector->next_waiting = NULL;
+    *pool->waiting_end = connector;
+    pool->waiting_end = &connector->next_waiting;
 }
 
+static void stop_waiting(struct pool_connector *connector)
+{
+    struct pool *pool = connector->pool;
+    struct pool_connector **at = &pool->waiting;
+    while (*at != connector)
+        at = &(*at)->next_waiting;
+    *at = connector->next_waiting;
+    if (*at == NULL)
+        pool->waiting_end = at;
+    connector->query = NULL;
+}
+
+/* One question serves all who wait; whoever begins to wait in a callback is behind them, for the next one. */
 static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error)
 {
-    struct pool_connector *connector = owner;
-    struct pool *pool = connector->pool;
-    connector->query = NULL;
-    if (addresses->count != 0) {
+    struct pool *pool = owner;
+    struct resolver_query *query = pool->query;
+    pool->query = NULL;
+    if (addresses->count != 0) { /* else the last good answer is kept when DNS fails */
         pool->addresses = *addresses;
         pool->resolved = pool->loop->now;
     }
-    if (pool->addresses.count == 0) { /* else the last good answer is kept when DNS fails */
+    while (pool->waiting != NULL && pool->waiting->query == query) {
+        struct pool_connector *connector = pool->waiting;
+        stop_waiting(connector);
+        if (pool->addresses.count != 0) {
+            use_addresses(connector);
+            begin_attempt(connector);
+            continue;
+        }
         connector->pool = NULL;
         connector->on_failed(connector, POOL_DNS_FAILED, error);
-        return;
     }
-    use_addresses(connector);
-    begin_attempt(connector);
 }
 
 static bool has_attempts(const struct pool_connector *connector)
@@ -226,7 +254,7 @@ static bool has_attempts(const struct pool_connector *connector)
 }
 
 static const struct connection_callbacks attempt_callbacks = {NULL, on_attempt_writable,
-                                                              on_attempt_handshake};
+                                                              on_attempt_handshake, NULL};
 
 static struct pool_connection *open_attempt(struct pool_connector *connector, size_t index)
 {
@@ -254,30 +282,29 @@ static struct pool_connection *open_attempt(struct pool_connector *connector, si
 static void fail_unless_more(struct pool_connector *connector, enum pool_failure failure,
                              const char *why)
 {
-    if (connector->next_address != connector->addresses.count) {
+    if (connector->next_address < connector->addresses.count) {
         begin_attempt(connector);
         return;
     }
     if (has_attempts(connector))
         return;
-    loop_cancel_timer(connector->pool->loop, &connector->stagger);
     connector->pool = NULL;
     connector->on_failed(connector, failure, why);
 }
 
 static void begin_attempt(struct pool_connector *connector)
 {
-    size_t index = connector->next_address++;
     struct pool *pool = connector->pool;
+    loop_cancel_timer(pool->loop, &connector->stagger);
+    size_t index = connector->next_address++;
+    CHECK(index < connector->addresses.count);
     connector->attempts[index] = open_attempt(connector, index);
     if (connector->attempts[index] == NULL) {
         fail_unless_more(connector, POOL_CONNECT_FAILED, strerror(errno));
         return;
     }
-    if (connector->next_address == connector->addresses.count) {
-        loop_cancel_timer(pool->loop, &connector->stagger);
+    if (connector->next_address == connector->addresses.count)
         return;
-    }
     connector->stagger.fire = on_stagger;
     loop_set_timer(pool->loop, &connector->stagger, clock_after_ms(pool->loop->now, STAGGER_MS));
 }
@@ -346,8 +373,7 @@ void pool_cancel(struct pool_connector *connector)
     if (connector->pool == NULL)
         return;
     if (connector->query != NULL)
-        resolver_cancel(connector->query);
-    connector->query = NULL;
+        stop_waiting(connector);
     loop_cancel_timer(connector->pool->loop, &connector->stagger);
     for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i) {
         if (connector->attempts[i] != NULL)

@@ -48,7 +48,8 @@ enum pool_failure { POOL_DNS_FAILED, POOL_CONNECT_FAILED, POOL_TLS_FAILED };
 /* One new connection being made; embedded by who wants it. All zero: idle. */
 struct pool_connector {
     struct pool *pool;
-    struct resolver_query *query;
+    struct resolver_query *query; /* the pool's, while this one waits for its answer */
+    struct pool_connector *next_waiting;
     struct pool_connection *attempts[RESOLVER_ADDRESSES_MAX]; /* NULL: not begun or failed */
     struct resolver_addresses addresses;
     size_t next_address;
