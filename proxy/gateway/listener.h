@@ -6,7 +6,7 @@
 
 #include "gateway/worker.h"
 
-/* Begins to accept on gateway->listen_fds; before the threads start. */
+/* Begins to accept on gateway->listen_fds. On worker 0's thread, once all workers have their loops. */
 void listener_open_all(struct gateway *gateway);
 /* A connection has gone: goes on accepting if that was paused at the limit. From any worker's thread. */
 void listener_resume_all(struct gateway *gateway);

@@ -62,9 +62,11 @@ static struct pool *open_pool(struct worker *worker, size_t index)
     return pool_create(worker->loop, &options);
 }
 
-static void open_worker(struct worker *worker, struct gateway *gateway, unsigned index)
+/* On its own thread: libh2o keeps memory by thread. */
+static void open_worker(struct worker *worker)
 {
-    *worker = (struct worker){.gateway = gateway, .index = index, .loop = loop_create()};
+    struct gateway *gateway = worker->gateway;
+    worker->loop = loop_create();
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     keeper_view_init(&worker->credentials, gateway->keeper);
@@ -87,24 +89,34 @@ static void dispose_worker(struct worker *worker)
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
+    struct gateway *gateway = worker->gateway;
+    open_worker(worker);
+    pthread_barrier_wait(&gateway->opened); /* connections are handed to any worker from now on */
+    if (worker->index == 0)
+        listener_open_all(gateway);
+    pthread_barrier_wait(&gateway->opened);
     while (!worker->stopped)
         loop_turn(worker->loop, TURN_MS);
     loop_cancel_timer(worker->loop, &worker->drain_timer);
     dispose_worker(worker);
-    worker->gateway->on_worker_ended(worker->gateway);
+    gateway->on_worker_ended(gateway);
     return NULL;
 }
 
 void worker_start_all(struct gateway *gateway)
 {
-    gateway->workers = calloc(gateway->worker_count, sizeof(struct worker));
+    unsigned count = gateway->worker_count;
+    gateway->workers = calloc(count, sizeof(struct worker));
     CHECK(gateway->workers != NULL);
-    for (unsigned i = 0; i != gateway->worker_count; ++i)
-        open_worker(&gateway->workers[i], gateway, i);
-    listener_open_all(gateway);
-    for (unsigned i = 0; i != gateway->worker_count; ++i)
-        CHECK(pthread_create(&gateway->workers[i].thread, NULL, run_worker, &gateway->workers[i]) ==
-              0);
+    pthread_barrier_init(&gateway->opened, NULL, count + 1);
+    for (unsigned i = 0; i != count; ++i) {
+        struct worker *worker = &gateway->workers[i];
+        worker->gateway = gateway;
+        worker->index = i;
+        CHECK(pthread_create(&worker->thread, NULL, run_worker, worker) == 0);
+    }
+    pthread_barrier_wait(&gateway->opened);
+    pthread_barrier_wait(&gateway->opened);
 }
 
 void worker_join_all(struct gateway *gateway)

@@ -29,6 +29,7 @@ struct gateway {
     struct listeners *listeners;
     struct worker *workers;
     unsigned worker_count;
+    pthread_barrier_t opened; /* workers and the main thread meet while starting */
     atomic_bool draining;
     void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
 };
