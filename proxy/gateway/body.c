@@ -3,18 +3,6 @@
 
 #include <stdlib.h>
 
-void body_create(struct body *body)
-{
-    *body = (struct body){.sha256 = EVP_MD_CTX_new()};
-    CHECK(body->sha256 != NULL);
-}
-
-void body_destroy(struct body *body)
-{
-    body_release(body);
-    EVP_MD_CTX_free(body->sha256);
-}
-
 static struct client_chunk *add_chunk(struct body *body, struct client_chunk *chunk,
                                       size_t capacity)
 {
@@ -32,8 +20,7 @@ enum body_result body_begin(struct body *body, struct admit *admit, struct arena
                             uint64_t length, uint64_t max)
 {
     CHECK(body->first == NULL);
-    *body = (struct body){
-        .max = max, .known_length = length != UINT64_MAX, .admit = admit, .sha256 = body->sha256};
+    *body = (struct body){.max = max, .known_length = length != UINT64_MAX, .admit = admit};
     if (body->known_length && length > max)
         return BODY_TOO_LARGE;
     if (body->known_length && length != 0) {
@@ -45,7 +32,7 @@ enum body_result body_begin(struct body *body, struct admit *admit, struct arena
         body->in_arena = true;
         add_chunk(body, arena_alloc(arena, sizeof(struct client_chunk) + length), length);
     }
-    CHECK(EVP_DigestInit_ex(body->sha256, EVP_sha256(), NULL) == 1);
+    sha256_init(&body->sha256);
     return BODY_OK;
 }
 
@@ -72,7 +59,7 @@ enum body_result body_append(struct body *body, struct span data)
     if (data.len > body->max - body->size)
         return BODY_TOO_LARGE;
     struct mono_time before = clock_mono();
-    CHECK(EVP_DigestUpdate(body->sha256, data.at, data.len) == 1);
+    sha256_update(&body->sha256, data);
     body->hash_us += clock_us_between(before, clock_mono());
     while (data.len != 0) {
         struct client_chunk *chunk = room(body);
@@ -91,7 +78,7 @@ enum body_result body_append(struct body *body, struct span data)
 
 void body_end(struct body *body)
 {
-    CHECK(EVP_DigestFinal_ex(body->sha256, body->digest, NULL) == 1);
+    sha256_final(&body->sha256, body->digest);
 }
 
 void body_release(struct body *body)

@@ -1,12 +1,10 @@
 /* A request's body while it is held: a chain of bounded chunks, hashed as it fills, counted against the process's limit.
  *
- * Opaque bytes, kept exactly as they came. Embedded in an exchange, which initialises it once (body_create) and starts it
- * anew for each request. */
+ * Opaque bytes, kept exactly as they came. Embedded in an exchange; all zero is an empty one. */
 #ifndef SAGEGATE_GATEWAY_BODY_H
 #define SAGEGATE_GATEWAY_BODY_H
 
-#include <openssl/evp.h>
-
+#include "aws/sha256.h"
 #include "aws/sigv4.h"
 #include "gateway/admit.h"
 #include "net/client.h"
@@ -24,16 +22,12 @@ struct body {
     bool known_length;
     bool in_arena; /* the chunk belongs to the arena */
     struct admit *admit;
-    EVP_MD_CTX *sha256;
+    struct sha256 sha256;
     int64_t hash_us;                       /* summed over the pieces */
     unsigned char digest[SIGV4_HASH_SIZE]; /* after body_end */
 };
 
 enum body_result { BODY_OK, BODY_TOO_LARGE, BODY_MEMORY_FULL };
-
-/* Once for the life of the exchange's memory, and its end. */
-void body_create(struct body *body);
-void body_destroy(struct body *body);
 
 /* A new, empty body of at most `max` bytes. length: Content-Length, reserved at once, or UINT64_MAX where unknown. */
 MUST_USE enum body_result body_begin(struct body *body, struct admit *admit, struct arena *arena,

@@ -38,7 +38,6 @@ static struct exchange *take_spare(struct worker *worker)
     ex = calloc(1, sizeof(*ex));
     CHECK(ex != NULL);
     arena_init(&ex->arena, ARENA_BLOCK_SIZE);
-    body_create(&ex->body);
     buffer_init(&ex->held, EXCHANGE_COLLECT_MAX);
     return ex;
 }
@@ -47,18 +46,13 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
 {
     struct worker *worker = peer->worker;
     struct exchange *ex = take_spare(worker);
-    struct arena arena = ex->arena;
-    struct body body = ex->body;
-    struct buffer held = ex->held;
-    body.size = 0;
-    body.hash_us = 0;
-    *ex = (struct exchange){.worker = worker,
-                            .peer = peer,
-                            .arena = arena,
-                            .body = body,
-                            .held = held,
-                            .opened = started,
-                            .outcome = OUTCOME_OK};
+    /* All but the warm memory begins at zero; the parser fills the request's list of headers. */
+    memset(&ex->worker, 0, sizeof(*ex) - offsetof(struct exchange, worker));
+    ex->request.headers.count = 0;
+    ex->request.method = ex->request.path = SPAN_NONE;
+    ex->worker = worker;
+    ex->peer = peer;
+    ex->opened = started;
     ex->timer.fire = on_timer;
     peer->exchange = ex;
     return ex;
@@ -320,7 +314,6 @@ static void dispose(struct exchange *ex)
     arena_reset(&ex->arena);
     if (worker->spare_count == SPARE_MAX) {
         arena_dispose(&ex->arena);
-        body_destroy(&ex->body);
         free(ex);
         return;
     }
@@ -346,7 +339,6 @@ void exchange_destroy_spares(struct worker *worker)
         struct exchange *ex = worker->spare_exchanges;
         worker->spare_exchanges = ex->next_spare;
         arena_dispose(&ex->arena);
-        body_destroy(&ex->body);
         free(ex);
     }
     worker->spare_count = 0;

@@ -37,15 +37,18 @@ struct exchange_answer {
 
 struct exchange {
     struct exchange *next_spare;
+    struct arena arena;
+    struct buffer held;
+    struct http1_request
+        request; /* complete once request_parsed; before that method, path and headers as far as read */
+    /* From here on all is zero when the exchange opens. */
     struct worker *worker;
     struct peer *peer;
-    struct arena arena;
     enum exchange_state state;
     enum outcome outcome;
     enum outcome_fault fault;
     struct span message; /* of the outcome, for the caller */
     /* request */
-    struct http1_request request;
     bool request_parsed, keep_alive, body_ended, admitted;
     struct ids ids;
     struct route_match match;
@@ -57,7 +60,6 @@ struct exchange {
     struct span upstream_head; /* wiped at the end: it holds the session token */
     struct span identity; /* where the credentials came from; a literal; SPAN_NONE until signed */
     struct exchange_answer answer;
-    struct buffer held;
     bool held_reserved;           /* EXCHANGE_COLLECT_MAX of admit's body bytes */
     struct judge_verdict verdict; /* of an error answer */
     bool judged;

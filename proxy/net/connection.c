@@ -180,9 +180,11 @@ static void continue_handshake(struct connection *conn)
 static ssize_t write_raw(struct connection *conn, const struct iovec *iov, int count)
 {
     ssize_t n;
+    int fd = h2o_socket_get_fd(conn->sock);
     struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     do
-        n = sendmsg(h2o_socket_get_fd(conn->sock), &message, MSG_NOSIGNAL);
+        n = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                       : sendmsg(fd, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STAGGER_MS = 250, ADDRESSES_FRESH_MS = 30 * 1000 };
+enum { STAGGER_MS = 250, ADDRESSES_FRESH_MS = 30 * 1000, RELEASE_AFTER_MS = 500 };
 
 struct pool {
     struct loop *loop;
@@ -120,6 +120,17 @@ static void on_idle_timeout(struct timer *timer)
     drop_idle(H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer));
 }
 
+/* A busy pool keeps its TLS buffers; one that rests gives them back. */
+static void on_idle_for_long(struct timer *timer)
+{
+    struct pool_connection *pc = H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer);
+    struct pool *pool = pc->pool;
+    connection_release_buffers(&pc->conn);
+    pc->timer.fire = on_idle_timeout;
+    loop_set_timer(pool->loop, timer,
+                   clock_after_ms(pool->loop->now, pool->options.idle_timeout_ms));
+}
+
 static const struct connection_callbacks idle_callbacks = {on_idle_readable, on_idle_writable, NULL,
                                                            NULL};
 
@@ -148,16 +159,14 @@ void pool_put(struct pool_connection *pc)
     }
     pc->conn.owner = pc;
     pc->conn.callbacks = &idle_callbacks;
-    connection_release_buffers(&pc->conn);
     pc->next = pool->idle;
     pc->previous = NULL;
     if (pool->idle != NULL)
         pool->idle->previous = pc;
     pool->idle = pc;
     ++pool->idle_count;
-    pc->timer.fire = on_idle_timeout;
-    loop_set_timer(pool->loop, &pc->timer,
-                   clock_after_ms(pool->loop->now, pool->options.idle_timeout_ms));
+    pc->timer.fire = on_idle_for_long;
+    loop_set_timer(pool->loop, &pc->timer, clock_after_ms(pool->loop->now, RELEASE_AFTER_MS));
 }
 
 void pool_drop(struct pool_connection *pc)
@@ -173,12 +182,20 @@ static void use_addresses(struct pool_connector *connector)
 {
     struct pool *pool = connector->pool;
     size_t count = pool->addresses.count;
+    connector->addresses = malloc(sizeof(*connector->addresses));
+    CHECK(connector->addresses != NULL);
     size_t first = pool->rotation++ % count;
     for (size_t i = 0; i != count; ++i) {
-        connector->addresses.list[i] = pool->addresses.list[(first + i) % count];
-        connector->addresses.sizes[i] = pool->addresses.sizes[(first + i) % count];
+        connector->addresses->list[i] = pool->addresses.list[(first + i) % count];
+        connector->addresses->sizes[i] = pool->addresses.sizes[(first + i) % count];
     }
-    connector->addresses.count = count;
+    connector->addresses->count = count;
+}
+
+static void forget_addresses(struct pool_connector *connector)
+{
+    free(connector->addresses);
+    connector->addresses = NULL;
 }
 
 /* Begins the first attempt from the loop's turn, so that pool_connect never calls back itself. */
@@ -192,7 +209,7 @@ void pool_connect(struct pool *pool, struct pool_connector *connector)
     connector->pool = pool;
     connector->started = pool->loop->now;
     connector->next_address = 0;
-    connector->addresses.count = 0;
+    connector->addresses = NULL;
     bool fresh = pool->resolved.us != 0 &&
                  clock_us_between(pool->resolved, pool->loop->now) < ADDRESSES_FRESH_MS * 1000LL;
     if (pool->numeric || fresh) {
@@ -259,11 +276,11 @@ static const struct connection_callbacks attempt_callbacks = {NULL, on_attempt_w
 static struct pool_connection *open_attempt(struct pool_connector *connector, size_t index)
 {
     struct pool *pool = connector->pool;
-    const struct sockaddr *address = (const struct sockaddr *)&connector->addresses.list[index];
+    const struct sockaddr *address = (const struct sockaddr *)&connector->addresses->list[index];
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
-    if (connect(fd, address, connector->addresses.sizes[index]) != 0 && errno != EINPROGRESS) {
+    if (connect(fd, address, connector->addresses->sizes[index]) != 0 && errno != EINPROGRESS) {
         int error = errno;
         close(fd);
         errno = error;
@@ -282,12 +299,13 @@ static struct pool_connection *open_attempt(struct pool_connector *connector, si
 static void fail_unless_more(struct pool_connector *connector, enum pool_failure failure,
                              const char *why)
 {
-    if (connector->next_address < connector->addresses.count) {
+    if (connector->next_address < connector->addresses->count) {
         begin_attempt(connector);
         return;
     }
     if (has_attempts(connector))
         return;
+    forget_addresses(connector);
     connector->pool = NULL;
     connector->on_failed(connector, failure, why);
 }
@@ -297,13 +315,13 @@ static void begin_attempt(struct pool_connector *connector)
     struct pool *pool = connector->pool;
     loop_cancel_timer(pool->loop, &connector->stagger);
     size_t index = connector->next_address++;
-    CHECK(index < connector->addresses.count);
+    CHECK(index < connector->addresses->count);
     connector->attempts[index] = open_attempt(connector, index);
     if (connector->attempts[index] == NULL) {
         fail_unless_more(connector, POOL_CONNECT_FAILED, strerror(errno));
         return;
     }
-    if (connector->next_address == connector->addresses.count)
+    if (connector->next_address == connector->addresses->count)
         return;
     connector->stagger.fire = on_stagger;
     loop_set_timer(pool->loop, &connector->stagger, clock_after_ms(pool->loop->now, STAGGER_MS));
@@ -380,5 +398,6 @@ void pool_cancel(struct pool_connector *connector)
             pool_drop(connector->attempts[i]);
         connector->attempts[i] = NULL;
     }
+    forget_addresses(connector);
     connector->pool = NULL;
 }

@@ -51,7 +51,7 @@ struct pool_connector {
     struct resolver_query *query; /* the pool's, while this one waits for its answer */
     struct pool_connector *next_waiting;
     struct pool_connection *attempts[RESOLVER_ADDRESSES_MAX]; /* NULL: not begun or failed */
-    struct resolver_addresses addresses;
+    struct resolver_addresses *addresses; /* in this connector's order; NULL until known */
     size_t next_address;
     struct timer stagger;
     struct mono_time started, connected; /* for connect_us and tls_us */

@@ -130,8 +130,7 @@ struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
     SSL_CTX_set1_cert_store(ctx, trust);
     CHECK(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     SSL_CTX_set_app_data(ctx, context);
@@ -229,18 +228,20 @@ enum tls_result tls_read(struct tls *tls, struct span cipher, char *out, size_t 
         tls->in = cipher;
     ERR_clear_error();
     *len = 0;
-    for (;;) {
+    /* Without read-ahead nothing stays inside OpenSSL but what SSL_pending counts and the rest of a record. */
+    while (tls->in.len != 0 || SSL_has_pending(tls->ssl)) {
         size_t got = 0;
         int returned = SSL_read_ex(tls->ssl, out + *len, size - *len, &got);
         *len += got;
-        if (returned == 1 && *len != size)
+        if (returned == 1) {
+            CHECK(*len != size); /* the room given is more than the input can fill */
             continue;
-        /* The room given is more than the input can fill, so that nothing can be left inside. */
-        CHECK(returned != 1 || (tls->in.len == 0 && SSL_pending(tls->ssl) == 0));
-        enum tls_result result = returned == 1 ? TLS_MORE : result_of(tls, returned);
+        }
+        enum tls_result result = result_of(tls, returned);
         tls->in = SPAN_NONE;
         return result == TLS_MORE ? TLS_OK : result;
     }
+    return TLS_OK;
 }
 
 /* Copies the next record's plaintext from iov into the loop's gather buffer. */
