@@ -1,0 +1,136 @@
+"""What the tests under tests/deploy share: where things are, what is fetched once and kept under
+build/, and a corner of the machine to run containers in.
+
+Nothing here knows what is right; the tests say that.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KEPT = ROOT / "build/deploy"  # fetched or made once, kept for the next run
+KEPT_FOR_S = 7 * 24 * 3600
+BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/release/sagegate")).resolve()
+SUITE = "bookworm"
+
+
+def run(*command, timeout=300, check=True, **more):
+    """The command's end; its output is text, and told where it fails."""
+    done = subprocess.run([str(c) for c in command], timeout=timeout, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, **more)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))[:300]}\nended with {done.returncode}:\n"
+                             f"{done.stdout[-4000:]}{done.stderr[-6000:]}")
+    return done
+
+
+def eventually(test, timeout=10.0, what="it"):
+    deadline = time.monotonic() + timeout
+    while True:
+        result = test()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(0.05)
+
+
+def kept(name, make):
+    """KEPT/name, made by make(path) unless a fresh one is there; never half made."""
+    path = KEPT / name
+    if path.exists() and time.time() - path.stat().st_mtime < KEPT_FOR_S:
+        return path
+    KEPT.mkdir(parents=True, exist_ok=True)
+    making = KEPT / f"{name}.{os.getpid()}"
+    make(making)
+    if path.is_dir():
+        shutil.rmtree(path)
+    making.rename(path)
+    os.utime(path)
+    return path
+
+
+def debian_root(name, *packages):
+    """A Debian system as a tar file."""
+    def make(path):
+        run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar",
+            f"--include={','.join(('ca-certificates', 'usr-is-merged', *packages))}", SUITE, path)
+    return kept(f"{name}.tar", make)
+
+
+def from_trixie(*packages):
+    """A folder with the contents of packages that Debian 12 does not have; nothing is installed."""
+    def make(path):
+        state = path / "apt"
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (state / folder).mkdir(parents=True)
+        (state / "sources.list").write_text(
+            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+            "http://deb.debian.org/debian trixie main\n")
+        apt = ["apt-get", "-q", "-o", f"Dir::Etc::sourcelist={state}/sources.list", "-o",
+               "Dir::Etc::sourceparts=-", "-o", f"Dir::State::lists={state}/lists", "-o",
+               f"Dir::Cache={state}/cache", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"]
+        run(*apt, "update")
+        run(*apt, "download", *packages, cwd=state)
+        for package in state.glob("*.deb"):
+            run("dpkg", "-x", package, path)
+        shutil.rmtree(state)
+    return kept("trixie-" + "-".join(packages), make)
+
+
+class Corner:
+    """Namespaces of our own for mounts, processes and network (loopback alone), in which containers
+    run. When it closes, all that ran and was mounted in it is gone."""
+
+    def __init__(self, directory, storage):
+        self.directory = pathlib.Path(directory)
+        conf, self.storage_conf = self.directory / "containers.conf", self.directory / "storage.conf"
+        conf.write_text('[containers]\ndefault_ulimits = ["nofile=16384:16384", "nproc=8192:8192"]\n'
+                        'log_driver = "k8s-file"\n[engine]\ncgroup_manager = "cgroupfs"\n'
+                        'events_logger = "file"\nruntime = "crun"\n')
+        self.storage_conf.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{storage}/graph"\n'
+                                     f'runroot = "{storage}/run"\n')
+        self.env = {**os.environ, "CONTAINERS_CONF": str(conf),
+                    "CONTAINERS_STORAGE_CONF": str(self.storage_conf)}
+        self.holder = None
+
+    def __enter__(self):
+        # Container tools stumble over cgroups of both versions.
+        self.holder = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "--propagation", "private", "bash", "-c",
+             "umount /sys/fs/cgroup/unified 2>/dev/null; ip link set lo up; mount -t tmpfs none /run; "
+             "echo ready; exec sleep infinity"],
+            env=self.env, stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout.readline() == "ready\n"
+        children = pathlib.Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children")
+        self.inside = children.read_text().split()[0]
+        return self
+
+    def __exit__(self, *_):
+        self.holder.kill()
+        self.holder.wait()
+        for _ in range(50):  # what the containers' end leaves of their control groups
+            left = sorted(pathlib.Path("/sys/fs/cgroup").glob("*/libpod_parent/**/"), reverse=True)
+            if not left:
+                break
+            for group in left:
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            time.sleep(0.05)
+
+    def _enter(self, command):
+        return ["nsenter", f"--target={self.inside}", "--mount", "--net", "--pid", *map(str, command)]
+
+    def run(self, *command, **more):
+        return run(*self._enter(command), env=self.env, **more)
+
+    def start(self, *command, **more):
+        return subprocess.Popen(self._enter(command), env=self.env, stdin=subprocess.DEVNULL, **more)
+
+    def podman(self, *command, **more):
+        return self.run("podman", *command, **more)

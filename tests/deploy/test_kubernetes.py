@@ -1,0 +1,242 @@
+"""Every manifest that Kustomize makes of deploy/kubernetes: its fields, its promises, its copies."""
+
+import functools
+import json
+import os
+import pathlib
+import socket
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.deploy.machine import BINARY, ROOT, eventually, from_trixie, run
+
+KUBERNETES = ROOT / "deploy/kubernetes"
+NEWER = pathlib.Path(os.environ.get("K8S_OPENAPI", ROOT / "../shared/data/k8s-1.34-openapi-v2-trimmed.json"))
+GATEWAYS = sorted(f"overlays/{d.name}" for d in (KUBERNETES / "overlays").iterdir())
+SIDECARS = sorted(f"examples/{d.name}" for d in (KUBERNETES / "examples").iterdir())
+ALL = ["gateway", *GATEWAYS, *SIDECARS]
+# Of the Prometheus operator, which no Kubernetes schema has.
+FOREIGN = {"monitoring.coreos.com/v1"}
+
+
+def tools():
+    return from_trixie("kustomize", "golang-k8s-cli-runtime-dev")
+
+
+@functools.cache
+def rendered_text(folder):
+    return run(tools() / "usr/bin/kustomize", "build", KUBERNETES / folder).stdout
+
+
+def rendered(folder):
+    return list(yaml.safe_load_all(rendered_text(folder)))
+
+
+def of_kind(objects, *kinds):
+    return [o for o in objects if o["kind"] in kinds]
+
+
+def pod_of(workload):
+    spec = workload["spec"]
+    if workload["kind"] == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    return spec["template"]
+
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+
+
+# ---- the schema ----
+
+def strict(definition):
+    """A definition under which a field that it does not name is an error."""
+    if isinstance(definition, list):
+        return [strict(d) for d in definition]
+    if not isinstance(definition, dict):
+        return definition
+    definition = {name: strict(value) for name, value in definition.items()}
+    if isinstance(definition.get("properties"), dict):
+        definition.setdefault("additionalProperties", False)
+    return definition
+
+
+@functools.cache
+def schema(which):
+    if which == "newer":
+        document = json.loads(NEWER.read_text())
+    else:
+        found = tools().rglob("swagger-with-shared-parameters.json")
+        document = json.loads(next(found).read_text())
+        handler = document["definitions"]["io.k8s.api.core.v1.LifecycleHandler"]["properties"]
+        # Kubernetes 1.30, and the file is of about 1.28.
+        handler.setdefault("sleep", {"properties": {"seconds": {"type": "integer"}}, "required": ["seconds"]})
+    definitions = strict(document["definitions"])
+    definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {"type": ["integer", "string"]}
+    definitions["io.k8s.apimachinery.pkg.api.resource.Quantity"] = {"type": ["number", "string"]}
+    by_kind = {}
+    for name, definition in definitions.items():
+        for kind in definition.get("x-kubernetes-group-version-kind", []):
+            version = "/".join(filter(None, (kind["group"], kind["version"])))
+            by_kind[version, kind["kind"]] = name
+    return definitions, by_kind
+
+
+def problems(which, thing):
+    definitions, by_kind = schema(which)
+    if thing["apiVersion"] in FOREIGN:
+        return []
+    name = by_kind[thing["apiVersion"], thing["kind"]]
+    validator = jsonschema.Draft4Validator({"definitions": definitions, "$ref": f"#/definitions/{name}"})
+    return [f"{thing['kind']} {'.'.join(map(str, e.absolute_path))}: {e.message[:200]}"
+            for e in validator.iter_errors(thing)]
+
+
+SCHEMAS = ["older"] + (["newer"] if NEWER.exists() else [])
+
+
+@pytest.mark.parametrize("which", SCHEMAS)
+@pytest.mark.parametrize("folder", ALL)
+def test_every_field_is_one_that_kubernetes_has(folder, which):
+    objects = rendered(folder)
+    assert objects
+    assert [p for thing in objects for p in problems(which, thing)] == []
+
+
+@pytest.mark.parametrize("which", SCHEMAS)
+def test_the_schema_finds_what_is_wrong(which):
+    (deployment,) = of_kind(rendered("gateway"), "Deployment")
+    container = pod_of(deployment)["spec"]["containers"][0]
+    container["livenesProbe"] = container.pop("livenessProbe")
+    container["ports"][0]["containerPort"] = "http"
+    del deployment["spec"]["selector"]
+    found = "\n".join(problems(which, deployment))
+    assert "livenesProbe" in found and "'http' is not of type" in found and "'selector'" in found
+
+
+# ---- promises ----
+
+def gateway_container(objects):
+    for workload in of_kind(objects, *WORKLOADS):
+        spec = pod_of(workload)["spec"]
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            if container["name"] == "sagegate":
+                return container, workload
+    raise AssertionError("no container called sagegate")
+
+
+@pytest.mark.parametrize("folder", ALL)
+def test_every_container_passes_pod_security_restricted(folder):
+    for workload in of_kind(rendered(folder), *WORKLOADS):
+        spec = pod_of(workload)["spec"]
+        pod_wide = spec.get("securityContext", {})
+        for volume in spec.get("volumes", []):
+            assert set(volume) - {"name"} <= {"configMap", "secret", "projected", "emptyDir"}
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            own = {**pod_wide, **container["securityContext"]}
+            assert own["runAsNonRoot"] is True and own["runAsUser"] > 0
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert own["seccompProfile"]["type"] == "RuntimeDefault"
+            assert own["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize("folder", SIDECARS)
+def test_one_line_makes_a_native_sidecar(folder):
+    container, workload = gateway_container(rendered(folder))
+    template = pod_of(workload)
+    assert template["spec"]["initContainers"][0] == container, "it starts before any other"
+    assert container["restartPolicy"] == "Always"
+    assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "resources"} <= set(container)
+    assert [c["name"] for c in template["spec"]["containers"]] == ["app"]
+    assert template["metadata"]["annotations"]["eks.amazonaws.com/skip-containers"] == "app"
+    app = template["spec"]["containers"][0]
+    assert "volumeMounts" not in app and "envFrom" not in app, "the program gets no credentials"
+    (token,) = [v for v in template["spec"]["volumes"] if v["name"] == "sagegate-token"]
+    assert token["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "sts.amazonaws.com"
+
+
+def test_the_sidecar_is_the_same_one_level_deeper():
+    def sidecar(name):
+        return pod_of(yaml.safe_load((KUBERNETES / f"components/sidecar/{name}.yaml").read_text()))
+    assert sidecar("workload") == sidecar("cronjob")
+
+
+@pytest.mark.parametrize("folder", ALL)
+def test_probes_use_the_health_listener(folder):
+    container, _ = gateway_container(rendered(folder))
+    ports = {p["name"]: p["containerPort"] for p in container["ports"]}
+    for probe, path in (("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):
+        asked = container[probe]["httpGet"]
+        assert (ports[asked["port"]], asked["path"]) == (9901, path)
+
+
+def configuration(objects):
+    (found,) = [o["data"]["sagegate.yaml"] for o in of_kind(objects, "ConfigMap")
+                if o["metadata"]["name"].startswith("sagegate-config-")]
+    return found
+
+
+@pytest.mark.parametrize("folder", ALL)
+def test_the_configuration_in_the_map_is_sound_and_fits_its_container(folder, tmp_path):
+    objects = rendered(folder)
+    container, workload = gateway_container(objects)
+    file = tmp_path / "sagegate.yaml"
+    file.write_text(configuration(objects))
+    run(BINARY, "check", "-c", file, env={"AWS_REGION": "us-east-1"})
+    text = run(BINARY, "check", "--print", "-c", file, env={"AWS_REGION": "us-east-1"}).stdout
+    settings = yaml.safe_load(text)
+    assert settings["health"]["address"] == "0.0.0.0:9901"
+    bodies = int(settings["limits"]["body_bytes"].removesuffix("MiB"))
+    memory = int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
+    assert bodies + 48 <= memory, "bodies in memory and room for the rest"
+    if workload["kind"] == "Deployment" and folder not in SIDECARS:
+        grace = pod_of(workload)["spec"]["terminationGracePeriodSeconds"]
+        drain = int(settings["drain"]["limit"].removesuffix("s"))
+        assert container["lifecycle"]["preStop"]["sleep"]["seconds"] + drain < grace
+
+
+def test_a_change_of_the_configuration_changes_the_pods(tmp_path):
+    copy = tmp_path / "kubernetes"
+    run("cp", "-r", KUBERNETES, copy)
+    with open(copy / "gateway/sagegate.yaml", "a") as file:
+        file.write("# a change\n")
+    changed = run(tools() / "usr/bin/kustomize", "build", copy / "gateway").stdout
+    templates = [pod_of(of_kind(list(yaml.safe_load_all(text)), "Deployment")[0])
+                 for text in (changed, rendered_text("gateway"))]
+    assert templates[0] != templates[1]
+
+
+def test_the_files_under_conf_are_what_is_deployed():
+    for copy in KUBERNETES.glob("**/sagegate.yaml"):
+        original = "shared" if copy.parent.name == "gateway" else "sidecar"
+        assert copy.read_bytes() == (ROOT / f"conf/{original}.yaml").read_bytes(), copy
+
+
+def test_irsa_and_static_keys_reach_the_gateway():
+    def environment(folder):
+        maps = of_kind(rendered(folder), "ConfigMap")
+        return next(m["data"] for m in maps if m["metadata"]["name"].startswith("sagegate-env-"))
+    for folder in ("overlays/gateway-irsa", "examples/job"):
+        assert environment(folder)["AWS_WEB_IDENTITY_TOKEN_FILE"] == "/var/run/secrets/sagegate/token"
+        assert environment(folder)["AWS_ROLE_ARN"].startswith("arn:aws:iam::")
+    objects = rendered("overlays/gateway-static-secret")
+    (secret,) = of_kind(objects, "Secret")
+    container, _ = gateway_container(objects)
+    assert {"secretRef": {"name": secret["metadata"]["name"]}} in container["envFrom"]
+    assert set(secret["data"]) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+def test_the_network_policy_lets_out_what_the_gateway_needs_and_no_more():
+    (policy,) = of_kind(rendered("overlays/gateway-all"), "NetworkPolicy")
+    told = [(p["port"], sorted(t["ipBlock"]["cidr"] for t in rule.get("to", [])))
+            for rule in policy["spec"]["egress"] for p in rule["ports"]]
+    assert told == [(53, []), (53, []), (443, []), (80, ["169.254.170.23/32", "fd00:ec2::23/128"])]
+    (deployment,) = of_kind(rendered("overlays/gateway-all"), "Deployment")
+    labels = pod_of(deployment)["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    kinds = {o["kind"] for o in rendered("overlays/gateway-all")}
+    assert {"HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor", "Service"} <= kinds
+    assert "replicas" not in deployment["spec"], "the autoscaler alone says how many"
