@@ -110,6 +110,12 @@ static int read_options(int argc, char **argv, struct run_options *options)
     return -1;
 }
 
+static bool has_flags(const struct config_flags *flags)
+{
+    return flags->listen.at != NULL || flags->region.at != NULL || flags->operation.at != NULL ||
+           flags->set_count != 0;
+}
+
 static struct config *load(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
@@ -119,6 +125,13 @@ static struct config *load(struct run_options *options)
 
     if (options->file != NULL && flags->endpoint.at != NULL) {
         fputs("sagegate run: give -c FILE or --endpoint NAME, not both\n", stderr);
+        return NULL;
+    }
+    if (options->file != NULL && has_flags(flags)) {
+        fputs("sagegate run: --listen, --region, --operation and --set go with --endpoint; with -c "
+              "FILE "
+              "say it in the file\n",
+              stderr);
         return NULL;
     }
     if (options->file == NULL && flags->endpoint.at == NULL)
@@ -244,7 +257,7 @@ static int serve(const struct config *config, int signal_fd)
     admin_watch_fd(run.admin, signal_fd, on_signal, NULL);
     admin_watch_fd(run.admin, run.wake_fd, on_wake, NULL);
     gateway_start(&run.gateway);
-    log_write(LOG_INFO, "start", "ready: %zu routes, %u workers", config->route_count,
+    log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", config->route_count,
               config->workers);
 
     while (run.workers_ended != run.gateway.worker_count) {
@@ -268,7 +281,7 @@ int command_run(int argc, char **argv)
     struct config *config = load(&options);
     if (config == NULL)
         return 1;
-#ifndef __SANITIZE_ADDRESS__ /* whose leak check attaches to the process */
+#ifndef __SANITIZE_ADDRESS__         /* whose leak check attaches to the process */
     (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
 #endif
     log_set_level((enum log_level)config->log_level);

@@ -128,13 +128,32 @@ static size_t utf8_length(struct span s)
     return len;
 }
 
+/* What stands behind the backslash in JSON's short escapes; NUL where there is none. */
+static char escape_letter(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return '\0';
+    }
+}
+
 void buffer_append_json(struct buffer *b, struct span s)
 {
     while (s.len != 0) {
         unsigned char c = (unsigned char)s.at[0];
-        if (c == '"' || c == '\\') {
+        char letter = escape_letter(c);
+        if (letter != '\0') {
             buffer_append_char(b, '\\');
-            buffer_append_char(b, (char)c);
+            buffer_append_char(b, letter);
         } else if (c < 0x20 || c == 0x7f) {
             buffer_append(b, SPAN("\\u00"));
             buffer_append_hex(b, &c, 1);

@@ -129,6 +129,12 @@ static void admit(struct exchange *ex)
 {
     const struct config_route *route = ex->match.route;
     struct gateway *gateway = ex->worker->gateway;
+    if (gateway->config->access_log.refuse_on_full &&
+        access_log_is_full(gateway->access_log, ex->worker->index)) {
+        exchange_fail(ex, OUTCOME_BUSY,
+                      SPAN("the access log is full, and access_log.on_full is refuse"));
+        return;
+    }
     if (!admit_exchange(&gateway->admit)) {
         exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
         return;

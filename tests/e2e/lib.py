@@ -142,7 +142,7 @@ class Gateway:
         if self.process.poll() is not None:
             self._join()
             raise AssertionError(f"the gateway ended with {self.process.returncode}: {self.told()}")
-        return any(line["topic"] == "start" and line["message"].startswith("ready") for line in self.diagnostics)
+        return any(line["topic"] == "start" and line["message"].startswith("serving") for line in self.diagnostics)
 
     def signal(self, number=signal.SIGTERM):
         self.signalled = True
