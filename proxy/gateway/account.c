@@ -21,10 +21,8 @@ void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
     times[ACCESS_TOTAL_US] = between(ex->opened, ex->worker->loop->now);
     if (ex->attempts == 0 && client->started.us == 0)
         return;
-    times[ACCESS_CONNECT_US] =
-        client->reused ? 0 : between(client->started, client->resolved_and_connected);
-    times[ACCESS_TLS_US] =
-        client->reused ? 0 : between(client->resolved_and_connected, client->ready);
+    times[ACCESS_CONNECT_US] = client->reused ? 0 : between(client->started, client->connected);
+    times[ACCESS_TLS_US] = client->reused ? 0 : between(client->connected, client->ready);
     if (ex->attempts != 0) {
         times[ACCESS_CREDENTIALS_US] = ex->credentials_us;
         times[ACCESS_SIGN_US] = ex->sign_us;

@@ -220,6 +220,7 @@ static enum outcome outcome_of_failure(enum client_failure failure)
     static const enum outcome outcomes[] = {
         [CLIENT_DNS_FAILED] = OUTCOME_DNS_FAILED,
         [CLIENT_CONNECT_FAILED] = OUTCOME_CONNECT_FAILED,
+        [CLIENT_PROXY_REFUSED] = OUTCOME_PROXY_REFUSED,
         [CLIENT_TLS_FAILED] = OUTCOME_TLS_FAILED,
         [CLIENT_STALE] = OUTCOME_SEND_FAILED,
         [CLIENT_SEND_FAILED] = OUTCOME_SEND_FAILED,

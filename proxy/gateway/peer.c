@@ -73,6 +73,7 @@ void peer_open(struct worker *worker, int fd)
     worker->peers = peer;
     atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     connection_open(&peer->conn, worker->loop, fd, &connection_callbacks, peer);
+    connection_guard(&peer->conn);
     set_state(peer, PEER_IDLE, limits_of(peer)->head_timeout_ms);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { TURN_MS = 1000, LAST_WORD_MS = 500 };
+enum { TURN_MS = 1000, LAST_WORD_MS = 500, CONNECTS_MAX = 32 };
 
 /* ---- what exchanges ask of their worker ---- */
 
@@ -52,9 +52,10 @@ static struct pool *open_pool(struct worker *worker, size_t index)
     const struct config *config = worker->gateway->config;
     const struct config_upstream *upstream = &config->upstreams[index];
     struct pool_options options = {
-        .host = upstream->url.host,
-        .port = upstream->url.port,
-        .trust = worker->gateway->trusts[index],
+        .dialer = {.host = upstream->url.host,
+                   .port = upstream->url.port,
+                   .trust = worker->gateway->trusts[index],
+                   .connects_max = CONNECTS_MAX},
         .idle_max = config->pool.idle_max,
         .idle_timeout_ms = config->pool.idle_timeout_ms,
         .age_max_ms = config->pool.age_max_ms,

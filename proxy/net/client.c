@@ -3,9 +3,8 @@
 
 enum { WRITE_MAX = 256 * 1024, IOV_MAX_USED = 16 };
 
-static void on_connected(struct pool_connector *connector, struct pool_connection *pc);
-static void on_connect_failed(struct pool_connector *connector, enum pool_failure failure,
-                              const char *why);
+static void on_connected(struct dial *dial, struct connection *conn);
+static void on_connect_failed(struct dial *dial, enum dialer_failure failure, const char *why);
 static void on_writable(struct connection *conn);
 static void pump_request(struct client *client);
 static void on_readable(struct connection *conn);
@@ -33,7 +32,8 @@ bool client_start(struct client *client, struct pool *pool,
                   const struct client_callbacks *callbacks, bool fresh_only)
 {
     struct loop *loop = pool_loop(pool);
-    *client = (struct client){.callbacks = callbacks, .loop = loop, .started = loop->now};
+    *client =
+        (struct client){.callbacks = callbacks, .loop = loop, .pool = pool, .started = loop->now};
     buffer_init(&client->head_in, CLIENT_HEAD_MAX + LOOP_READ_SIZE);
     struct pool_connection *pc = fresh_only ? NULL : pool_take(pool);
     if (pc != NULL) {
@@ -41,31 +41,31 @@ bool client_start(struct client *client, struct pool *pool,
         return true;
     }
     client->phase = CLIENT_CONNECTING;
-    client->connector.on_connected = on_connected;
-    client->connector.on_failed = on_connect_failed;
-    client->connector.owner = client;
-    pool_connect(pool, &client->connector);
+    client->dial.on_connected = on_connected;
+    client->dial.on_failed = on_connect_failed;
+    client->dial.owner = client;
+    dialer_connect(pool_dialer(pool), &client->dial);
     return false;
 }
 
-static void on_connected(struct pool_connector *connector, struct pool_connection *pc)
+static void on_connected(struct dial *dial, struct connection *conn)
 {
-    struct client *client = connector->owner;
-    client->resolved_and_connected = connector->connected;
-    use_connection(client, pc, false);
+    struct client *client = dial->owner;
+    client->connected = dial->connected;
+    use_connection(client, pool_adopt(client->pool, conn), false);
     client->callbacks->on_ready(client);
 }
 
-static void on_connect_failed(struct pool_connector *connector, enum pool_failure failure,
-                              const char *why)
+static void on_connect_failed(struct dial *dial, enum dialer_failure failure, const char *why)
 {
     static const enum client_failure failures[] = {
-        [POOL_DNS_FAILED] = CLIENT_DNS_FAILED,
-        [POOL_CONNECT_FAILED] = CLIENT_CONNECT_FAILED,
-        [POOL_TLS_FAILED] = CLIENT_TLS_FAILED,
+        [DIALER_DNS_FAILED] = CLIENT_DNS_FAILED,
+        [DIALER_CONNECT_FAILED] = CLIENT_CONNECT_FAILED,
+        [DIALER_PROXY_REFUSED] = CLIENT_PROXY_REFUSED,
+        [DIALER_TLS_FAILED] = CLIENT_TLS_FAILED,
     };
-    struct client *client = connector->owner;
-    client->resolved_and_connected = connector->connected;
+    struct client *client = dial->owner;
+    client->connected = dial->connected;
     fail(client, failures[failure], why);
 }
 
@@ -379,6 +379,6 @@ void client_cancel(struct client *client)
 {
     if (client->phase == CLIENT_IDLE)
         return;
-    pool_cancel(&client->connector);
+    dialer_cancel(&client->dial);
     leave(client, false);
 }

@@ -23,6 +23,7 @@ struct client_chunk {
 enum client_failure {
     CLIENT_DNS_FAILED,
     CLIENT_CONNECT_FAILED,
+    CLIENT_PROXY_REFUSED,
     CLIENT_TLS_FAILED,
     CLIENT_STALE, /* a reused connection died before any byte of an answer: safe to try once more, anew */
     CLIENT_SEND_FAILED, /* closed while the request was being sent, and no answer stood behind it */
@@ -56,7 +57,8 @@ struct client {
     const struct client_callbacks *callbacks;
     struct loop *loop;
     enum client_phase phase;
-    struct pool_connector connector;
+    struct pool *pool;
+    struct dial dial;
     struct pool_connection *pc; /* NULL: none */
     bool reused;
     /* request */
@@ -72,8 +74,7 @@ struct client {
     bool has_head, keep_alive;
     struct http1_body body;
     /* times, for the owner's limits and the log; 0: not yet */
-    struct mono_time started, resolved_and_connected, ready, send_started, sent, first_byte,
-        last_byte, progress;
+    struct mono_time started, connected, ready, send_started, sent, first_byte, last_byte, progress;
     int64_t gap_max_us; /* between two reads of the answer */
     uint64_t parts;     /* reads that brought something of its body */
 };

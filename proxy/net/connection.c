@@ -9,7 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PENDING_MAX = 256 * 1024 };
+enum {
+    PENDING_MAX = 256 * 1024,
+    GUARD_IDLE_S = 30,
+    GUARD_INTERVAL_S = 10,
+    GUARD_PROBES = 3,
+    GUARD_UNACKNOWLEDGED_MS = 60 * 1000,
+};
 
 static void on_sock_readable(h2o_socket_t *sock, const char *err);
 static void on_sock_writable(h2o_socket_t *sock, const char *err);
@@ -42,6 +48,31 @@ void connection_open_connecting(struct connection *conn, struct loop *loop, int 
 {
     attach(conn, loop, fd, callbacks, owner);
     h2o_socket_notify_write(conn->sock, on_sock_writable);
+}
+
+void connection_move(struct connection *to, struct connection *from)
+{
+    CHECK(!from->watched && !from->handshaking);
+    *to = *from;
+    to->sock->data = to;
+    *from = (struct connection){0};
+}
+
+void connection_guard(struct connection *conn)
+{
+    const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, GUARD_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, GUARD_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, GUARD_PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, GUARD_UNACKNOWLEDGED_MS},
+    };
+    /* They fail on Unix sockets, whose peers cannot vanish. */
+    for (size_t i = 0; i != sizeof(options) / sizeof(options[0]); ++i)
+        (void)setsockopt(h2o_socket_get_fd(conn->sock), options[i].level, options[i].name,
+                         &options[i].value, sizeof(options[i].value));
 }
 
 int connection_take_error(struct connection *conn)

@@ -47,6 +47,10 @@ void connection_open(struct connection *conn, struct loop *loop, int fd,
  * connection_take_error tells. Reading starts with connection_resume. */
 void connection_open_connecting(struct connection *conn, struct loop *loop, int fd,
                                 const struct connection_callbacks *callbacks, void *owner);
+/* Moves an open connection to other memory; its owner and callbacks go along and may be set anew. `from` is closed after. */
+void connection_move(struct connection *to, struct connection *from);
+/* Keep-alive probes, and an end to data that is never acknowledged, for peers that vanish without a word (TCP only). */
+void connection_guard(struct connection *conn);
 /* The pending error of the socket (SO_ERROR): 0 if it is connected. */
 int connection_take_error(struct connection *conn);
 

@@ -1,31 +1,21 @@
-/* The pool: an idle list, newest first, and connectors that race a name's addresses. */
+/* The pool: an idle list, newest first, and connections made ahead of need. */
 #include "net/pool.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { STAGGER_MS = 250, ADDRESSES_FRESH_MS = 30 * 1000, RELEASE_AFTER_MS = 500 };
+enum { RELEASE_AFTER_MS = 500, WARM_AGAIN_MS = 1000 };
 
 struct pool {
     struct loop *loop;
     struct pool_options options;
-    struct tls_context *tls;      /* NULL: plaintext */
+    struct dialer *dialer;
     struct pool_connection *idle; /* newest first */
     size_t idle_count;
-    struct resolver_addresses addresses; /* the last good answer */
-    struct mono_time resolved;           /* 0: never; fresh for ADDRESSES_FRESH_MS */
-    bool numeric;
-    size_t rotation;
-    struct resolver_query *query;                  /* NULL: nobody asks */
-    struct pool_connector *waiting, **waiting_end; /* for its answer, in order of coming */
+    struct dial warm; /* a connection being made ahead of need */
+    struct timer warm_timer;
 };
 
-static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error);
-static void on_stagger(struct timer *timer);
-static void begin_attempt(struct pool_connector *connector);
-static void on_attempt_writable(struct connection *conn);
-static void on_attempt_handshake(struct connection *conn, bool succeeded);
+static void keep_warm(struct pool *pool);
 
 /* ---- life ---- */
 
@@ -35,13 +25,8 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options)
     CHECK(pool != NULL);
     pool->loop = loop;
     pool->options = *options;
-    pool->waiting_end = &pool->waiting;
-    char *host = strndup(options->host.at, options->host.len);
-    CHECK(host != NULL);
-    pool->options.host = span_from(host);
-    if (options->trust != NULL)
-        pool->tls = tls_context_create(options->host, options->trust);
-    pool->numeric = resolver_parse_numeric(options->host, options->port, &pool->addresses);
+    pool->dialer = dialer_create(loop, &options->dialer);
+    keep_warm(pool);
     return pool;
 }
 
@@ -59,12 +44,11 @@ void pool_destroy(struct pool *pool)
 {
     if (pool == NULL)
         return;
-    CHECK(pool->waiting == NULL);
-    if (pool->query != NULL)
-        resolver_cancel(pool->query);
+    pool->options.warm = 0;
+    dialer_cancel(&pool->warm);
+    loop_cancel_timer(pool->loop, &pool->warm_timer);
     pool_close_idle(pool);
-    tls_context_destroy(pool->tls);
-    free((char *)pool->options.host.at);
+    dialer_destroy(pool->dialer);
     free(pool);
 }
 
@@ -76,6 +60,11 @@ size_t pool_idle_count(const struct pool *pool)
 struct loop *pool_loop(const struct pool *pool)
 {
     return pool->loop;
+}
+
+struct dialer *pool_dialer(const struct pool *pool)
+{
+    return pool->dialer;
 }
 
 /* ---- idle connections ---- */
@@ -96,8 +85,10 @@ static void unlink_idle(struct pool_connection *pc)
 
 static void drop_idle(struct pool_connection *pc)
 {
+    struct pool *pool = pc->pool;
     unlink_idle(pc);
     pool_drop(pc);
+    keep_warm(pool);
 }
 
 /* The upstream has closed, or speaks out of turn. TLS tickets come without data and are welcome. */
@@ -140,6 +131,17 @@ struct pool_connection *pool_take(struct pool *pool)
     if (pc == NULL)
         return NULL;
     unlink_idle(pc);
+    keep_warm(pool);
+    return pc;
+}
+
+struct pool_connection *pool_adopt(struct pool *pool, struct connection *conn)
+{
+    struct pool_connection *pc = calloc(1, sizeof(*pc));
+    CHECK(pc != NULL);
+    pc->pool = pool;
+    pc->opened = pool->loop->now;
+    connection_move(&pc->conn, conn);
     return pc;
 }
 
@@ -176,228 +178,37 @@ void pool_drop(struct pool_connection *pc)
     free(pc);
 }
 
-/* ---- new connections ---- */
+/* ---- made ahead of need ---- */
 
-static void use_addresses(struct pool_connector *connector)
+static void on_warm_connected(struct dial *dial, struct connection *conn)
 {
-    struct pool *pool = connector->pool;
-    size_t count = pool->addresses.count;
-    connector->addresses = malloc(sizeof(*connector->addresses));
-    CHECK(connector->addresses != NULL);
-    size_t first = pool->rotation++ % count;
-    for (size_t i = 0; i != count; ++i) {
-        connector->addresses->list[i] = pool->addresses.list[(first + i) % count];
-        connector->addresses->sizes[i] = pool->addresses.sizes[(first + i) % count];
-    }
-    connector->addresses->count = count;
+    struct pool *pool = dial->owner;
+    pool_put(pool_adopt(pool, conn));
+    keep_warm(pool);
 }
 
-static void forget_addresses(struct pool_connector *connector)
+static void on_warm_again(struct timer *timer)
 {
-    free(connector->addresses);
-    connector->addresses = NULL;
+    keep_warm(H2O_STRUCT_FROM_MEMBER(struct pool, warm_timer, timer));
 }
 
-/* Begins the first attempt from the loop's turn, so that pool_connect never calls back itself. */
-static void on_begin(struct timer *timer)
+/* Requests will tell what is wrong; this only tries again. */
+static void on_warm_failed(struct dial *dial, enum dialer_failure failure, const char *why)
 {
-    begin_attempt(H2O_STRUCT_FROM_MEMBER(struct pool_connector, stagger, timer));
+    struct pool *pool = dial->owner;
+    (void)failure, (void)why;
+    pool->warm_timer.fire = on_warm_again;
+    loop_set_timer(pool->loop, &pool->warm_timer, clock_after_ms(pool->loop->now, WARM_AGAIN_MS));
 }
 
-void pool_connect(struct pool *pool, struct pool_connector *connector)
+/* One at a time, until options.warm connections stand ready. */
+static void keep_warm(struct pool *pool)
 {
-    connector->pool = pool;
-    connector->started = pool->loop->now;
-    connector->next_address = 0;
-    connector->addresses = NULL;
-    bool fresh = pool->resolved.us != 0 &&
-                 clock_us_between(pool->resolved, pool->loop->now) < ADDRESSES_FRESH_MS * 1000LL;
-    if (pool->numeric || fresh) {
-        use_addresses(connector);
-        connector->stagger.fire = on_begin;
-        loop_set_timer(pool->loop, &connector->stagger, pool->loop->now);
+    if (pool->idle_count >= pool->options.warm || pool->warm.dialer != NULL ||
+        timer_is_armed(&pool->warm_timer))
         return;
-    }
-    if (pool->query == NULL)
-        pool->query =
-            resolver_ask(pool->loop, pool->options.host, pool->options.port, on_resolved, pool);
-    connector->query = pool->query;
-    connector->next_waiting = NULL;
-    *pool->waiting_end = connector;
-    pool->waiting_end = &connector->next_waiting;
-}
-
-static void stop_waiting(struct pool_connector *connector)
-{
-    struct pool *pool = connector->pool;
-    struct pool_connector **at = &pool->waiting;
-    while (*at != connector)
-        at = &(*at)->next_waiting;
-    *at = connector->next_waiting;
-    if (*at == NULL)
-        pool->waiting_end = at;
-    connector->query = NULL;
-}
-
-/* One question serves all who wait; whoever begins to wait in a callback is behind them, for the next one. */
-static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error)
-{
-    struct pool *pool = owner;
-    struct resolver_query *query = pool->query;
-    pool->query = NULL;
-    if (addresses->count != 0) { /* else the last good answer is kept when DNS fails */
-        pool->addresses = *addresses;
-        pool->resolved = pool->loop->now;
-    }
-    while (pool->waiting != NULL && pool->waiting->query == query) {
-        struct pool_connector *connector = pool->waiting;
-        stop_waiting(connector);
-        if (pool->addresses.count != 0) {
-            use_addresses(connector);
-            begin_attempt(connector);
-            continue;
-        }
-        connector->pool = NULL;
-        connector->on_failed(connector, POOL_DNS_FAILED, error);
-    }
-}
-
-static bool has_attempts(const struct pool_connector *connector)
-{
-    for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i)
-        if (connector->attempts[i] != NULL)
-            return true;
-    return false;
-}
-
-static const struct connection_callbacks attempt_callbacks = {NULL, on_attempt_writable,
-                                                              on_attempt_handshake, NULL};
-
-static struct pool_connection *open_attempt(struct pool_connector *connector, size_t index)
-{
-    struct pool *pool = connector->pool;
-    const struct sockaddr *address = (const struct sockaddr *)&connector->addresses->list[index];
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return NULL;
-    if (connect(fd, address, connector->addresses->sizes[index]) != 0 && errno != EINPROGRESS) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return NULL;
-    }
-    struct pool_connection *pc = calloc(1, sizeof(*pc));
-    CHECK(pc != NULL);
-    pc->pool = pool;
-    pc->connector = connector;
-    pc->opened = pool->loop->now;
-    connection_open_connecting(&pc->conn, pool->loop, fd, &attempt_callbacks, pc);
-    return pc;
-}
-
-/* Ends the connector without success, unless another attempt is still under way. Called as the last act. */
-static void fail_unless_more(struct pool_connector *connector, enum pool_failure failure,
-                             const char *why)
-{
-    if (connector->next_address < connector->addresses->count) {
-        begin_attempt(connector);
-        return;
-    }
-    if (has_attempts(connector))
-        return;
-    forget_addresses(connector);
-    connector->pool = NULL;
-    connector->on_failed(connector, failure, why);
-}
-
-static void begin_attempt(struct pool_connector *connector)
-{
-    struct pool *pool = connector->pool;
-    loop_cancel_timer(pool->loop, &connector->stagger);
-    size_t index = connector->next_address++;
-    CHECK(index < connector->addresses->count);
-    connector->attempts[index] = open_attempt(connector, index);
-    if (connector->attempts[index] == NULL) {
-        fail_unless_more(connector, POOL_CONNECT_FAILED, strerror(errno));
-        return;
-    }
-    if (connector->next_address == connector->addresses->count)
-        return;
-    connector->stagger.fire = on_stagger;
-    loop_set_timer(pool->loop, &connector->stagger, clock_after_ms(pool->loop->now, STAGGER_MS));
-}
-
-static void on_stagger(struct timer *timer)
-{
-    begin_attempt(H2O_STRUCT_FROM_MEMBER(struct pool_connector, stagger, timer));
-}
-
-static void forget_attempt(struct pool_connection *pc)
-{
-    for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i)
-        if (pc->connector->attempts[i] == pc)
-            pc->connector->attempts[i] = NULL;
-    pc->connector = NULL;
-}
-
-static void on_attempt_failed(struct pool_connection *pc, enum pool_failure failure)
-{
-    char why[160];
-    struct pool_connector *connector = pc->connector;
-    snprintf(why, sizeof(why), "%s", connection_error(&pc->conn));
-    forget_attempt(pc);
-    pool_drop(pc);
-    fail_unless_more(connector, failure, why);
-}
-
-/* The winner: the other attempts are given up. */
-static void on_attempt_won(struct pool_connection *pc)
-{
-    struct pool_connector *connector = pc->connector;
-    forget_attempt(pc);
-    pool_cancel(connector);
-    connector->on_connected(connector, pc);
-}
-
-static void on_attempt_writable(struct connection *conn)
-{
-    struct pool_connection *pc = conn->owner;
-    struct pool *pool = pc->pool;
-    if (connection_take_error(conn) != 0) {
-        on_attempt_failed(pc, POOL_CONNECT_FAILED);
-        return;
-    }
-    pc->connector->connected = pool->loop->now;
-    if (pool->tls == NULL) {
-        connection_resume(conn);
-        on_attempt_won(pc);
-        return;
-    }
-    connection_start_tls(conn, pool->tls);
-}
-
-static void on_attempt_handshake(struct connection *conn, bool succeeded)
-{
-    struct pool_connection *pc = conn->owner;
-    if (!succeeded) {
-        on_attempt_failed(pc, POOL_TLS_FAILED);
-        return;
-    }
-    on_attempt_won(pc);
-}
-
-void pool_cancel(struct pool_connector *connector)
-{
-    if (connector->pool == NULL)
-        return;
-    if (connector->query != NULL)
-        stop_waiting(connector);
-    loop_cancel_timer(connector->pool->loop, &connector->stagger);
-    for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i) {
-        if (connector->attempts[i] != NULL)
-            pool_drop(connector->attempts[i]);
-        connector->attempts[i] = NULL;
-    }
-    forget_addresses(connector);
-    connector->pool = NULL;
+    pool->warm.on_connected = on_warm_connected;
+    pool->warm.on_failed = on_warm_failed;
+    pool->warm.owner = pool;
+    dialer_connect(pool->dialer, &pool->warm);
 }
