@@ -97,6 +97,8 @@ class Corner:
         self.env = {**os.environ, "CONTAINERS_CONF": str(conf),
                     "CONTAINERS_STORAGE_CONF": str(self.storage_conf)}
         self.holder = None
+        for of_an_earlier_run in ("libpod", "overlay-containers", "volumes"):
+            shutil.rmtree(pathlib.Path(storage) / "graph" / of_an_earlier_run, ignore_errors=True)
 
     def __enter__(self):
         # Container tools stumble over cgroups of both versions.
@@ -104,7 +106,7 @@ class Corner:
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
              "--propagation", "private", "bash", "-c",
              "umount /sys/fs/cgroup/unified 2>/dev/null; ip link set lo up; mount -t tmpfs none /run; "
-             "echo ready; exec sleep infinity"],
+             "mount -t tmpfs none /dev/shm; echo ready; exec sleep infinity"],
             env=self.env, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         children = pathlib.Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children")
@@ -131,6 +133,11 @@ class Corner:
 
     def start(self, *command, **more):
         return subprocess.Popen(self._enter(command), env=self.env, stdin=subprocess.DEVNULL, **more)
+
+    def outside(self, *command, **more):
+        """In the machine's own network, for apt-get; mounts that the command leaves go with it."""
+        return run("unshare", "--mount", "--propagation", "private", "bash", "-c",
+                   'mount -t tmpfs none /dev/shm; exec "$@"', "_", *command, env=self.env, **more)
 
     def podman(self, *command, **more):
         return self.run("podman", *command, **more)

@@ -1,0 +1,82 @@
+"""What is made once for the tests under tests/deploy: the image and the corner that it runs in."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.deploy.machine import KEPT, ROOT, Corner, debian_root, eventually, run
+
+ENDPOINT_PORT = 18443
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+
+
+@pytest.fixture(scope="session")
+def corner(tmp_path_factory):
+    storage = KEPT / "containers"
+    with Corner(tmp_path_factory.mktemp("corner"), storage) as corner:
+        yield corner
+    if "DEPLOY_KEEP_LAYERS" not in os.environ:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def build(corner, tmp_path_factory):
+    """build(context, tag): the image of a source tree, by the Dockerfile; in the machine's own network, for apt-get."""
+    path = "ENV=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    corner.outside("podman", "import", "--quiet", "--change", path, debian_root("debian"),
+                   "docker.io/library/debian:bookworm-slim")
+
+    def build(context, tag):
+        corner.outside(
+            "buildah", "build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers",
+            "--format", "docker", "--timestamp", "0", "--build-arg", "BUILD=tested", "-t", tag,
+            "-f", context / "deploy/docker/Dockerfile", context, timeout=600)
+        (told,) = json.loads(corner.outside("podman", "image", "inspect", tag).stdout)
+        return told
+    return build
+
+
+@pytest.fixture(scope="session")
+def context(tmp_path_factory):
+    """The repository's files, without what others may be changing meanwhile."""
+    copy = tmp_path_factory.mktemp("context") / "sagegate"
+    copy.mkdir()
+    files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def image(build, context):
+    """What podman tells of the image sagegate:0.1.0."""
+    return build(context, "localhost/sagegate:0.1.0")
+
+
+@pytest.fixture(scope="session")
+def endpoint(corner, tmp_path_factory):
+    """The local SageMaker endpoint over TLS, in the corner; its folder has ca.pem and log."""
+    folder = tmp_path_factory.mktemp("endpoint")
+    process = corner.start(
+        "env", f"PYTHONPATH={ROOT}", "/usr/bin/python3", "-m", "tests.endpoint", "--listen", f"127.0.0.1:{ENDPOINT_PORT}", "--tls",
+        "--ca-out", folder / "ca.pem", "--ready-file", folder / "url", "--log", folder / "log")
+    eventually(lambda: (folder / "url").exists(), 30, "the endpoint listens")
+    folder.chmod(0o755)
+    yield folder
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def verdicts(endpoint):
+    """verdicts(): what the endpoint said of each signature since the test began."""
+    begun = len((endpoint / "log").read_text().splitlines())
+
+    def verdicts():
+        return [json.loads(line)["verdict"] for line in (endpoint / "log").read_text().splitlines()[begun:]]
+    return verdicts
