@@ -3,6 +3,7 @@
 
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
+#include "net/service.h"
 #include "observe/log.h"
 #include "version.h"
 
@@ -44,6 +45,7 @@ struct run {
     struct admin *admin;
     int wake_fd; /* written by each worker that has ended */
     uint64_t workers_ended;
+    struct mono_time fed; /* the service manager's watchdog */
     bool draining;
 };
 
@@ -181,6 +183,7 @@ static void stop(int signal_number)
     run.draining = true;
     log_write(LOG_INFO, "drain", "%s: no more connections are taken, what is under way is finished",
               strsignal(signal_number));
+    service_notify("STOPPING=1\nSTATUS=draining");
     worker_drain_all(&run.gateway);
 }
 
@@ -226,6 +229,18 @@ static bool is_ready(void *context, struct admin_reasons *reasons)
     return gateway_is_ready(context, reasons);
 }
 
+/* The watchdog is fed while this thread and every worker turn their loops, at twice the pace that is asked for. */
+static void feed_watchdog(void)
+{
+    struct mono_time now = clock_mono();
+    int64_t ms = service_watchdog_ms();
+    if (ms == 0 || clock_us_between(run.fed, now) < ms * 1000 / 2 ||
+        !worker_have_all_turned(&run.gateway))
+        return;
+    run.fed = now;
+    service_notify("WATCHDOG=1");
+}
+
 /* ---- the list ---- */
 
 static int serve(const struct config *config, int signal_fd)
@@ -257,12 +272,19 @@ static int serve(const struct config *config, int signal_fd)
     admin_watch_fd(run.admin, signal_fd, on_signal, NULL);
     admin_watch_fd(run.admin, run.wake_fd, on_wake, NULL);
     gateway_start(&run.gateway);
+    struct span untaken = service_untaken(&arena);
+    if (untaken.at != NULL)
+        log_write(LOG_WARNING, "listener",
+                  "the service manager opened %.*s, which no listener of the configuration names",
+                  SPAN_ARG(untaken));
     log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", config->route_count,
               config->workers);
+    service_notify("READY=1\nSTATUS=serving");
 
     while (run.workers_ended != run.gateway.worker_count) {
         admin_turn(run.admin, TURN_MS);
         log_tell_held_back();
+        feed_watchdog();
     }
     admin_destroy(run.admin);
     gateway_close(&run.gateway);
@@ -285,6 +307,7 @@ int command_run(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
 #endif
     log_set_level((enum log_level)config->log_level);
+    service_open();
     int signal_fd = block_signals();
     run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(signal_fd >= 0 && run.wake_fd >= 0);

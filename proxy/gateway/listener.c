@@ -2,6 +2,7 @@
 #include "gateway/listener.h"
 
 #include "gateway/peer.h"
+#include "net/listen.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -185,9 +186,7 @@ void listener_close_all(struct gateway *gateway)
         struct listener *listener = &listeners->list[i];
         while (accept_one(listener))
             ;
-        const struct config_address *address = &gateway->config->listeners[i].address;
-        if (address->unix_path.at != NULL)
-            unlink(address->unix_path.at);
+        listen_unlink(&gateway->config->listeners[i].address);
         h2o_socket_close(listener->sock);
         listener->sock = NULL;
     }

@@ -96,8 +96,11 @@ static void *run_worker(void *argument)
     if (worker->index == 0)
         listener_open_all(gateway);
     pthread_barrier_wait(&gateway->opened);
-    while (!worker->stopped)
+    while (!worker->stopped) {
         loop_turn(worker->loop, TURN_MS);
+        atomic_store_explicit(&worker->turned, true, memory_order_relaxed);
+    }
+    atomic_store_explicit(&worker->ended, true, memory_order_relaxed);
     loop_cancel_timer(worker->loop, &worker->drain_timer);
     dispose_worker(worker);
     gateway->on_worker_ended(gateway);
@@ -124,6 +127,19 @@ void worker_join_all(struct gateway *gateway)
 {
     for (unsigned i = 0; i != gateway->worker_count; ++i)
         pthread_join(gateway->workers[i].thread, NULL);
+}
+
+bool worker_have_all_turned(struct gateway *gateway)
+{
+    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+        struct worker *worker = &gateway->workers[i];
+        if (!atomic_load_explicit(&worker->turned, memory_order_relaxed) &&
+            !atomic_load_explicit(&worker->ended, memory_order_relaxed))
+            return false;
+    }
+    for (unsigned i = 0; i != gateway->worker_count; ++i)
+        atomic_store_explicit(&gateway->workers[i].turned, false, memory_order_relaxed);
+    return true;
 }
 
 /* ---- drain ---- */

@@ -53,6 +53,7 @@ struct worker {
     struct loop_task drain_task;
     struct timer drain_timer;
     bool draining, stopped;
+    atomic_bool turned, ended; /* for worker_have_all_turned */
 };
 
 /* Sets up and starts the threads of gateway->workers; listening descriptors are open by then. */
@@ -61,6 +62,9 @@ void worker_start_all(struct gateway *gateway);
  * the limit is reached. */
 void worker_drain_all(struct gateway *gateway);
 void worker_join_all(struct gateway *gateway);
+/* Whether each worker has turned its loop since this last said so, or has ended; a loop turns every second at least. On
+ * the main thread. */
+MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
 /* Worker side. */
 struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream);

@@ -1,6 +1,8 @@
 /* Listening sockets: binds TCP and Unix addresses, and says in one line why it could not. */
 #include "net/listen.h"
 
+#include "net/service.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -175,6 +177,9 @@ static int open_unix(const struct config_address *address, int backlog, struct a
 int listen_open(const struct config_address *address, int backlog, struct arena *arena,
                 struct span *fault)
 {
+    int inherited = service_take_listener(address);
+    if (inherited != -1)
+        return inherited;
     if (address->unix_path.at != NULL)
         return open_unix(address, backlog, arena, fault);
     return open_tcp(address, backlog, arena, fault);
@@ -182,7 +187,7 @@ int listen_open(const struct config_address *address, int backlog, struct arena 
 
 void listen_unlink(const struct config_address *address)
 {
-    if (address->unix_path.at != NULL)
+    if (address->unix_path.at != NULL && !service_gave(address))
         unlink(address->unix_path.at);
 }
 

@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "config/config.h"
 
-/* Opens, binds and listens. Returns a non-blocking close-on-exec descriptor, the caller's to give
+/* Opens, binds and listens, or takes the socket that the service manager opened for it (net/service.h). Returns a non-blocking close-on-exec descriptor, the caller's to give
  * to listen_close; or -1 with *fault = "ADDRESS: what is wrong" in arena (untouched on success).
  *
  * TCP: SO_REUSEADDR, and IPv6 addresses take IPv6 only. Unix: a socket that nobody listens on any
@@ -16,7 +16,7 @@
 MUST_USE int listen_open(const struct config_address *address, int backlog, struct arena *arena,
                          struct span *fault);
 
-/* Takes the socket's file away (Unix), then closes. fd -1 does nothing. */
+/* Takes the socket's file away (Unix, unless the service manager made it), then closes. fd -1 does nothing. */
 void listen_close(int fd, const struct config_address *address);
 
 /* Only the first half of that, for who closes the descriptor in its own way: the file goes first,
