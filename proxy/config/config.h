@@ -93,7 +93,11 @@ enum config_operation {
     CONFIG_INVOKE,
     CONFIG_ASYNC,
     CONFIG_NATIVE, /* the operation is the path's last segment */
+    CONFIG_STREAM,
 };
+
+/* What callers get of InvokeEndpointWithResponseStream's event stream; of a native route always raw. */
+enum config_stream_format { CONFIG_STREAM_DECODED, CONFIG_STREAM_RAW };
 
 enum config_errors { CONFIG_ERRORS_UNWRAP, CONFIG_ERRORS_PASS };
 
@@ -113,6 +117,8 @@ struct config_route {
     enum config_errors errors;  /* default: pass for native, unwrap elsewhere */
     uint32_t callers_may_set;   /* bit 1u << enum sagemaker_parameter */
     bool callers_may_set_given; /* false: all that the operation has */
+    enum config_stream_format stream_format;
+    bool stream_error_events;                              /* stream_errors: event */
     struct config_policy parameters[SAGEMAKER_PARAMETERS]; /* defaults and route merged */
     struct config_timeouts timeouts;
     uint64_t body_max;

@@ -254,6 +254,11 @@ static void print_route(struct print *print, const struct config_route *route)
     print_size(print, "    body_max", route->body_max);
     fprintf(print->out, "    errors: %s\n",
             route->errors == CONFIG_ERRORS_PASS ? "pass" : "unwrap");
+    if (route->operation == CONFIG_STREAM) {
+        print_word(print, "    stream_format", SETTING_ROUTE_STREAM_FORMAT, route->stream_format);
+        print_word(print, "    stream_errors", SETTING_ROUTE_STREAM_ERRORS,
+                   route->stream_error_events);
+    }
     print_setters(print, route);
     print_parameters(print, route);
 }

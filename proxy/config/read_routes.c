@@ -13,6 +13,7 @@ struct base {
     uint64_t body_max;
     bool errors_given;
     enum config_errors errors;
+    size_t stream_format, stream_errors; /* places in their settings' words */
     bool callers_may_set_given;
     uint32_t callers_may_set;
     struct read_policies policies;
@@ -26,6 +27,7 @@ static uint32_t operations_of(enum config_operation operation)
         [CONFIG_INVOKE] = 1u << SAGEMAKER_INVOKE,
         [CONFIG_ASYNC] = 1u << SAGEMAKER_ASYNC,
         [CONFIG_NATIVE] = (1u << SAGEMAKER_OPERATIONS) - 1,
+        [CONFIG_STREAM] = 1u << SAGEMAKER_STREAM,
     };
     return masks[operation];
 }
@@ -129,6 +131,8 @@ static void read_base(struct reader *reader, const struct yaml_node *root, struc
         .body_max = (uint64_t)reader_number(reader, map, SETTING_DEFAULTS_BODY_MAX),
         .errors_given = reader_find(map, SETTING_DEFAULTS_ERRORS) != NULL,
         .errors = errors_of(map, SETTING_DEFAULTS_ERRORS),
+        .stream_format = reader_word(map, SETTING_DEFAULTS_STREAM_FORMAT),
+        .stream_errors = reader_word(map, SETTING_DEFAULTS_STREAM_ERRORS),
         .callers_may_set_given = setters != NULL,
         .callers_may_set = setters == NULL ? 0 : read_setters(reader, setters, &scope),
     };
@@ -321,6 +325,24 @@ static enum config_errors read_errors(const struct yaml_node *map, const struct 
     return operation == CONFIG_NATIVE ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
 }
 
+/* How a streaming route's answers are told; on any other the keys would say nothing. */
+static void read_stream(struct reader *reader, const struct yaml_node *map, const struct base *base,
+                        struct config_route *route)
+{
+    static const enum setting_id keys[] = {SETTING_ROUTE_STREAM_FORMAT,
+                                           SETTING_ROUTE_STREAM_ERRORS};
+    bool streams = route->operation == CONFIG_STREAM;
+    for (size_t i = 0; i != 2 && !streams; ++i) {
+        struct yaml_node *node = reader_find(map, keys[i]);
+        if (node != NULL)
+            yaml_error(reader->load, node, "only a route with operation stream has it");
+    }
+    route->stream_format = (enum config_stream_format)reader_word_or(
+        map, SETTING_ROUTE_STREAM_FORMAT, base->stream_format);
+    route->stream_error_events =
+        reader_word_or(map, SETTING_ROUTE_STREAM_ERRORS, base->stream_errors) != 0;
+}
+
 static void read_route(struct reader *reader, struct yaml_node *map, const struct base *base,
                        struct config_route *route)
 {
@@ -352,6 +374,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     if (route->operation == CONFIG_NATIVE)
         check_native_path(reader, map, scope.pattern);
     read_body_max(reader, map, base, route);
+    read_stream(reader, map, base, route);
     read_endpoint(reader, map, &scope, route);
     read_policies(reader, reader_find(map, SETTING_ROUTE_PARAMETERS), &scope, &own);
     read_policies_merge(reader, &base->policies, &own, &scope, route);

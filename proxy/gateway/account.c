@@ -91,6 +91,8 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     access_record_set(record, ACCESS_IDENTITY, ex->identity);
     if (ex->judged)
         access_record_set(record, ACCESS_AWS_ERROR, ex->verdict.aws_error);
+    else
+        access_record_set(record, ACCESS_AWS_ERROR, ex->stream.code);
     set_overridden(record, ex);
     access_record_set(record, ACCESS_DROPPED_HEADERS, ex->fill.dropped_headers);
     set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
@@ -110,7 +112,7 @@ void account_write(const struct exchange *ex)
     record->reused = ex->client.reused;
     record->bytes_in = ex->body.size;
     record->bytes_out = ex->peer->reply.body_bytes;
-    record->parts = ex->client.parts;
+    record->parts = ex->stream.form != STREAM_NONE ? ex->stream.parts : ex->client.parts;
     account_times(ex, record->times);
     set_texts(record, ex);
     access_log_commit(log, worker->index);

@@ -38,6 +38,32 @@ void answer_keep_head(struct exchange *ex, const struct http1_response *head)
         arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-invoked-production-variant")));
 }
 
+static struct span passed_header(const struct exchange *ex, struct span name)
+{
+    for (size_t i = 0; i != ex->answer.header_count; ++i)
+        if (span_equals_ignore_case(ex->answer.headers[i].name, name))
+            return ex->answer.headers[i].value;
+    return SPAN_NONE;
+}
+
+void answer_unwrap_stream(struct exchange *ex)
+{
+    struct exchange_answer *answer = &ex->answer;
+    struct span type = passed_header(ex, SPAN("X-Amzn-SageMaker-Content-Type"));
+    size_t count = 0;
+    for (size_t i = 0; i != answer->header_count; ++i) {
+        struct span name = answer->headers[i].name;
+        if (!span_equals_ignore_case(name, SPAN("X-Amzn-SageMaker-Content-Type")) &&
+            !span_equals_ignore_case(name, SPAN("Content-Type")))
+            answer->headers[count++] = answer->headers[i];
+    }
+    if (type.len == 0)
+        type = SPAN("application/octet-stream");
+    answer->headers[count++] = (struct http1_header){SPAN("Content-Type"), type};
+    answer->header_count = count;
+    answer->framing = HTTP1_CHUNKED;
+}
+
 /* "name;dur=1.234" in milliseconds, as the W3C's Server Timing has it. */
 static void append_timing(struct buffer *out, const char *name, int64_t us)
 {
@@ -125,6 +151,30 @@ static struct span error_body(struct exchange *ex, struct span message)
     struct span body = arena_copy(&ex->arena, buffer_span(&out));
     buffer_dispose(&out);
     return body;
+}
+
+/* The blank line first ends an event of the model's that was cut. */
+void answer_append_stream_error(struct exchange *ex, struct span message)
+{
+    struct reply *reply = &ex->peer->reply;
+    struct buffer out;
+    if (ex->state != EXCHANGE_STREAMING || !ex->match.route->stream_error_events ||
+        !span_starts_with_ignore_case(passed_header(ex, SPAN("Content-Type")),
+                                      SPAN("text/event-stream")) ||
+        reply_held(reply) > REPLY_HIGH_WATERMARK)
+        return;
+    if (message.len > ERROR_TEXT_MAX)
+        message.len = ERROR_TEXT_MAX;
+    buffer_init(&out, ERROR_TEXT_MAX * 8);
+    buffer_append(&out, SPAN("\n\nevent: error\ndata: {\"error\":{\"code\":\""));
+    buffer_append(&out, outcome_info(ex->outcome)->token);
+    buffer_append(&out, SPAN("\",\"message\":\""));
+    buffer_append_json(&out, message);
+    buffer_append(&out, SPAN("\",\"request_id\":\""));
+    buffer_append(&out, span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    buffer_append(&out, SPAN("\"}}\n\n"));
+    reply_append_body(reply, buffer_span(&out));
+    buffer_dispose(&out);
 }
 
 /* The exception that an SDK knows best for a status. */

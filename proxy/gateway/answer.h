@@ -8,6 +8,11 @@
 void answer_keep_head(struct exchange *ex, const struct http1_response *head);
 /* Appends the kept head; the framing is the upstream's where the length is known, else what the caller understands. */
 void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
+/* Makes the kept head that of the model's own answer inside an event stream: its Content-Type, of a length that is not
+ * known. */
+void answer_unwrap_stream(struct exchange *ex);
+/* Where the route asks for it and the answer under way is text/event-stream: appends an event that says why it ends. */
+void answer_append_stream_error(struct exchange *ex, struct span message);
 /* Appends a whole answer of the gateway's own, in the shape an AWS SDK reads: X-Sagegate-Outcome, x-amzn-ErrorType and
  * {"Code","Message","RequestId"}; or, for a model's error unwrapped, the model's own text. */
 void answer_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,

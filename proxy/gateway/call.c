@@ -7,6 +7,10 @@
 
 /* A collected answer fits into the reply with its head. */
 _Static_assert(EXCHANGE_COLLECT_MAX + 128 * 1024 <= REPLY_HELD_MAX, "reply");
+/* And so do the watermark, a read, and a message of an event stream. */
+_Static_assert(EVENTSTREAM_MESSAGE_MAX + REPLY_HIGH_WATERMARK + 4 * LOOP_READ_SIZE <=
+                   REPLY_HELD_MAX,
+               "reply");
 
 static void begin(struct exchange *ex, bool fresh_only);
 static void on_client_ready(struct client *client);
@@ -16,6 +20,7 @@ static void on_client_flush(struct client *client);
 static void on_client_end(struct client *client);
 static void on_client_failed(struct client *client, enum client_failure failure, const char *why);
 static void judge(struct exchange *ex, bool whole);
+static void fail_stream(struct exchange *ex);
 
 static const struct client_callbacks client_callbacks = {
     on_client_ready, on_client_head, on_client_data,
@@ -104,14 +109,30 @@ static void begin_passing(struct exchange *ex)
     ex->state = EXCHANGE_STREAMING;
 }
 
+/* Sees to it that an event stream's messages are looked at. Decoded, it is passed on from its first message on. */
+static void begin_stream(struct exchange *ex, const struct http1_response *head)
+{
+    const struct config_route *route = ex->match.route;
+    struct span type = http1_header_value(&head->headers, SPAN("Content-Type"));
+    if (ex->fill.operation != SAGEMAKER_STREAM || head->status != 200 ||
+        !span_starts_with_ignore_case(type, SPAN("application/vnd.amazon.eventstream")))
+        return;
+    bool raw = route->operation == CONFIG_NATIVE || route->stream_format == CONFIG_STREAM_RAW;
+    stream_begin(&ex->stream, raw ? STREAM_RAW : STREAM_DECODED, &ex->worker->gateway->admit,
+                 &ex->arena);
+    if (!raw)
+        answer_unwrap_stream(ex);
+}
+
 static void on_client_head(struct client *client, const struct http1_response *head)
 {
     struct exchange *ex = of_client(client);
     answer_keep_head(ex, head);
+    begin_stream(ex, head);
     if (client->sent.us != 0)
         body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
     exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
-    if (head->status >= 400 || must_collect(ex)) {
+    if (head->status >= 400 || must_collect(ex) || ex->stream.form == STREAM_DECODED) {
         ex->state = EXCHANGE_HOLDING;
         ex->held_reserved =
             must_collect(ex) && admit_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
@@ -120,9 +141,26 @@ static void on_client_head(struct client *client, const struct http1_response *h
     begin_passing(ex);
 }
 
+static void take_pieces(struct exchange *ex, struct span data)
+{
+    struct span piece;
+    while (stream_next(&ex->stream, &data, &piece)) {
+        if (ex->state == EXCHANGE_HOLDING && !must_collect(ex))
+            begin_passing(ex);
+        if (ex->state == EXCHANGE_STREAMING)
+            reply_append_body(&ex->peer->reply, piece);
+        else
+            buffer_append(&ex->held, piece);
+    }
+}
+
 static void on_client_data(struct client *client, struct span data)
 {
     struct exchange *ex = of_client(client);
+    if (ex->stream.form != STREAM_NONE) {
+        take_pieces(ex, data);
+        return;
+    }
     if (ex->state == EXCHANGE_HOLDING)
         buffer_append(&ex->held, data);
     if (ex->state == EXCHANGE_STREAMING)
@@ -132,6 +170,10 @@ static void on_client_data(struct client *client, struct span data)
 static void on_client_flush(struct client *client)
 {
     struct exchange *ex = of_client(client);
+    if (stream_has_failed(&ex->stream)) {
+        fail_stream(ex);
+        return;
+    }
     if (ex->state == EXCHANGE_STREAMING) {
         exchange_flush(ex);
         return;
@@ -192,9 +234,30 @@ static void judge(struct exchange *ex, bool whole)
 
 /* ---- step 10: stream back (the pace is exchange_flush's) ---- */
 
+/* The body has ended: is that the stream's end, too? */
+static bool finish_stream(struct exchange *ex)
+{
+    if (ex->stream.form == STREAM_NONE)
+        return true;
+    stream_finish(&ex->stream);
+    if (stream_has_failed(&ex->stream))
+        return false;
+    if (ex->stream.end == STREAM_EXCEPTION) { /* raw: the caller has it as it came */
+        ex->outcome = OUTCOME_STREAM_ERROR;
+        ex->fault = outcome_info(ex->outcome)->fault;
+    }
+    if (ex->state == EXCHANGE_HOLDING && !must_collect(ex))
+        begin_passing(ex); /* there was no message at all */
+    return true;
+}
+
 static void on_client_end(struct client *client)
 {
     struct exchange *ex = of_client(client);
+    if (!finish_stream(ex)) {
+        fail_stream(ex);
+        return;
+    }
     if (ex->state == EXCHANGE_HOLDING &&
         (ex->held.overflowed || must_collect(ex) != ex->held_reserved)) {
         on_client_flush(client);
@@ -214,6 +277,58 @@ static void on_client_end(struct client *client)
 }
 
 /* ---- failures ---- */
+
+/* An exception before anything was passed on becomes an HTTP status. */
+static void answer_exception(struct exchange *ex)
+{
+    const struct stream *stream = &ex->stream;
+    bool pass = ex->match.route->errors == CONFIG_ERRORS_PASS;
+    const struct outcome_info *info = outcome_info(OUTCOME_STREAM_ERROR);
+    struct span message = pass ? stream->message : aws_error_redact(stream->message, &ex->arena);
+    reply_discard(&ex->peer->reply);
+    ex->outcome = OUTCOME_STREAM_ERROR;
+    ex->fault = info->fault;
+    answer_append_error(ex, stream->status, message, info->retry_after_s, false);
+    ex->state = EXCHANGE_ANSWERED;
+    ex->reply_progress = now_of(ex);
+    exchange_flush(ex);
+}
+
+/* What came of an event stream before it failed is the caller's, also where both came at once. False: the exchange has
+ * ended. */
+static bool flush_stream(struct exchange *ex)
+{
+    if (ex->state != EXCHANGE_STREAMING || reply_flush(&ex->peer->reply, &ex->peer->conn))
+        return true;
+    exchange_cancel(ex, OUTCOME_CLIENT_GONE);
+    return false;
+}
+
+static void fail_stream(struct exchange *ex)
+{
+    static const enum outcome outcomes[] = {
+        [STREAM_EXCEPTION] = OUTCOME_STREAM_ERROR,
+        [STREAM_CORRUPT] = OUTCOME_BAD_RESPONSE,
+        [STREAM_TRUNCATED] = OUTCOME_STREAM_BROKEN,
+        [STREAM_MEMORY_FULL] = OUTCOME_MEMORY_FULL,
+    };
+    enum outcome outcome = outcomes[ex->stream.end];
+    const struct outcome_info *info = outcome_info(outcome);
+    const char *why = stream_fault(&ex->stream);
+    client_cancel(&ex->client);
+    log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(info->token),
+              SPAN_ARG(ex->match.route->upstream->url.authority), why);
+    if (!flush_stream(ex))
+        return;
+    if (outcome == OUTCOME_STREAM_ERROR && !ex->peer->reply.head_sent) {
+        answer_exception(ex);
+        return;
+    }
+    struct span message = outcome == OUTCOME_STREAM_ERROR
+                              ? aws_error_redact(ex->stream.message, &ex->arena)
+                              : arena_printf(&ex->arena, "%.*s: %s", SPAN_ARG(info->text), why);
+    exchange_fail(ex, outcome, message);
+}
 
 static enum outcome outcome_of_failure(enum client_failure failure)
 {
@@ -244,7 +359,8 @@ static void on_client_failed(struct client *client, enum client_failure failure,
               SPAN_ARG(upstream->url.authority), why);
     struct span message =
         arena_printf(&ex->arena, "%.*s: %s", SPAN_ARG(outcome_info(outcome)->text), why);
-    exchange_fail(ex, outcome, message);
+    if (ex->stream.form == STREAM_NONE || flush_stream(ex))
+        exchange_fail(ex, outcome, message);
 }
 
 /* What the upstream is waited for. */

@@ -261,6 +261,8 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
     ex->judged = false;
     if (reply->head_sent || info->status == 0) {
         /* What came is still the caller's; that it was cut is seen by the framing. */
+        if (reply->head_sent)
+            answer_append_stream_error(ex, message.len != 0 ? message : info->text);
         if (!reply_flush(reply, &ex->peer->conn))
             log_write(LOG_DEBUG, "listener", "the caller is gone as well");
         end(ex, PEER_ABORT);
@@ -311,6 +313,7 @@ static void dispose(struct exchange *ex)
     struct worker *worker = ex->worker;
     loop_cancel_timer(worker->loop, &ex->timer);
     exchange_wipe_head(ex);
+    stream_dispose(&ex->stream);
     if (ex->held_reserved)
         admit_release_body_bytes(&worker->gateway->admit, EXCHANGE_COLLECT_MAX);
     body_release(&ex->body);

@@ -9,6 +9,7 @@
 #include "gateway/fill.h"
 #include "gateway/judge.h"
 #include "gateway/peer.h"
+#include "gateway/stream.h"
 
 enum {
     EXCHANGE_ATTEMPTS_MAX = 2,
@@ -20,7 +21,8 @@ enum exchange_state {
     EXCHANGE_OPENED,  /* head read, not yet admitted */
     EXCHANGE_BODY,    /* admitted; the body arrives */
     EXCHANGE_CALLING, /* connecting, sending, waiting for the head */
-    EXCHANGE_HOLDING, /* an error answer is held until it can be judged, or a whole one collected */
+    EXCHANGE_HOLDING, /* an error answer is held until it can be judged, a whole one collected, or the first
+                       * message of an event stream awaited */
     EXCHANGE_STREAMING, /* the answer is passed on as it comes */
     EXCHANGE_ANSWERED, /* all of the answer is appended to the reply; the caller has not taken it all yet */
 };
@@ -60,6 +62,7 @@ struct exchange {
     struct span upstream_head; /* wiped at the end: it holds the session token */
     struct span identity; /* where the credentials came from; a literal; SPAN_NONE until signed */
     struct exchange_answer answer;
+    struct stream stream;         /* of an answer that is an event stream */
     bool held_reserved;           /* EXCHANGE_COLLECT_MAX of admit's body bytes */
     struct judge_verdict verdict; /* of an error answer */
     bool judged;

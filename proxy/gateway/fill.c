@@ -100,6 +100,9 @@ static bool choose_operation(struct filling *f, struct span path)
     case CONFIG_ASYNC:
         f->out->operation = SAGEMAKER_ASYNC;
         return true;
+    case CONFIG_STREAM:
+        f->out->operation = SAGEMAKER_STREAM;
+        return true;
     case CONFIG_NATIVE:
         return choose_native_operation(f, path);
     }

@@ -12,7 +12,9 @@
 enum {
     REPLY_HIGH_WATERMARK = 256 * 1024, /* held bytes at which the upstream is paused */
     REPLY_LOW_WATERMARK = 64 * 1024,   /* and at which it goes on */
-    REPLY_HELD_MAX = 1280 * 1024, /* never more: one read past the watermark, and its framing */
+    /* Never more: past the watermark one read, with the one message of an event stream that it made whole, and their
+     * framing. A single message may be that long; the usual ones are some KiB. */
+    REPLY_HELD_MAX = 18 * 1024 * 1024,
     REPLY_KEPT_MAX = 16 * 1024,   /* memory an idle connection keeps */
 };
 

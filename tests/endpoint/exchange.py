@@ -165,7 +165,8 @@ def _judge(endpoint, seen, body, fault, now):
     if not fault.early:
         _check_signature(endpoint, seen, body, now)
     seen.parameters = api.parameters(seen.operation, seen.headers)
-    if fault.code or fault.message or (fault.status or 0) >= 400:
+    inside = fault.exception or fault.error  # then the message is that of the stream
+    if fault.code or (fault.message and not inside) or (fault.status or 0) >= 400:
         raise _commanded(endpoint, seen, fault)
     _check_target(endpoint, seen)
     if seen.operation == "async-invocations":

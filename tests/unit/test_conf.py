@@ -102,7 +102,7 @@ def changed(path, value):
     (("upstream", "endpoint_url"), "ftp://x"),
     (("upstreams", "a b"), {}),
     (("routes",), {}),
-    (("routes", 0, "operation"), "stream"),
+    (("routes", 0, "operation"), "strem"),
     (("routes", 0, "errors"), "hide"),
     (("routes", 0, "endpoint"), None),
     (("routes", 0, "endpoint"), {"allow": ["x"]}),
