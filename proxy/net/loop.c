@@ -2,7 +2,11 @@
 #include "net/loop.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+
+/* Every loop there ever was: none is freed, and none is lost. */
+static struct loop *_Atomic all;
 
 static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
@@ -35,6 +39,9 @@ struct loop *loop_create(void)
     loop->gather = allocate(LOOP_GATHER_SIZE);
     buffer_init_fixed(&loop->cipher_out, allocate(LOOP_OUTPUT_SIZE), LOOP_OUTPUT_SIZE);
     loop_read_clock(loop);
+    loop->next = atomic_load(&all);
+    while (!atomic_compare_exchange_weak(&all, &loop->next, loop))
+        continue;
     return loop;
 }
 

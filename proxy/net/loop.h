@@ -25,6 +25,7 @@ enum {
 };
 
 struct loop {
+    struct loop *next; /* of all loops there ever were */
     h2o_loop_t *h2o;
     struct timer_heap timers;
     struct mono_time
