@@ -46,7 +46,9 @@ struct run {
     int wake_fd; /* written by each worker that has ended */
     uint64_t workers_ended;
     struct mono_time fed; /* the service manager's watchdog */
-    bool draining;
+    bool stopping;             /* a signal has come */
+    struct mono_time drain_at; /* when the workers are told */
+    bool draining;             /* they have been */
 };
 
 static struct run run;
@@ -174,17 +176,33 @@ static int block_signals(void)
     return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+/* The first signal makes /ready false; after drain.delay, which lets whoever sends requests here notice, the workers
+ * are told. */
 static void stop(int signal_number)
 {
-    if (run.draining) {
+    if (run.stopping) {
         log_write(LOG_WARNING, "drain", "a second signal: exiting at once");
         _exit(1);
     }
-    run.draining = true;
-    log_write(LOG_INFO, "drain", "%s: no more connections are taken, what is under way is finished",
+    run.stopping = true;
+    run.drain_at = clock_after_ms(clock_mono(), run.gateway.config->drain.delay_ms);
+    atomic_store(&run.gateway.draining, true);
+    log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));
     service_notify("STOPPING=1\nSTATUS=draining");
+}
+
+/* How long the main thread may wait; tells the workers to drain when it is time. */
+static int next_turn_ms(void)
+{
+    if (!run.stopping || run.draining)
+        return TURN_MS;
+    int64_t left_us = clock_us_between(clock_mono(), run.drain_at);
+    if (left_us > 0)
+        return left_us / 1000 + 1 < TURN_MS ? (int)(left_us / 1000 + 1) : TURN_MS;
+    run.draining = true;
     worker_drain_all(&run.gateway);
+    return TURN_MS;
 }
 
 static void on_signal(void *context, int fd)
@@ -282,7 +300,7 @@ static int serve(const struct config *config, int signal_fd)
     service_notify("READY=1\nSTATUS=serving");
 
     while (run.workers_ended != run.gateway.worker_count) {
-        admin_turn(run.admin, TURN_MS);
+        admin_turn(run.admin, next_turn_ms());
         log_tell_held_back();
         feed_watchdog();
     }

@@ -1,4 +1,4 @@
-/* Host names of the SageMaker Runtime by partition and region, and custom endpoint URLs.
+/* Host names of the SageMaker Runtime and of STS by partition and region, and custom endpoint URLs.
  *
  * It may not resolve a name or open a connection. */
 #include "aws/endpoint.h"
@@ -123,6 +123,16 @@ struct span endpoint_host(const struct endpoint_options *options, struct arena *
     struct span suffix = options->dualstack ? partition->dualstack_suffix : partition->suffix;
     return arena_printf(arena, "%s.%.*s.%.*s", service, SPAN_ARG(options->region),
                         SPAN_ARG(suffix));
+}
+
+struct span endpoint_sts_host(const struct endpoint_options *options, struct arena *arena)
+{
+    CHECK(endpoint_region_is_valid(options->region));
+    const struct partition *partition = find_partition(options->region);
+    bool ordinary_is_fips = !options->dualstack && span_equals(partition->name, SPAN("aws-us-gov"));
+    struct span suffix = options->dualstack ? partition->dualstack_suffix : partition->suffix;
+    return arena_printf(arena, "sts%s.%.*s.%.*s", options->fips && !ordinary_is_fips ? "-fips" : "",
+                        SPAN_ARG(options->region), SPAN_ARG(suffix));
 }
 
 /* ---- custom endpoints ---- */

@@ -1,6 +1,6 @@
-/* Host names of the SageMaker Runtime by partition and region. Pure.
+/* Host names of the SageMaker Runtime and of STS by partition and region. Pure.
  *
- * Source: botocore's endpoint rule set for sagemaker-runtime and partitions.json. */
+ * Source: botocore's endpoint rule sets for sagemaker-runtime and sts, and partitions.json. */
 #ifndef SAGEGATE_AWS_ENDPOINT_H
 #define SAGEGATE_AWS_ENDPOINT_H
 
@@ -20,6 +20,9 @@ struct span endpoint_partition(struct span region);
 
 /* "runtime.sagemaker.us-east-1.amazonaws.com", allocated in arena. */
 struct span endpoint_host(const struct endpoint_options *options, struct arena *arena);
+
+/* STS's regional endpoint: "sts.us-east-1.amazonaws.com", allocated in arena. */
+struct span endpoint_sts_host(const struct endpoint_options *options, struct arena *arena);
 
 /* A custom endpoint: "https://host[:port][/]" or "http://...", IPv6 in brackets. False, with *fault a text
  * for a person in arena, for anything else (user info, query, a path other than "/"). */

@@ -199,3 +199,38 @@ bool clock_parse_rfc3339(struct span s, struct wall_time *out)
     out->us = t.us - offset * 1000000;
     return true;
 }
+
+/* What the fields name is written again and compared: so the day's name, the blanks and "GMT" are
+ * as they must be. */
+bool clock_parse_http(struct span s, struct wall_time *out)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const uint8_t offsets[] = {5,  7,  12, 14,
+                                      17, 20, 23}; /* two digits each, but the month */
+    int pairs[7] = {0};
+    char again[CLOCK_HTTP_SIZE];
+    struct wall_time t;
+    if (s.len != CLOCK_HTTP_SIZE - 1)
+        return false;
+    for (int i = 0; i != 7; ++i) {
+        const char *at = s.at + offsets[i];
+        if (i != 1 && (at[0] < '0' || at[0] > '9' || at[1] < '0' || at[1] > '9'))
+            return false;
+        pairs[i] = (at[0] - '0') * 10 + at[1] - '0';
+    }
+    struct clock_date date = {.year = pairs[2] * 100 + pairs[3],
+                              .day = pairs[0],
+                              .hour = pairs[4],
+                              .minute = pairs[5],
+                              .second = pairs[6]};
+    for (int i = 0; i != 12; ++i)
+        if (memcmp(months + (size_t)i * 3, s.at + 8, 3) == 0)
+            date.month = i + 1;
+    if (date.month == 0 || !clock_time_of(&date, &t))
+        return false;
+    clock_format_http(t, again);
+    if (memcmp(again, s.at, s.len) != 0)
+        return false;
+    *out = t;
+    return true;
+}

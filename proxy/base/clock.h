@@ -50,4 +50,7 @@ bool clock_parse_basic(struct span s, struct wall_time *out);
 /* RFC 3339 with "Z" or an offset, seconds with or without a fraction (as STS and IMDS send). */
 bool clock_parse_rfc3339(struct span s, struct wall_time *out);
 
+/* "Sun, 30 Aug 2015 12:36:00 GMT" only, as clock_format_http writes it. */
+bool clock_parse_http(struct span s, struct wall_time *out);
+
 #endif

@@ -65,6 +65,7 @@ static struct config *build(struct yaml_load *load, struct yaml_node *root)
     verify_tree(load, root);
     if (root->kind == YAML_MAP) {
         read_server(&reader, root);
+        read_credentials(&reader, root);
         read_upstreams(&reader, root);
         read_routes(&reader, root);
         read_upstreams_settle(&reader, root);

@@ -26,14 +26,46 @@ struct config_listener {
 };
 
 enum config_credentials_source {
-    CREDENTIALS_DEFAULT, /* the chain: environment, then the static file if one is named */
+    CREDENTIALS_DEFAULT, /* the chain: the first source that is configured */
     CREDENTIALS_ENV,
+    CREDENTIALS_PROFILE,
+    CREDENTIALS_WEB_IDENTITY,
+    CREDENTIALS_CONTAINER,
+    CREDENTIALS_IMDS,
+    CREDENTIALS_PROCESS,
     CREDENTIALS_STATIC,
 };
 
 struct config_credentials {
     enum config_credentials_source source;
-    struct span file; /* static: a JSON file as credential_process prints it; ends in NUL */
+    struct span file;    /* static: a JSON file as credential_process prints it; ends in NUL */
+    struct span profile; /* of the shared files, by name; SPAN_NONE: AWS_PROFILE's, or default */
+    struct span process; /* a command line, run without a shell; SPAN_NONE: none */
+    struct span imds_endpoint; /* a URL; SPAN_NONE: by the environment, else 169.254.169.254 */
+    bool imds_v1;              /* metadata version 1 may be used where version 2 is not answered */
+    int64_t wait_ms;           /* how long a request may wait for a set, default 2 s */
+};
+
+struct config_tag {
+    struct span key, value;
+};
+
+/* A role to assume. Absent texts are SPAN_NONE. */
+struct config_role {
+    struct span role_arn; /* SPAN_NONE: no role */
+    struct span external_id, session_name, source_identity;
+    int64_t duration_ms; /* 0: the service's own, an hour */
+    const struct config_tag *tags;
+    size_t tag_count;
+};
+
+/* As whom upstreams are called. */
+struct config_identity {
+    struct span name; /* "default" for the top-level `credentials`, else the key in `identities` */
+    struct config_credentials credentials; /* its own source, or the top-level one */
+    struct config_role role;               /* assumed from there */
+    struct span region;                    /* of STS: that of an upstream that uses it */
+    bool fips, dualstack;                  /* likewise */
 };
 
 struct config_upstream {
@@ -46,6 +78,11 @@ struct config_upstream {
     struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
     const struct span *extra_ca_files; /* besides; each ends in NUL */
     size_t extra_ca_file_count;
+    size_t identity; /* its place in identities */
+    bool proxy_given;       /* the key `proxy` speaks; else the environment */
+    struct span proxy_host; /* an HTTP proxy to CONNECT through; SPAN_NONE: none */
+    uint16_t proxy_port;
+    struct span proxy_authorization; /* "Basic ...", SPAN_NONE without user information */
 };
 
 struct config_timeouts {
@@ -57,6 +94,7 @@ struct config_timeouts {
 
 struct config_limits {
     uint64_t connections;    /* of callers at a time */
+    bool body_bytes_given; /* else the memory limit of the process's cgroup may lower it */
     uint64_t body_bytes;     /* of all requests' bodies in memory */
     uint64_t concurrency;    /* exchanges at a time */
     uint64_t head_bytes;     /* of one request's head, default 64 KiB */
@@ -69,9 +107,13 @@ struct config_pool {
     uint64_t idle_max;       /* idle connections a worker keeps to one upstream, default 64 */
     int64_t idle_timeout_ms; /* an idle connection's life, default 20 s */
     int64_t age_max_ms;      /* default 10 min; older ones are not used again */
+    uint64_t connects_max;   /* connections a worker makes to one upstream at a time, default 32 */
+    uint64_t warm;           /* connections made ahead of need, default 0 */
 };
 
 struct config_drain {
+    int64_t delay_ms; /* after SIGTERM /ready is false and all goes on, default 0 */
+    int64_t idle_ms;  /* then a caller's idle connection is kept that long, default 0 */
     int64_t limit_ms; /* after SIGTERM: what is not done by then is cut, default 30 s */
 };
 
@@ -96,6 +138,12 @@ enum config_operation {
     CONFIG_STREAM,
 };
 
+/* When a caller shuts its sending side before it has its answer. */
+enum config_half_close {
+    CONFIG_HALF_CLOSE_AUTO,   /* finish for HTTP/1.0 and Connection: close, else cancel */
+    CONFIG_HALF_CLOSE_CANCEL, /* it has left */
+    CONFIG_HALF_CLOSE_FINISH, /* it waits for its answer */
+};
 /* What callers get of InvokeEndpointWithResponseStream's event stream; of a native route always raw. */
 enum config_stream_format { CONFIG_STREAM_DECODED, CONFIG_STREAM_RAW };
 
@@ -120,6 +168,9 @@ struct config_route {
     enum config_stream_format stream_format;
     bool stream_error_events;                              /* stream_errors: event */
     struct config_policy parameters[SAGEMAKER_PARAMETERS]; /* defaults and route merged */
+    uint64_t concurrency; /* requests of this route in progress; 0: no limit of its own */
+    int64_t wait_for_ms;  /* how long a request waits for its turn before it is busy; default 0 */
+    enum config_half_close on_half_close;
     struct config_timeouts timeouts;
     uint64_t body_max;
 };
@@ -134,7 +185,10 @@ struct config {
     bool has_admin, has_health;
     struct config_address admin, health;
     unsigned workers;
+    bool ready_without_credentials; /* ready_requires: listening */
     struct config_credentials credentials;
+    const struct config_identity *identities; /* [0] is "default" */
+    size_t identity_count;
     const struct config_upstream *upstreams; /* [0] is "default" */
     size_t upstream_count;
     struct config_limits limits;

@@ -107,16 +107,69 @@ static void print_server(struct print *print, const struct config *config)
     if (config->has_health)
         print_address(print, "health: ", &config->health);
     print_count(print, "workers", config->workers);
+    print_word(print, "ready_requires", SETTING_READY_REQUIRES, config->ready_without_credentials);
+}
+
+/* ---- credentials ---- */
+
+static void print_source(struct print *print, const char *indent,
+                         const struct config_credentials *credentials)
+{
+    fputs(indent, print->out);
+    print_word(print, "source", SETTING_CREDENTIALS_SOURCE, credentials->source);
+    const struct {
+        const char *key;
+        struct span text;
+    } texts[] = {{"file", credentials->file},
+                 {"profile", credentials->profile},
+                 {"process", credentials->process}};
+    for (size_t i = 0; i != 3; ++i) {
+        if (texts[i].text.at == NULL)
+            continue;
+        fputs(indent, print->out);
+        print_text(print, texts[i].key, texts[i].text);
+    }
+}
+
+static void print_role(struct print *print, const struct config_role *role)
+{
+    fputs("    assume_role:\n", print->out);
+    print_text(print, "      role_arn", role->role_arn);
+    print_text(print, "      session_name", role->session_name);
+    print_text(print, "      external_id", role->external_id);
+    print_text(print, "      source_identity", role->source_identity);
+    print_time(print, "      duration", role->duration_ms);
+    if (role->tag_count != 0)
+        fputs("      tags:\n", print->out);
+    for (size_t i = 0; i != role->tag_count; ++i)
+        fprintf(print->out, "        %.*s: %.*s\n", SPAN_ARG(role->tags[i].key),
+                SPAN_ARG(quote(print, role->tags[i].value, true)));
+}
+
+static void print_credentials(struct print *print, const struct config *config)
+{
     fputs("credentials:\n", print->out);
-    print_word(print, "  source", SETTING_CREDENTIALS_SOURCE, config->credentials.source);
-    print_text(print, "  file", config->credentials.file);
+    print_source(print, "  ", &config->credentials);
+    print_time(print, "  wait", config->credentials.wait_ms);
+    print_text(print, "  imds_endpoint", config->credentials.imds_endpoint);
+    print_true(print, "  imds_v1", config->credentials.imds_v1);
+    if (config->identity_count > 1)
+        fputs("identities:\n", print->out);
+    for (size_t i = 1; i < config->identity_count; ++i) {
+        const struct config_identity *identity = &config->identities[i];
+        fprintf(print->out, "  %.*s:\n", SPAN_ARG(quote(print, identity->name, true)));
+        print_source(print, "    ", &identity->credentials);
+        if (identity->role.role_arn.at != NULL)
+            print_role(print, &identity->role);
+    }
 }
 
 static void print_limits(struct print *print, const struct config *config)
 {
     fputs("limits:\n", print->out);
     print_count(print, "  connections", config->limits.connections);
-    print_size(print, "  body_bytes", config->limits.body_bytes);
+    if (config->limits.body_bytes_given)
+        print_size(print, "  body_bytes", config->limits.body_bytes);
     print_count(print, "  concurrency", config->limits.concurrency);
     print_size(print, "  head_bytes", config->limits.head_bytes);
     print_time(print, "  head_timeout", config->limits.head_timeout_ms);
@@ -126,7 +179,11 @@ static void print_limits(struct print *print, const struct config *config)
     print_count(print, "  idle_max", config->pool.idle_max);
     print_time(print, "  idle_timeout", config->pool.idle_timeout_ms);
     print_time(print, "  age_max", config->pool.age_max_ms);
+    print_count(print, "  connects_max", config->pool.connects_max);
+    print_count(print, "  warm", config->pool.warm);
     fputs("drain:\n", print->out);
+    print_time(print, "  delay", config->drain.delay_ms);
+    print_time(print, "  idle", config->drain.idle_ms);
     print_time(print, "  limit", config->drain.limit_ms);
 }
 
@@ -154,8 +211,25 @@ static bool has_custom_url(struct print *print, const struct config_upstream *up
            !span_equals(upstream->url.authority, endpoint_host(&options, &print->arena));
 }
 
+/* The password of a proxy is masked; `none` keeps the environment's out. */
+static void print_proxy(struct print *print, const struct config_upstream *upstream)
+{
+    if (upstream->proxy_host.at == NULL) {
+        print_text(print, "    proxy", SPAN("none"));
+        return;
+    }
+    bool bare_v6 = span_find(upstream->proxy_host, ':') != upstream->proxy_host.len;
+    struct span host =
+        arena_printf(&print->arena, bare_v6 ? "[%.*s]" : "%.*s", SPAN_ARG(upstream->proxy_host));
+    print_text(print, "    proxy",
+               arena_printf(&print->arena, "http://%s%.*s:%u",
+                            upstream->proxy_authorization.at != NULL ? "masked:masked@" : "",
+                            SPAN_ARG(host), upstream->proxy_port));
+}
+
 /* fips stands there in any case, so that the map is never empty. */
-static void print_upstream(struct print *print, const struct config_upstream *upstream)
+static void print_upstream(struct print *print, const struct config *config,
+                           const struct config_upstream *upstream)
 {
     fprintf(print->out, "    fips: %s\n", upstream->fips ? "true" : "false");
     print_true(print, "    dualstack", upstream->dualstack);
@@ -168,19 +242,21 @@ static void print_upstream(struct print *print, const struct config_upstream *up
         print_text(print, "    endpoint_url",
                    arena_printf(&print->arena, "%s://%.*s", upstream->url.tls ? "https" : "http",
                                 SPAN_ARG(upstream->url.authority)));
+    print_text(print, "    identity", config->identities[upstream->identity].name);
+    print_proxy(print, upstream);
 }
 
 static void print_upstreams(struct print *print, const struct config *config)
 {
     print_text(print, "region", config->upstreams[0].region);
     fputs("upstream:\n", print->out);
-    print_upstream(print, &config->upstreams[0]);
+    print_upstream(print, config, &config->upstreams[0]);
     if (config->upstream_count > 1)
         fputs("upstreams:\n", print->out);
     for (size_t i = 1; i != config->upstream_count; ++i) {
         fprintf(print->out, "  %.*s:\n", SPAN_ARG(quote(print, config->upstreams[i].name, false)));
         print_text(print, "    region", config->upstreams[i].region);
-        print_upstream(print, &config->upstreams[i]);
+        print_upstream(print, config, &config->upstreams[i]);
     }
 }
 
@@ -240,6 +316,12 @@ static void print_route(struct print *print, const struct config_route *route)
     print_text(print, "      path", route->path);
     print_texts(print, "      methods", route->methods, route->method_count);
     print_text(print, "      host", route->host);
+    print_count(print, "    concurrency", route->concurrency);
+    print_time(print, "    wait_for", route->wait_for_ms);
+    print_text(print, "    on_half_close",
+               route->on_half_close == CONFIG_HALF_CLOSE_AUTO     ? SPAN("auto")
+               : route->on_half_close == CONFIG_HALF_CLOSE_CANCEL ? SPAN("cancel")
+                                                                  : SPAN("finish"));
     fputs("    endpoint:\n", print->out);
     print_template(print, "      value", route->endpoint);
     if (route->endpoint_allow_count != 0)
@@ -268,6 +350,7 @@ void config_print(const struct config *config, FILE *out)
     struct print print = {.out = out};
     arena_init(&print.arena, 4096);
     print_server(&print, config);
+    print_credentials(&print, config);
     print_limits(&print, config);
     print_upstreams(&print, config);
     print_logs(&print, config);

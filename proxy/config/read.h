@@ -9,10 +9,21 @@
 /* read_server.c: listeners, process, limits, pool, drain, logs. */
 void read_server(struct reader *reader, const struct yaml_node *root);
 
+/* read_credentials.c: credentials and identities. */
+void read_credentials(struct reader *reader, const struct yaml_node *root);
+
 /* read_upstreams.c. After read_upstreams all have names and options; read_upstreams_settle gives
  * regions and URLs, once the routes are known, for an upstream that none uses needs no region. */
 void read_upstreams(struct reader *reader, const struct yaml_node *root);
 void read_upstreams_settle(struct reader *reader, struct yaml_node *root);
+
+/* Tells a fault of a variable of the environment. */
+void read_tell_variable(struct reader *reader, struct span name, struct span fault);
+
+/* read_proxy.c: the key `proxy`, and once URLs are known HTTPS_PROXY and NO_PROXY. */
+void read_proxy(struct reader *reader, const struct yaml_node *map,
+                struct config_upstream *upstream);
+void read_proxy_variables(struct reader *reader, struct config_upstream *upstream);
 
 /* read_routes.c: defaults and routes. */
 void read_routes(struct reader *reader, struct yaml_node *root);

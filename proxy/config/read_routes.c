@@ -355,6 +355,9 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
             read_upstream_name(reader, reader_find(map, SETTING_ROUTE_UPSTREAM), base->upstream),
         .operation = (enum config_operation)reader_word(map, SETTING_ROUTE_OPERATION),
         .timeouts = read_timeouts(reader, map, &base->timeouts),
+        .concurrency = (uint64_t)reader_number(reader, map, SETTING_ROUTE_CONCURRENCY),
+        .wait_for_ms = reader_number(reader, map, SETTING_ROUTE_WAIT_FOR),
+        .on_half_close = (enum config_half_close)reader_word(map, SETTING_ROUTE_ON_HALF_CLOSE),
         .callers_may_set_given = base->callers_may_set_given,
     };
     read_name(reader, map, route);

@@ -110,6 +110,7 @@ static void read_limits(struct reader *reader, const struct yaml_node *root)
     const struct yaml_node *drain = reader_find(root, SETTING_DRAIN);
     reader->config->limits = (struct config_limits){
         .connections = (uint64_t)reader_number(reader, limits, SETTING_LIMITS_CONNECTIONS),
+        .body_bytes_given = reader_find(limits, SETTING_LIMITS_BODY_BYTES) != NULL,
         .body_bytes = (uint64_t)reader_number(reader, limits, SETTING_LIMITS_BODY_BYTES),
         .concurrency = (uint64_t)reader_number(reader, limits, SETTING_LIMITS_CONCURRENCY),
         .head_bytes = (uint64_t)reader_number(reader, limits, SETTING_LIMITS_HEAD_BYTES),
@@ -121,24 +122,14 @@ static void read_limits(struct reader *reader, const struct yaml_node *root)
         .idle_max = (uint64_t)reader_number(reader, pool, SETTING_POOL_IDLE_MAX),
         .idle_timeout_ms = reader_number(reader, pool, SETTING_POOL_IDLE_TIMEOUT),
         .age_max_ms = reader_number(reader, pool, SETTING_POOL_AGE_MAX),
+        .connects_max = (uint64_t)reader_number(reader, pool, SETTING_POOL_CONNECTS_MAX),
+        .warm = (uint64_t)reader_number(reader, pool, SETTING_POOL_WARM),
     };
-    reader->config->drain.limit_ms = reader_number(reader, drain, SETTING_DRAIN_LIMIT);
-}
-
-static void read_credentials(struct reader *reader, const struct yaml_node *root)
-{
-    struct yaml_node *map = reader_find(root, SETTING_CREDENTIALS);
-    struct yaml_node *file = reader_find(map, SETTING_CREDENTIALS_FILE);
-    struct config_credentials *credentials = &reader->config->credentials;
-    credentials->source =
-        (enum config_credentials_source)reader_word(map, SETTING_CREDENTIALS_SOURCE);
-    credentials->file = reader_file_of(reader, file);
-    if (credentials->source == CREDENTIALS_STATIC && file == NULL && !map->bad)
-        yaml_error(reader->load, map,
-                   "source static needs a file: { source: static, file: credentials.json }");
-    if (credentials->source == CREDENTIALS_ENV && file != NULL)
-        yaml_error(reader->load, file,
-                   "source env reads no file; leave it out, or write source: static");
+    reader->config->drain = (struct config_drain){
+        .delay_ms = reader_number(reader, drain, SETTING_DRAIN_DELAY),
+        .idle_ms = reader_number(reader, drain, SETTING_DRAIN_IDLE),
+        .limit_ms = reader_number(reader, drain, SETTING_DRAIN_LIMIT),
+    };
 }
 
 static void read_logs(struct reader *reader, const struct yaml_node *root)
@@ -162,6 +153,6 @@ void read_server(struct reader *reader, const struct yaml_node *root)
     read_side_listeners(reader, root);
     reader->config->workers = (unsigned)reader_number(reader, root, SETTING_WORKERS);
     read_limits(reader, root);
-    read_credentials(reader, root);
+    reader->config->ready_without_credentials = reader_word(root, SETTING_READY_REQUIRES) == 1;
     read_logs(reader, root);
 }

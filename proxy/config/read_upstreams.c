@@ -15,7 +15,7 @@ static struct span get_variable(struct reader *reader, struct span name)
     return value.len == 0 ? SPAN_NONE : value;
 }
 
-static void tell_variable(struct reader *reader, struct span name, struct span fault)
+void read_tell_variable(struct reader *reader, struct span name, struct span fault)
 {
     problem_add(reader->load->problems, PROBLEM_ERROR, name, 0, 0, "%.*s", SPAN_ARG(fault));
 }
@@ -116,14 +116,31 @@ static void read_endpoint_variables(struct reader *reader, struct config_upstrea
     if (text.at == NULL || span_equals_ignore_case(ignore, SPAN("true")))
         return;
     if (!endpoint_parse_url(text, &reader->config->arena, &url, &fault)) {
-        tell_variable(reader, name, fault);
+        read_tell_variable(reader, name, fault);
         return;
     }
     fault = url_fault(reader, upstream, &url);
     if (fault.at != NULL)
-        tell_variable(reader, name, fault);
+        read_tell_variable(reader, name, fault);
     else
         upstream->url = url;
+}
+
+static void read_upstream_identity(struct reader *reader, const struct yaml_node *map,
+                                   struct config_upstream *upstream)
+{
+    const struct config *config = reader->config;
+    struct yaml_node *node = reader_find(map, SETTING_UPSTREAM_IDENTITY);
+    if (node == NULL || node->opaque)
+        return;
+    struct span name = reader_text_of(reader, node);
+    for (size_t i = 0; i != config->identity_count; ++i) {
+        if (!span_equals(config->identities[i].name, name))
+            continue;
+        upstream->identity = i;
+        return;
+    }
+    yaml_error(reader->load, node, "there is no \"%.*s\" in identities", SPAN_ARG(name));
 }
 
 static void read_upstream(struct reader *reader, const struct yaml_node *map,
@@ -134,6 +151,8 @@ static void read_upstream(struct reader *reader, const struct yaml_node *map,
     upstream->allow_plaintext = reader_bool(reader, map, SETTING_UPSTREAM_ALLOW_PLAINTEXT);
     read_ca_files(reader, map, upstream);
     read_endpoint_url(reader, map, upstream);
+    read_upstream_identity(reader, map, upstream);
+    read_proxy(reader, map, upstream);
 }
 
 /* ---- regions ---- */
@@ -149,7 +168,7 @@ static struct span find_default_region(struct reader *reader, const struct yaml_
         if (region.at != NULL && endpoint_region_is_valid(region))
             return arena_copy(&reader->config->arena, region);
         if (region.at != NULL)
-            tell_variable(
+            read_tell_variable(
                 reader, names[i],
                 arena_printf(reader->load->arena, "\"%.*s\" cannot be a region", SPAN_ARG(region)));
     }
@@ -203,6 +222,21 @@ static struct span borrow_region(const struct config *config)
     return SPAN_NONE;
 }
 
+/* An identity's STS is that of the first upstream that uses it, else of the default one. */
+static void settle_identities(struct reader *reader)
+{
+    const struct config *config = reader->config;
+    for (size_t i = 0; i != config->identity_count; ++i) {
+        const struct config_upstream *upstream = &config->upstreams[0];
+        for (size_t u = config->upstream_count; u-- != 0;)
+            if (config->upstreams[u].identity == i)
+                upstream = &config->upstreams[u];
+        reader->identities[i].region = upstream->region;
+        reader->identities[i].fips = upstream->fips;
+        reader->identities[i].dualstack = upstream->dualstack;
+    }
+}
+
 void read_upstreams_settle(struct reader *reader, struct yaml_node *root)
 {
     struct config *config = reader->config;
@@ -219,12 +253,18 @@ void read_upstreams_settle(struct reader *reader, struct yaml_node *root)
         }
         if (upstream->region.at == NULL)
             upstream->region = borrowed;
-        if (upstream->region.at == NULL || upstream->url.host.at != NULL)
+        if (upstream->region.at == NULL)
             continue;
+        if (upstream->url.host.at != NULL) {
+            read_proxy_variables(reader, upstream);
+            continue;
+        }
         const struct endpoint_options options = {upstream->region, upstream->fips,
                                                  upstream->dualstack};
         struct span host = endpoint_host(&options, &config->arena);
         upstream->url =
             (struct endpoint_url){.tls = true, .host = host, .port = 443, .authority = host};
+        read_proxy_variables(reader, upstream);
     }
+    settle_identities(reader);
 }

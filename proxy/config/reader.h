@@ -10,7 +10,8 @@
 struct reader {
     struct yaml_load *load;
     struct config *config;             /* being filled; what it keeps is copied into its arena */
-    struct config_upstream *upstreams; /* config->upstreams, while they are filled */
+    struct config_identity *identities; /* config->identities, while they are filled */
+    struct config_upstream *upstreams;  /* config->upstreams, likewise */
 };
 
 /* The node of a setting's last key in that map, NULL where it is absent. */

@@ -1,56 +1,44 @@
-/* The keeper: the chain of sources, the set in force, the thread that notices a changed file. */
-#include "credentials/keeper.h"
+/* The keeper's thread: fetching, refreshing ahead, noticing changed files. */
+#include "credentials/keeper_private.h"
 
-#include "credentials/source.h"
-
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
+#include <sys/random.h>
 
-enum { CHECK_INTERVAL_MS = 1000, STATUS_SIZE = 2048 };
+#include "credentials/refresh.h"
 
-/* What tells one version of a file from the next. */
-struct file_version {
-    struct timespec modified, changed;
-    ino_t inode;
-    dev_t device;
-    off_t size;
-};
+enum { CHECK_INTERVAL_MS = 1000, TURN_MS = 60 * 1000 };
 
-struct keeper {
-    enum config_credentials_source source;
-    char *file; /* of the static source; NULL: none */
-    keeper_on_event on_event;
-    void *event_context;
-    int64_t check_interval_ms;
+static void begin_fetch(struct keeper_identity *identity);
+static void on_fetched(struct fetch *fetch);
+static void take_result(struct keeper_identity *identity);
+static void on_timer(struct timer *timer);
 
-    /* The keeper's thread only (keeper_create before it starts). */
-    struct file_version version; /* of the file when it was last read; all zero: it was not there */
-    bool last_load_failed;
-    struct span warning_told; /* the arena's, kept until another takes its place */
-    struct arena warning_arena;
-
-    atomic_uint_fast64_t generation; /* of `current`; written under the lock */
-    pthread_mutex_t lock;            /* current, fault, stopping */
-    struct credentials *current;     /* NULL before the first set */
-    struct buffer fault;             /* why the last try failed; empty: it did not */
-    bool stopping;
-
-    bool has_thread;
-    pthread_t thread;
-    pthread_cond_t stop;
-};
-
-static void tell(const struct keeper *keeper, enum keeper_event event, struct span message)
+static uint32_t chance(struct keeper *keeper)
 {
-    if (keeper->on_event != NULL)
-        keeper->on_event(keeper->event_context, event, message);
+    keeper->random ^= keeper->random << 13;
+    keeper->random ^= keeper->random >> 7;
+    keeper->random ^= keeper->random << 17;
+    return (uint32_t)(keeper->random >> 16);
 }
 
-/* ---- what a try brought ---- */
+/* Of a named identity the name comes first. */
+static void tell(const struct keeper_identity *identity, enum keeper_event event,
+                 struct span message)
+{
+    const struct keeper_options *options = &identity->keeper->options;
+    char text[KEEPER_STATUS_SIZE + 128];
+    struct buffer out;
+    if (options->on_event == NULL)
+        return;
+    buffer_init_fixed(&out, text, sizeof(text));
+    if (identity != identity->keeper->identities)
+        buffer_printf(&out, "identity %.*s: ", SPAN_ARG(identity->config->name));
+    buffer_append(&out, message);
+    options->on_event(options->event_context, event, buffer_span(&out));
+}
+
+/* ---- what a fetch brought ---- */
 
 static void describe(const struct credentials *credentials, struct buffer *out)
 {
@@ -65,171 +53,248 @@ static void describe(const struct credentials *credentials, struct buffer *out)
     buffer_append(out, span_from(expires));
 }
 
-/* Takes the reference over. */
-static void put_in_force(struct keeper *keeper, struct credentials *credentials)
+static bool is_same(const struct credentials *a, const struct credentials *b)
 {
-    char text[STATUS_SIZE];
+    return a != NULL && a->expires.us == b->expires.us &&
+           span_equals(span_from(a->access_key_id), span_from(b->access_key_id)) &&
+           span_equals(secret_bytes(&a->secret_access_key), secret_bytes(&b->secret_access_key)) &&
+           span_equals(secret_bytes(&a->session_token), secret_bytes(&b->session_token));
+}
+
+/* Takes the reference over. */
+static void put_in_force(struct keeper_identity *identity, struct credentials *credentials)
+{
+    struct keeper *keeper = identity->keeper;
+    char text[KEEPER_STATUS_SIZE];
     struct buffer message;
     buffer_init_fixed(&message, text, sizeof(text));
     describe(credentials, &message);
 
     pthread_mutex_lock(&keeper->lock);
-    struct credentials *old = keeper->current;
-    credentials->generation = atomic_load(&keeper->generation) + 1;
-    keeper->current = credentials;
-    buffer_clear(&keeper->fault);
-    atomic_store(&keeper->generation, credentials->generation);
+    bool same = is_same(identity->current, credentials);
+    bool was_failing = identity->fault.len != 0;
+    struct credentials *old = same ? credentials : identity->current;
+    buffer_clear(&identity->fault);
+    ++identity->refreshed;
+    if (!same) {
+        credentials->generation = atomic_load(&identity->generation) + 1;
+        identity->current = credentials;
+        atomic_store(&identity->generation, credentials->generation);
+    }
     pthread_mutex_unlock(&keeper->lock);
 
     credentials_release(old);
-    tell(keeper, KEEPER_LOADED, buffer_span(&message));
+    if (!same || was_failing)
+        tell(identity, KEEPER_LOADED, buffer_span(&message));
+    struct wall_time now = clock_wall(), expires = identity->current->expires;
+    if (expires.us != 0)
+        identity->due =
+            same ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
+    else if (identity->fetch.plan.base != PLAN_SET && identity->fetch.plan.base != PLAN_PROCESS)
+        identity->due = (struct wall_time){now.us + REFRESH_UNEXPIRING_MS * INT64_C(1000)};
 }
 
 /* The set in force stays. The same fault again is not told again. */
-static void note_fault(struct keeper *keeper, struct span fault)
+static void note_fault(struct keeper_identity *identity, struct span fault)
 {
-    if (fault.len > STATUS_SIZE)
-        fault.len = STATUS_SIZE;
+    struct keeper *keeper = identity->keeper;
+    if (fault.len > KEEPER_STATUS_SIZE)
+        fault.len = KEEPER_STATUS_SIZE;
     pthread_mutex_lock(&keeper->lock);
-    bool known = span_equals(buffer_span(&keeper->fault), fault);
-    buffer_clear(&keeper->fault);
-    buffer_append(&keeper->fault, fault);
+    bool known = span_equals(buffer_span(&identity->fault), fault);
+    buffer_clear(&identity->fault);
+    buffer_append(&identity->fault, fault);
+    identity->last_failed = clock_wall();
+    ++identity->failed;
     pthread_mutex_unlock(&keeper->lock);
+    ++identity->failures;
+    identity->retry_at =
+        clock_after_ms(keeper->loop->now, refresh_backoff_ms(identity->failures, chance(keeper)));
     if (!known)
-        tell(keeper, KEEPER_FAILED, fault);
+        tell(identity, KEEPER_FAILED, fault);
 }
 
-static void note_warning(struct keeper *keeper, struct span warning)
+static void note_warning(struct keeper_identity *identity, struct span warning)
 {
-    if (span_equals(keeper->warning_told, warning))
+    if (span_equals(identity->warning_told, warning))
         return;
-    arena_reset(&keeper->warning_arena);
-    keeper->warning_told = arena_copy(&keeper->warning_arena, warning);
+    arena_reset(&identity->warning_arena);
+    identity->warning_told = arena_copy(&identity->warning_arena, warning);
     if (warning.len != 0)
-        tell(keeper, KEEPER_WARNING, warning);
+        tell(identity, KEEPER_WARNING, warning);
 }
 
-static void take_result(struct keeper *keeper, enum credentials_result result,
-                        struct credentials *credentials, const struct source_notes *notes,
-                        struct wall_time now)
+static void note_expired(struct keeper_identity *identity, const struct credentials *credentials)
 {
-    keeper->last_load_failed = result != CREDENTIALS_FOUND;
-    if (result != CREDENTIALS_FOUND) {
-        note_fault(keeper, notes->fault);
-        return;
-    }
-    note_warning(keeper, notes->warning);
-    if (!credentials_is_expired(credentials, now)) {
-        put_in_force(keeper, credentials);
-        return;
-    }
     char text[256];
     struct buffer fault;
     buffer_init_fixed(&fault, text, sizeof(text));
     describe(credentials, &fault);
     buffer_append(&fault, SPAN(": that is over"));
-    note_fault(keeper, buffer_span(&fault));
-    credentials_release(credentials);
+    note_fault(identity, buffer_span(&fault));
 }
 
-/* ---- the static file ---- */
-
-static struct file_version version_of(const char *file)
+/* All views that wait are woken on their own loops. */
+static void wake_views(struct keeper_identity *identity)
 {
-    struct stat st;
-    if (stat(file, &st) == -1)
-        return (struct file_version){.inode = 0};
-    return (struct file_version){.modified = st.st_mtim,
-                                 .changed = st.st_ctim,
-                                 .inode = st.st_ino,
-                                 .device = st.st_dev,
-                                 .size = st.st_size};
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_version(const struct file_version *a, const struct file_version *b)
-{
-    return same_time(a->modified, b->modified) && same_time(a->changed, b->changed) &&
-           a->inode == b->inode && a->device == b->device && a->size == b->size;
-}
-
-static void load_file(struct keeper *keeper, struct wall_time now)
-{
-    struct arena arena;
-    struct credentials *credentials = NULL;
-    struct source_notes notes;
-    arena_init(&arena, 1024);
-    /* The version first: a file that changes while it is read is read again next time. */
-    keeper->version = version_of(keeper->file);
-    enum credentials_result result = source_static_load(keeper->file, &arena, &credentials, &notes);
-    take_result(keeper, result, credentials, &notes, now);
-    arena_dispose(&arena);
-}
-
-/* A file that failed is read again even if it looks the same: it may have been half written. */
-static void check_file(struct keeper *keeper, struct wall_time now)
-{
-    struct file_version version = version_of(keeper->file);
-    if (!keeper->last_load_failed && same_version(&version, &keeper->version))
-        return;
-    load_file(keeper, now);
-}
-
-/* ---- the chain ---- */
-
-static void load_first(struct keeper *keeper, const struct keeper_options *options,
-                       struct wall_time now)
-{
-    struct arena arena;
-    struct credentials *credentials = NULL;
-    struct source_notes notes = {SPAN_NONE, SPAN_NONE};
-    enum credentials_result result = CREDENTIALS_NOT_CONFIGURED;
-    arena_init(&arena, 1024);
-    if (keeper->source != CREDENTIALS_STATIC && options->getenv != NULL)
-        result =
-            source_env_load(options->getenv, options->getenv_context, &arena, &credentials, &notes);
-    if (result != CREDENTIALS_NOT_CONFIGURED || keeper->source == CREDENTIALS_ENV) {
-        free(keeper->file); /* the environment decides, so the file is not looked at again */
-        keeper->file = NULL;
+    pthread_mutex_lock(&identity->keeper->lock);
+    identity->fetching = false;
+    while (identity->registered != NULL) {
+        struct keeper_view *view = identity->registered;
+        identity->registered = view->next_registered;
+        view->registered = false;
+        view->posted = true;
+        loop_post(view->loop, &view->task);
     }
-    if (keeper->file != NULL) {
-        load_file(keeper, now);
-        arena_dispose(&arena);
-        return;
+    pthread_mutex_unlock(&identity->keeper->lock);
+}
+
+/* ---- files ---- */
+
+static void forget_files(struct keeper_identity *identity)
+{
+    for (size_t i = 0; i != identity->file_count; ++i)
+        free(identity->files[i]);
+    identity->file_count = 0;
+}
+
+static bool has_changed_file(const struct keeper_identity *identity)
+{
+    for (size_t i = 0; i != identity->file_count; ++i) {
+        struct file_version version = file_version(identity->files[i]);
+        if (!file_same_version(&version, &identity->versions[i]))
+            return true;
     }
-    if (result == CREDENTIALS_NOT_CONFIGURED && keeper->source == CREDENTIALS_STATIC)
-        notes.fault = SPAN("static: no file is configured (credentials.file)");
-    else if (result == CREDENTIALS_NOT_CONFIGURED)
-        notes.fault = SPAN("environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
-    take_result(keeper, result, credentials, &notes, now);
-    arena_dispose(&arena);
+    return false;
+}
+
+/* A file that changed while it was read has another version by the next check, if the versions are
+ * those from before: so they are taken anew only where the plan's files are others. */
+static void watch_files(struct keeper_identity *identity)
+{
+    const struct plan *plan = &identity->fetch.plan;
+    bool same = plan->file_count == identity->file_count;
+    for (size_t i = 0; same && i != plan->file_count; ++i)
+        same = strcmp(plan->files[i], identity->files[i]) == 0;
+    if (same)
+        return;
+    forget_files(identity);
+    for (size_t i = 0; i != plan->file_count; ++i) {
+        identity->files[i] = strdup(plan->files[i]);
+        CHECK(identity->files[i] != NULL);
+        identity->versions[i] = file_version(plan->files[i]);
+    }
+    identity->file_count = plan->file_count;
+}
+
+/* ---- fetching ---- */
+
+static struct mono_time after_us(struct mono_time from, int64_t us)
+{
+    return (struct mono_time){from.us + (us > 0 ? us : 0)};
+}
+
+/* The next look: once an interval, or when something is due before that. */
+static void set_timer(struct keeper_identity *identity)
+{
+    struct keeper *keeper = identity->keeper;
+    struct mono_time now = loop_read_clock(keeper->loop);
+    struct mono_time at = clock_after_ms(now, keeper->options.check_interval_ms);
+    if (identity->retry_at.us != 0 && identity->retry_at.us < at.us)
+        at = identity->retry_at;
+    if (identity->due.us != 0 && identity->retry_at.us == 0) {
+        struct mono_time due = after_us(now, identity->due.us - clock_wall().us);
+        if (due.us < at.us)
+            at = due;
+    }
+    loop_set_timer(keeper->loop, &identity->timer, at);
+}
+
+static void begin_fetch(struct keeper_identity *identity)
+{
+    pthread_mutex_lock(&identity->keeper->lock);
+    identity->fetching = true;
+    pthread_mutex_unlock(&identity->keeper->lock);
+    loop_read_clock(identity->keeper->loop);
+    for (size_t i = 0; i != identity->file_count; ++i)
+        identity->versions[i] = file_version(identity->files[i]);
+    if (fetch_start(&identity->fetch))
+        take_result(identity);
+}
+
+static void on_fetched(struct fetch *fetch)
+{
+    take_result(fetch->options.owner);
+}
+
+static void take_result(struct keeper_identity *identity)
+{
+    struct fetch *fetch = &identity->fetch;
+    struct credentials *found = fetch->found;
+    watch_files(identity);
+    identity->retry_at.us = 0;
+    identity->due.us = 0;
+    fetch->found = NULL;
+    if (fetch->result != CREDENTIALS_FOUND) {
+        note_fault(identity, fetch->notes.fault);
+    } else if (credentials_is_expired(found,
+                                      skew_correct(identity->keeper->options.skew, clock_wall()))) {
+        note_expired(identity, found);
+        credentials_release(found);
+    } else {
+        identity->failures = 0;
+        note_warning(identity, fetch->notes.warning);
+        put_in_force(identity, found);
+    }
+    wake_views(identity);
+    set_timer(identity);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct keeper_identity *identity = H2O_STRUCT_FROM_MEMBER(struct keeper_identity, timer, timer);
+    struct mono_time now = identity->keeper->loop->now;
+    if (identity->fetch.running)
+        return;
+    bool retry = identity->retry_at.us != 0 && identity->retry_at.us <= now.us;
+    bool due =
+        identity->retry_at.us == 0 && identity->due.us != 0 && identity->due.us <= clock_wall().us;
+    if (retry || due || has_changed_file(identity))
+        begin_fetch(identity);
+    else
+        set_timer(identity);
+}
+
+static void on_force(struct loop_task *task)
+{
+    struct keeper_identity *identity =
+        H2O_STRUCT_FROM_MEMBER(struct keeper_identity, force_task, task);
+    if (!identity->fetch.running && !identity->keeper->stopping)
+        begin_fetch(identity);
 }
 
 /* ---- the thread ---- */
 
+static void on_stop(struct loop_task *task)
+{
+    H2O_STRUCT_FROM_MEMBER(struct keeper, stop_task, task)->stopping = true;
+}
+
+static void open_identity(struct keeper *keeper, size_t index);
+static void close_identity(struct keeper_identity *identity);
+
+/* The loop and all that lives on it are made and taken down here: libh2o keeps memory by thread. */
 static void *run_thread(void *context)
 {
     struct keeper *keeper = context;
-    pthread_mutex_lock(&keeper->lock);
-    while (!keeper->stopping) {
-        struct timespec wake;
-        clock_gettime(CLOCK_MONOTONIC, &wake);
-        wake.tv_sec += (time_t)(keeper->check_interval_ms / 1000);
-        wake.tv_nsec += (long)(keeper->check_interval_ms % 1000) * 1000000;
-        wake.tv_sec += wake.tv_nsec / 1000000000;
-        wake.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&keeper->stop, &keeper->lock, &wake);
-        if (keeper->stopping)
-            break;
-        pthread_mutex_unlock(&keeper->lock);
-        check_file(keeper, clock_wall());
-        pthread_mutex_lock(&keeper->lock);
-    }
-    pthread_mutex_unlock(&keeper->lock);
+    keeper->loop = loop_create();
+    for (size_t i = 0; i != keeper->options.identity_count; ++i)
+        open_identity(keeper, i);
+    pthread_barrier_wait(&keeper->opened);
+    while (!keeper->stopping)
+        loop_turn(keeper->loop, TURN_MS);
+    for (size_t i = 0; i != keeper->options.identity_count; ++i)
+        close_identity(&keeper->identities[i]);
     return NULL;
 }
 
@@ -240,34 +305,59 @@ static void start_thread(struct keeper *keeper)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     CHECK(pthread_create(&keeper->thread, NULL, run_thread, keeper) == 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    keeper->has_thread = true;
+    pthread_barrier_wait(&keeper->opened);
 }
 
 /* ---- life ---- */
 
+static void open_identity(struct keeper *keeper, size_t index)
+{
+    struct keeper_identity *identity = &keeper->identities[index];
+    const struct keeper_options *options = &keeper->options;
+    identity->keeper = keeper;
+    identity->config = &options->identities[index];
+    identity->used = options->used == NULL || options->used[index];
+    identity->timer.fire = on_timer;
+    identity->force_task.run = on_force;
+    arena_init(&identity->warning_arena, 512);
+    buffer_init(&identity->fault, KEEPER_STATUS_SIZE);
+    fetch_init(&identity->fetch, &(struct fetch_options){.loop = keeper->loop,
+                                                         .identity = identity->config,
+                                                         .getenv = options->getenv,
+                                                         .getenv_context = options->getenv_context,
+                                                         .skew = options->skew,
+                                                         .on_done = on_fetched,
+                                                         .owner = identity});
+    if (identity->used)
+        begin_fetch(identity);
+}
+
+static void close_identity(struct keeper_identity *identity)
+{
+    loop_cancel_timer(identity->keeper->loop, &identity->timer);
+    fetch_dispose(&identity->fetch);
+    credentials_release(identity->current);
+    buffer_dispose(&identity->fault);
+    arena_dispose(&identity->warning_arena);
+    forget_files(identity);
+}
+
 struct keeper *keeper_create(const struct keeper_options *options)
 {
     struct keeper *keeper = calloc(1, sizeof(*keeper));
-    pthread_condattr_t monotonic;
-    CHECK(keeper != NULL);
-    keeper->source = options->credentials->source;
-    if (options->credentials->file.at != NULL)
-        keeper->file = strndup(options->credentials->file.at, options->credentials->file.len);
-    keeper->on_event = options->on_event;
-    keeper->event_context = options->event_context;
-    keeper->check_interval_ms =
-        options->check_interval_ms == 0 ? CHECK_INTERVAL_MS : options->check_interval_ms;
-    arena_init(&keeper->warning_arena, 512);
-    buffer_init(&keeper->fault, STATUS_SIZE);
+    CHECK(keeper != NULL && options->identity_count != 0);
+    keeper->options = *options;
+    if (options->check_interval_ms == 0)
+        keeper->options.check_interval_ms = CHECK_INTERVAL_MS;
+    while (getrandom(&keeper->random, sizeof(keeper->random), 0) != sizeof(keeper->random) ||
+           keeper->random == 0)
+        continue;
+    keeper->stop_task.run = on_stop;
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->stop, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-
-    load_first(keeper, options, clock_wall());
-    if (keeper->file != NULL)
-        start_thread(keeper);
+    keeper->identities = calloc(options->identity_count, sizeof(*keeper->identities));
+    CHECK(keeper->identities != NULL);
+    pthread_barrier_init(&keeper->opened, NULL, 2);
+    start_thread(keeper);
     return keeper;
 }
 
@@ -275,81 +365,72 @@ void keeper_destroy(struct keeper *keeper)
 {
     if (keeper == NULL)
         return;
-    if (keeper->has_thread) {
-        pthread_mutex_lock(&keeper->lock);
-        keeper->stopping = true;
-        pthread_cond_signal(&keeper->stop);
-        pthread_mutex_unlock(&keeper->lock);
-        pthread_join(keeper->thread, NULL);
-    }
-    pthread_cond_destroy(&keeper->stop);
+    loop_post(keeper->loop, &keeper->stop_task);
+    pthread_join(keeper->thread, NULL);
+    pthread_barrier_destroy(&keeper->opened);
     pthread_mutex_destroy(&keeper->lock);
-    credentials_release(keeper->current);
-    buffer_dispose(&keeper->fault);
-    arena_dispose(&keeper->warning_arena);
-    free(keeper->file);
+    free(keeper->identities);
     free(keeper);
 }
 
 /* ---- asking ---- */
 
-/* Retained; NULL before the first set. *generation is the one that goes with it. */
-static struct credentials *retain_current(struct keeper *keeper, uint64_t *generation)
+struct credentials *keeper_retain_current(struct keeper_identity *identity, uint64_t *generation)
 {
-    pthread_mutex_lock(&keeper->lock);
-    struct credentials *current = keeper->current;
-    *generation = atomic_load(&keeper->generation);
+    pthread_mutex_lock(&identity->keeper->lock);
+    struct credentials *current = identity->current;
+    *generation = atomic_load(&identity->generation);
     if (current != NULL)
         credentials_retain(current);
-    pthread_mutex_unlock(&keeper->lock);
+    pthread_mutex_unlock(&identity->keeper->lock);
     return current;
 }
 
-struct credentials *keeper_current(struct keeper *keeper, struct wall_time now)
+struct credentials *keeper_current(struct keeper *keeper, size_t identity, struct wall_time now)
 {
     uint64_t generation;
-    struct credentials *current = retain_current(keeper, &generation);
+    struct credentials *current = keeper_retain_current(&keeper->identities[identity], &generation);
     if (current == NULL || !credentials_is_expired(current, now))
         return current;
     credentials_release(current);
     return NULL;
 }
 
-bool keeper_status(struct keeper *keeper, struct wall_time now, struct buffer *message)
+bool keeper_status(struct keeper *keeper, size_t index, struct wall_time now,
+                   struct buffer *message)
 {
+    struct keeper_identity *identity = &keeper->identities[index];
     pthread_mutex_lock(&keeper->lock);
-    const struct credentials *current = keeper->current;
+    const struct credentials *current = identity->current;
     bool usable = current != NULL && !credentials_is_expired(current, now);
     if (current != NULL)
         describe(current, message);
     if (current != NULL && !usable)
         buffer_append(message, SPAN(" (that is over)"));
-    if (current != NULL && keeper->fault.len != 0)
+    if (current != NULL && identity->fault.len != 0)
         buffer_append(message, SPAN("; "));
-    buffer_append(message, buffer_span(&keeper->fault));
+    buffer_append(message, buffer_span(&identity->fault));
+    if (current == NULL && identity->fault.len == 0)
+        buffer_append(message, SPAN("the first fetch is under way"));
     pthread_mutex_unlock(&keeper->lock);
     return usable;
 }
 
-void keeper_view_init(struct keeper_view *view, struct keeper *keeper)
+struct keeper_values keeper_values(struct keeper *keeper, size_t index, struct wall_time now)
 {
-    *view = (struct keeper_view){.keeper = keeper};
-}
-
-void keeper_view_dispose(struct keeper_view *view)
-{
-    credentials_release(view->credentials);
-    view->credentials = NULL;
-    view->generation = 0;
-}
-
-struct credentials *keeper_view_get(struct keeper_view *view, struct wall_time now)
-{
-    if (atomic_load_explicit(&view->keeper->generation, memory_order_acquire) != view->generation) {
-        credentials_release(view->credentials);
-        view->credentials = retain_current(view->keeper, &view->generation);
+    struct keeper_identity *identity = &keeper->identities[index];
+    struct keeper_values values = {.name = identity->config->name, .used = identity->used};
+    pthread_mutex_lock(&keeper->lock);
+    const struct credentials *current = identity->current;
+    values.last_failed = identity->last_failed;
+    values.refreshed = identity->refreshed;
+    values.failed = identity->failed;
+    values.failing = identity->fault.len != 0;
+    if (current != NULL) {
+        values.source = current->source;
+        values.expires = current->expires;
+        values.usable = !credentials_is_expired(current, now);
     }
-    if (view->credentials == NULL || credentials_is_expired(view->credentials, now))
-        return NULL;
-    return view->credentials;
+    pthread_mutex_unlock(&keeper->lock);
+    return values;
 }

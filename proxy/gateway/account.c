@@ -14,7 +14,7 @@ void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
     for (size_t i = 0; i != ACCESS_TIMES; ++i)
         times[i] = -1;
     times[ACCESS_RECEIVE_US] = between(ex->opened, ex->body_ended_at);
-    if (ex->admitted_at.us != 0)
+    if (ex->admitted_at.us != 0 || ex->queued_at.us != 0)
         times[ACCESS_WAIT_US] = ex->wait_us;
     if (ex->body_ended_at.us != 0)
         times[ACCESS_HASH_US] = ex->body.hash_us;

@@ -1,11 +1,28 @@
 /* The counters behind admission. */
 #include "gateway/admit.h"
 
-void admit_init(struct admit *admit, const struct config_limits *limits)
+#include <stdlib.h>
+
+void admit_init(struct admit *admit, const struct config *config,
+                const struct config_limits *limits)
 {
     *admit = (struct admit){.connections_max = limits->connections,
                             .exchanges_max = limits->concurrency,
-                            .body_bytes_max = limits->body_bytes};
+                            .body_bytes_max = limits->body_bytes,
+                            .config = config};
+    size_t size = sizeof(struct admit_route) * (config->route_count + 1);
+    admit->routes = aligned_alloc(_Alignof(struct admit_route), size);
+    CHECK(admit->routes != NULL);
+    memset(admit->routes, 0, size);
+    for (size_t i = 0; i != config->route_count; ++i)
+        admit->routes[i].exchanges_max =
+            config->routes[i].concurrency != 0 ? config->routes[i].concurrency : UINT64_MAX;
+}
+
+void admit_dispose(struct admit *admit)
+{
+    free(admit->routes);
+    admit->routes = NULL;
 }
 
 /* Adds optimistically and takes back what went over. */
@@ -34,14 +51,21 @@ void admit_release_connection(struct admit *admit)
     give_back(&admit->connections, 1);
 }
 
-bool admit_exchange(struct admit *admit)
+bool admit_exchange(struct admit *admit, const struct config_route *route)
 {
-    return take(&admit->exchanges, 1, admit->exchanges_max);
+    struct admit_route *own = &admit->routes[route - admit->config->routes];
+    if (!take(&own->exchanges, 1, own->exchanges_max))
+        return false;
+    if (take(&admit->exchanges, 1, admit->exchanges_max))
+        return true;
+    give_back(&own->exchanges, 1);
+    return false;
 }
 
-void admit_release_exchange(struct admit *admit)
+void admit_release_exchange(struct admit *admit, const struct config_route *route)
 {
     give_back(&admit->exchanges, 1);
+    give_back(&admit->routes[route - admit->config->routes].exchanges, 1);
 }
 
 bool admit_body_bytes(struct admit *admit, uint64_t bytes)

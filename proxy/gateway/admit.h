@@ -1,6 +1,6 @@
 /* Admission: the process-wide limits, shared by all workers. Counters only; it knows no request.
  *
- * Every admit_* that returned true is paired with one admit_release_*. Lock-free. */
+ * Every admit_* that returned true is paired with one admit_release_*. Lock-free; a cache line a route. */
 #ifndef SAGEGATE_GATEWAY_ADMIT_H
 #define SAGEGATE_GATEWAY_ADMIT_H
 
@@ -8,19 +8,31 @@
 
 #include "config/config.h"
 
+struct admit_route {
+    _Alignas(64) atomic_uint_fast64_t exchanges;
+    uint64_t exchanges_max;
+};
+
 struct admit {
     _Alignas(64) atomic_uint_fast64_t connections; /* callers' connections open */
     _Alignas(64) atomic_uint_fast64_t exchanges;   /* requests past admission and not yet ended */
-    _Alignas(64) atomic_uint_fast64_t body_bytes;  /* bytes of their bodies, reserved or held */
+    _Alignas(64) atomic_uint_fast64_t body_bytes;  /* bytes of bodies, reserved or held */
+    _Alignas(64)
+        atomic_uint_fast64_t waiting; /* requests that wait for their turn, of all workers */
     uint64_t connections_max, exchanges_max, body_bytes_max;
+    const struct config *config;
+    struct admit_route *routes; /* by place in the configuration */
 };
 
-void admit_init(struct admit *admit, const struct config_limits *limits);
+/* limits: those in force, which may be lower than the configuration's. */
+void admit_init(struct admit *admit, const struct config *config,
+                const struct config_limits *limits);
+void admit_dispose(struct admit *admit);
 
 MUST_USE bool admit_connection(struct admit *admit);
 void admit_release_connection(struct admit *admit);
-MUST_USE bool admit_exchange(struct admit *admit);
-void admit_release_exchange(struct admit *admit);
+MUST_USE bool admit_exchange(struct admit *admit, const struct config_route *route);
+void admit_release_exchange(struct admit *admit, const struct config_route *route);
 MUST_USE bool admit_body_bytes(struct admit *admit, uint64_t bytes);
 void admit_release_body_bytes(struct admit *admit, uint64_t bytes);
 

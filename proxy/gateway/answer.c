@@ -32,6 +32,8 @@ void answer_keep_head(struct exchange *ex, const struct http1_response *head)
             arena_copy(&ex->arena, header->name), arena_copy(&ex->arena, header->value)};
     }
     const struct http1_headers *all = &head->headers;
+    if (!clock_parse_http(http1_header_value(all, SPAN("date")), &answer->date))
+        answer->date.us = 0;
     answer->error_type = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-errortype")));
     answer->request_id = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-requestid")));
     answer->invoked_variant =

@@ -12,6 +12,7 @@ _Static_assert(EVENTSTREAM_MESSAGE_MAX + REPLY_HIGH_WATERMARK + 4 * LOOP_READ_SI
                    REPLY_HELD_MAX,
                "reply");
 
+static void begin_signed(struct exchange *ex);
 static void begin(struct exchange *ex, bool fresh_only);
 static void on_client_ready(struct client *client);
 static void on_client_head(struct client *client, const struct http1_response *head);
@@ -20,6 +21,8 @@ static void on_client_flush(struct client *client);
 static void on_client_end(struct client *client);
 static void on_client_failed(struct client *client, enum client_failure failure, const char *why);
 static void judge(struct exchange *ex, bool whole);
+static void on_renewed(struct exchange *ex);
+static void tell_caller(struct exchange *ex, bool whole);
 static void fail_stream(struct exchange *ex);
 
 static const struct client_callbacks client_callbacks = {
@@ -41,6 +44,19 @@ static struct mono_time now_of(const struct exchange *ex)
 
 void call_start(struct exchange *ex)
 {
+    ex->state = EXCHANGE_CALLING;
+    if (renew_get(ex, renew_now(ex)) == NULL && renew_wait(ex, begin_signed))
+        return;
+    begin_signed(ex);
+}
+
+/* Without credentials no connection is asked for. */
+static void begin_signed(struct exchange *ex)
+{
+    if (renew_get(ex, renew_now(ex)) == NULL) {
+        exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+        return;
+    }
     begin(ex, false);
 }
 
@@ -61,18 +77,17 @@ static void on_client_ready(struct client *client)
     struct exchange *ex = of_client(client);
     struct loop *loop = ex->worker->loop;
     const struct config_timeouts *timeouts = &ex->match.route->timeouts;
-    struct wall_time wall = clock_wall();
+    struct wall_time wall = renew_now(ex);
 
     struct mono_time before = loop_read_clock(loop);
-    const struct credentials *credentials = keeper_view_get(&ex->worker->credentials, wall);
+    const struct credentials *credentials = renew_get(ex, wall);
     struct mono_time got = loop_read_clock(loop);
-    ex->credentials_us = clock_us_between(before, got);
+    ex->credentials_us += clock_us_between(before, got);
     if (credentials == NULL) {
         client_cancel(client);
         exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
     }
-    ex->identity = credentials->source;
     exchange_wipe_head(ex); /* of an attempt before this one */
     ex->upstream_head =
         authorize_head(&(struct authorize_request){.fill = &ex->fill,
@@ -128,8 +143,9 @@ static void on_client_head(struct client *client, const struct http1_response *h
 {
     struct exchange *ex = of_client(client);
     answer_keep_head(ex, head);
+    renew_check_clock(ex);
     begin_stream(ex, head);
-    if (client->sent.us != 0)
+    if (client->sent.us != 0 && head->status < 400)
         body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
     exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
     if (head->status >= 400 || must_collect(ex) || ex->stream.form == STREAM_DECODED) {
@@ -203,6 +219,19 @@ static void pass_collected(struct exchange *ex)
     ex->state = EXCHANGE_ANSWERED;
 }
 
+/* One more attempt, signed anew; nothing of the answer has been passed on. */
+static void call_again(struct exchange *ex)
+{
+    buffer_clear(&ex->held);
+    ex->judged = false;
+    ex->outcome = OUTCOME_OK;
+    ex->fault = FAULT_NONE;
+    if (ex->held_reserved)
+        admit_release_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
+    ex->held_reserved = false;
+    begin(ex, false);
+}
+
 /* An error answer: held whole, or its first 64 KiB. */
 static void judge(struct exchange *ex, bool whole)
 {
@@ -214,8 +243,33 @@ static void judge(struct exchange *ex, bool whole)
     ex->judged = true;
     ex->outcome = ex->verdict.outcome;
     ex->fault = ex->verdict.fault;
+    switch (whole ? renew_after_refusal(ex, on_renewed) : RENEW_NOTHING) {
+    case RENEW_AGAIN:
+        call_again(ex);
+        return;
+    case RENEW_WAITING:
+        return;
+    case RENEW_NOTHING:
+        break;
+    }
+    tell_caller(ex, whole);
+}
 
+/* The forced fetch has ended, or taken too long. */
+static void on_renewed(struct exchange *ex)
+{
+    if (renew_has_changed(ex))
+        call_again(ex);
+    else
+        tell_caller(ex, true);
+}
+
+/* What was held of an error answer goes to the caller, as the verdict says. */
+static void tell_caller(struct exchange *ex, bool whole)
+{
     const struct judge_verdict *verdict = &ex->verdict;
+    if (ex->client.sent.us != 0 || whole)
+        body_release(&ex->body);
     if (!verdict->pass) {
         client_cancel(&ex->client); /* no-op when the answer is whole */
         answer_append_error(ex, verdict->status, verdict->message, verdict->retry_after_s,
@@ -401,6 +455,10 @@ struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
     if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
         *outcome = OUTCOME_CLIENT_GONE;
         return clock_after_ms(ex->reply_progress, idle_ms);
+    }
+    if (ex->state == EXCHANGE_QUEUED) {
+        *outcome = OUTCOME_BUSY;
+        return clock_after_ms(ex->queued_at, route->wait_for_ms);
     }
     struct mono_time limit = upstream_limit(ex, outcome);
     struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);

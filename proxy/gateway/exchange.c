@@ -125,6 +125,50 @@ static void fail_body(struct exchange *ex, enum body_result result)
     exchange_fail(ex, OUTCOME_BODY_TOO_LARGE, message);
 }
 
+static void enqueue(struct exchange *ex)
+{
+    struct exchange **at = &ex->worker->waiting;
+    while (*at != NULL)
+        at = &(*at)->next_waiting;
+    *at = ex;
+    ex->state = EXCHANGE_QUEUED;
+    ex->queued_at = now_of(ex);
+    atomic_fetch_add(&ex->worker->gateway->admit.waiting, 1);
+    exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->wait_for_ms));
+}
+
+static void dequeue(struct exchange *ex)
+{
+    struct exchange **at = &ex->worker->waiting;
+    if (ex->state != EXCHANGE_QUEUED)
+        return;
+    while (*at != ex)
+        at = &(*at)->next_waiting;
+    *at = ex->next_waiting;
+    ex->state = EXCHANGE_OPENED;
+    atomic_fetch_sub(&ex->worker->gateway->admit.waiting, 1);
+}
+
+/* Past the limits on concurrency: the bytes, then the body may come. */
+static enum body_result begin_body(struct exchange *ex)
+{
+    const struct config_route *route = ex->match.route;
+    struct admit *admit = &ex->worker->gateway->admit;
+    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
+                      : ex->request.framing == HTTP1_NO_BODY ? 0
+                                                             : ex->request.content_length;
+    uint64_t max =
+        route->body_max < admit->body_bytes_max ? route->body_max : admit->body_bytes_max;
+    ex->admitted = true;
+    ex->admitted_at = now_of(ex);
+    enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, max);
+    if (result != BODY_OK)
+        return result;
+    ex->state = EXCHANGE_BODY;
+    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
+    return BODY_OK;
+}
+
 static void admit(struct exchange *ex)
 {
     const struct config_route *route = ex->match.route;
@@ -135,23 +179,34 @@ static void admit(struct exchange *ex)
                       SPAN("the access log is full, and access_log.on_full is refuse"));
         return;
     }
-    if (!admit_exchange(&gateway->admit)) {
+    if (admit_exchange(&gateway->admit, route)) {
+        enum body_result result = begin_body(ex);
+        if (result != BODY_OK)
+            fail_body(ex, result);
+        return;
+    }
+    if (route->wait_for_ms == 0)
         exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
-        return;
-    }
-    ex->admitted = true;
-    ex->admitted_at = now_of(ex);
-    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
-                      : ex->request.framing == HTTP1_NO_BODY ? 0
-                                                             : ex->request.content_length;
-    enum body_result result =
-        body_begin(&ex->body, &gateway->admit, &ex->arena, length, route->body_max);
-    if (result != BODY_OK) {
+    else
+        enqueue(ex);
+}
+
+void exchange_admit_waiting(struct worker *worker)
+{
+    for (struct exchange *ex = worker->waiting, *next; ex != NULL; ex = next) {
+        next = ex->next_waiting;
+        if (!admit_exchange(&worker->gateway->admit, ex->match.route))
+            continue; /* another route may have room */
+        dequeue(ex);
+        ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
+        enum body_result result = begin_body(ex);
+        if (result == BODY_OK) {
+            peer_exchange_admitted(ex->peer);
+            continue;
+        }
+        ex->keep_alive = false; /* its body has not been read and is not going to be */
         fail_body(ex, result);
-        return;
     }
-    ex->state = EXCHANGE_BODY;
-    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
 }
 
 void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message)
@@ -230,6 +285,9 @@ static void on_timer(struct timer *timer)
         exchange_arm_by(ex, limit);
         return;
     }
+    if (ex->state == EXCHANGE_QUEUED)
+        ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
+    dequeue(ex);
     if (outcome == OUTCOME_CLIENT_GONE) {
         exchange_cancel(ex, outcome);
         return;
@@ -312,13 +370,17 @@ static void dispose(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
     loop_cancel_timer(worker->loop, &ex->timer);
+    renew_cancel(ex);
     exchange_wipe_head(ex);
     stream_dispose(&ex->stream);
     if (ex->held_reserved)
         admit_release_body_bytes(&worker->gateway->admit, EXCHANGE_COLLECT_MAX);
     body_release(&ex->body);
-    if (ex->admitted)
-        admit_release_exchange(&worker->gateway->admit);
+    dequeue(ex);
+    if (ex->admitted) {
+        admit_release_exchange(&worker->gateway->admit, ex->match.route);
+        worker_wake_waiting(worker);
+    }
     buffer_dispose(&ex->held);
     arena_reset(&ex->arena);
     if (worker->spare_count == SPARE_MAX) {

@@ -9,6 +9,7 @@
 #include "gateway/fill.h"
 #include "gateway/judge.h"
 #include "gateway/peer.h"
+#include "gateway/renew.h"
 #include "gateway/stream.h"
 
 enum {
@@ -19,6 +20,7 @@ enum {
 
 enum exchange_state {
     EXCHANGE_OPENED,  /* head read, not yet admitted */
+    EXCHANGE_QUEUED,  /* waits for its turn under the limits on concurrency */
     EXCHANGE_BODY,    /* admitted; the body arrives */
     EXCHANGE_CALLING, /* connecting, sending, waiting for the head */
     EXCHANGE_HOLDING, /* an error answer is held until it can be judged, a whole one collected, or the first
@@ -35,6 +37,7 @@ struct exchange_answer {
     struct http1_header headers[EXCHANGE_PASSED_HEADERS_MAX]; /* those to be passed on */
     size_t header_count;
     struct span error_type, invoked_variant, request_id;
+    struct wall_time date; /* us 0: none, or none that can be read */
 };
 
 struct exchange {
@@ -60,7 +63,8 @@ struct exchange {
     struct client client;
     unsigned attempts;
     struct span upstream_head; /* wiped at the end: it holds the session token */
-    struct span identity; /* where the credentials came from; a literal; SPAN_NONE until signed */
+    struct span identity; /* whose credentials: a name, or the source's; SPAN_NONE until signed */
+    struct renewal renewal;
     struct exchange_answer answer;
     struct stream stream;         /* of an answer that is an event stream */
     bool held_reserved;           /* EXCHANGE_COLLECT_MAX of admit's body bytes */
@@ -70,8 +74,9 @@ struct exchange {
     int reply_status;
     struct mono_time reply_progress;
     /* clock */
+    struct exchange *next_waiting; /* in worker->waiting, while EXCHANGE_QUEUED */
     struct timer timer;
-    struct mono_time opened, admitted_at, body_ended_at;
+    struct mono_time opened, queued_at, admitted_at, body_ended_at;
     int64_t wait_us, credentials_us, sign_us;
 };
 
@@ -110,6 +115,9 @@ void exchange_arm_by(struct exchange *ex, struct mono_time at);
 
 /* Overwrites the upstream request's head, which holds the session token. */
 void exchange_wipe_head(struct exchange *ex);
+
+/* Tries those that wait on this worker again, in their order. */
+void exchange_admit_waiting(struct worker *worker);
 
 /* Memory of a spare exchange, when its worker ends. */
 void exchange_destroy_spares(struct worker *worker);

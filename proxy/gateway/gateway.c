@@ -8,13 +8,52 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, READY_MARGIN_S = 10 };
 
 static void on_keeper_event(void *context, enum keeper_event event, struct span message)
 {
     (void)context;
     log_write(event == KEEPER_LOADED ? LOG_INFO : LOG_WARNING, "credentials", "%.*s",
               SPAN_ARG(message));
+}
+
+/* The memory limit of the process's own cgroup, version 2 or 1; UINT64_MAX where there is none to be read. */
+static uint64_t memory_limit(void)
+{
+    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    uint64_t limit = UINT64_MAX;
+    for (size_t i = 0; i != sizeof(files) / sizeof(files[0]); ++i) {
+        char text[32];
+        FILE *file = fopen(files[i], "re");
+        if (file == NULL)
+            continue;
+        size_t len = fread(text, 1, sizeof(text), file);
+        fclose(file);
+        while (len != 0 && text[len - 1] == '\n')
+            --len;
+        if (span_parse_u64(span_make(text, len), &limit)) /* "max" is no number */
+            return limit;
+    }
+    return limit;
+}
+
+/* limits.body_bytes, unless the container has less: then 40 % of that. */
+static void open_limits(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    struct config_limits limits = config->limits;
+    uint64_t share = memory_limit() / 5 * 2;
+    if (!limits.body_bytes_given && share < limits.body_bytes)
+        limits.body_bytes = share;
+    for (size_t i = 0; i != config->route_count; ++i)
+        if (config->routes[i].body_max > limits.body_bytes)
+            log_write(LOG_WARNING, "start",
+                      "route %.*s: body_max %llu is held to the %llu bytes of limits.body_bytes",
+                      SPAN_ARG(config->routes[i].name),
+                      (unsigned long long)config->routes[i].body_max,
+                      (unsigned long long)limits.body_bytes);
+    admit_init(&gateway->admit, config, &limits);
 }
 
 /* Every connection is a descriptor: takes what the hard limit allows. */
@@ -49,6 +88,21 @@ static bool open_log(struct gateway *gateway, struct arena *arena, struct span *
     return false;
 }
 
+/* The store of an earlier upstream that trusts the same, for a bundle takes 20 ms and 1 MiB to load. */
+static X509_STORE *shared_trust(struct gateway *gateway, size_t index)
+{
+    const struct config_upstream *upstreams = gateway->config->upstreams;
+    for (size_t i = 0; i != index; ++i) {
+        if (gateway->trusts[i] == NULL || upstreams[i].extra_ca_file_count != 0 ||
+            upstreams[index].extra_ca_file_count != 0 ||
+            !span_equals(upstreams[i].ca_file, upstreams[index].ca_file))
+            continue;
+        X509_STORE_up_ref(gateway->trusts[i]);
+        return gateway->trusts[i];
+    }
+    return NULL;
+}
+
 static bool open_trust(struct gateway *gateway, struct arena *arena, struct span *fault)
 {
     const struct config *config = gateway->config;
@@ -57,6 +111,9 @@ static bool open_trust(struct gateway *gateway, struct arena *arena, struct span
     for (size_t i = 0; i != config->upstream_count; ++i) {
         const struct config_upstream *upstream = &config->upstreams[i];
         if (!upstream->url.tls)
+            continue;
+        gateway->trusts[i] = shared_trust(gateway, i);
+        if (gateway->trusts[i] != NULL)
             continue;
         struct tls_trust_options options = {upstream->ca_file.at, upstream->extra_ca_files,
                                             upstream->extra_ca_file_count};
@@ -91,22 +148,37 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
     return true;
 }
 
+static void open_keeper(struct gateway *gateway, const struct gateway_options *options)
+{
+    const struct config *config = gateway->config;
+    bool *used = calloc(config->identity_count, sizeof(bool));
+    CHECK(used != NULL);
+    for (size_t i = 0; i != config->route_count; ++i)
+        used[config->routes[i].upstream->identity] = true;
+    gateway->keeper = keeper_create(&(struct keeper_options){
+        .identities = config->identities,
+        .identity_count = config->identity_count,
+        .used = used,
+        .getenv = options->getenv,
+        .getenv_context = options->getenv_context,
+        .skew = &gateway->skew,
+        .on_event = on_keeper_event,
+    });
+    free(used);
+}
+
 bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                   struct arena *arena, struct span *fault)
 {
     *gateway =
         (struct gateway){.config = options->config, .on_worker_ended = options->on_worker_ended};
     gateway->worker_count = options->config->workers;
-    admit_init(&gateway->admit, &options->config->limits);
+    open_limits(gateway);
     gateway->routes = route_table_create(options->config);
     raise_descriptor_limit(options->config);
     if (!open_log(gateway, arena, fault))
         return false;
-    gateway->keeper =
-        keeper_create(&(struct keeper_options){.credentials = &options->config->credentials,
-                                               .getenv = options->getenv,
-                                               .getenv_context = options->getenv_context,
-                                               .on_event = on_keeper_event});
+    open_keeper(gateway, options);
     return open_trust(gateway, arena, fault) && open_listeners(gateway, arena, fault);
 }
 
@@ -132,18 +204,40 @@ void gateway_close(struct gateway *gateway)
         keeper_destroy(gateway->keeper);
     access_log_destroy(gateway->access_log);
     route_table_destroy(gateway->routes);
+    admit_dispose(&gateway->admit);
+}
+
+/* The identities that routes use. */
+static bool has_credentials(struct gateway *gateway, struct admin_reasons *reasons)
+{
+    const struct config *config = gateway->config;
+    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
+    bool all = true;
+    struct buffer text;
+    buffer_init(&text, 4096);
+    for (size_t i = 0; i != config->identity_count; ++i) {
+        struct keeper_values values = keeper_values(gateway->keeper, i, now);
+        /* With its source broken a set that is about to end counts as ended. */
+        struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
+        buffer_clear(&text);
+        if (!values.used)
+            continue;
+        if (i != 0)
+            buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
+        if (keeper_status(gateway->keeper, i, at, &text))
+            continue;
+        all = false;
+        admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
+    }
+    buffer_dispose(&text);
+    return all;
 }
 
 bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons)
 {
-    struct buffer text;
-    buffer_init(&text, 4096);
-    bool usable = keeper_status(gateway->keeper, clock_wall(), &text);
+    bool usable = has_credentials(gateway, reasons) || gateway->config->ready_without_credentials;
     bool draining = atomic_load(&gateway->draining);
-    if (!usable)
-        admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
     if (draining)
         admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
-    buffer_dispose(&text);
     return usable && !draining;
 }

@@ -60,6 +60,7 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
                             ? error.original_status
                             : -1,
         .refresh_credentials = class == AWS_ERROR_EXPIRED_CREDENTIALS,
+        .suspects_clock = class == AWS_ERROR_CLOCK_SKEW,
         .pass = errors == CONFIG_ERRORS_PASS,
         .status = answer->status,
     };

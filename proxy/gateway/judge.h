@@ -24,6 +24,7 @@ struct judge_verdict {
     struct span aws_error;    /* the code, SPAN_NONE if not told */
     int model_status;         /* -1: none */
     bool refresh_credentials; /* the set is expired or unknown to AWS */
+    bool suspects_clock;      /* a refusal that a wrong clock causes, among others */
     bool pass;                /* pass the answer on unchanged; else send the following */
     int status;
     int retry_after_s;   /* 0: none */

@@ -13,6 +13,7 @@ static void on_readable(struct connection *conn);
 static void on_writable(struct connection *conn);
 static void pump(struct peer *peer, struct span input);
 static bool take_head(struct peer *peer, struct span *input);
+static void begin_body(struct peer *peer, bool has_come);
 static bool take_body(struct peer *peer, struct span *input);
 static void on_ended(struct peer *peer, bool reset);
 static void on_departed(struct connection *conn, bool reset);
@@ -207,14 +208,29 @@ static bool take_head(struct peer *peer, struct span *input)
         return true;
     if (!exchange_wants_body(ex))
         return false;
-    http1_body_init(&peer->body, ex->request.framing, ex->request.content_length);
-    set_state(peer, PEER_BODY, limits->body_timeout_ms);
-    if (ex->state == EXCHANGE_BODY && ex->request.expect_continue && input->len == 0 &&
-        ex->request.framing != HTTP1_NO_BODY) {
+    begin_body(peer, input->len != 0);
+    return true;
+}
+
+/* The body may be read. Tells a peer that waits for it to send it; `has_come`: some of it has come already. */
+static void begin_body(struct peer *peer, bool has_come)
+{
+    struct exchange *ex = peer->exchange;
+    const struct http1_request *request = &ex->request;
+    http1_body_init(&peer->body, request->framing, request->content_length);
+    set_state(peer, PEER_BODY, limits_of(peer)->body_timeout_ms);
+    if (ex->state == EXCHANGE_BODY && request->expect_continue && !has_come &&
+        request->framing != HTTP1_NO_BODY) {
         reply_append_continue(&peer->reply);
         exchange_flush(ex);
     }
-    return true;
+}
+
+void peer_exchange_admitted(struct peer *peer)
+{
+    begin_body(peer, peer->in.len != 0);
+    if (peer->exchange != NULL)
+        pump(peer, buffer_span(&peer->in));
 }
 
 static bool take_body(struct peer *peer, struct span *input)
@@ -246,18 +262,24 @@ static bool take_body(struct peer *peer, struct span *input)
 
 /* ---- departures ---- */
 
-/* One that asked for a last answer may shut its sending side and wait for it; any other has left. */
+/* Has a peer that shut its sending side left, or does it wait for its answer? */
 static bool awaits_answer(const struct peer *peer)
 {
     const struct exchange *ex = peer->exchange;
-    return ex != NULL && ex->request_parsed && !ex->request.keep_alive &&
-           peer->state == PEER_WAITING && peer->in.len == 0;
+    if (ex == NULL || !ex->request_parsed || peer->state != PEER_WAITING || peer->in.len != 0)
+        return false;
+    enum config_half_close rule =
+        ex->match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->match.route->on_half_close;
+    if (rule == CONFIG_HALF_CLOSE_AUTO) /* one that asked for a last answer waits */
+        return !ex->request.keep_alive;
+    return rule == CONFIG_HALF_CLOSE_FINISH;
 }
 
 static void on_ended(struct peer *peer, bool reset)
 {
     if (!reset && awaits_answer(peer)) {
         peer->half_closed = true;
+        peer->exchange->keep_alive = false;
         connection_pause(&peer->conn); /* end of file would be told again and again */
         return;
     }
@@ -349,10 +371,13 @@ void peer_drain(struct peer *peer)
     }
     if (peer->state != PEER_IDLE)
         return;
-    if (peer->served)
+    int64_t idle_ms = peer->worker->gateway->config->drain.idle_ms;
+    if (!peer->served && idle_ms < PEER_FIRST_REQUEST_MS)
+        idle_ms = PEER_FIRST_REQUEST_MS; /* just accepted: its request may be on its way */
+    if (idle_ms == 0)
         destroy(peer);
-    else /* just accepted: its first request may be on its way */
-        set_state(peer, PEER_IDLE, PEER_FIRST_REQUEST_MS);
+    else
+        set_state(peer, PEER_IDLE, idle_ms);
 }
 
 void peer_cut(struct peer *peer)

@@ -53,6 +53,9 @@ void peer_drain(struct peer *peer);
 /* Closes now, whatever is under way (outcome drain_cut). */
 void peer_cut(struct peer *peer);
 
+/* The exchange had to wait and may go on: its body is read now. May end it. */
+void peer_exchange_admitted(struct peer *peer);
+
 enum peer_ending {
     PEER_KEEP,  /* the next request may come */
     PEER_CLOSE, /* orderly, after discarding what still comes */

@@ -9,13 +9,19 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { TURN_MS = 1000, LAST_WORD_MS = 500, CONNECTS_MAX = 32 };
+enum { TURN_MS = 1000, LAST_WORD_MS = 500 };
 
 /* ---- what exchanges ask of their worker ---- */
 
 struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream)
 {
     return worker->pools[upstream - worker->gateway->config->upstreams];
+}
+
+struct keeper_view *worker_credentials(struct worker *worker,
+                                       const struct config_upstream *upstream)
+{
+    return &worker->credentials[upstream->identity];
 }
 
 const unsigned char *worker_take_random(struct worker *worker)
@@ -31,6 +37,25 @@ const unsigned char *worker_take_random(struct worker *worker)
     }
     worker->random_left -= IDS_RANDOM_SIZE;
     return worker->random + worker->random_left;
+}
+
+static void on_wake(struct loop_task *task)
+{
+    struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, wake_task, task);
+    atomic_store(&worker->woken, false);
+    exchange_admit_waiting(worker);
+}
+
+void worker_wake_waiting(struct worker *worker)
+{
+    struct gateway *gateway = worker->gateway;
+    if (atomic_load(&gateway->admit.waiting) == 0)
+        return;
+    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+        struct worker *other = &gateway->workers[i];
+        if (!atomic_exchange(&other->woken, true))
+            loop_post(other->loop, &other->wake_task);
+    }
 }
 
 static void stop_if_drained(struct worker *worker)
@@ -55,7 +80,11 @@ static struct pool *open_pool(struct worker *worker, size_t index)
         .dialer = {.host = upstream->url.host,
                    .port = upstream->url.port,
                    .trust = worker->gateway->trusts[index],
-                   .connects_max = CONNECTS_MAX},
+                   .proxy_host = upstream->proxy_host,
+                   .proxy_port = upstream->proxy_port,
+                   .proxy_authorization = upstream->proxy_authorization,
+                   .connects_max = config->pool.connects_max},
+        .warm = config->pool.warm,
         .idle_max = config->pool.idle_max,
         .idle_timeout_ms = config->pool.idle_timeout_ms,
         .age_max_ms = config->pool.age_max_ms,
@@ -68,9 +97,13 @@ static void open_worker(struct worker *worker)
 {
     struct gateway *gateway = worker->gateway;
     worker->loop = loop_create();
+    worker->wake_task.run = on_wake;
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
-    keeper_view_init(&worker->credentials, gateway->keeper);
+    worker->credentials = calloc(gateway->config->identity_count, sizeof(struct keeper_view));
+    CHECK(worker->credentials != NULL);
+    for (size_t i = 0; i != gateway->config->identity_count; ++i)
+        keeper_view_init(&worker->credentials[i], gateway->keeper, i, worker->loop);
     worker->pools = calloc(gateway->config->upstream_count, sizeof(struct pool *));
     CHECK(worker->pools != NULL);
     for (size_t i = 0; i != gateway->config->upstream_count; ++i)
@@ -83,7 +116,8 @@ static void dispose_worker(struct worker *worker)
         pool_destroy(worker->pools[i]);
     free(worker->pools);
     exchange_destroy_spares(worker);
-    keeper_view_dispose(&worker->credentials);
+    for (size_t i = 0; i != worker->gateway->config->identity_count; ++i)
+        keeper_view_dispose(&worker->credentials[i]);
     sigv4_key_cache_destroy(worker->keys);
 }
 
@@ -191,8 +225,7 @@ static void on_drain_first(struct loop_task *task)
 
 void worker_drain_all(struct gateway *gateway)
 {
-    if (atomic_exchange(&gateway->draining, true))
-        return;
+    atomic_store(&gateway->draining, true);
     gateway->workers[0].drain_task.run = on_drain_first;
     loop_post(gateway->workers[0].loop, &gateway->workers[0].drain_task);
 }

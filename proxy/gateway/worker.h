@@ -24,13 +24,14 @@ struct gateway {
     struct admit admit;
     struct access_log *access_log; /* NULL: off */
     struct keeper *keeper;
+    struct skew skew;    /* of the machine's clock */
     X509_STORE **trusts; /* by upstream; NULL for a plaintext one */
     int *listen_fds;     /* by listener */
     struct listeners *listeners;
     struct worker *workers;
     unsigned worker_count;
     pthread_barrier_t opened; /* workers and the main thread meet while starting */
-    atomic_bool draining;
+    atomic_bool draining;     /* /ready is false; the workers are told by worker_drain_all */
     void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
 };
 
@@ -43,9 +44,12 @@ struct worker {
     struct loop *loop;
     struct pool **pools; /* by upstream */
     struct sigv4_key_cache *keys;
-    struct keeper_view credentials;
-    struct peer *peers; /* all open connections */
+    struct keeper_view *credentials; /* by identity */
+    struct peer *peers;              /* all open connections */
     atomic_uint peer_count;
+    struct exchange *waiting; /* for admission, in order of coming */
+    struct loop_task wake_task;
+    atomic_bool woken;                /* wake_task is on its way */
     struct exchange *spare_exchanges; /* warm memory for the next request */
     unsigned spare_count;
     unsigned char random[WORKER_RANDOM_SIZE];
@@ -58,7 +62,7 @@ struct worker {
 
 /* Sets up and starts the threads of gateway->workers; listening descriptors are open by then. */
 void worker_start_all(struct gateway *gateway);
-/* From any thread: no more connections are taken, idle ones are closed, each worker ends when its last caller is gone or
+/* From any thread, once: no more connections are taken, idle ones are closed, each worker ends when its last caller is gone or
  * the limit is reached. */
 void worker_drain_all(struct gateway *gateway);
 void worker_join_all(struct gateway *gateway);
@@ -68,8 +72,13 @@ MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
 /* Worker side. */
 struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream);
+/* The credentials that sign for it. */
+struct keeper_view *worker_credentials(struct worker *worker,
+                                       const struct config_upstream *upstream);
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
+/* An exchange has ended: whoever waits for admission, on any worker, tries again in its own turn. */
+void worker_wake_waiting(struct worker *worker);
 /* A caller's connection has gone: the listeners may go on, or the drain end. */
 void worker_note_peer_gone(struct worker *worker);
 

@@ -215,7 +215,7 @@ static void not_ready_is_503_with_its_reasons(void **state)
     assert_answer(ask(scene, connect_health(scene), "GET", "/ready"),
                   "HTTP/1.1 503 Service Unavailable\r\n",
                   "{\"ready\":false,\"reasons\":[{\"code\":\"no_credentials\",\"message\":"
-                  "\"neither \\\"env\\\" nor\\u000astatic\"}]}\n");
+                  "\"neither \\\"env\\\" nor\\nstatic\"}]}\n");
     scene->reasons = 100;
     ask(scene, connect_health(scene), "GET", "/ready");
     assert_memory_equal(answer, "HTTP/1.1 503 ", 13);

@@ -241,7 +241,7 @@ static void test_json_escaping(void **state)
         {SPAN("plain / text"), SPAN("plain / text")},
         {SPAN("\"\\"), SPAN("\\\"\\\\")},
         {SPAN("\0\x01\x1f\x7f"), SPAN("\\u0000\\u0001\\u001f\\u007f")},
-        {SPAN("a\nb\tc\rd"), SPAN("a\\u000ab\\u0009c\\u000dd")},
+        {SPAN("a\nb\tc\rd"), SPAN("a\\nb\\tc\\rd")},
         {SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82"),
          SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82")},
         {SPAN("\xf4\x8f\xbf\xbf"), SPAN("\xf4\x8f\xbf\xbf")},

@@ -1,0 +1,148 @@
+/* Asking STS: a role for a token, and a role from the set at hand. */
+#include "credentials/fetch.h"
+
+#include <stdlib.h>
+
+#include "credentials/file.h"
+#include "credentials/sts.h"
+#include "credentials/sts_answer.h"
+
+enum { WEB_TOKEN_MAX = 20000, WEB_TOKEN_MIN = 4 };
+
+static void send_form(struct fetch *fetch, struct buffer *form, const struct credentials *signer);
+static void on_answer(struct http_call *call);
+
+/* "sts: HOST: ROLE: what" */
+static void fail(struct fetch *fetch, struct span role_arn, struct span what)
+{
+    fetch_fail(fetch,
+               arena_printf(&fetch->arena, "%.*s: sts: %.*s: %.*s: %.*s",
+                            SPAN_ARG(fetch->plan.source), SPAN_ARG(fetch->plan.sts.authority),
+                            SPAN_ARG(role_arn), SPAN_ARG(what)));
+}
+
+/* ---- asking ---- */
+
+static struct span trim_token(struct span token)
+{
+    while (token.len != 0 && strchr(" \t\r\n", token.at[token.len - 1]) != NULL)
+        --token.len;
+    return token;
+}
+
+void fetch_from_web_identity(struct fetch *fetch)
+{
+    struct file_text text;
+    struct buffer form;
+    struct span fault = SPAN("there is no such file");
+    const char *name = fetch->plan.token_file;
+    if (file_read(name, WEB_TOKEN_MAX + 2, &text, &fetch->arena, &fault) != FILE_READ) {
+        fetch_fail(fetch, arena_printf(&fetch->arena, "web_identity: the token file %s: %.*s", name,
+                                       SPAN_ARG(fault)));
+        return;
+    }
+    struct span token = trim_token(file_span(&text));
+    bool fits = token.len >= WEB_TOKEN_MIN && token.len <= WEB_TOKEN_MAX;
+    buffer_init_fixed(&form, malloc(STS_FORM_MAX), STS_FORM_MAX);
+    CHECK(form.at != NULL);
+    if (fits)
+        sts_append_web_identity(&fetch->plan.identity, token, &form);
+    file_dispose(&text);
+    if (fits)
+        send_form(fetch, &form, NULL);
+    secret_wipe(form.at, STS_FORM_MAX);
+    free(form.at);
+    if (!fits)
+        fetch_fail(fetch, arena_printf(&fetch->arena,
+                                       "web_identity: the token file %s has no 4 to 20000 "
+                                       "characters",
+                                       name));
+}
+
+void fetch_assume_role(struct fetch *fetch)
+{
+    struct buffer form;
+    buffer_init_fixed(&form, malloc(STS_FORM_MAX), STS_FORM_MAX);
+    CHECK(form.at != NULL);
+    sts_append_assume_role(&fetch->plan.roles[fetch->role_index], &form);
+    send_form(fetch, &form, fetch->set);
+    free(form.at);
+}
+
+static void send_form(struct fetch *fetch, struct buffer *form, const struct credentials *signer)
+{
+    struct http_call_request request;
+    CHECK(!form->overflowed);
+    sts_request(&fetch->plan, buffer_span(form), signer,
+                skew_correct(fetch->options.skew, clock_wall()), &fetch->arena, &request);
+    (void)!fetch_call(fetch, &request, on_answer);
+}
+
+/* ---- the answer ---- */
+
+static bool is_clock_code(struct span code)
+{
+    static const struct span codes[] = {
+        SPAN("SignatureDoesNotMatch"), SPAN("RequestExpired"), SPAN("RequestInTheFuture"),
+        SPAN("RequestTimeTooSkewed"),  SPAN("AuthFailure"),    SPAN("InvalidSignatureException"),
+    };
+    for (size_t i = 0; i != sizeof(codes) / sizeof(codes[0]); ++i)
+        if (span_equals(code, codes[i]))
+            return true;
+    return false;
+}
+
+/* Once a run: a signature that was refused for its time is made again by the time that STS has. */
+static bool signs_again(struct fetch *fetch, const struct http_call *call,
+                        const struct sts_answer *answer)
+{
+    if (fetch->set == NULL || fetch->retried || !fetch->plan.sts.tls ||
+        !is_clock_code(answer->error_code) ||
+        !skew_learn(fetch->options.skew, call->date, clock_wall()))
+        return false;
+    fetch->retried = true;
+    fetch_assume_role(fetch);
+    return true;
+}
+
+static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
+                        const struct sts_answer *answer)
+{
+    struct arena *arena = &fetch->arena;
+    if (answer->error_code.len == 0)
+        fail(fetch, role_arn, arena_printf(arena, "HTTP status %d", status));
+    else
+        fail(fetch, role_arn,
+             arena_printf(arena, "%.*s: %.*s", SPAN_ARG(answer->error_code),
+                          SPAN_ARG(answer->error_message)));
+}
+
+static void on_answer(struct http_call *call)
+{
+    struct fetch *fetch = call->owner;
+    struct sts_answer answer = {0};
+    struct span fault;
+    bool by_token = fetch->set == NULL;
+    struct span role_arn =
+        by_token ? fetch->plan.identity.role_arn : fetch->plan.roles[fetch->role_index].role_arn;
+    if (call->status == 0) {
+        fail(fetch, role_arn, arena_copy(&fetch->arena, span_from(call->why)));
+        return;
+    }
+    if (call->status != 200) {
+        (void)!sts_answer_read(http_call_answer(call), &fetch->arena, &answer, &fault);
+        if (!signs_again(fetch, call, &answer))
+            fail_answer(fetch, role_arn, call->status, &answer);
+        return;
+    }
+    struct credentials *set = sts_answer_read_set(
+        http_call_answer(call), by_token ? SPAN("web_identity") : SPAN("assume_role"),
+        &fetch->arena, &answer, &fault);
+    if (set == NULL) {
+        fail(fetch, role_arn, fault);
+        return;
+    }
+    if (!by_token)
+        ++fetch->role_index;
+    fetch_take_base(fetch, set);
+}

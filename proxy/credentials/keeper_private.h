@@ -1,0 +1,57 @@
+/* What keeper.c and keeper_view.c share: the state of an identity. */
+#ifndef SAGEGATE_CREDENTIALS_KEEPER_PRIVATE_H
+#define SAGEGATE_CREDENTIALS_KEEPER_PRIVATE_H
+
+#include <pthread.h>
+
+#include "credentials/fetch.h"
+#include "credentials/file.h"
+#include "credentials/keeper.h"
+
+enum { KEEPER_STATUS_SIZE = 2048, KEEPER_FORCE_EVERY_MS = 5000 };
+
+struct keeper_identity {
+    struct keeper *keeper;
+    const struct config_identity *config;
+    bool used;
+
+    /* The keeper's thread only. */
+    struct fetch fetch;
+    struct timer timer;
+    unsigned failures;         /* in a row */
+    struct wall_time due;      /* of the next refresh; us 0: none */
+    struct mono_time retry_at; /* after a failure; us 0: none */
+    char *files[PLAN_FILES_MAX];
+    struct file_version versions[PLAN_FILES_MAX];
+    size_t file_count;
+    struct span warning_told; /* warning_arena's */
+    struct arena warning_arena;
+    struct loop_task force_task;
+
+    atomic_uint_fast64_t generation; /* of `current`; written under the lock */
+    /* Under the keeper's lock. */
+    struct credentials *current; /* NULL before the first set */
+    struct buffer fault;         /* why the last try failed; empty: it did not */
+    struct wall_time last_failed;
+    uint64_t refreshed, failed;
+    bool fetching;
+    struct mono_time forced;
+    struct keeper_view *registered; /* views that wait for the fetch under way */
+};
+
+struct keeper {
+    struct keeper_options options;
+    struct loop *loop;
+    uint64_t random;
+    pthread_mutex_t lock;
+    struct keeper_identity *identities;
+    bool stopping; /* the keeper's thread only */
+    struct loop_task stop_task;
+    pthread_t thread;
+    pthread_barrier_t opened;
+};
+
+/* The set in force retained, NULL before the first; *generation goes with it. */
+struct credentials *keeper_retain_current(struct keeper_identity *identity, uint64_t *generation);
+
+#endif

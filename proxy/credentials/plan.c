@@ -1,0 +1,359 @@
+/* The chain of sources: the first one that is configured makes the plan. */
+#include "credentials/plan.h"
+
+#include "credentials/command_line.h"
+
+struct make {
+    const struct plan_options *options;
+    struct arena *arena;
+    struct plan *plan;
+    struct profile_files files;
+    struct span profile;   /* its name */
+    bool profile_is_named; /* so it must exist */
+    struct span fault, warning;
+};
+
+static struct span variable(const struct make *make, const char *name)
+{
+    struct span value = make->options->getenv(make->options->getenv_context, span_from(name));
+    return value.len == 0 ? SPAN_NONE : value;
+}
+
+static enum credentials_result fail(struct make *make, struct span fault)
+{
+    make->fault = fault;
+    return CREDENTIALS_FAILED;
+}
+
+static void watch(struct make *make, const char *file)
+{
+    if (file != NULL)
+        make->plan->files[make->plan->file_count++] = file;
+}
+
+/* ---- sources without a profile ---- */
+
+static enum credentials_result try_env(struct make *make)
+{
+    struct source_notes notes;
+    enum credentials_result result =
+        source_env_load(make->options->getenv, make->options->getenv_context, make->arena,
+                        &make->plan->set, &notes);
+    make->plan->source = SPAN("env");
+    return result == CREDENTIALS_FAILED ? fail(make, notes.fault) : result;
+}
+
+static enum credentials_result try_static(struct make *make)
+{
+    struct source_notes notes;
+    struct span file = make->options->identity->credentials.file;
+    if (file.at == NULL)
+        return CREDENTIALS_NOT_CONFIGURED;
+    watch(make, file.at);
+    make->plan->source = SPAN("static");
+    enum credentials_result result =
+        source_static_load(file.at, make->arena, &make->plan->set, &notes);
+    make->warning = notes.warning;
+    return result == CREDENTIALS_FAILED ? fail(make, notes.fault) : result;
+}
+
+static enum credentials_result try_process(struct make *make)
+{
+    struct span command = make->options->identity->credentials.process, fault;
+    if (command.at == NULL)
+        return CREDENTIALS_NOT_CONFIGURED;
+    make->plan->base = PLAN_PROCESS;
+    make->plan->source = SPAN("process");
+    if (command_line_split(command, make->arena, &make->plan->argv, &fault))
+        return CREDENTIALS_FOUND;
+    return fail(make,
+                arena_printf(make->arena, "process: credentials.process: %.*s", SPAN_ARG(fault)));
+}
+
+static enum credentials_result try_container(struct make *make)
+{
+    struct span fault;
+    if (variable(make, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").at == NULL &&
+        variable(make, "AWS_CONTAINER_CREDENTIALS_FULL_URI").at == NULL)
+        return CREDENTIALS_NOT_CONFIGURED;
+    make->plan->base = PLAN_CONTAINER;
+    make->plan->source = SPAN("container");
+    if (plan_address_container(make->plan, make->options, make->arena, &fault))
+        return CREDENTIALS_FOUND;
+    return fail(make, fault);
+}
+
+static enum credentials_result try_imds(struct make *make)
+{
+    struct span fault;
+    if (span_equals_ignore_case(variable(make, "AWS_EC2_METADATA_DISABLED"), SPAN("true")))
+        return CREDENTIALS_NOT_CONFIGURED;
+    make->plan->base = PLAN_IMDS;
+    make->plan->source = SPAN("imds");
+    if (plan_address_imds(make->plan, make->options, &make->files, make->profile, make->arena,
+                          &fault))
+        return CREDENTIALS_FOUND;
+    return fail(make, fault);
+}
+
+/* ---- profiles ---- */
+
+static enum credentials_result open_profiles(struct make *make)
+{
+    struct span fault;
+    const struct plan_options *options = make->options;
+    struct span configured = options->identity->credentials.profile;
+    struct span named = configured.at != NULL ? configured : variable(make, "AWS_PROFILE");
+    if (named.at == NULL)
+        named = variable(make, "AWS_DEFAULT_PROFILE");
+    make->profile = arena_copy(make->arena, named.at == NULL ? SPAN("default") : named);
+    make->profile_is_named = named.at != NULL;
+    bool ok =
+        profile_open(options->getenv, options->getenv_context, make->arena, &make->files, &fault);
+    watch(make, make->files.config_name);
+    watch(make, make->files.credentials_name);
+    if (!ok)
+        return fail(make, arena_printf(make->arena, "profile: %.*s", SPAN_ARG(fault)));
+    if (make->files.warning.at != NULL)
+        make->warning = arena_printf(make->arena, "profile: %.*s", SPAN_ARG(make->files.warning));
+    return CREDENTIALS_NOT_CONFIGURED;
+}
+
+/* Each of the two keys by the environment, else by the profile. */
+static enum credentials_result try_web_identity(struct make *make, bool environment)
+{
+    struct plan *plan = make->plan;
+    struct span profile = make->profile;
+    struct span file = environment ? variable(make, "AWS_WEB_IDENTITY_TOKEN_FILE") : SPAN_NONE;
+    struct span arn = environment ? variable(make, "AWS_ROLE_ARN") : SPAN_NONE;
+    struct span name = environment ? variable(make, "AWS_ROLE_SESSION_NAME") : SPAN_NONE;
+    if (file.at == NULL)
+        file = profile_get(&make->files, profile, SPAN("web_identity_token_file"));
+    if (arn.at == NULL)
+        arn = profile_get(&make->files, profile, SPAN("role_arn"));
+    if (name.at == NULL)
+        name = profile_get(&make->files, profile, SPAN("role_session_name"));
+    if (file.at == NULL)
+        return CREDENTIALS_NOT_CONFIGURED;
+    plan->base = PLAN_WEB_IDENTITY;
+    plan->source = SPAN("web_identity");
+    if (arn.at == NULL)
+        return fail(make, SPAN("web_identity: a token file is named, but no role: set "
+                               "AWS_ROLE_ARN, or role_arn in the profile"));
+    plan->token_file = arena_copy(make->arena, file).at;
+    plan->identity = (struct plan_role){.role_arn = arena_copy(make->arena, arn),
+                                        .session_name = arena_copy(make->arena, name)};
+    return CREDENTIALS_FOUND;
+}
+
+static enum credentials_result try_profile(struct make *make)
+{
+    struct span fault;
+    if (!profile_exists(&make->files, make->profile)) {
+        if (!make->profile_is_named)
+            return CREDENTIALS_NOT_CONFIGURED;
+        return fail(make, arena_printf(make->arena, "profile: there is no profile \"%.*s\"",
+                                       SPAN_ARG(make->profile)));
+    }
+    enum credentials_result result = plan_from_profile(make->plan, make->options, &make->files,
+                                                       make->profile, make->arena, &fault);
+    return result == CREDENTIALS_FAILED ? fail(make, fault) : result;
+}
+
+static bool profile_assumes_role(const struct make *make)
+{
+    return profile_get(&make->files, make->profile, SPAN("role_arn")).at != NULL &&
+           profile_get(&make->files, make->profile, SPAN("web_identity_token_file")).at == NULL;
+}
+
+/* ---- the chain ---- */
+
+static void note(struct make *make, struct span source, enum credentials_result result)
+{
+    static const char *const ends[] = {
+        [CREDENTIALS_FOUND] = "found",
+        [CREDENTIALS_NOT_CONFIGURED] = "not configured",
+        [CREDENTIALS_FAILED] = "configured and broken",
+    };
+    make->plan->trail = arena_printf(make->arena, "%.*s%.*s: %s\n", SPAN_ARG(make->plan->trail),
+                                     SPAN_ARG(source), ends[result]);
+}
+
+static enum credentials_result walk_default(struct make *make)
+{
+    /* A profile that the configuration names was meant: the environment's keys do not count. */
+    bool named = make->options->identity->credentials.profile.at != NULL;
+    enum credentials_result result = named ? CREDENTIALS_NOT_CONFIGURED : try_env(make);
+    note(make, SPAN("env"), result);
+    if (result == CREDENTIALS_NOT_CONFIGURED) {
+        result = try_static(make);
+        note(make, SPAN("static"), result);
+    }
+    if (result == CREDENTIALS_NOT_CONFIGURED)
+        result = open_profiles(make);
+    if (result == CREDENTIALS_NOT_CONFIGURED && !profile_assumes_role(make)) {
+        result = try_web_identity(make, true);
+        note(make, SPAN("web_identity"), result);
+    }
+    if (result == CREDENTIALS_NOT_CONFIGURED) {
+        result = try_profile(make);
+        note(make, SPAN("profile"), result);
+    }
+    if (result == CREDENTIALS_NOT_CONFIGURED) {
+        result = try_process(make);
+        note(make, SPAN("process"), result);
+    }
+    if (result == CREDENTIALS_NOT_CONFIGURED) {
+        result = try_container(make);
+        note(make, SPAN("container"), result);
+    }
+    if (result == CREDENTIALS_NOT_CONFIGURED) {
+        result = try_imds(make);
+        note(make, SPAN("imds"), result);
+    }
+    return result;
+}
+
+static enum credentials_result walk_pinned(struct make *make)
+{
+    enum credentials_result result = CREDENTIALS_NOT_CONFIGURED;
+    switch (make->options->identity->credentials.source) {
+    case CREDENTIALS_ENV:
+        return try_env(make);
+    case CREDENTIALS_STATIC:
+        return try_static(make);
+    case CREDENTIALS_PROCESS:
+        return try_process(make);
+    case CREDENTIALS_CONTAINER:
+        return try_container(make);
+    case CREDENTIALS_IMDS:
+        result = open_profiles(make);
+        return result == CREDENTIALS_NOT_CONFIGURED ? try_imds(make) : result;
+    case CREDENTIALS_WEB_IDENTITY:
+        result = open_profiles(make);
+        return result == CREDENTIALS_NOT_CONFIGURED ? try_web_identity(make, true) : result;
+    case CREDENTIALS_PROFILE:
+        result = open_profiles(make);
+        return result == CREDENTIALS_NOT_CONFIGURED ? try_profile(make) : result;
+    case CREDENTIALS_DEFAULT:
+        return walk_default(make);
+    }
+    return result;
+}
+
+/* What to do about a source that is not configured. */
+static struct span nothing_fault(enum config_credentials_source source)
+{
+    static const struct span faults[] = {
+        [CREDENTIALS_DEFAULT] =
+            SPAN("no source of credentials is configured: not the environment "
+                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set), no file, profile, "
+                 "web identity, process or container, and instance metadata is switched off"),
+        [CREDENTIALS_ENV] =
+            SPAN("environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"),
+        [CREDENTIALS_PROFILE] = SPAN("profile: there is no profile \"default\" with credentials"),
+        [CREDENTIALS_WEB_IDENTITY] = SPAN("web_identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set"),
+        [CREDENTIALS_CONTAINER] =
+            SPAN("container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor "
+                 "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"),
+        [CREDENTIALS_IMDS] = SPAN("imds: AWS_EC2_METADATA_DISABLED is true"),
+        [CREDENTIALS_PROCESS] = SPAN("process: no command is configured (credentials.process)"),
+        [CREDENTIALS_STATIC] = SPAN("static: no file is configured (credentials.file)"),
+    };
+    return faults[source];
+}
+
+/* ---- roles of the identity, and the end ---- */
+
+static enum credentials_result add_identity_role(struct make *make)
+{
+    const struct config_role *role = &make->options->identity->role;
+    struct plan *plan = make->plan;
+    if (role->role_arn.at == NULL)
+        return CREDENTIALS_FOUND;
+    if (plan->role_count == PLAN_ROLES_MAX)
+        return fail(make, SPAN("assume_role: more than 8 roles, one from the other"));
+    plan->roles[plan->role_count++] = (struct plan_role){
+        .role_arn = role->role_arn,
+        .session_name = role->session_name,
+        .external_id = role->external_id,
+        .source_identity = role->source_identity,
+        .duration_s = role->duration_ms / 1000,
+        .tags = role->tags,
+        .tag_count = role->tag_count,
+    };
+    return CREDENTIALS_FOUND;
+}
+
+/* Letters, digits and "+=,.@-_", 2 to 64: STS API, RoleSessionName. */
+static struct span fit_session_name(struct make *make, struct span name)
+{
+    if (name.len == 0)
+        return arena_printf(make->arena, "sagegate-%lld",
+                            (long long)(make->options->now.us / 1000000));
+    struct span fitted = arena_copy(make->arena, name);
+    char *at = (char *)fitted.at;
+    if (fitted.len > PLAN_SESSION_NAME_MAX)
+        fitted.len = PLAN_SESSION_NAME_MAX;
+    for (size_t i = 0; i != fitted.len; ++i) {
+        char c = at[i];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || strchr("+=,.@-_", c) == NULL))
+            at[i] = '-';
+    }
+    return fitted.len >= 2 ? fitted : SPAN("sagegate");
+}
+
+static enum credentials_result finish(struct make *make)
+{
+    struct plan *plan = make->plan;
+    struct span fault, ca_file = variable(make, "AWS_CA_BUNDLE");
+    if (add_identity_role(make) == CREDENTIALS_FAILED)
+        return CREDENTIALS_FAILED;
+    plan->ca_file = arena_copy(make->arena, ca_file).at;
+    plan->identity.session_name = fit_session_name(make, plan->identity.session_name);
+    for (size_t i = 0; i != plan->role_count; ++i)
+        plan->roles[i].session_name = fit_session_name(make, plan->roles[i].session_name);
+    if (plan->role_count == 0 && plan->base != PLAN_WEB_IDENTITY)
+        return CREDENTIALS_FOUND;
+    if (plan_address_sts(plan, make->options, &make->files, make->profile, make->arena, &fault))
+        return CREDENTIALS_FOUND;
+    return fail(make, fault);
+}
+
+enum credentials_result plan_make(const struct plan_options *options, struct arena *arena,
+                                  struct plan *out, struct source_notes *notes)
+{
+    struct make make = {.options = options, .arena = arena, .plan = out};
+    *out = (struct plan){.source = SPAN("none")};
+    enum credentials_result result = walk_pinned(&make);
+    if (result == CREDENTIALS_NOT_CONFIGURED)
+        result = fail(&make, nothing_fault(options->identity->credentials.source));
+    if (result == CREDENTIALS_FOUND)
+        result = finish(&make);
+    profile_close(&make.files);
+    *notes = (struct source_notes){.fault = make.fault, .warning = make.warning};
+    if (result != CREDENTIALS_FOUND) {
+        notes->warning = SPAN_NONE;
+        plan_dispose(out);
+    }
+    return result;
+}
+
+void plan_dispose(struct plan *plan)
+{
+    credentials_release(plan->set);
+    plan->set = NULL;
+}
+
+struct span plan_profile_region(config_getenv getenv, void *context, struct arena *arena)
+{
+    struct profile_files files;
+    struct span fault, region = SPAN_NONE, name = getenv(context, SPAN("AWS_PROFILE"));
+    if (name.len == 0)
+        name = SPAN("default");
+    if (profile_open(getenv, context, arena, &files, &fault))
+        region = arena_copy(arena, profile_get(&files, name, SPAN("region")));
+    profile_close(&files);
+    return region;
+}

@@ -1,0 +1,310 @@
+/* The part of a plan that a profile gives: its keys, or the roles that lead to some. */
+#include "credentials/plan.h"
+
+#include <openssl/sha.h>
+
+#include "base/buffer.h"
+#include "credentials/command_line.h"
+
+struct walk {
+    struct plan *plan;
+    const struct plan_options *options;
+    const struct profile_files *files;
+    struct arena *arena;
+    struct span visited[PLAN_ROLES_MAX + 1];
+    size_t visited_count;
+    struct span fault;
+};
+
+static struct span get(const struct walk *walk, struct span profile, const char *key)
+{
+    return profile_get(walk->files, profile, span_from(key));
+}
+
+static struct span copy(struct walk *walk, struct span profile, const char *key)
+{
+    return arena_copy(walk->arena, get(walk, profile, key));
+}
+
+/* "profile NAME: what" */
+static enum credentials_result fail(struct walk *walk, struct span profile, const char *what)
+{
+    walk->fault =
+        arena_printf(walk->arena, "profile: profile \"%.*s\": %s", SPAN_ARG(profile), what);
+    return CREDENTIALS_FAILED;
+}
+
+/* ---- keys, process, web identity ---- */
+
+static bool has_keys(const struct walk *walk, struct span profile)
+{
+    return get(walk, profile, "aws_access_key_id").at != NULL ||
+           get(walk, profile, "aws_secret_access_key").at != NULL;
+}
+
+static enum credentials_result take_keys(struct walk *walk, struct span profile)
+{
+    const struct credentials_parts parts = {
+        .access_key_id = get(walk, profile, "aws_access_key_id"),
+        .secret_access_key = get(walk, profile, "aws_secret_access_key"),
+        .session_token = get(walk, profile, "aws_session_token"),
+        .source = SPAN("profile"),
+    };
+    struct span fault;
+    walk->plan->source = SPAN("profile");
+    if (parts.access_key_id.at == NULL)
+        return fail(walk, profile, "aws_secret_access_key has no aws_access_key_id beside it");
+    if (parts.secret_access_key.at == NULL)
+        return fail(walk, profile, "aws_access_key_id has no aws_secret_access_key beside it");
+    walk->plan->set = credentials_create(&parts, walk->arena, &fault);
+    return walk->plan->set != NULL ? CREDENTIALS_FOUND : fail(walk, profile, fault.at);
+}
+
+static enum credentials_result take_process(struct walk *walk, struct span profile)
+{
+    struct span fault;
+    walk->plan->base = PLAN_PROCESS;
+    walk->plan->source = SPAN("process");
+    if (command_line_split(get(walk, profile, "credential_process"), walk->arena, &walk->plan->argv,
+                           &fault))
+        return CREDENTIALS_FOUND;
+    return fail(walk, profile,
+                arena_printf(walk->arena, "credential_process: %.*s", SPAN_ARG(fault)).at);
+}
+
+static enum credentials_result take_web_identity(struct walk *walk, struct span profile)
+{
+    walk->plan->base = PLAN_WEB_IDENTITY;
+    walk->plan->source = SPAN("web_identity");
+    if (get(walk, profile, "role_arn").at == NULL)
+        return fail(walk, profile, "web_identity_token_file has no role_arn beside it");
+    walk->plan->token_file = copy(walk, profile, "web_identity_token_file").at;
+    walk->plan->identity =
+        (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
+                           .session_name = copy(walk, profile, "role_session_name")};
+    return CREDENTIALS_FOUND;
+}
+
+/* ---- SSO: the token that `aws sso login` has left, exchanged at the portal ---- */
+
+static void append_query(struct buffer *out, const char *name, struct span value)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    buffer_append(out, span_from(name));
+    for (size_t i = 0; i != value.len; ++i) {
+        unsigned char c = (unsigned char)value.at[i];
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.' || c == '~';
+        if (plain) {
+            buffer_append_char(out, (char)c);
+            continue;
+        }
+        buffer_append_char(out, '%');
+        buffer_append_char(out, hex[c >> 4]);
+        buffer_append_char(out, hex[c & 15]);
+    }
+}
+
+static const char *sso_cache_file(struct walk *walk, struct span key)
+{
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    char text[2 * SHA_DIGEST_LENGTH];
+    struct buffer hex;
+    struct span home = walk->options->getenv(walk->options->getenv_context, SPAN("HOME"));
+    buffer_init_fixed(&hex, text, sizeof(text));
+    SHA1((const unsigned char *)key.at, key.len, digest);
+    buffer_append_hex(&hex, digest, sizeof(digest));
+    return arena_printf(walk->arena, "%.*s/.aws/sso/cache/%.*s.json", SPAN_ARG(home),
+                        SPAN_ARG(buffer_span(&hex)))
+        .at;
+}
+
+static bool address_portal(struct walk *walk, struct span region, struct span *fault)
+{
+    struct plan *plan = walk->plan;
+    struct span url =
+        walk->options->getenv(walk->options->getenv_context, SPAN("AWS_ENDPOINT_URL_SSO"));
+    if (!endpoint_region_is_valid(region)) {
+        *fault = SPAN("sso_region is missing or cannot be a region");
+        return false;
+    }
+    if (url.len == 0)
+        url = arena_printf(walk->arena, "https://portal.sso.%.*s.amazonaws.com", SPAN_ARG(region));
+    if (!endpoint_parse_url(url, walk->arena, &plan->url, fault))
+        return false;
+    if (plan->url.tls || plan->url.loopback)
+        return true;
+    *fault = SPAN("AWS_ENDPOINT_URL_SSO: http:// beyond loopback would show the token");
+    return false;
+}
+
+static enum credentials_result take_sso(struct walk *walk, struct span profile)
+{
+    struct plan *plan = walk->plan;
+    struct span session = get(walk, profile, "sso_session"), key = session, fault;
+    struct span region = get(walk, profile, "sso_region");
+    struct span account = get(walk, profile, "sso_account_id");
+    struct span role = get(walk, profile, "sso_role_name");
+    struct buffer path;
+    plan->base = PLAN_SSO;
+    plan->source = SPAN("sso");
+    if (session.at != NULL)
+        region = profile_get_section(walk->files, "sso-session", session, SPAN("sso_region"));
+    else
+        key = get(walk, profile, "sso_start_url");
+    if (key.at == NULL || account.at == NULL || role.at == NULL)
+        return fail(walk, profile,
+                    "SSO needs sso_account_id, sso_role_name, and sso_session or sso_start_url");
+    if (!address_portal(walk, region, &fault))
+        return fail(walk, profile, fault.at);
+    plan->token_file = sso_cache_file(walk, key);
+    buffer_init(&path, 4096);
+    append_query(&path, "/federation/credentials?role_name=", role);
+    append_query(&path, "&account_id=", account);
+    plan->path = arena_copy(walk->arena, buffer_span(&path));
+    bool fits = !path.overflowed;
+    buffer_dispose(&path);
+    return fits ? CREDENTIALS_FOUND : fail(walk, profile, "sso_role_name is too long");
+}
+
+/* ---- roles ---- */
+
+static bool was_visited(const struct walk *walk, struct span profile)
+{
+    for (size_t i = 0; i != walk->visited_count; ++i)
+        if (span_equals(walk->visited[i], profile))
+            return true;
+    return false;
+}
+
+static enum credentials_result push_role(struct walk *walk, struct span profile)
+{
+    struct plan *plan = walk->plan;
+    struct span duration = get(walk, profile, "duration_seconds");
+    uint64_t seconds = 0;
+    if (plan->role_count == PLAN_ROLES_MAX)
+        return fail(walk, profile, "more than 8 roles, one from the other");
+    if (get(walk, profile, "mfa_serial").at != NULL)
+        return fail(walk, profile, "mfa_serial asks for a code that nobody is there to type");
+    if (duration.at != NULL &&
+        (!span_parse_u64(duration, &seconds) || seconds < 900 || seconds > 43200))
+        return fail(walk, profile, "duration_seconds is no number from 900 to 43200");
+    plan->roles[plan->role_count++] =
+        (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
+                           .session_name = copy(walk, profile, "role_session_name"),
+                           .external_id = copy(walk, profile, "external_id"),
+                           .duration_s = (int64_t)seconds};
+    return CREDENTIALS_FOUND;
+}
+
+static enum credentials_result take_credential_source(struct walk *walk, struct span profile,
+                                                      struct span source)
+{
+    struct plan *plan = walk->plan;
+    struct span fault;
+    struct source_notes notes;
+    bool ok;
+    if (span_equals(source, SPAN("Environment"))) {
+        plan->source = SPAN("env");
+        enum credentials_result result = source_env_load(
+            walk->options->getenv, walk->options->getenv_context, walk->arena, &plan->set, &notes);
+        if (result == CREDENTIALS_FAILED)
+            walk->fault = notes.fault;
+        return result != CREDENTIALS_NOT_CONFIGURED
+                   ? result
+                   : fail(walk, profile,
+                          "credential_source = Environment, but AWS_ACCESS_KEY_ID is not set");
+    }
+    if (span_equals(source, SPAN("EcsContainer"))) {
+        plan->base = PLAN_CONTAINER;
+        plan->source = SPAN("container");
+        ok = plan_address_container(plan, walk->options, walk->arena, &fault);
+    } else if (span_equals(source, SPAN("Ec2InstanceMetadata"))) {
+        plan->base = PLAN_IMDS;
+        plan->source = SPAN("imds");
+        ok = plan_address_imds(plan, walk->options, walk->files, profile, walk->arena, &fault);
+    } else {
+        return fail(walk, profile,
+                    "credential_source is none of Environment, EcsContainer, Ec2InstanceMetadata");
+    }
+    return ok ? CREDENTIALS_FOUND : fail(walk, profile, fault.at);
+}
+
+static enum credentials_result take_base(struct walk *walk, struct span profile)
+{
+    if (get(walk, profile, "web_identity_token_file").at != NULL)
+        return take_web_identity(walk, profile);
+    if (get(walk, profile, "sso_session").at != NULL ||
+        get(walk, profile, "sso_start_url").at != NULL)
+        return take_sso(walk, profile);
+    bool process = get(walk, profile, "credential_process").at != NULL;
+    bool keys = has_keys(walk, profile);
+    /* A process comes before keys that stand in the config file. */
+    if (keys && process && profile_is_from_config(walk->files, profile, SPAN("aws_access_key_id")))
+        keys = false;
+    if (keys)
+        return take_keys(walk, profile);
+    return process ? take_process(walk, profile) : CREDENTIALS_NOT_CONFIGURED;
+}
+
+/* From the profile outward to its source. *next is the profile to go on with; SPAN_NONE: done. */
+static enum credentials_result take_role(struct walk *walk, struct span profile, struct span *next)
+{
+    struct span source_profile = get(walk, profile, "source_profile");
+    struct span source = get(walk, profile, "credential_source");
+    enum credentials_result result = push_role(walk, profile);
+    *next = SPAN_NONE;
+    if (result != CREDENTIALS_FOUND)
+        return result;
+    if ((source_profile.at == NULL) == (source.at == NULL))
+        return fail(walk, profile,
+                    "role_arn needs one of source_profile and credential_source, not both");
+    if (source.at != NULL)
+        return take_credential_source(walk, profile, source);
+    if (!profile_exists(walk->files, source_profile))
+        return fail(walk, profile, "its source_profile does not exist");
+    if (span_equals(source_profile, profile))
+        return has_keys(walk, profile)
+                   ? take_keys(walk, profile)
+                   : fail(walk, profile, "it is its own source_profile and has no keys");
+    if (was_visited(walk, source_profile))
+        return fail(walk, profile, "its source_profile leads back to itself");
+    *next = source_profile;
+    return CREDENTIALS_FOUND;
+}
+
+static void reverse_roles(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->role_count / 2; ++i) {
+        struct plan_role role = plan->roles[i];
+        plan->roles[i] = plan->roles[plan->role_count - 1 - i];
+        plan->roles[plan->role_count - 1 - i] = role;
+    }
+}
+
+enum credentials_result plan_from_profile(struct plan *plan, const struct plan_options *options,
+                                          const struct profile_files *files, struct span profile,
+                                          struct arena *arena, struct span *fault)
+{
+    struct walk walk = {.plan = plan, .options = options, .files = files, .arena = arena};
+    enum credentials_result result = CREDENTIALS_FOUND;
+    for (struct span next; profile.at != NULL; profile = next) {
+        bool is_source = walk.visited_count != 0;
+        next = SPAN_NONE;
+        walk.visited[walk.visited_count++] = profile;
+        if (is_source && has_keys(&walk, profile))
+            result = take_keys(&walk, profile);
+        else if (get(&walk, profile, "role_arn").at != NULL &&
+                 get(&walk, profile, "web_identity_token_file").at == NULL)
+            result = take_role(&walk, profile, &next);
+        else
+            result = take_base(&walk, profile);
+        if (is_source && result == CREDENTIALS_NOT_CONFIGURED)
+            result = fail(&walk, profile, "it is a source_profile and has no credentials");
+        if (result != CREDENTIALS_FOUND)
+            break;
+    }
+    reverse_roles(plan);
+    *fault = walk.fault;
+    return result;
+}

@@ -1,0 +1,38 @@
+/* Profiles: AWS's shared config and credentials files as one, and what a profile says. It knows the
+ * files' rules of precedence, not what becomes of a profile's keys.
+ *
+ * Source: AWS SDKs and Tools Reference Guide, "Shared config and credentials files". The
+ * credentials file beats the config file key by key; [profile default] beats [default]. */
+#ifndef SAGEGATE_CREDENTIALS_PROFILE_H
+#define SAGEGATE_CREDENTIALS_PROFILE_H
+
+#include "config/config.h"
+#include "credentials/ini.h"
+
+struct profile_files {
+    struct ini config, credentials;             /* empty where there is no such file */
+    const char *config_name, *credentials_name; /* in the arena given; NULL without a HOME */
+    struct span warning; /* secrets that others may read: "FILE: mode 0644 ..."; else SPAN_NONE */
+};
+
+/* AWS_CONFIG_FILE or ~/.aws/config, AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials, `~` by HOME.
+ * A missing file is an empty one. False, with *fault "FILE: line N: ..." in arena, where one cannot
+ * be read or parsed; the names are set all the same, and profile_close is due in any case. */
+MUST_USE bool profile_open(config_getenv getenv, void *context, struct arena *arena,
+                           struct profile_files *files, struct span *fault);
+void profile_close(struct profile_files *files);
+
+bool profile_exists(const struct profile_files *files, struct span name);
+/* A key's value, lent until profile_close; SPAN_NONE where it is missing or empty. */
+struct span profile_get(const struct profile_files *files, struct span name, struct span key);
+/* Whether the key comes from the config file alone. */
+bool profile_is_from_config(const struct profile_files *files, struct span name, struct span key);
+/* A key of [KIND NAME] of the config file, such as {"sso-session", "dev", "sso_region"}. */
+struct span profile_get_section(const struct profile_files *files, const char *kind,
+                                struct span name, struct span key);
+/* The profile's `services` section: the endpoint_url below `service`, else the profile's own
+ * endpoint_url. */
+struct span profile_get_endpoint(const struct profile_files *files, struct span name,
+                                 struct span service);
+
+#endif

@@ -1,0 +1,121 @@
+/* STS's forms and their signature. */
+#include "credentials/sts.h"
+
+#include "aws/sha256.h"
+#include "aws/sigv4.h"
+
+enum { AUTHORIZATION_MAX = 1024, CALL_TIMEOUT_MS = 5000 };
+
+/* Percent-encoded as RFC 3986 has it. */
+static void append_pair(struct buffer *form, const char *name, struct span value)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    if (value.at == NULL)
+        return;
+    buffer_append_char(form, '&');
+    buffer_append(form, span_from(name));
+    buffer_append_char(form, '=');
+    for (size_t i = 0; i != value.len; ++i) {
+        unsigned char c = (unsigned char)value.at[i];
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.' || c == '~';
+        char escaped[3] = {'%', hex[c >> 4], hex[c & 15]};
+        buffer_append(form, plain ? span_make((char *)&c, 1) : span_make(escaped, 3));
+    }
+}
+
+static void append_action(struct buffer *form, const char *action)
+{
+    buffer_append(form, SPAN("Action="));
+    buffer_append(form, span_from(action));
+    buffer_append(form, SPAN("&Version=2011-06-15"));
+}
+
+static void append_tags(struct buffer *form, const struct plan_role *role)
+{
+    char name[48];
+    for (size_t i = 0; i != role->tag_count; ++i) {
+        snprintf(name, sizeof(name), "Tags.member.%zu.Key", i + 1);
+        append_pair(form, name, role->tags[i].key);
+        snprintf(name, sizeof(name), "Tags.member.%zu.Value", i + 1);
+        append_pair(form, name, role->tags[i].value);
+    }
+}
+
+void sts_append_assume_role(const struct plan_role *role, struct buffer *form)
+{
+    append_action(form, "AssumeRole");
+    append_pair(form, "RoleArn", role->role_arn);
+    append_pair(form, "RoleSessionName", role->session_name);
+    append_pair(form, "ExternalId", role->external_id);
+    append_pair(form, "SourceIdentity", role->source_identity);
+    if (role->duration_s != 0)
+        buffer_printf(form, "&DurationSeconds=%lld", (long long)role->duration_s);
+    append_tags(form, role);
+}
+
+void sts_append_web_identity(const struct plan_role *role, struct span token, struct buffer *form)
+{
+    append_action(form, "AssumeRoleWithWebIdentity");
+    append_pair(form, "RoleArn", role->role_arn);
+    append_pair(form, "RoleSessionName", role->session_name);
+    append_pair(form, "WebIdentityToken", token);
+}
+
+void sts_append_caller_identity(struct buffer *form)
+{
+    append_action(form, "GetCallerIdentity");
+}
+
+/* ---- signing ---- */
+
+static struct span authorize(const struct plan *plan, const struct credentials *signer,
+                             struct wall_time now, const struct http_call_request *request,
+                             struct arena *arena)
+{
+    struct sigv4_header headers[HTTP_CALL_HEADERS_MAX + 1] = {
+        {SPAN("Host"), request->url->authority}};
+    struct sigv4_request to_sign = {.method = request->method,
+                                    .path = request->path,
+                                    .query = SPAN(""),
+                                    .headers = headers,
+                                    .header_count = request->header_count + 1,
+                                    .normalize_path = true,
+                                    .encode_path = true};
+    struct sigv4_scope scope = {plan->sts_region, SPAN("sts"), now};
+    struct sigv4_identity identity = {span_from(signer->access_key_id), &signer->secret_access_key,
+                                      &signer->session_token, 0};
+    struct buffer out;
+    for (size_t i = 0; i != request->header_count; ++i)
+        headers[i + 1] = (struct sigv4_header){request->headers[i].name, request->headers[i].value};
+    sha256_of(request->body, to_sign.body_sha256);
+    buffer_init_fixed(&out, arena_alloc(arena, AUTHORIZATION_MAX), AUTHORIZATION_MAX);
+    sigv4_append_authorization(&to_sign, &scope, &identity, NULL, &out);
+    CHECK(!out.overflowed);
+    return buffer_span(&out);
+}
+
+void sts_request(const struct plan *plan, struct span form, const struct credentials *signer,
+                 struct wall_time now, struct arena *arena, struct http_call_request *out)
+{
+    char *date = arena_alloc(arena, CLOCK_BASIC_SIZE);
+    *out = (struct http_call_request){.url = &plan->sts,
+                                      .method = SPAN("POST"),
+                                      .path = SPAN("/"),
+                                      .body = form,
+                                      .timeout_ms = CALL_TIMEOUT_MS};
+    struct http_call_header *headers = out->headers;
+    headers[out->header_count++] = (struct http_call_header){
+        SPAN("Content-Type"), SPAN("application/x-www-form-urlencoded; charset=utf-8")};
+    if (signer == NULL)
+        return;
+    clock_format_basic(now, date);
+    headers[out->header_count++] =
+        (struct http_call_header){SPAN("X-Amz-Date"), span_make(date, CLOCK_BASIC_SIZE - 1)};
+    if (!secret_is_empty(&signer->session_token))
+        headers[out->header_count++] = (struct http_call_header){
+            SPAN("X-Amz-Security-Token"), secret_bytes(&signer->session_token)};
+    headers[out->header_count] =
+        (struct http_call_header){SPAN("Authorization"), authorize(plan, signer, now, out, arena)};
+    ++out->header_count;
+}
