@@ -1,0 +1,235 @@
+"""The Debian package on a booted systemd: installed, started, killed, starved of turns, stopped, purged."""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.deploy.conftest import ENDPOINT_PORT, KEYS
+from tests.deploy.machine import ROOT, debian_root, eventually, run
+
+pytestmark = pytest.mark.timeout(600)
+
+CONFIG = f"""
+listen: [{{ address: 127.0.0.1:8080 }}, {{ address: "unix:/run/sagegate/gateway.sock", mode: "0666" }}]
+health: {{ address: 127.0.0.1:9901 }}
+region: us-east-1
+credentials: @CREDENTIALS@
+upstream: {{ endpoint_url: "https://127.0.0.1:{ENDPOINT_PORT}", ca_file: /etc/sagegate/ca.pem }}
+access_log: {{ file: /var/log/sagegate/access.log }}
+routes: [{{ name: all, match: {{ path: /* }}, endpoint: echo }}]
+"""
+
+
+@pytest.fixture(scope="session")
+def package(context, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    run(context / "deploy/debian/build", folder, timeout=400)
+    return folder
+
+
+def the_deb(package):
+    (found,) = package.glob("sagegate_*.deb")
+    return found
+
+
+class Booted:
+    """A Debian system that systemd runs, in the corner's network."""
+
+    def __init__(self, corner, root):
+        self.corner, self.root = corner, root
+
+    def __enter__(self):
+        self.log = open(f"{self.root}.log", "w")
+        self.process = self.corner.start(
+            "systemd-nspawn", "--quiet", "--directory", self.root, "--boot", "--register=no", "--keep-unit",
+            "--console=pipe", stdout=self.log, stderr=self.log)
+        self.leader = eventually(self._find_leader, 20, "systemd runs")
+        eventually(lambda: self("systemctl", "is-system-running", check=False).stdout.strip()
+                   in ("running", "degraded"), 60, "the system is up")
+        return self
+
+    def _find_leader(self):
+        waiting = [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
+                    return pid
+                waiting += pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            except OSError:
+                continue
+        return None
+
+    def __call__(self, *command, **more):
+        """A command inside."""
+        return run("nsenter", f"--target={self.leader}", "--mount", "--pid", "--uts", "--ipc", "--net", "--root",
+                   "--wd=/", *command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, **more)
+
+    def property(self, name):
+        return self("systemctl", "show", "--value", "--property", name, "sagegate").stdout.strip()
+
+    def write(self, name, text, mode=0o644):
+        path = pathlib.Path(f"{self.root}{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def __exit__(self, *_):
+        self("systemctl", "poweroff", "--force", check=False)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def system(corner, endpoint, package, tmp_path_factory):
+    root = tmp_path_factory.mktemp("system") / "root"
+    root.mkdir()
+    run("tar", "-C", root, "-xf", debian_root(
+        "debian-systemd", "systemd", "systemd-sysv", "dbus", "libh2o-evloop0.13", "libyaml-0-2", "libjansson4", "libexpat1",
+        "libseccomp2"))
+    shutil.copy(the_deb(package), root / "root/sagegate.deb")
+    with Booted(corner, root) as system:
+        yield system
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def configure(system, endpoint, credentials="{ source: env }"):
+    system.write("/etc/sagegate/sagegate.yaml", CONFIG.replace("@CREDENTIALS@", credentials))
+    system.write("/etc/sagegate/ca.pem", (endpoint / "ca.pem").read_text())
+    system.write("/etc/sagegate/environment", "".join(f"{name}={value}\n" for name, value in KEYS.items()), 0o600)
+
+
+def call(system, body, *options):
+    return system.corner.run("curl", "-sS", "--noproxy", "*", "--max-time", "10", *options,
+                             "http://127.0.0.1:8080/x", "-H", "Content-Type: text/plain", "-d", body).stdout
+
+
+# ---- the package ----
+
+def test_lintian_and_its_contents(package):
+    told = run("lintian", "--fail-on", "error,warning", package / next(package.glob("*.changes")).name, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    files = run("dpkg", "-c", the_deb(package)).stdout
+    for name in ("usr/bin/sagegate", "lib/systemd/system/sagegate.service", "usr/share/man/man1/sagegate.1.gz",
+                 "usr/share/man/man5/sagegate.yaml.5.gz", "usr/share/bash-completion/completions/sagegate",
+                 "etc/sagegate/sagegate.yaml"):
+        assert f"./{name}\n" in files
+
+
+def test_the_manual_has_every_command_and_every_key(package, tmp_path):
+    run("dpkg", "-x", the_deb(package), tmp_path)
+    first = run("zcat", tmp_path / "usr/share/man/man1/sagegate.1.gz").stdout
+    for name in re.findall(r"^  ([a-z]+)  ", run(tmp_path / "usr/bin/sagegate", "--help").stdout, re.MULTILINE):
+        assert f".SS {name}\n" in first
+    fifth = run("zcat", tmp_path / "usr/share/man/man5/sagegate.yaml.5.gz").stdout
+    for key in ("listen[].address", "drain.limit", "routes[].match.path", "upstream.ca_file",
+                "routes[].parameters.NAME.default"):
+        assert f".B {key}\n" in fifth.replace("\\", ""), key
+
+
+def test_completion_offers_commands_and_their_options(package, tmp_path):
+    run("dpkg", "-x", the_deb(package), tmp_path)
+
+    def offered(*words):
+        script = ('. "$1"; COMP_WORDS=("${@:2}"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sagegate; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        return run("bash", "-c", script, "_", tmp_path / "usr/share/bash-completion/completions/sagegate",
+                   tmp_path / "usr/bin/sagegate", *words).stdout.split()
+    assert {"run", "check", "explain"} <= set(offered(""))
+    assert offered("ru") == ["run"]
+    assert {"--config", "--endpoint"} <= set(offered("run", "--"))
+
+
+def test_the_unit_says_nothing_that_systemd_does_not_know(system):
+    system("dpkg", "-i", "/root/sagegate.deb")
+    for unit in ("sagegate.service", "sagegate.socket"):
+        told = system("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{unit}", check=False)
+        assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    system("systemd-analyze", "security", "--offline=true", "--threshold=15", "/lib/systemd/system/sagegate.service")
+    assert system.property("ActiveState") == "inactive", "it waits for its administrator"
+
+
+# ---- the service ----
+
+def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
+    configure(system, endpoint)
+    system("systemctl", "start", "sagegate")
+    assert system.property("StatusText") == "serving"
+    assert call(system, "one") == "one"
+    assert verdicts() == ["ok"]
+    status = system("cat", f"/proc/{system.property('MainPID')}/status").stdout
+    held = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert int(held["Uid"].split()[0]) >= 61184, "a user of its own, made for the run"
+    assert held["CapBnd"] == "0" * 16 and held["Seccomp"] == "2"
+    lines = system("cat", "/var/log/sagegate/access.log").stdout.splitlines()
+    assert json.loads(lines[-1])["outcome"] == "ok"
+    local = system("stat", "-c", "%a %F", "/run/sagegate/gateway.sock").stdout.strip()
+    assert local == "666 socket"
+
+
+def test_killed_it_is_back(system):
+    before = system.property("MainPID")
+    system("systemctl", "kill", "--signal=KILL", "--kill-who=main", "sagegate")
+    eventually(lambda: system.property("MainPID") not in ("0", before) and system.property("StatusText") == "serving",
+               20, "another process serves")
+    assert call(system, "two") == "two"
+
+
+def test_a_process_that_does_not_turn_is_replaced(system):
+    system("mkdir", "-p", "/run/systemd/system/sagegate.service.d")
+    system("sh", "-c", "printf '[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=1s\\n' "
+           ">/run/systemd/system/sagegate.service.d/quick.conf")
+    system("systemctl", "daemon-reload")
+    system("systemctl", "restart", "sagegate")
+    before = system.property("MainPID")
+    system("sleep", "4")
+    assert system.property("MainPID") == before, "fed, it lives"
+    system("systemctl", "kill", "--signal=STOP", "--kill-who=main", "sagegate")
+    eventually(lambda: system.property("MainPID") not in ("0", before) and system.property("StatusText") == "serving",
+               20, "another process serves")
+    assert call(system, "three") == "three"
+
+
+def test_credentials_by_load_credential(system, endpoint, verdicts):
+    configure(system, endpoint,
+              '{ source: static, file: "${env.CREDENTIALS_DIRECTORY}/sagegate.aws" }')
+    system.write("/etc/sagegate/environment", "AWS_REGION=us-east-1\n", 0o600)
+    system.write("/etc/credstore/sagegate.aws", json.dumps({
+        "Version": 1, "AccessKeyId": KEYS["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": KEYS["AWS_SECRET_ACCESS_KEY"]}), 0o600)
+    system("systemctl", "restart", "sagegate")
+    assert call(system, "four") == "four"
+    assert verdicts() == ["ok"]
+
+
+def test_systemd_may_open_the_listener(system):
+    system("systemctl", "stop", "sagegate")
+    system("systemctl", "start", "sagegate.socket")
+    assert system.property("ActiveState") == "inactive"
+    assert call(system, "five") == "five", "the call started it"
+    system("systemctl", "restart", "sagegate")
+    assert call(system, "six") == "six"
+    system("systemctl", "stop", "sagegate.socket")
+
+
+def test_stopped_it_ends_in_order(system):
+    system("systemctl", "start", "sagegate")
+    system("systemctl", "stop", "sagegate")
+    assert (system.property("Result"), system.property("ExecMainStatus")) == ("success", "0")
+    assert '"message":"done"' in system("journalctl", "--unit", "sagegate", "--output", "cat").stdout
+
+
+def test_purged_it_leaves_nothing(system):
+    system("systemctl", "start", "sagegate")
+    system("dpkg", "--purge", "sagegate")
+    assert system("systemctl", "is-active", "sagegate", check=False).stdout.strip() != "active"
+    for name in ("/usr/bin/sagegate", "/lib/systemd/system/sagegate.service", "/usr/share/doc/sagegate"):
+        assert not pathlib.Path(f"{system.root}{name}").exists()
+    assert not system("find", "/etc/systemd", "-name", "*sagegate*").stdout
