@@ -45,7 +45,7 @@ struct run {
     struct admin *admin;
     int wake_fd; /* written by each worker that has ended */
     uint64_t workers_ended;
-    struct mono_time fed; /* the service manager's watchdog */
+    struct mono_time fed;      /* the service manager's watchdog */
     bool stopping;             /* a signal has come */
     struct mono_time drain_at; /* when the workers are told */
     bool draining;             /* they have been */

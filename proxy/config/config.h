@@ -78,7 +78,7 @@ struct config_upstream {
     struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
     const struct span *extra_ca_files; /* besides; each ends in NUL */
     size_t extra_ca_file_count;
-    size_t identity; /* its place in identities */
+    size_t identity;        /* its place in identities */
     bool proxy_given;       /* the key `proxy` speaks; else the environment */
     struct span proxy_host; /* an HTTP proxy to CONNECT through; SPAN_NONE: none */
     uint16_t proxy_port;
@@ -94,7 +94,7 @@ struct config_timeouts {
 
 struct config_limits {
     uint64_t connections;    /* of callers at a time */
-    bool body_bytes_given; /* else the memory limit of the process's cgroup may lower it */
+    bool body_bytes_given;   /* else the memory limit of the process's cgroup may lower it */
     uint64_t body_bytes;     /* of all requests' bodies in memory */
     uint64_t concurrency;    /* exchanges at a time */
     uint64_t head_bytes;     /* of one request's head, default 64 KiB */

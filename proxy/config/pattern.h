@@ -25,7 +25,8 @@ struct pattern {
 };
 
 /* Names are [A-Za-z_][A-Za-z0-9_]*, each once. On failure *fault is a text for a person, in arena. */
-MUST_USE bool pattern_parse(struct span text, struct arena *arena, struct pattern *out, struct span *fault);
+MUST_USE bool pattern_parse(struct span text, struct arena *arena, struct pattern *out,
+                            struct span *fault);
 bool pattern_has_capture(const struct pattern *pattern, struct span name);
 
 #endif

@@ -9,7 +9,7 @@
 
 struct reader {
     struct yaml_load *load;
-    struct config *config;             /* being filled; what it keeps is copied into its arena */
+    struct config *config;              /* being filled; what it keeps is copied into its arena */
     struct config_identity *identities; /* config->identities, while they are filled */
     struct config_upstream *upstreams;  /* config->upstreams, likewise */
 };

@@ -7,14 +7,22 @@
 #include "base/clock.h"
 #include "net/http1.h"
 
-enum { IDS_UUID_SIZE = 36, IDS_TRACE_ID_SIZE = 32, IDS_SPAN_ID_SIZE = 16, IDS_TRACEPARENT_SIZE = 55, IDS_RANDOM_SIZE = 48 };
+enum {
+    IDS_UUID_SIZE = 36,
+    IDS_TRACE_ID_SIZE = 32,
+    IDS_SPAN_ID_SIZE = 16,
+    IDS_TRACEPARENT_SIZE = 55,
+    IDS_RANDOM_SIZE = 48
+};
 
 struct ids {
-    char request_id[IDS_UUID_SIZE];   /* no NUL; the caller's X-Request-Id is not taken over */
-    char uuid[IDS_UUID_SIZE];         /* ${uuid}; differs from request_id */
-    char trace_id[IDS_TRACE_ID_SIZE]; /* lower-case hex: the caller's traceparent, else X-Amzn-Trace-Id's Root, else new */
-    char span_id[IDS_SPAN_ID_SIZE];   /* always new: the gateway's own span */
-    char traceparent[IDS_TRACEPARENT_SIZE]; /* 00-trace_id-span_id-flags; flags of the caller's traceparent, else 01 */
+    char request_id[IDS_UUID_SIZE]; /* no NUL; the caller's X-Request-Id is not taken over */
+    char uuid[IDS_UUID_SIZE];       /* ${uuid}; differs from request_id */
+    char trace_id
+        [IDS_TRACE_ID_SIZE]; /* lower-case hex: the caller's traceparent, else X-Amzn-Trace-Id's Root, else new */
+    char span_id[IDS_SPAN_ID_SIZE]; /* always new: the gateway's own span */
+    char traceparent
+        [IDS_TRACEPARENT_SIZE]; /* 00-trace_id-span_id-flags; flags of the caller's traceparent, else 01 */
 };
 
 /* random: fresh bytes, used once. headers: the caller's (an invalid traceparent counts as none). */

@@ -32,7 +32,7 @@ static const struct config_limits *limits_of(const struct peer *peer)
 
 static void name_peer(struct peer *peer, int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
     char text[INET6_ADDRSTRLEN];
     memcpy(peer->name, "unix", 5);

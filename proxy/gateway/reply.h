@@ -15,7 +15,7 @@ enum {
     /* Never more: past the watermark one read, with the one message of an event stream that it made whole, and their
      * framing. A single message may be that long; the usual ones are some KiB. */
     REPLY_HELD_MAX = 18 * 1024 * 1024,
-    REPLY_KEPT_MAX = 16 * 1024,   /* memory an idle connection keeps */
+    REPLY_KEPT_MAX = 16 * 1024, /* memory an idle connection keeps */
 };
 
 struct reply {

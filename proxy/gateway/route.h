@@ -37,12 +37,12 @@ struct route_match {
 
 /* path without query; host may be SPAN_NONE. HEAD is taken where the route takes GET. A route whose capture would be
  * refused does not match; where no other one takes the path, the path is refused. */
-enum route_result route_find(const struct route_table *table, struct span method, struct span host, struct span path,
-                             struct arena *arena, struct route_match *out);
+enum route_result route_find(const struct route_table *table, struct span method, struct span host,
+                             struct span path, struct arena *arena, struct route_match *out);
 
 /* Why a route does or does not take a request: for `explain`, not for the request path. */
 enum route_verdict {
-    ROUTE_TAKES,           /* though one that stands earlier may take it first */
+    ROUTE_TAKES, /* though one that stands earlier may take it first */
     ROUTE_OTHER_PATH,
     ROUTE_CAPTURE_REFUSED, /* but for what a capture would hold */
     ROUTE_OTHER_HOST,
@@ -50,8 +50,8 @@ enum route_verdict {
 };
 
 /* index: of config.routes. Looks at path, host and method in this order. */
-enum route_verdict route_judge(const struct route_table *table, size_t index, struct span method, struct span host,
-                               struct span path);
+enum route_verdict route_judge(const struct route_table *table, size_t index, struct span method,
+                               struct span host, struct span path);
 
 /* Pairs of routes of which the later can never match: adds a warning each (for `check`). */
 void route_warn_shadowed(const struct config *config, struct problem_list *problems);

@@ -9,7 +9,7 @@ struct pool {
     struct loop *loop;
     struct pool_options options;
     struct dialer *dialer;
-    struct pool_connection *idle; /* newest first */
+    struct pool_connection *idle, *oldest; /* newest first */
     size_t idle_count;
     struct dial warm; /* a connection being made ahead of need */
     struct timer warm_timer;
@@ -37,6 +37,7 @@ void pool_close_idle(struct pool *pool)
         pool->idle = pc->next;
         pool_drop(pc);
     }
+    pool->oldest = NULL;
     pool->idle_count = 0;
 }
 
@@ -78,6 +79,8 @@ static void unlink_idle(struct pool_connection *pc)
         pool->idle = pc->next;
     if (pc->next != NULL)
         pc->next->previous = pc->previous;
+    else
+        pool->oldest = pc->previous;
     pc->next = pc->previous = NULL;
     --pool->idle_count;
     loop_cancel_timer(pool->loop, &pc->timer);
@@ -154,10 +157,9 @@ void pool_put(struct pool_connection *pc)
         return;
     }
     if (pool->idle_count == pool->options.idle_max) {
-        struct pool_connection *oldest = pool->idle;
-        while (oldest->next != NULL)
-            oldest = oldest->next;
-        drop_idle(oldest);
+        struct pool_connection *oldest = pool->oldest;
+        unlink_idle(oldest);
+        pool_drop(oldest);
     }
     pc->conn.owner = pc;
     pc->conn.callbacks = &idle_callbacks;
@@ -165,6 +167,8 @@ void pool_put(struct pool_connection *pc)
     pc->previous = NULL;
     if (pool->idle != NULL)
         pool->idle->previous = pc;
+    else
+        pool->oldest = pc;
     pool->idle = pc;
     ++pool->idle_count;
     pc->timer.fire = on_idle_for_long;

@@ -38,5 +38,5 @@ def hexed(text):
 def data_file(name):
     path = DATA / name
     if not path.exists():
-        pytest.skip(f"{path} is not there")
+        pytest.skip(f"optional: {path} is not there")
     return json.loads(path.read_text())

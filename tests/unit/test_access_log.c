@@ -109,9 +109,8 @@ static void hostile_bytes_stay_inside_their_string(void **state)
     access_record_init(&record);
     access_record_set(&record, ACCESS_PATH, SPAN("/a\"},\n{\"x\":\\\r\t\0\x7f\xff\xc3\xa9"));
     set(ACCESS_DROPPED_HEADERS, "x\"y,z");
-    assert_non_null(strstr(format(),
-                           ",\"path\":\"/a\\\"},\\n{\\\"x\\\":\\\\\\r\\t\\u0000"
-                           "\\u007f\xef\xbf\xbd\xc3\xa9\","));
+    assert_non_null(strstr(format(), ",\"path\":\"/a\\\"},\\n{\\\"x\\\":\\\\\\r\\t\\u0000"
+                                     "\\u007f\xef\xbf\xbd\xc3\xa9\","));
     assert_non_null(strstr(line, "\"dropped_headers\":[\"x\\\"y\",\"z\"]"));
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
