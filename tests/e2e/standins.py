@@ -1,0 +1,262 @@
+"""Stand-ins for those who give credentials out: STS, instance metadata, a container's broker, the SSO portal.
+
+One plain or TLS server plays them all and misbehaves on command. The keys that it has issued are known to the local
+endpoint as long as they live, so that a request signed with an expired or invented set is refused.
+"""
+
+import collections
+import datetime
+import http.server
+import itertools
+import json
+import threading
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+from tests.endpoint import Key, certificates
+
+ROLE_ARN = "arn:aws:iam::111122223333:role/infer"
+XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+
+class LivingKeys(dict):
+    """The endpoint's keys; an issued one is gone when its time is over."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.until = {}
+
+    def get(self, name, default=None):
+        if time.time() > self.until.get(name, float("inf")) + 0.5:  # on its way when the time was over
+            return default
+        return super().get(name, default)
+
+
+class Issuer:
+    """Makes sets that live for `life` seconds; None: for ever."""
+
+    def __init__(self, keys, life=3600.0, token=True):
+        self.keys, self.life, self.token = keys, life, token
+        self.count = itertools.count(1)
+        self.issued = []  # (key id, secret, token)
+
+    def issue(self):
+        number = next(self.count)
+        set_ = (f"ASIAISSUED{number:06}", f"issued-secret/{number:06}+EXAMPLE",
+                f"issued-token-{number:06}-EXAMPLE=" if self.token else None)
+        self.issued.append(set_)
+        self.keys[set_[0]] = Key(set_[1], set_[2])
+        expiration = None
+        if self.life is not None:
+            self.keys.until[set_[0]] = time.time() + self.life
+            expiration = datetime.datetime.fromtimestamp(time.time() + self.life, datetime.timezone.utc).strftime(
+                "%Y-%m-%dT%H:%M:%S.%fZ")
+        return (*set_, expiration)
+
+    def document(self, token_name, **more):
+        """The JSON of credential_process (SessionToken), of containers and IMDS (Token)."""
+        key_id, secret, token, expiration = self.issue()
+        set_ = {**more, "AccessKeyId": key_id, "SecretAccessKey": secret}
+        if token:
+            set_[token_name] = token
+        if expiration:
+            set_["Expiration"] = expiration
+        return json.dumps(set_)
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    headers: dict
+    form: dict = field(default_factory=dict)
+
+
+class StandIn:
+    """Use as a context manager. `fault` is played for every request until it is None:
+    an int (that status), "stall", "cut", "garbage", "huge", "endless", "redirect", "expired", "denied"."""
+
+    def __init__(self, keys, tls=False, life=3600.0):
+        self.issuer = Issuer(keys, life)
+        self.fault = None
+        self.asked = []
+        self.role_name = "instance-role"
+        self.session_tokens = set()   # of IMDS
+        self.v2 = True
+        self.bearer = None            # what a container's request must bring
+        self.web_token = None         # what a web identity must be
+        self.clock_skew_s = 0
+        self.stopping = threading.Event()
+        handler = type("Handler", (_Handler,), {"standin": self})
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.daemon_threads = True
+        self.tls = tls
+        if tls:
+            self.server.socket = certificates.context(["localhost"]).wrap_socket(self.server.socket, server_side=True)
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.server.server_port}" if self.tls else (
+            f"http://127.0.0.1:{self.server.server_port}")
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def count(self, path_or_action):
+        return sum(asked.path.startswith(path_or_action) or asked.form.get("Action") == path_or_action
+                   for asked in self.asked)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    standin = None
+
+    def log_message(self, *_):
+        pass
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(time.time() + self.standin.clock_skew_s)
+
+    def _take(self):
+        length = int(self.headers.get("Content-Length", 0))
+        form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode())) if length else {}
+        self.asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, form)
+        self.standin.asked.append(self.asked)
+
+    def _answer(self, status, text, content_type="text/plain", **headers):
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def _misbehave(self, fault):
+        self.close_connection = True
+        if isinstance(fault, int):
+            self._answer(fault, '{"code":"Broken","message":"on command"}')
+        elif fault == "stall":
+            self.standin.stopping.wait(20)
+        elif fault == "cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+        elif fault == "garbage":
+            self.wfile.write(b"\0\1\2garbage\r\n\r\n")
+        elif fault == "huge":
+            self._answer(200, "x" * 1000000)
+        elif fault == "endless":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while not self.standin.stopping.wait(0.05):
+                self.wfile.write(b"1\r\nx\r\n")
+        elif fault == "redirect":
+            self._answer(302, "", Location="http://127.0.0.1:9/elsewhere")
+
+    def _serve(self):
+        self._take()
+        fault = self.standin.fault
+        try:
+            if fault is not None and fault not in ("expired", "denied"):
+                self._misbehave(fault)
+            elif self.command == "POST":
+                self._sts()
+            elif "/latest/" in self.path:
+                self._imds()
+            elif self.path.startswith("/federation/"):
+                self._sso()
+            else:
+                self._container()
+        except OSError:
+            pass
+
+    do_GET = do_PUT = do_POST = _serve
+
+    # -- sources
+
+    def _issue(self, *arguments, **more):
+        issuer = self.standin.issuer
+        if self.standin.fault != "expired":
+            return issuer.document(*arguments, **more)
+        life, issuer.life = issuer.life, -60
+        try:
+            return issuer.document(*arguments, **more)
+        finally:
+            issuer.life = life
+
+    def _container(self):
+        if self.standin.fault == "denied" or self.headers.get("Authorization") != self.standin.bearer:
+            self._answer(401, '{"code":"AccessDenied","message":"the token is not right"}')
+            return
+        self._answer(200, self._issue("Token", RoleArn=ROLE_ARN), "application/json")
+
+    def _imds(self):
+        standin = self.standin
+        if self.command == "PUT":
+            if not standin.v2:
+                self._answer(404, "")
+                return
+            token = f"session-{len(standin.session_tokens)}=="
+            standin.session_tokens.add(token)
+            self._answer(200, token)
+        elif self.headers.get("x-aws-ec2-metadata-token") not in standin.session_tokens and standin.v2:
+            self._answer(401, "")
+        elif self.path == "/latest/meta-data/placement/region":
+            self._answer(200, "us-east-1")
+        elif self.path == "/latest/meta-data/iam/security-credentials/":
+            self._answer(200, standin.role_name) if standin.role_name else self._answer(404, "")
+        elif standin.fault == "denied":
+            self._answer(200, '{"Code":"AssumeRoleUnauthorizedAccess"}', "application/json")
+        else:
+            self._answer(200, self._issue("Token", Code="Success", Type="AWS-HMAC"), "application/json")
+
+    def _sso(self):
+        if self.standin.fault == "denied" or self.headers.get("x-amz-sso_bearer_token") != "sso-bearer-EXAMPLE":
+            self._answer(401, '{"message":"Session token not found or invalid"}')
+            return
+        key_id, secret, token, _ = self.standin.issuer.issue()
+        self._answer(200, json.dumps({"roleCredentials": {
+            "accessKeyId": key_id, "secretAccessKey": secret, "sessionToken": token,
+            "expiration": int((time.time() + self.standin.issuer.life) * 1000)}}), "application/json")
+
+    def _sts(self):
+        standin, form = self.standin, self.asked.form
+        action = form.get("Action")
+        authorization = self.headers.get("Authorization", "")
+        key_id = authorization.partition("Credential=")[2].partition("/")[0]
+        if standin.fault == "denied":
+            self._sts_error(403, "AccessDenied", "not authorized to perform: sts:AssumeRole")
+        elif action == "AssumeRoleWithWebIdentity" and form.get("WebIdentityToken") != standin.web_token:
+            self._sts_error(400, "InvalidIdentityToken", "the token is not right")
+        elif action != "AssumeRoleWithWebIdentity" and standin.issuer.keys.get(key_id) is None:
+            self._sts_error(403, "InvalidClientTokenId", "the security token included is invalid")
+        elif action == "GetCallerIdentity":
+            self._answer(200, f'<R xmlns="{XMLNS}"><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn>'
+                              "<Account>111122223333</Account></GetCallerIdentityResult></R>", "text/xml")
+        else:
+            self._sts_set(action)
+
+    def _sts_set(self, action):
+        issuer = self.standin.issuer
+        life = issuer.life
+        if self.standin.fault == "expired":
+            issuer.life = -60
+        key_id, secret, token, expiration = issuer.issue()
+        issuer.life = life
+        self._answer(200, f'<{action}Response xmlns="{XMLNS}"><{action}Result>'
+                     f"<Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{escape(secret)}"
+                     f"</SecretAccessKey><SessionToken>{escape(token)}</SessionToken>"
+                     f"<Expiration>{expiration}</Expiration></Credentials><AssumedRoleUser>"
+                     f"<Arn>{ROLE_ARN}/x</Arn></AssumedRoleUser></{action}Result></{action}Response>", "text/xml")
+
+    def _sts_error(self, status, code, message):
+        self._answer(status, f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>Sender</Type><Code>{code}</Code>'
+                     f"<Message>{message}</Message></Error></ErrorResponse>", "text/xml")

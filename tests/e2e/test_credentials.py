@@ -1,0 +1,559 @@
+"""Credentials from every source: start, serve, rotate, fail, recover; waiting, refusals, and a wrong clock."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import time
+
+import pytest
+
+import lib
+import standins
+
+NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
+ROUTES = """
+routes:
+  - name: call
+    match: { path: "/call/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+"""
+HEAD = """
+listen: [{{ address: "@LISTEN@" }}]
+admin: {{ address: "@ADMIN@" }}
+health: {{ address: "@HEALTH@" }}
+region: us-east-1
+{more}
+upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
+"""
+TROUBLE = r'"topic": ?"credentials"'
+
+
+@pytest.fixture
+def keys(endpoint):
+    known, endpoint.keys = endpoint.keys, standins.LivingKeys(endpoint.keys)
+    yield endpoint.keys
+    endpoint.keys = known
+
+
+@pytest.fixture
+def standin(keys):
+    with standins.StandIn(keys) as standin:
+        yield standin
+
+
+@pytest.fixture
+def start(start_gateway, endpoint, ca_file, tmp_path):
+    def start(more, env=(), **others):
+        text = HEAD.format(url=endpoint.url, ca=ca_file, more=more) + ROUTES
+        gateway = start_gateway(text, head=False, env={**NO_KEYS, "HOME": str(tmp_path), **dict(env)}, **others)
+        gateway.allow_warnings(TROUBLE)
+        return gateway
+    return start
+
+
+def write(path, text, mode=0o600):
+    """As a careful writer does it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.touch(mode)
+    new.write_text(text)
+    new.replace(path)
+    return path
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def key_of(endpoint):
+    return endpoint.requests[-1].access_key
+
+
+def call(gateway):
+    return gateway.call("/call/echo", b"hello")
+
+
+# -- the sources: what the configuration says, what the environment, and how a set comes about
+
+
+class Source:
+    """`fail` breaks it, `mend` undoes that."""
+    name, more, life = None, "", 3.0
+
+    def __init__(self, standin, tmp_path):
+        self.standin, self.tmp_path = standin, tmp_path
+        standin.issuer.life = self.life
+        self.env = {}
+        self.open()
+
+    def open(self):
+        pass
+
+    def fail(self):
+        self.standin.fault = 500
+
+    def mend(self):
+        self.standin.fault = None
+
+    def rotate(self):
+        """By itself, as the set nears its end."""
+
+
+class Container(Source):
+    name, more = "container", "credentials: { source: container }"
+
+    def open(self):
+        self.token = write(self.tmp_path / "token", "bearer-EXAMPLE\n")
+        self.standin.bearer = "bearer-EXAMPLE"
+        self.env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self.standin.url + "/v1/credentials?x=1",
+                    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.token)}
+
+    def rotate(self):
+        write(self.token, "bearer-2-EXAMPLE")
+        self.standin.bearer = "bearer-2-EXAMPLE"
+
+
+class Imds(Source):
+    name = "imds"
+
+    def open(self):
+        self.more = f'credentials: {{ imds_endpoint: "{self.standin.url}/" }}'
+        self.env = {"AWS_EC2_METADATA_DISABLED": None}
+
+
+class WebIdentity(Source):
+    name = "web_identity"
+
+    def open(self):
+        self.token = write(self.tmp_path / "token", "web-token-EXAMPLE\n")
+        self.standin.web_token = "web-token-EXAMPLE"
+        self.env = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(self.token), "AWS_ROLE_ARN": standins.ROLE_ARN,
+                    "AWS_ENDPOINT_URL_STS": self.standin.url}
+
+    def rotate(self):
+        write(self.token, "web-token-2-EXAMPLE")
+        self.standin.web_token = "web-token-2-EXAMPLE"
+
+
+class Role(Source):
+    """A chain of two roles from a profile's keys."""
+    name, more = "assume_role", "credentials: { source: profile, profile: outer }"
+
+    def open(self):
+        base = self.standin.issuer
+        base.life = None
+        key_id, secret, token, _ = base.issue()
+        base.life = self.life
+        write(self.tmp_path / ".aws/credentials",
+              f"[base]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\naws_session_token={token}\n")
+        write(self.tmp_path / ".aws/config",
+              f"[profile outer]\nrole_arn = {standins.ROLE_ARN}-outer\nsource_profile = inner\n"
+              "external_id = ext/1\nrole_session_name = " + "n" * 70 + "\nduration_seconds = 900\n"
+              f"[profile inner]\nrole_arn = {standins.ROLE_ARN}-inner\nsource_profile = base\n")
+        self.env = {"AWS_ENDPOINT_URL_STS": self.standin.url}
+
+
+class Process(Source):
+    name = "process"
+
+    def open(self):
+        self.script = self.tmp_path / "helper"
+        self.fresh = self.tmp_path / "fresh"
+        self.mend()
+        self.more = f'credentials: {{ source: process, process: "\'{self.script}\' a \\"b c\\"" }}'
+
+    def mend(self):
+        # Sets are issued by a small server, as a real helper asks one.
+        write(self.script, f"""#!/usr/bin/python3
+import json, sys, urllib.request
+assert sys.argv[1:] == ["a", "b c"], sys.argv
+set_ = json.load(urllib.request.urlopen("{self.standin.url}/process"))
+print(json.dumps({{"Version": 1, "AccessKeyId": set_["AccessKeyId"], "SecretAccessKey": set_["SecretAccessKey"],
+                   "SessionToken": set_["Token"], "Expiration": set_["Expiration"]}}))
+""", 0o700)
+        self.script.chmod(0o700)
+
+    def fail(self):
+        write(self.script, "#!/bin/sh\nexit 7\n", 0o700)
+        self.script.chmod(0o700)
+
+
+class Static(Source):
+    name = "static"
+
+    def open(self):
+        self.file = self.tmp_path / "set.json"
+        self.rotate()
+        self.more = f'credentials: {{ source: static, file: "{self.file}" }}'
+
+    def rotate(self):
+        write(self.file, self.standin.issuer.document("SessionToken", Version=1))
+
+    mend = rotate
+
+    def fail(self):
+        write(self.file, '{"Version": 1, "AccessKeyId": ')
+
+
+class Sso(Source):
+    name, more = "sso", "credentials: { source: profile, profile: dev }"
+
+    def open(self):
+        write(self.tmp_path / ".aws/config",
+              "[profile dev]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = Infer\n"
+              "[sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://corp.awsapps.com/start\n")
+        digest = hashlib.sha1(b"corp").hexdigest()
+        write(self.tmp_path / f".aws/sso/cache/{digest}.json",
+              json.dumps({"accessToken": "sso-bearer-EXAMPLE", "expiresAt": "2999-01-01T00:00:00Z"}))
+        self.env = {"AWS_ENDPOINT_URL_SSO": self.standin.url}
+
+
+SOURCES = [Container, Imds, WebIdentity, Role, Process, Static, Sso]
+
+
+@pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.name)
+def test_a_source_starts_serves_rotates_fails_and_recovers(kind, standin, start, endpoint, tmp_path):
+    source = kind(standin, tmp_path)
+    gateway = start(source.more, source.env)
+    assert call(gateway).status == 200
+    first = key_of(endpoint)
+    assert gateway.line(outcome="ok")["identity"] == source.name
+    assert first == standin.issuer.issued[-1][0]
+
+    source.rotate()
+    lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) != first, 10, "another set")
+
+    source.fail()
+    gateway.diagnostic(10, topic="credentials", level="warning")
+    lib.eventually(lambda: (answer := call(gateway)).status == 503 and answer.outcome == "no_credentials", 10, "its end")
+    assert gateway.admin("/ready")[0] == 503
+
+    source.mend()
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a new set")
+    assert gateway.admin("/ready")[0] == 200
+    assert all(seen.verdict == "ok" for seen in endpoint.requests)
+    for _, secret, token in standin.issuer.issued:
+        assert secret not in gateway.told() and token not in gateway.told()
+
+
+def test_keys_of_the_shared_file_are_read_again_when_they_change(start, endpoint, keys, tmp_path):
+    issuer = standins.Issuer(keys, None, token=False)
+    file = tmp_path / ".aws/credentials"
+
+    def rotate():
+        key_id, secret, *_ = issuer.issue()
+        write(file, f"[default]\naws_access_key_id={key_id}\naws_secret_access_key={secret} ; mine\n")
+    rotate()
+    gateway = start("")
+    assert call(gateway).status == 200
+    assert gateway.line(outcome="ok")["identity"] == "profile"
+    rotate()
+    lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) == issuer.issued[1][0], 5, "the second")
+    file.unlink()
+    gateway.diagnostic(5, level="warning", topic="credentials")
+    assert call(gateway).status == 200  # it never ends by itself
+    rotate()
+    lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) == issuer.issued[2][0], 5, "the third")
+
+
+# -- STS
+
+
+def test_a_chain_of_roles_asks_as_the_profiles_say(standin, start, endpoint, tmp_path):
+    source = Role(standin, tmp_path)
+    standin.issuer.life = 3600
+    gateway = start(source.more, source.env)
+    assert call(gateway).status == 200
+    inner, outer = standin.asked
+    base, first, second = standin.issuer.issued
+    assert inner.form["RoleArn"].endswith("-inner") and outer.form["RoleArn"].endswith("-outer")
+    assert f"Credential={base[0]}/" in inner.headers["authorization"]
+    assert "/us-east-1/sts/aws4_request" in inner.headers["authorization"]
+    assert inner.headers["x-amz-security-token"] == base[2]
+    assert f"Credential={first[0]}/" in outer.headers["authorization"]
+    assert outer.form["ExternalId"] == "ext/1" and outer.form["DurationSeconds"] == "900"
+    assert outer.form["RoleSessionName"] == "n" * 64
+    assert inner.form["RoleSessionName"].startswith("sagegate-")
+    assert key_of(endpoint) == second[0]
+
+
+def test_identities_sign_for_their_upstreams_and_unused_ones_are_not_fetched(
+        standin, start_gateway, endpoint, ca_file, tmp_path):
+    config = f"""
+listen: [{{ address: "@LISTEN@" }}]
+region: us-east-1
+credentials: {{ source: env }}
+identities:
+  emea:
+    assume_role:
+      role_arn: {standins.ROLE_ARN}
+      external_id: x
+      session_name: "gate way"
+      source_identity: jane
+      duration: 30m
+      tags: {{ team: "a b" }}
+  idle: {{ assume_role: {{ role_arn: {standins.ROLE_ARN}-idle }} }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+upstreams:
+  emea: {{ identity: emea, endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+  idle: {{ identity: idle, endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+routes:
+  - {{ name: own, match: {{ path: /own }}, endpoint: echo }}
+  - {{ name: theirs, match: {{ path: /theirs }}, upstream: emea, endpoint: echo }}
+"""
+    gateway = start_gateway(config, head=False, env={"AWS_ENDPOINT_URL_STS": standin.url, "HOME": str(tmp_path)})
+    assert gateway.call("/own").status == 200
+    assert key_of(endpoint) == lib.ACCESS_KEY
+    assert gateway.line(route="own")["identity"] == "env"
+    assert gateway.call("/theirs").status == 200
+    assert key_of(endpoint) == standin.issuer.issued[0][0]
+    assert gateway.line(route="theirs")["identity"] == "emea"
+    assert len(standin.asked) == 1
+    assert standin.asked[0].form == {
+        "Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": standins.ROLE_ARN, "ExternalId": "x",
+        "RoleSessionName": "gate-way", "SourceIdentity": "jane", "DurationSeconds": "1800",
+        "Tags.member.1.Key": "team", "Tags.member.1.Value": "a b"}
+
+
+# -- order, and what may not be asked
+
+
+def test_a_source_that_fails_does_not_fall_through_to_the_instance(standin, start, tmp_path):
+    source = WebIdentity(standin, tmp_path)
+    standin.web_token = "another"
+    gateway = start(f'credentials: {{ imds_endpoint: "{standin.url}" }}',
+                    {**source.env, "AWS_EC2_METADATA_DISABLED": None})
+    answer = call(gateway)
+    assert answer.status == 503 and answer.outcome == "no_credentials"
+    assert "InvalidIdentityToken" in gateway.diagnostic(topic="credentials")["message"]
+    assert standin.count("/latest/") == 0
+    assert "web-token-EXAMPLE" not in gateway.told()
+
+
+@pytest.mark.parametrize("uri, part", [
+    ("http://example.com/x", "may not be asked over plain http"),
+    ("http://169.254.170.3/x", "may not be asked over plain http"),
+    ("ftp://127.0.0.1/x", "neither https:// nor http://"),
+    ("http://127.0.0.1:1/a b", "path is malformed"),
+], ids=["name", "address", "scheme", "path"])
+def test_a_container_address_that_is_not_allowed_is_refused(start, uri, part):
+    gateway = start("", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri})
+    assert part in gateway.diagnostic(topic="credentials")["message"]
+    assert call(gateway).outcome == "no_credentials"
+
+
+def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start, tmp_path):
+    source = Container(standin, tmp_path)
+    write(source.token, "bearer\x01EXAMPLE")
+    gateway = start(source.more, source.env)
+    assert "control characters" in gateway.diagnostic(topic="credentials")["message"]
+    assert "EXAMPLE" not in gateway.told()
+    assert standin.asked == []
+
+
+@pytest.mark.parametrize("fault, part", [
+    (503, "HTTP status 503: Broken: on command"),
+    ("stall", "no answer within"),
+    ("cut", "cut short"),
+    ("garbage", "not well-formed HTTP/1.1"),
+    ("huge", "larger than 64 KiB"),
+    ("endless", "no answer within"),
+    ("redirect", "HTTP status 302"),
+    ("expired", "that is over"),
+    ("denied", "HTTP status 401: AccessDenied: the token is not right"),
+])
+def test_a_broker_that_misbehaves_is_told_and_recovered_from(standin, start, tmp_path, fault, part):
+    source = Container(standin, tmp_path)
+    standin.fault = fault
+    gateway = start(source.more, source.env)
+    assert part in gateway.diagnostic(10, topic="credentials", level="warning")["message"]
+    standin.fault = None
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
+
+
+def test_metadata_version_1_is_used_only_if_asked(standin, start, tmp_path):
+    source = Imds(standin, tmp_path)
+    standin.v2 = False
+    gateway = start(source.more, source.env)
+    assert "HTTP status 404" in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
+    gateway = start(source.more.replace(" }", ", imds_v1: true }"), source.env)
+    lib.eventually(lambda: call(gateway).status == 200, 5, "a set")
+
+
+def test_a_metadata_session_that_has_expired_is_renewed(standin, start, tmp_path):
+    source = Imds(standin, tmp_path)
+    real, calls = standin.session_tokens, []
+
+    class Once(set):
+        def __contains__(self, token):
+            calls.append(token)
+            return len(calls) > 1 and token in real
+
+        def add(self, token):
+            real.add(token)
+    standin.session_tokens = Once()
+    gateway = start(source.more, source.env)
+    lib.eventually(lambda: call(gateway).status == 200, 5, "a set")
+    assert not gateway._allowed or "401" not in gateway.told()
+
+
+def test_metadata_that_never_answers_names_the_hop_limit(standin, start, tmp_path):
+    source = Imds(standin, tmp_path)
+    standin.fault = "stall"
+    gateway = start(source.more, source.env)
+    assert "hop limit" in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
+
+
+@pytest.mark.parametrize("script, part", [
+    ("sleep 100", None),
+    ("head -c 100000 /dev/zero", "prints more than 65536 bytes"),
+    ("kill -9 $$", "ended by signal 9"),
+    ("echo '{}'; exit 3", "ended with status 3"),
+    ("echo '{\"Version\": 2}'", "Version is not 1"),
+    ("exec >&-; sleep 0.1; exit 0", "too early"),
+], ids=["hangs", "floods", "dies", "fails", "wrong version", "silent"])
+def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
+    helper = write(tmp_path / "helper", f"#!/bin/bash\n{script}\n")
+    helper.chmod(0o700)
+    gateway = start(f'credentials: {{ source: process, process: "{helper}", wait: 200ms }}')
+    answer = call(gateway)
+    assert answer.status == 503 and answer.outcome == "no_credentials"
+    if part:
+        assert part in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
+    gateway.stop()
+    assert [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(helper).encode() in read(path)] == []
+
+
+# -- waiting
+
+
+def test_a_request_waits_for_the_first_fetch_but_not_for_ever(standin, start, tmp_path):
+    source = Container(standin, tmp_path)
+    standin.fault = "stall"
+    gateway = start("credentials: { source: container, wait: 300ms }", source.env)
+    begun = time.monotonic()
+    answer = call(gateway)
+    assert answer.outcome == "no_credentials" and answer.header("Retry-After") == "5"
+    assert 0.25 < time.monotonic() - begun < 1.5
+    standin.fault = None
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
+    with gateway.caller() as caller:  # one who leaves while it waits does no harm
+        caller.ask("/call/echo", b"x")
+
+
+def test_a_caller_who_leaves_while_it_waits_does_no_harm(standin, start, tmp_path):
+    source = Container(standin, tmp_path)
+    standin.fault = "stall"
+    gateway = start("credentials: { source: container, wait: 30s }", source.env)
+    callers = [gateway.caller() for _ in range(5)]
+    for caller in callers:
+        caller.ask("/call/echo", b"x")
+    for caller in callers[:3]:
+        caller.reset()
+    standin.fault = None
+    for caller in callers[3:]:
+        assert caller.answer().status in (200, 503)
+        caller.close()
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
+
+
+def test_readiness_may_do_without_credentials(standin, start, tmp_path):
+    source = Container(standin, tmp_path)
+    standin.fault = 500
+    gateway = start(source.more + "\nready_requires: listening", source.env)
+    status, body = gateway.admin("/ready")
+    assert status == 200 and b"no_credentials" in body
+    gateway = start(source.more, source.env)
+    assert gateway.admin("/ready")[0] == 503
+
+
+# -- what AWS refuses
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "ExpiredToken", "InvalidClientTokenId",
+                                  "UnrecognizedClientException"])
+def test_a_set_that_aws_calls_expired_is_fetched_anew_and_the_request_signed_again(
+        standin, start, endpoint, tmp_path, code):
+    source = Container(standin, tmp_path)
+    standin.issuer.life = 3600
+    gateway = start(source.more, source.env)
+    assert call(gateway).status == 200
+    gateway.line(outcome="ok")
+    first = key_of(endpoint)
+    endpoint.next_fault(status=403, code=code, message="The security token included in the request is expired")
+    answer = gateway.call("/call/echo", b"b" * 100000)
+    assert answer.status == 200 and answer.body == b"b" * 100000
+    assert gateway.line()["attempts"] == 2
+    assert key_of(endpoint) != first
+    # A second one at once is not fetched for again: the answer goes to the caller.
+    endpoint.next_fault(status=403, code=code, message="expired")
+    assert call(gateway).outcome == "access_denied"
+    assert standin.count("/v1/") == 2
+
+
+def test_keys_that_cannot_be_renewed_are_refused_once(start, endpoint, keys):
+    gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": lib.SECRET_KEY})
+    endpoint.next_fault(status=403, code="InvalidClientTokenId", message="no")
+    assert call(gateway).outcome == "access_denied"
+    assert gateway.line()["attempts"] == 1
+
+
+@pytest.mark.parametrize("skew_s", [-3600, 360])
+def test_a_wrong_clock_is_learned_and_unlearned(start, endpoint, skew_s):
+    gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": lib.SECRET_KEY})
+    gateway.allow_warnings('"topic": "clock"', "signature")
+    endpoint.strict = False
+    endpoint.clock_skew_s = skew_s
+    assert call(gateway).status == 200
+    assert gateway.line()["attempts"] == 2
+    told = re.search(r"clock is (-?\d+) s off", gateway.diagnostic(topic="clock", level="warning")["message"])
+    assert abs(int(told[1]) + skew_s) <= 2
+    assert call(gateway).status == 200
+    assert gateway.line()["attempts"] == 1
+    endpoint.clock_skew_s = 0
+    assert call(gateway).status == 200  # its Date is right again, its check was made by the old offset
+    gateway.diagnostic(topic="clock", level="info")
+    assert call(gateway).status == 200
+
+
+def test_no_clock_is_learned_over_plaintext(start_gateway, tmp_path):
+    from tests.endpoint import Endpoint
+    with Endpoint() as plain:
+        plain.clock_skew_s = -3600
+        config = f"""
+listen: [{{ address: "@LISTEN@" }}]
+region: us-east-1
+credentials: {{ source: env }}
+upstream: {{ endpoint_url: "{plain.url}" }}
+""" + ROUTES
+        gateway = start_gateway(config, head=False)
+        gateway.allow_warnings("signature")
+        assert call(gateway).outcome == "access_denied"
+        assert gateway.line()["attempts"] == 1
+
+
+# -- the soak
+
+
+@pytest.mark.threads
+def test_no_request_fails_while_credentials_expire_every_few_seconds(standin, start, endpoint, tmp_path):
+    seconds = float(os.environ.get("SAGEGATE_SOAK_SECONDS", "12"))
+    source = WebIdentity(standin, tmp_path)
+    standin.issuer.life = 2.0
+    gateway = start(source.more, source.env)
+    deadline = time.monotonic() + seconds
+    count = 0
+    with gateway.caller() as caller:
+        while time.monotonic() < deadline:
+            answer = caller.call("/call/echo", b"x")
+            assert answer.status == 200, (answer.status, answer.outcome, gateway.told())
+            count += 1
+    gateway.stop()
+    assert all(line["outcome"] == "ok" and line["identity"] == "web_identity" for line in gateway.lines)
+    used = {seen.access_key for seen in endpoint.requests}
+    assert len(used) >= seconds / 4 and count > 10 * seconds
