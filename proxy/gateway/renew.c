@@ -1,7 +1,9 @@
 /* Waiting for credentials, and what makes a second signature worth while. */
 #include "gateway/renew.h"
 
+#include "aws/aws_error.h"
 #include "gateway/exchange.h"
+#include "gateway/signature_diff.h"
 #include "observe/log.h"
 
 static struct keeper_view *view_of(struct exchange *ex)
@@ -97,7 +99,7 @@ static bool learns_clock(struct exchange *ex)
     return true;
 }
 
-enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct exchange *ex))
+static enum renew_result try_again(struct exchange *ex, void (*then)(struct exchange *ex))
 {
     struct renewal *renewal = &ex->renewal;
     if (renewal->done || ex->attempts == 0 || ex->attempts >= EXCHANGE_ATTEMPTS_MAX)
@@ -112,6 +114,26 @@ enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct e
     if (renew_has_changed(ex))
         return RENEW_AGAIN;
     return renew_wait(ex, then) ? RENEW_WAITING : RENEW_NOTHING;
+}
+
+/* Nothing can be done about it here: someone has to know why. */
+static void tell_cause(struct exchange *ex)
+{
+    struct aws_error error;
+    aws_error_parse(ex->answer.error_type, buffer_span(&ex->held), &ex->arena, &error);
+    struct span cause =
+        signature_diff(ex->upstream_head, ex->body.digest, error.message, &ex->arena);
+    log_write(LOG_WARNING, "signature", "%.*s: AWS refused the signature (%.*s): %.*s",
+              SPAN_ARG(ex->match.route->name), SPAN_ARG(error.code), SPAN_ARG(cause));
+}
+
+enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct exchange *ex))
+{
+    bool by_signature = ex->verdict.suspects_clock || ex->verdict.refresh_credentials;
+    enum renew_result result = by_signature ? try_again(ex, then) : RENEW_NOTHING;
+    if (by_signature && result == RENEW_NOTHING)
+        tell_cause(ex);
+    return result;
 }
 
 void renew_check_clock(struct exchange *ex)

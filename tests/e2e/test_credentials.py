@@ -27,7 +27,7 @@ region: us-east-1
 {more}
 upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
 """
-TROUBLE = r'"topic": ?"credentials"'
+TROUBLE = r'"topic": ?"(credentials|signature)"'
 
 
 @pytest.fixture
@@ -535,6 +535,16 @@ upstream: {{ endpoint_url: "{plain.url}" }}
         gateway.allow_warnings("signature")
         assert call(gateway).outcome == "access_denied"
         assert gateway.line()["attempts"] == 1
+
+
+def test_a_refused_signature_is_told_with_its_cause(start, endpoint, keys):
+    """A secret that does not belong to the key id; what was private in the request is not told."""
+    endpoint.strict = False
+    gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "another-secret-EXAMPLE"})
+    answer = gateway.call("/call/echo", b"x", [("X-Amzn-SageMaker-Custom-Attributes", "private-EXAMPLE")])
+    assert answer.outcome == "access_denied" and answer.status == 502
+    assert "does not belong to the access key id" in gateway.diagnostic(topic="signature")["message"]
+    assert "EXAMPLE" not in gateway.told()
 
 
 # -- the soak
