@@ -134,6 +134,12 @@ class Corner:
     def start(self, *command, **more):
         return subprocess.Popen(self._enter(command), env=self.env, stdin=subprocess.DEVNULL, **more)
 
+    @staticmethod
+    def signal(process, number):
+        """To the command that start() started, not to what stands between it and us."""
+        for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), number)
+
     def outside(self, *command, **more):
         """In the machine's own network, for apt-get; mounts that the command leaves go with it."""
         return run("unshare", "--mount", "--propagation", "private", "bash", "-c",

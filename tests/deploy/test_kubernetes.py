@@ -212,7 +212,7 @@ def test_a_change_of_the_configuration_changes_the_pods(tmp_path):
 def test_the_files_under_conf_are_what_is_deployed():
     for copy in KUBERNETES.glob("**/sagegate.yaml"):
         original = "shared" if copy.parent.name == "gateway" else "sidecar"
-        assert copy.read_bytes() == (ROOT / f"conf/{original}.yaml").read_bytes(), copy
+        assert copy.read_bytes() == (ROOT / f"conf/{original}.yaml").read_bytes(), f"cp conf/{original}.yaml {copy}"
 
 
 def test_irsa_and_static_keys_reach_the_gateway():
