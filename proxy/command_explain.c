@@ -2,6 +2,7 @@
  * sent; it sends nothing. The same code as the request path's decides. */
 #include "command_explain.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ static const char help[] =
     "  -c, --config FILE           the configuration\n"
     "  -H, --header 'NAME: VALUE'  a header of the request; may be repeated\n"
     "      --host HOST             its Host; default: the first listener's address\n"
+    "      --body FILE             its body, where the route looks into it\n"
     "      --json                  one JSON object\n"
     "      --help                  print this and exit\n"
     "\n"
@@ -28,7 +30,7 @@ static const char help[] =
 enum { HEADERS_MAX = HTTP1_HEADERS_MAX + 1 };
 
 struct arguments {
-    const char *file, *method, *path, *host;
+    const char *file, *method, *path, *host, *body;
     const char *headers[HEADERS_MAX];
     size_t header_count;
     bool json;
@@ -50,10 +52,13 @@ static bool is_one_line(const char *text)
 /* False with *status set: done. */
 static bool parse_options(int argc, char **argv, struct arguments *out, int *status)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"header", required_argument, NULL, 'H'},
-        {"host", required_argument, NULL, 'o'},   {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"header", required_argument, NULL, 'H'},
+                                            {"host", required_argument, NULL, 'o'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"body", required_argument, NULL, 'b'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     *status = 1;
     optind = 1;
@@ -69,6 +74,9 @@ static bool parse_options(int argc, char **argv, struct arguments *out, int *sta
             break;
         case 'o':
             out->host = optarg;
+            break;
+        case 'b':
+            out->body = optarg;
             break;
         case 'j':
             out->json = true;
@@ -167,8 +175,24 @@ static bool find_route(struct explanation *e)
     return false;
 }
 
+/* Without a file the body is empty. */
+static bool scan_file(struct json_scan *json, const char *file)
+{
+    char piece[4096];
+    size_t size;
+    if (file == NULL)
+        return true;
+    FILE *in = fopen(file, "rbe");
+    if (in == NULL)
+        return false;
+    while ((size = fread(piece, 1, sizeof(piece), in)) != 0)
+        json_scan_push(json, span_make(piece, size));
+    fclose(in);
+    return true;
+}
+
 /* Ids are zeroes here: what is printed says that they are made for each request. */
-static void find_out(struct explanation *e)
+static void find_out(struct explanation *e, const char *body)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {0};
     const struct wall_time epoch = {0};
@@ -177,7 +201,17 @@ static void find_out(struct explanation *e)
     if (!parse(e) || !find_route(e))
         return;
     ids_make(&ids, random, epoch, &e->request.headers);
-    fill_request(e->match.route, &e->match, &e->request, &ids, &e->arena, &e->fill);
+    const struct config_route *route = e->match.route;
+    fill_request(route, &e->match, &e->request, &ids, &e->arena, &e->fill);
+    if (e->fill.needs_body) {
+        struct json_scan *json = json_scan_create(&e->arena, route->watched, route->watched_count);
+        if (!scan_file(json, body)) {
+            refuse(e, OUTCOME_BAD_REQUEST,
+                   arena_printf(&e->arena, "--body %s: %s", body, strerror(errno)));
+            return;
+        }
+        fill_request_with_body(route, &e->match, &e->request, &ids, json, &e->arena, &e->fill);
+    }
     e->filled = true;
     if (e->fill.outcome != OUTCOME_OK)
         refuse(e, e->fill.outcome, e->fill.message);
@@ -198,6 +232,7 @@ static bool template_has_ids(const struct template *t)
         case TEMPLATE_HEADER:
         case TEMPLATE_PATH:
         case TEMPLATE_QUERY:
+        case TEMPLATE_JSON:
             break;
         }
     }
@@ -260,7 +295,7 @@ int command_explain(int argc, char **argv)
     arena_init(&e.arena, 16384);
     e.table = route_table_create(e.config);
     e.head = build_head(&args, &e);
-    find_out(&e);
+    find_out(&e, args.body);
     if (args.json)
         command_explain_print_json(&e);
     else

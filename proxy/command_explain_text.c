@@ -65,7 +65,9 @@ static void print_destination(struct explanation *e)
     print_row("endpoint", "%.*s", SPAN_ARG(e->fill.endpoint));
     print_row("operation", "%.*s (%.*s)%s", SPAN_ARG(operation->name),
               SPAN_ARG(operation->api_name),
-              e->match.route->operation == CONFIG_NATIVE ? ", from the path" : "");
+              e->match.route->operation == CONFIG_NATIVE ? ", from the path"
+              : e->match.route->operation == CONFIG_AUTO ? ", as the request asks"
+                                                         : "");
     print_row("upstream", "%.*s: %.*s, signed for %.*s", SPAN_ARG(upstream->name),
               SPAN_ARG(command_explain_url(e)), SPAN_ARG(upstream->region));
 }

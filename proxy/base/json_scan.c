@@ -199,12 +199,26 @@ static void end_string(struct json_scan *scan)
         set_value(scan, JSON_SCAN_STRING, arena_copy(scan->arena, span_make(text, len)));
 }
 
+/* By its bytes, not by their order. */
+static bool looks_like_number(struct span text)
+{
+    for (size_t i = 0; i != text.len; ++i)
+        if (text.at[i] == '\0' || strchr("0123456789+-.eE", text.at[i]) == NULL)
+            return false;
+    return true;
+}
+
 static void end_literal(struct json_scan *scan)
 {
     size_t len = scan->raw_len < JSON_SCAN_RAW_MAX ? scan->raw_len : JSON_SCAN_RAW_MAX;
-    bool is_true = span_equals(span_make(scan->raw, len), SPAN("true"));
-    set_value(scan, is_true ? JSON_SCAN_TRUE : JSON_SCAN_OTHER, SPAN_NONE);
+    struct span text = span_make(scan->raw, len);
+    bool is_true = span_equals(text, SPAN("true"));
     scan->state = AFTER_VALUE;
+    if (!is_true && !span_equals(text, SPAN("false")) && !span_equals(text, SPAN("null")) &&
+        !looks_like_number(text))
+        scan->state = NO_JSON;
+    else
+        set_value(scan, is_true ? JSON_SCAN_TRUE : JSON_SCAN_OTHER, SPAN_NONE);
 }
 
 /* ---- bytes ---- */

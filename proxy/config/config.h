@@ -9,6 +9,7 @@
 #include "aws/endpoint.h"
 #include "aws/sagemaker.h"
 #include "base/arena.h"
+#include "base/json_scan.h"
 #include "base/problem.h"
 #include "config/template.h"
 
@@ -136,6 +137,7 @@ enum config_operation {
     CONFIG_ASYNC,
     CONFIG_NATIVE, /* the operation is the path's last segment */
     CONFIG_STREAM,
+    CONFIG_AUTO, /* stream or invoke, as the request asks */
 };
 
 /* When a caller shuts its sending side before it has its answer. */
@@ -166,7 +168,13 @@ struct config_route {
     uint32_t callers_may_set;   /* bit 1u << enum sagemaker_parameter */
     bool callers_may_set_given; /* false: all that the operation has */
     enum config_stream_format stream_format;
-    bool stream_error_events;                              /* stream_errors: event */
+    bool stream_error_events; /* stream_errors: event */
+    /* Of auto, besides Accept and the body's member "stream": what asks for a stream; SPAN_NONE: nothing. */
+    struct span stream_header, stream_query;
+    /* Members of a JSON body that must be known before the request can be filled in; at most
+     * JSON_SCAN_NAMES_MAX. */
+    const struct span *watched;
+    size_t watched_count;
     struct config_policy parameters[SAGEMAKER_PARAMETERS]; /* defaults and route merged */
     uint64_t concurrency; /* requests of this route in progress; 0: no limit of its own */
     int64_t wait_for_ms;  /* how long a request waits for its turn before it is busy; default 0 */

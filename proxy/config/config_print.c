@@ -336,7 +336,11 @@ static void print_route(struct print *print, const struct config_route *route)
     print_size(print, "    body_max", route->body_max);
     fprintf(print->out, "    errors: %s\n",
             route->errors == CONFIG_ERRORS_PASS ? "pass" : "unwrap");
-    if (route->operation == CONFIG_STREAM) {
+    if (route->stream_header.at != NULL || route->stream_query.at != NULL)
+        fputs("    stream_if:\n", print->out);
+    print_text(print, "      header", route->stream_header);
+    print_text(print, "      query", route->stream_query);
+    if (route->operation == CONFIG_STREAM || route->operation == CONFIG_AUTO) {
         print_word(print, "    stream_format", SETTING_ROUTE_STREAM_FORMAT, route->stream_format);
         print_word(print, "    stream_errors", SETTING_ROUTE_STREAM_ERRORS,
                    route->stream_error_events);

@@ -31,6 +31,7 @@ void read_routes(struct reader *reader, struct yaml_node *root);
 /* What the readers of policies need to know of a route; of `defaults` too. */
 struct read_scope {
     uint32_t operations;           /* bits 1u << enum sagemaker_operation; of defaults all */
+    bool all;                      /* a parameter must be had by each of them, not by one */
     const struct pattern *pattern; /* NULL: none, or at fault */
     struct span route;             /* its name; empty for defaults */
 };
@@ -56,6 +57,11 @@ void read_policies(struct reader *reader, const struct yaml_node *parameters,
 void read_policies_merge(struct reader *reader, const struct read_policies *inherited,
                          const struct read_policies *own, const struct read_scope *scope,
                          struct config_route *route);
+
+/* read_watch.c: the members of a JSON body that the route needs, once its templates are there; map is told of too many. */
+void read_watched(struct reader *reader, struct yaml_node *map, struct config_route *route);
+/* Does the template hold ${json.X}? t may be NULL. */
+bool read_watches_body(const struct template *t);
 
 /* read_template.c: a template of a verified node, in the configuration's arena; NULL for NULL. */
 const struct template *read_template(struct reader *reader, const struct yaml_node *node);

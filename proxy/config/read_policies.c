@@ -7,21 +7,22 @@
 bool read_policies_has(const struct read_scope *scope, enum sagemaker_parameter parameter)
 {
     const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
+    uint32_t having = 0;
     for (unsigned i = 0; i != SAGEMAKER_OPERATIONS; ++i)
-        if ((scope->operations & 1u << i) != 0 && info->header[i].at != NULL)
-            return true;
-    return false;
+        if (info->header[i].at != NULL)
+            having |= scope->operations & 1u << i;
+    return scope->all ? having == scope->operations : having != 0;
 }
 
 void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
                                 const struct read_scope *scope, enum sagemaker_parameter parameter)
 {
+    const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
     enum sagemaker_operation operation = SAGEMAKER_INVOKE;
-    while ((scope->operations & 1u << operation) == 0)
+    while ((scope->operations & 1u << operation) == 0 || info->header[operation].at != NULL)
         ++operation;
     yaml_error(reader->load, node, "%.*s has no %.*s; leave it out",
-               SPAN_ARG(sagemaker_operation_info(operation)->api_name),
-               SPAN_ARG(sagemaker_parameter_info(parameter)->api_name));
+               SPAN_ARG(sagemaker_operation_info(operation)->api_name), SPAN_ARG(info->api_name));
 }
 
 /* A text that one of the scope's operations takes is right; which one it will be is known only
@@ -71,6 +72,10 @@ static void check_template(struct reader *reader, struct yaml_node *node,
     if (missing.at != NULL)
         yaml_error(reader->load, node, "${path.%.*s}: the route's path has no {%.*s}",
                    SPAN_ARG(missing), SPAN_ARG(missing));
+    if (read_watches_body(template) && policy->allow_count == 0)
+        yaml_error(reader->load, node,
+                   "callers choose it by their body, so it needs allow: the patterns of which one "
+                   "must match");
     /* Half a value need not have the whole's form, but for that of text. */
     if (literal.at == NULL || (!whole && parameter != SAGEMAKER_CUSTOM_ATTRIBUTES))
         return;

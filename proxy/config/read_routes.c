@@ -28,6 +28,7 @@ static uint32_t operations_of(enum config_operation operation)
         [CONFIG_ASYNC] = 1u << SAGEMAKER_ASYNC,
         [CONFIG_NATIVE] = (1u << SAGEMAKER_OPERATIONS) - 1,
         [CONFIG_STREAM] = 1u << SAGEMAKER_STREAM,
+        [CONFIG_AUTO] = 1u << SAGEMAKER_INVOKE | 1u << SAGEMAKER_STREAM,
     };
     return masks[operation];
 }
@@ -215,7 +216,7 @@ static bool can_name_endpoint(const struct template *template)
     for (size_t i = 0; i != template->part_count; ++i) {
         enum template_source source = template->parts[i].source;
         if (source != TEMPLATE_TEXT && source != TEMPLATE_ROUTE && source != TEMPLATE_HEADER &&
-            source != TEMPLATE_PATH && source != TEMPLATE_QUERY)
+            source != TEMPLATE_PATH && source != TEMPLATE_QUERY && source != TEMPLATE_JSON)
             return false;
     }
     return true;
@@ -331,11 +332,16 @@ static void read_stream(struct reader *reader, const struct yaml_node *map, cons
 {
     static const enum setting_id keys[] = {SETTING_ROUTE_STREAM_FORMAT,
                                            SETTING_ROUTE_STREAM_ERRORS};
-    bool streams = route->operation == CONFIG_STREAM;
+    bool streams = route->operation == CONFIG_STREAM || route->operation == CONFIG_AUTO;
+    struct yaml_node *asked = reader_find(map, SETTING_ROUTE_STREAM_IF);
+    if (asked != NULL && route->operation != CONFIG_AUTO)
+        yaml_error(reader->load, asked, "only a route with operation auto has it");
+    route->stream_header = reader_text(reader, asked, SETTING_ROUTE_STREAM_IF_HEADER);
+    route->stream_query = reader_text(reader, asked, SETTING_ROUTE_STREAM_IF_QUERY);
     for (size_t i = 0; i != 2 && !streams; ++i) {
         struct yaml_node *node = reader_find(map, keys[i]);
         if (node != NULL)
-            yaml_error(reader->load, node, "only a route with operation stream has it");
+            yaml_error(reader->load, node, "only a route with operation stream or auto has it");
     }
     route->stream_format = (enum config_stream_format)reader_word_or(
         map, SETTING_ROUTE_STREAM_FORMAT, base->stream_format);
@@ -362,6 +368,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     };
     read_name(reader, map, route);
     const struct read_scope scope = {.operations = operations_of(route->operation),
+                                     .all = route->operation == CONFIG_AUTO,
                                      .pattern = read_path(reader, map, route),
                                      .route = route->name};
     const struct yaml_node *setters = reader_find(map, SETTING_ROUTE_CALLERS_MAY_SET);
@@ -381,6 +388,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     read_endpoint(reader, map, &scope, route);
     read_policies(reader, reader_find(map, SETTING_ROUTE_PARAMETERS), &scope, &own);
     read_policies_merge(reader, &base->policies, &own, &scope, route);
+    read_watched(reader, map, route);
 }
 
 void read_routes(struct reader *reader, struct yaml_node *root)

@@ -22,6 +22,7 @@ static const struct source_row sources[] = {
     {SPAN("header"), TEMPLATE_HEADER, true},
     {SPAN("path"), TEMPLATE_PATH, true},
     {SPAN("query"), TEMPLATE_QUERY, true},
+    {SPAN("json"), TEMPLATE_JSON, true},
 };
 enum { SOURCE_COUNT = sizeof(sources) / sizeof(sources[0]) };
 
@@ -49,15 +50,9 @@ static struct span describe_unknown(struct span reference, struct span word, str
         return arena_printf(arena, "${%.*s}: unknown source, did you mean ${%.*s%.*s}?",
                             SPAN_ARG(reference), SPAN_ARG(near), SPAN_ARG(rest));
     }
-    if (span_equals(word, SPAN("json")))
-        return arena_printf(arena,
-                            "${%.*s}: this version does not have ${json.X} yet; there are uuid, "
-                            "request_id, trace_id, span_id, traceparent, route, header.X, path.X "
-                            "and query.X",
-                            SPAN_ARG(reference));
     return arena_printf(arena,
                         "${%.*s}: unknown source; there are uuid, request_id, trace_id, span_id, "
-                        "traceparent, route, header.X, path.X, query.X and env.X",
+                        "traceparent, route, header.X, path.X, query.X, json.X and env.X",
                         SPAN_ARG(reference));
 }
 
@@ -139,6 +134,7 @@ static bool check_name(struct span reference, const struct source_row *row, stru
                               SPAN_ARG(reference), SPAN_ARG(name),
                               row->source == TEMPLATE_HEADER ? "header"
                               : row->source == TEMPLATE_PATH ? "capture of the route's path"
+                              : row->source == TEMPLATE_JSON ? "member of the body"
                                                              : "query parameter");
     return valid;
 }
@@ -269,7 +265,8 @@ bool template_is_from_caller(const struct template *t)
 {
     for (size_t i = 0; i != t->part_count; ++i) {
         enum template_source source = t->parts[i].source;
-        if (source == TEMPLATE_HEADER || source == TEMPLATE_PATH || source == TEMPLATE_QUERY)
+        if (source == TEMPLATE_HEADER || source == TEMPLATE_PATH || source == TEMPLATE_QUERY ||
+            source == TEMPLATE_JSON)
             return true;
     }
     return false;

@@ -19,11 +19,12 @@ enum template_source {
     TEMPLATE_HEADER, /* ${header.X} */
     TEMPLATE_PATH,   /* ${path.X}: a capture of the route's path */
     TEMPLATE_QUERY,  /* ${query.X} */
+    TEMPLATE_JSON,   /* ${json.X}: a top-level string of a JSON body */
 };
 
 struct template_part {
     enum template_source source;
-    struct span name;     /* X of header, path and query; the text of TEMPLATE_TEXT */
+    struct span name;     /* X of header, path, query and json; the text of TEMPLATE_TEXT */
     struct span fallback; /* SPAN_NONE where there is none; may be empty */
 };
 
@@ -50,7 +51,7 @@ struct span template_expand(const struct template *t, template_lookup lookup, vo
 
 /* True where the template has no part but text. */
 bool template_is_literal(const struct template *t);
-/* True where some part comes from the caller (header, path, query). */
+/* True where some part comes from the caller (header, path, query, json). */
 bool template_is_from_caller(const struct template *t);
 
 #endif

@@ -42,8 +42,23 @@ static struct mono_time now_of(const struct exchange *ex)
 
 /* ---- step 8: connect and sign late ---- */
 
+/* Only the body said how to call. */
+static bool fill_late(struct exchange *ex)
+{
+    if (!ex->fill.needs_body)
+        return true;
+    fill_request_with_body(ex->match.route, &ex->match, &ex->request, &ex->ids, ex->json,
+                           &ex->arena, &ex->fill);
+    if (ex->fill.outcome == OUTCOME_OK)
+        return true;
+    exchange_fail(ex, ex->fill.outcome, ex->fill.message);
+    return false;
+}
+
 void call_start(struct exchange *ex)
 {
+    if (!fill_late(ex))
+        return;
     ex->state = EXCHANGE_CALLING;
     if (renew_get(ex, renew_now(ex)) == NULL && renew_wait(ex, begin_signed))
         return;
@@ -460,6 +475,7 @@ struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
         *outcome = OUTCOME_BUSY;
         return clock_after_ms(ex->queued_at, route->wait_for_ms);
     }
+    CHECK(route != NULL); /* without one there is an answer already */
     struct mono_time limit = upstream_limit(ex, outcome);
     struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);
     if (limit.us <= total.us)

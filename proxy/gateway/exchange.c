@@ -110,6 +110,9 @@ void exchange_take_head(struct exchange *ex, struct span head)
                       SPAN("the only expectation understood is 100-continue"));
         return;
     }
+    if (ex->fill.needs_body)
+        ex->json =
+            json_scan_create(&ex->arena, ex->match.route->watched, ex->match.route->watched_count);
     admit(ex);
 }
 
@@ -227,6 +230,8 @@ void exchange_take_body(struct exchange *ex, struct span data)
 {
     if (ex->state != EXCHANGE_BODY)
         return;
+    if (ex->json != NULL)
+        json_scan_push(ex->json, data);
     enum body_result result = body_append(&ex->body, data);
     if (result != BODY_OK)
         fail_body(ex, result);

@@ -58,6 +58,7 @@ struct exchange {
     struct ids ids;
     struct route_match match;
     struct fill_result fill;
+    struct json_scan *json; /* of the body, where the route watches it */
     struct body body;
     /* upstream */
     struct client client;

@@ -91,6 +91,51 @@ static bool choose_native_operation(struct filling *f, struct span path)
                                SPAN_ARG(join(known, SAGEMAKER_OPERATIONS, f->arena))));
 }
 
+/* An Accept is a list of types with parameters. */
+static bool accepts_events(const struct http1_headers *headers)
+{
+    struct span type, rest = http1_header_value(headers, SPAN("Accept"));
+    for (bool more = rest.len != 0; more;) {
+        more = span_split(rest, ',', &type, &rest);
+        type.len = span_find(type, ';');
+        if (span_equals_ignore_case(span_trim(type), SPAN("text/event-stream")))
+            return true;
+    }
+    return false;
+}
+
+static bool is_yes(struct span value)
+{
+    value = span_trim(value);
+    return value.len != 0 && !span_equals(value, SPAN("0")) &&
+           !span_equals_ignore_case(value, SPAN("false")) &&
+           !span_equals_ignore_case(value, SPAN("no"));
+}
+
+/* False, with the result refused, where the source is not to be trusted. */
+static bool asks(struct filling *f, enum template_source source, struct span name, bool *stream)
+{
+    if (name.at == NULL)
+        return true;
+    *stream |= is_yes(source_lookup(&f->source, source, name));
+    return f->source.fault.at == NULL || refuse(f, OUTCOME_BAD_PARAMETER, f->source.fault);
+}
+
+static bool choose_streaming(struct filling *f)
+{
+    const struct config_route *route = f->route;
+    bool stream = accepts_events(&f->source.request->headers);
+    if (!asks(f, TEMPLATE_HEADER, route->stream_header, &stream) ||
+        !asks(f, TEMPLATE_QUERY, route->stream_query, &stream))
+        return false;
+    enum json_scan_kind kind = json_scan_get(f->source.json, SPAN("stream")).kind;
+    if (kind == JSON_SCAN_TWICE)
+        return refuse(f, OUTCOME_BAD_PARAMETER, SPAN("the body's member stream is there twice"));
+    if (stream || kind == JSON_SCAN_TRUE)
+        f->out->operation = SAGEMAKER_STREAM;
+    return true;
+}
+
 static bool choose_operation(struct filling *f, struct span path)
 {
     switch (f->route->operation) {
@@ -103,6 +148,9 @@ static bool choose_operation(struct filling *f, struct span path)
     case CONFIG_STREAM:
         f->out->operation = SAGEMAKER_STREAM;
         return true;
+    case CONFIG_AUTO:
+        f->out->operation = SAGEMAKER_INVOKE;
+        return choose_streaming(f);
     case CONFIG_NATIVE:
         return choose_native_operation(f, path);
     }
@@ -304,17 +352,39 @@ static bool read_caller(struct filling *f, const struct http1_request *request)
     return true;
 }
 
+/* What can be refused before the body is there. */
+static void look_at_head(struct filling *f, const struct http1_request *request)
+{
+    if (!read_caller(f, request) && f->out->outcome == OUTCOME_UNSUPPORTED_ENCODING)
+        return;
+    *f->out = (struct fill_result){.outcome = OUTCOME_OK, .needs_body = true};
+}
+
 void fill_request(const struct config_route *route, const struct route_match *match,
                   const struct http1_request *request, const struct ids *ids, struct arena *arena,
                   struct fill_result *out)
 {
-    struct filling f = {
-        .route = route,
-        .arena = arena,
-        .source = {.route = route, .match = match, .request = request, .ids = ids, .arena = arena},
-        .out = out};
+    fill_request_with_body(route, match, request, ids, NULL, arena, out);
+}
+
+void fill_request_with_body(const struct config_route *route, const struct route_match *match,
+                            const struct http1_request *request, const struct ids *ids,
+                            const struct json_scan *json, struct arena *arena,
+                            struct fill_result *out)
+{
+    struct filling f = {.route = route,
+                        .arena = arena,
+                        .source = {.route = route,
+                                   .match = match,
+                                   .request = request,
+                                   .ids = ids,
+                                   .json = json,
+                                   .arena = arena},
+                        .out = out};
     *out = (struct fill_result){.outcome = OUTCOME_OK};
-    if (choose_operation(&f, request->path) && read_caller(&f, request) && fill_endpoint(&f))
+    if (route->watched_count != 0 && json == NULL)
+        look_at_head(&f, request);
+    else if (choose_operation(&f, request->path) && read_caller(&f, request) && fill_endpoint(&f))
         (void)fill_parameters(&f);
 }
 

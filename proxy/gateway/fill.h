@@ -34,6 +34,8 @@ struct fill_result {
      * the value of route 'x'". SPAN_NONE with OUTCOME_OK. */
     struct span message;
     enum sagemaker_operation operation;
+    /* With OUTCOME_OK and nothing else set: the route must know the request's body first. */
+    bool needs_body;
     struct span endpoint; /* its name, checked */
     struct span path;     /* of the upstream request line: "/endpoints/NAME/invocations" */
     struct fill_parameter parameters[SAGEMAKER_PARAMETERS];
@@ -50,6 +52,12 @@ struct fill_result {
 void fill_request(const struct config_route *route, const struct route_match *match,
                   const struct http1_request *request, const struct ids *ids, struct arena *arena,
                   struct fill_result *out);
+
+/* The same once the body is whole: json has what the route watches of it. Needed after needs_body only. */
+void fill_request_with_body(const struct config_route *route, const struct route_match *match,
+                            const struct http1_request *request, const struct ids *ids,
+                            const struct json_scan *json, struct arena *arena,
+                            struct fill_result *out);
 
 /* The upstream's headers in the order they are sent, without x-amz-date, x-amz-security-token, Authorization and
  * Content-Length, which the signer adds: Host, Content-Type, Accept, X-Amzn-SageMaker-*. Returns their number (at

@@ -49,6 +49,17 @@ static struct span look_up_query(struct source *s, struct span name)
     return found;
 }
 
+static struct span look_up_member(struct source *s, struct span name)
+{
+    struct json_scan_value value = json_scan_get(s->json, name);
+    if (value.kind == JSON_SCAN_TWICE)
+        s->fault = arena_printf(s->arena, "the body's member %.*s is there twice", SPAN_ARG(name));
+    if (value.kind == JSON_SCAN_LONG)
+        s->fault = arena_printf(s->arena, "the body's member %.*s is longer than %d bytes",
+                                SPAN_ARG(name), JSON_SCAN_TEXT_MAX);
+    return value.text;
+}
+
 struct span source_lookup(void *context, enum template_source source, struct span name)
 {
     struct source *s = context;
@@ -73,6 +84,8 @@ struct span source_lookup(void *context, enum template_source source, struct spa
         return look_up_capture(s, name);
     case TEMPLATE_QUERY:
         return look_up_query(s, name);
+    case TEMPLATE_JSON:
+        return look_up_member(s, name);
     }
     return SPAN_NONE;
 }

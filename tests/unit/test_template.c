@@ -105,7 +105,7 @@ static void test_what_a_template_is(void **state)
     (void)state;
     struct template literal = compile("a$$b"), empty = compile(""), uuid = compile("a${uuid}"),
                     header = compile("${header.a}"), path = compile("${path.a:-b}"),
-                    query = compile("x${query.a}");
+                    query = compile("x${query.a}"), json = compile("${json.a}");
     assert_true(template_is_literal(&literal));
     assert_true(template_is_literal(&empty));
     assert_false(template_is_literal(&uuid));
@@ -114,6 +114,7 @@ static void test_what_a_template_is(void **state)
     assert_true(template_is_from_caller(&header));
     assert_true(template_is_from_caller(&path));
     assert_true(template_is_from_caller(&query));
+    assert_true(template_is_from_caller(&json));
 }
 
 static void test_faults_say_what_would_be_right(void **state)
@@ -127,11 +128,9 @@ static void test_faults_say_what_would_be_right(void **state)
     assert_fault("${headers}", "${headers}: unknown source, did you mean ${header.NAME}?");
     assert_fault("${}",
                  "${}: unknown source; there are uuid, request_id, trace_id, span_id, traceparent, "
-                 "route, header.X, path.X, query.X and env.X");
-    assert_fault("${json.model}",
-                 "${json.model}: this version does not have ${json.X} yet; there are uuid, "
-                 "request_id, trace_id, span_id, traceparent, route, header.X, path.X and "
-                 "query.X");
+                 "route, header.X, path.X, query.X, json.X and env.X");
+    assert_fault("${json}", "${json}: which json? Write ${json.NAME}");
+    assert_fault("${json.a b}", "${json.a b}: \"a b\" cannot be the name of a member of the body");
     assert_fault("${uuid.x}", "${uuid.x}: uuid has no parts, write ${uuid}");
     assert_fault("${header}", "${header}: which header? Write ${header.NAME}");
     assert_fault("${header.}", "${header.}: which header? Write ${header.NAME}");
