@@ -325,7 +325,7 @@ enum credentials_result plan_make(const struct plan_options *options, struct are
                                   struct plan *out, struct source_notes *notes)
 {
     struct make make = {.options = options, .arena = arena, .plan = out};
-    *out = (struct plan){.source = SPAN("none")};
+    *out = (struct plan){.source = SPAN("none"), .trail = SPAN("")};
     enum credentials_result result = walk_pinned(&make);
     if (result == CREDENTIALS_NOT_CONFIGURED)
         result = fail(&make, nothing_fault(options->identity->credentials.source));
