@@ -48,10 +48,10 @@ static struct span passed_header(const struct exchange *ex, struct span name)
     return SPAN_NONE;
 }
 
-void answer_unwrap_stream(struct exchange *ex)
+/* In place of the upstream's, and of the model's inside. */
+static void set_content_type(struct exchange *ex, struct span type)
 {
     struct exchange_answer *answer = &ex->answer;
-    struct span type = passed_header(ex, SPAN("X-Amzn-SageMaker-Content-Type"));
     size_t count = 0;
     for (size_t i = 0; i != answer->header_count; ++i) {
         struct span name = answer->headers[i].name;
@@ -59,11 +59,45 @@ void answer_unwrap_stream(struct exchange *ex)
             !span_equals_ignore_case(name, SPAN("Content-Type")))
             answer->headers[count++] = answer->headers[i];
     }
-    if (type.len == 0)
-        type = SPAN("application/octet-stream");
+    count -= count == EXCHANGE_PASSED_HEADERS_MAX;
     answer->headers[count++] = (struct http1_header){SPAN("Content-Type"), type};
     answer->header_count = count;
-    answer->framing = HTTP1_CHUNKED;
+}
+
+void answer_unwrap_stream(struct exchange *ex)
+{
+    struct span type = passed_header(ex, SPAN("X-Amzn-SageMaker-Content-Type"));
+    set_content_type(ex, type.len != 0 ? type : SPAN("application/octet-stream"));
+    ex->answer.framing = HTTP1_CHUNKED;
+}
+
+static void append_member(struct buffer *out, struct span name, struct span value)
+{
+    if (value.len == 0)
+        return;
+    buffer_append(out, out->len == 0 ? SPAN("{\"") : SPAN(",\""));
+    buffer_append(out, name);
+    buffer_append(out, SPAN("\":\""));
+    buffer_append_json(out, value);
+    buffer_append_char(out, '"');
+}
+
+void answer_complete_accepted(struct exchange *ex)
+{
+    static const struct span name = SPAN("InferenceId");
+    struct json_scan *body = json_scan_create(&ex->arena, &name, 1);
+    json_scan_push(body, buffer_span(&ex->held));
+    struct span id = json_scan_get(body, name).text;
+    if (id.len == 0)
+        id = ex->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+    buffer_clear(&ex->held);
+    append_member(&ex->held, name, id);
+    append_member(&ex->held, SPAN("OutputLocation"),
+                  passed_header(ex, SPAN("X-Amzn-SageMaker-OutputLocation")));
+    append_member(&ex->held, SPAN("FailureLocation"),
+                  passed_header(ex, SPAN("X-Amzn-SageMaker-FailureLocation")));
+    buffer_append(&ex->held, ex->held.len == 0 ? SPAN("{}\n") : SPAN("}\n"));
+    set_content_type(ex, SPAN("application/json"));
 }
 
 /* "name;dur=1.234" in milliseconds, as the W3C's Server Timing has it. */

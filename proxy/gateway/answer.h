@@ -11,6 +11,9 @@ void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, 
 /* Makes the kept head that of the model's own answer inside an event stream: its Content-Type, of a length that is not
  * known. */
 void answer_unwrap_stream(struct exchange *ex);
+/* Makes the held 202 of InvokeEndpointAsync one for callers who read no headers: {"InferenceId", "OutputLocation",
+ * "FailureLocation"}. */
+void answer_complete_accepted(struct exchange *ex);
 /* Where the route asks for it and the answer under way is text/event-stream: appends an event that says why it ends. */
 void answer_append_stream_error(struct exchange *ex, struct span message);
 /* Appends a whole answer of the gateway's own, in the shape an AWS SDK reads: X-Sagegate-Outcome, x-amzn-ErrorType and

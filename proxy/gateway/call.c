@@ -55,9 +55,24 @@ static bool fill_late(struct exchange *ex)
     return false;
 }
 
+/* InvokeEndpointAsync takes its input from the body or from S3. Of a native route SageMaker itself says so. */
+static bool check_input(struct exchange *ex)
+{
+    bool located = ex->fill.parameters[SAGEMAKER_INPUT_LOCATION].value.len != 0;
+    if (ex->match.route->operation != CONFIG_ASYNC || located == (ex->body.size == 0))
+        return true;
+    struct span message = located
+                              ? SPAN("InputLocation (X-Amzn-SageMaker-InputLocation): the input is "
+                                     "there or in the body: the request has both")
+                              : SPAN("InputLocation (X-Amzn-SageMaker-InputLocation): the input is "
+                                     "there or in the body: the request has neither");
+    exchange_fail(ex, OUTCOME_BAD_PARAMETER, message);
+    return false;
+}
+
 void call_start(struct exchange *ex)
 {
-    if (!fill_late(ex))
+    if (!fill_late(ex) || !check_input(ex))
         return;
     ex->state = EXCHANGE_CALLING;
     if (renew_get(ex, renew_now(ex)) == NULL && renew_wait(ex, begin_signed))
@@ -130,6 +145,12 @@ static bool must_collect(const struct exchange *ex)
            (ex->answer.framing == HTTP1_CHUNKED || ex->answer.framing == HTTP1_UNTIL_CLOSE);
 }
 
+/* A 202 of InvokeEndpointAsync: what it says is said in its body, too. */
+static bool is_accepted(const struct exchange *ex)
+{
+    return ex->match.route->operation == CONFIG_ASYNC && ex->answer.status == 202;
+}
+
 static void begin_passing(struct exchange *ex)
 {
     const struct exchange_answer *answer = &ex->answer;
@@ -163,7 +184,8 @@ static void on_client_head(struct client *client, const struct http1_response *h
     if (client->sent.us != 0 && head->status < 400)
         body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
     exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
-    if (head->status >= 400 || must_collect(ex) || ex->stream.form == STREAM_DECODED) {
+    if (head->status >= 400 || must_collect(ex) || is_accepted(ex) ||
+        ex->stream.form == STREAM_DECODED) {
         ex->state = EXCHANGE_HOLDING;
         ex->held_reserved =
             must_collect(ex) && admit_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
@@ -228,6 +250,8 @@ static void on_client_flush(struct client *client)
 /* A whole answer that was collected goes out with its length. */
 static void pass_collected(struct exchange *ex)
 {
+    if (is_accepted(ex))
+        answer_complete_accepted(ex);
     answer_append_passed_head(ex, HTTP1_LENGTH, ex->held.len);
     reply_append_body(&ex->peer->reply, buffer_span(&ex->held));
     reply_end(&ex->peer->reply);

@@ -1,0 +1,67 @@
+"""InvokeEndpointAsync: an input in S3 or in the body, and the two locations for callers who read no headers."""
+
+import pytest
+
+SM = "X-Amzn-SageMaker-"
+CONFIG = """
+routes:
+  - name: async
+    match: { path: "/async/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    operation: async
+  - name: sdk
+    match: { path: "/endpoints/{endpoint}/*" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    operation: native
+"""
+
+
+def test_an_inline_body(gateway, endpoint):
+    answer = gateway.call("/async/scores", b"1,2,3", [("Content-Type", "text/csv"), ("Accept", "text/plain"),
+                                                     (SM + "Inference-Id", "mine")])
+    seen = endpoint.requests[0]
+    assert (answer.status, seen.operation, seen.body) == (202, "async-invocations", b"1,2,3")
+    assert seen.parameters == {"ContentType": "text/csv", "Accept": "text/plain", "InferenceId": "mine"}
+    where = "s3://sagemaker-us-east-1-111122223333/scores/mine"
+    assert answer.json() == {"InferenceId": "mine", "OutputLocation": where + ".out", "FailureLocation": where + "-error.out"}
+    assert answer.header("Content-Type") == "application/json" and answer.framing == "length"
+    assert answer.header(SM + "OutputLocation") == where + ".out"
+    assert answer.header(SM + "FailureLocation") == where + "-error.out"
+    line = gateway.line()
+    assert (line["operation"], line["outcome"], line["status"]) == ("async", "ok", 202)
+
+
+def test_an_input_in_s3_with_all_that_the_operation_has(gateway, endpoint):
+    given = {"InputLocation": "s3://bucket/in.csv", "RequestTTLSeconds": "60", "InvocationTimeoutSeconds": "3600",
+             "S3OutputPathExtension": "out/here", "Filename": "scores.json"}
+    answer = gateway.call("/async/scores", b"", [(SM + name, value) for name, value in given.items()])
+    assert answer.status == 202
+    assert {name: value for name, value in endpoint.requests[0].parameters.items() if name in given} == given
+    assert set(answer.json()) == {"InferenceId", "OutputLocation", "FailureLocation"}
+
+
+@pytest.mark.parametrize("body, headers, told", [
+    (b"1,2", [(SM + "InputLocation", "s3://b/k")], "has both"),
+    (b"", [], "has neither"),
+])
+def test_one_input_and_no_more(gateway, endpoint, body, headers, told):
+    answer = gateway.call("/async/scores", body, headers)
+    assert (answer.status, answer.outcome) == (400, "bad_parameter") and told in answer.json()["Message"]
+    assert endpoint.requests == [] and gateway.line()["outcome"] == "bad_parameter"
+
+
+def test_a_body_at_its_limit(gateway, endpoint):
+    assert gateway.call("/async/scores", b"x" * 128_000).status == 202
+    answer = gateway.call("/async/scores", b"x" * 128_001)
+    assert (answer.status, answer.outcome) == (413, "body_too_large")
+
+
+def test_errors_are_told_as_elsewhere(gateway, endpoint):
+    endpoint.next_fault(code="ValidationError", message="no such thing")
+    answer = gateway.call("/async/scores", b"x")
+    assert (answer.status, answer.outcome) == (400, "rejected")
+
+
+def test_the_native_answer_stays_as_it_is(gateway, endpoint):
+    answer = gateway.call("/endpoints/scores/async-invocations", b"x", [(SM + "Inference-Id", "mine")])
+    assert (answer.status, answer.body) == (202, b'{"InferenceId":"mine"}')
