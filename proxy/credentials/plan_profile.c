@@ -222,6 +222,12 @@ static enum credentials_result take_credential_source(struct walk *walk, struct 
     } else if (span_equals(source, SPAN("Ec2InstanceMetadata"))) {
         plan->base = PLAN_IMDS;
         plan->source = SPAN("imds");
+        if (span_equals_ignore_case(walk->options->getenv(walk->options->getenv_context,
+                                                          SPAN("AWS_EC2_METADATA_DISABLED")),
+                                    SPAN("true")))
+            return fail(walk, profile,
+                        "credential_source = Ec2InstanceMetadata, but AWS_EC2_METADATA_DISABLED "
+                        "is true");
         ok = plan_address_imds(plan, walk->options, walk->files, profile, walk->arena, &fault);
     } else {
         return fail(walk, profile,
@@ -292,10 +298,9 @@ enum credentials_result plan_from_profile(struct plan *plan, const struct plan_o
         bool is_source = walk.visited_count != 0;
         next = SPAN_NONE;
         walk.visited[walk.visited_count++] = profile;
-        if (is_source && has_keys(&walk, profile))
-            result = take_keys(&walk, profile);
-        else if (get(&walk, profile, "role_arn").at != NULL &&
-                 get(&walk, profile, "web_identity_token_file").at == NULL)
+        if (!(is_source && has_keys(&walk, profile)) &&
+            get(&walk, profile, "role_arn").at != NULL &&
+            get(&walk, profile, "web_identity_token_file").at == NULL)
             result = take_role(&walk, profile, &next);
         else
             result = take_base(&walk, profile);

@@ -1,0 +1,235 @@
+"""The chain of sources against botocore's, over generated environments and shared files: both find the same identity,
+except where we differ on purpose."""
+
+import json
+import os
+import random
+import shlex
+import string
+import subprocess
+from unittest import mock
+
+import botocore.credentials
+import botocore.session
+import botocore.utils
+import pytest
+
+from tests.unit.oracle import BUILD
+
+CASES = 250
+SEED = 20110615
+PROFILES = ["default", "a", "b", "c"]
+PROCESS_SET = {"Version": 1, "AccessKeyId": "AKPROCESS", "SecretAccessKey": "s", "SessionToken": "t",
+               "Expiration": "2999-01-01T00:00:00Z"}
+METADATA_SET = {"access_key": "AKIMDS", "secret_key": "s", "token": "t", "expiry_time": "2999-01-01T00:00:00Z",
+                "role_name": "r", "account_id": None}
+CONTAINER_SET = {"AccessKeyId": "AKCONTAINER", "SecretAccessKey": "s", "Token": "t",
+                 "Expiration": "2999-01-01T00:00:00Z"}
+
+
+def ours(env, *arguments):
+    done = subprocess.run([BUILD / "credentials_driver", *arguments], env={**env, "PATH": os.environ["PATH"]},
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def what_we_find(env):
+    plan = ours(env)
+    if plan["base"] == "failed":
+        return "failed"
+    base = {"set": plan.get("key_id"), "process": "AKPROCESS", "container": "AKCONTAINER", "imds": "AKIMDS"}.get(
+        plan["base"])
+    if plan["base"] == "web_identity":
+        base = ("web", plan["identity"]["arn"], plan["token_file"])
+    roles = [(role["arn"], role["external_id"], role["duration"] or None, session_of(role["session"]))
+             for role in plan["roles"]]
+    return base, roles
+
+
+def session_of(name):
+    """Made-up names differ by SDK."""
+    return None if name is None or name.startswith(("sagegate-", "botocore-session-")) else name
+
+
+def what_botocore_finds(env):
+    calls = []
+
+    class Sts:
+        def __init__(self, key_id):
+            self.key_id = key_id
+
+        def _answer(self, key_id):
+            return {"Credentials": {"AccessKeyId": key_id, "SecretAccessKey": "s", "SessionToken": "t",
+                                    "Expiration": "2999-01-01T00:00:00Z"}, "AssumedRoleUser": {"Arn": "arn:aws:x:::"}}
+
+        def assume_role(self, **asked):
+            calls.append((self.key_id, asked))
+            return self._answer(f"AKROLE{len(calls)}")
+
+        def assume_role_with_web_identity(self, **asked):
+            calls.append(("web", asked))
+            return self._answer("AKWEB")
+
+    def create_client(_self, _service, *_, aws_access_key_id=None, **__):
+        return Sts(aws_access_key_id)
+
+    disabled = env.get("AWS_EC2_METADATA_DISABLED") == "true"
+    with mock.patch.dict(os.environ, env, clear=True), \
+            mock.patch.object(botocore.session.Session, "create_client", create_client), \
+            mock.patch.object(botocore.utils.ContainerMetadataFetcher, "retrieve_full_uri",
+                              lambda *_, **__: CONTAINER_SET), \
+            mock.patch.object(botocore.utils.InstanceMetadataFetcher, "retrieve_iam_role_credentials",
+                              lambda _self: {} if disabled else METADATA_SET):
+        try:
+            found = botocore.session.Session().get_credentials()
+            if found is None:
+                return "failed"
+            key_id = found.get_frozen_credentials().access_key
+        except Exception:  # whatever it is: botocore has no common class for these
+            return "failed"
+    web = [asked for kind, asked in calls if kind == "web"]
+    roles = [(asked["RoleArn"], asked.get("ExternalId"), asked.get("DurationSeconds"),
+              session_of(asked["RoleSessionName"])) for kind, asked in calls if kind != "web"]
+    base = next((kind for kind, _ in calls if kind != "web"), key_id)
+    if web:
+        base = ("web", web[0]["RoleArn"], env["TOKEN_FILE"])
+    return base, roles
+
+
+def make_profile(rng, name, in_config):
+    lines = []
+    if rng.random() < 0.4:
+        lines += [f"aws_access_key_id = AK{name}{'config' if in_config else 'shared'}", "aws_secret_access_key=s#;x="]
+        if rng.random() < 0.4:
+            lines += ["aws_session_token =  t "]
+    if rng.random() < (0.5 if in_config else 0.1):
+        lines += [f"role_arn = arn:aws:iam::1:role/{name}"]
+        kind = rng.random()
+        if kind < 0.7:
+            lines += [f"source_profile = {rng.choice(PROFILES)}"]
+        elif kind < 0.9:
+            lines += [f"credential_source = {rng.choice(['Environment', 'Ec2InstanceMetadata', 'EcsContainer'])}"]
+        if rng.random() < 0.3:
+            lines += ["external_id = e/1"]
+        if rng.random() < 0.3:
+            lines += ["duration_seconds = 1800"]
+        if rng.random() < 0.3:
+            lines += ["role_session_name = sess"]
+    if rng.random() < 0.1:
+        lines += ["web_identity_token_file = @TOKEN@"]
+    if rng.random() < 0.15:
+        lines += ["credential_process = /bin/echo '" + json.dumps(PROCESS_SET) + "'"]
+    if rng.random() < 0.3:
+        lines += ["s3 =", "  addressing_style = path", "  max = 1"]
+    if rng.random() < 0.3:
+        lines += ["# a comment", "", "REGION = eu-west-1"]
+    rng.shuffle(lines) if "s3 =" not in lines else None
+    return lines
+
+
+def make_case(rng, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("web-token")
+    env = {"HOME": str(tmp_path), "TOKEN_FILE": str(token)}
+    for file, in_config in (("config", True), ("credentials", False)):
+        lines = []
+        for name in PROFILES:
+            if rng.random() < 0.6:
+                title = name if name == "default" or not in_config else f"profile {name}"
+                lines += [f"[{title}]", *make_profile(rng, name, in_config)]
+        path = tmp_path / file
+        path.write_text("\n".join(lines).replace("@TOKEN@", str(token)) + "\n")
+        env["AWS_CONFIG_FILE" if in_config else "AWS_SHARED_CREDENTIALS_FILE"] = str(path)
+    chances = {"AWS_PROFILE": (0.5, rng.choice(PROFILES)), "AWS_ACCESS_KEY_ID": (0.2, "AKENV"),
+               "AWS_WEB_IDENTITY_TOKEN_FILE": (0.2, str(token)), "AWS_ROLE_ARN": (0.2, "arn:aws:iam::1:role/env"),
+               "AWS_CONTAINER_CREDENTIALS_FULL_URI": (0.3, "http://127.0.0.1:1/x"),
+               "AWS_EC2_METADATA_DISABLED": (0.5, "true")}
+    env.update({name: value for name, (chance, value) in chances.items() if rng.random() < chance})
+    if "AWS_ACCESS_KEY_ID" in env and rng.random() < 0.9:
+        env["AWS_SECRET_ACCESS_KEY"] = "s"
+    return env
+
+
+def differs_on_purpose(env, found):
+    """A named profile that does not exist is an error to botocore whatever else there is; to us it is one only when
+    the chain comes to it."""
+    profile = env.get("AWS_PROFILE")
+    text = "".join(open(env[name]).read() for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"))
+    return profile is not None and f"[{profile}]" not in text and f"[profile {profile}]" not in text
+
+
+def test_the_chain_finds_what_botocore_finds(tmp_path):
+    rng = random.Random(SEED)
+    kinds = {}
+    for number in range(CASES):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        env = make_case(rng, directory)
+        mine, theirs = what_we_find(env), what_botocore_finds(env)
+        if mine != theirs and differs_on_purpose(env, mine):
+            continue
+        files = {name: open(env[name]).read() for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+        assert mine == theirs, (number, env, ours(env), files)
+        kind = "failed" if mine == "failed" else (mine[0] if isinstance(mine[0], str) else "web", len(mine[1]))
+        kinds[kind] = kinds.get(kind, 0) + 1
+    assert len(kinds) > 10, kinds
+
+
+def test_command_lines_are_split_as_by_shlex(tmp_path):
+    rng = random.Random(SEED)
+    for number in range(60):
+        line = "x" + "".join(rng.choice("ab '\"\\$#;|\t") for _ in range(rng.randint(0, 30)))
+        file = tmp_path / str(number)
+        file.write_text(f"[default]\ncredential_process = {line}\n")
+        plan = ours({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file), "AWS_SHARED_CREDENTIALS_FILE": "/none"})
+        # The grammar of the file takes a comment off, and blanks at the end, before the line is split.
+        for i, c in enumerate(line):
+            if c in "#;" and line[i - 1] in " \t":
+                line = line[:i]
+                break
+        try:
+            words = shlex.split(line.strip())
+        except ValueError:
+            words = None
+        assert (None if plan["base"] == "failed" else [word["word"] for word in plan["argv"]]) == words, line
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1",
+                                    "us-isob-east-1"])
+@pytest.mark.parametrize("variant", ["", "f", "d", "fd"])
+def test_sts_is_where_botocore_asks(region, variant, tmp_path):
+    token = tmp_path / "token"
+    token.write_text(string.ascii_letters)
+    env = {"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}
+    try:
+        # What the older of the botocores had to be told is the default now.
+        with mock.patch.dict(os.environ, {"AWS_STS_REGIONAL_ENDPOINTS": "regional"}):
+            client = botocore.session.Session().create_client(
+                "sts", region_name=region, aws_access_key_id="a", aws_secret_access_key="b",
+                config=botocore.config.Config(use_fips_endpoint="f" in variant, use_dualstack_endpoint="d" in variant))
+    except Exception:
+        return  # botocore has no such endpoint
+    theirs = client.meta.endpoint_url
+    if region.startswith(("us-iso", "us-isob")) and "d" in variant:
+        return  # botocore's partitions are older than those of the service's rule set
+    assert "https://" + ours(env, region, variant)["sts"] == theirs
+
+
+# ---- where we differ on purpose: facts of the SDKs that a gateway must not share
+
+def test_what_differs_on_purpose(tmp_path):
+    shared = tmp_path / "credentials"
+    env = {"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(shared), "AWS_CONFIG_FILE": "/none",
+           "AWS_EC2_METADATA_DISABLED": "true", "TOKEN_FILE": ""}
+    # A comment behind a value is none of the value: the other SDKs' reading.
+    shared.write_text("[default]\naws_access_key_id = AK # mine\naws_secret_access_key = s\n")
+    assert what_we_find(env)[0] == "AK" and what_botocore_finds(env)[0] == "AK # mine"
+    # A section that stands there twice is merged.
+    shared.write_text("[default]\naws_access_key_id = AK\n[default]\naws_secret_access_key = s\n")
+    assert what_we_find(env)[0] == "AK" and what_botocore_finds(env) == "failed"
+    # Nobody is there to type a code.
+    shared.write_text("[base]\naws_access_key_id = AK\naws_secret_access_key = s\n"
+                      "[default]\nrole_arn = r\nsource_profile = base\nmfa_serial = x\n")
+    assert "mfa_serial" in ours(env)["fault"]
+    # AWS_REGION is read as well as AWS_DEFAULT_REGION: tests/unit/test_check.py.
