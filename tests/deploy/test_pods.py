@@ -116,7 +116,8 @@ class Kubelet:
 def kubelet(corner, image, endpoint, tmp_path):
     objects = rendered("examples/job")
     yield Kubelet(corner, pod_of(of_kind(objects, "Job")[0]), locally(objects, endpoint), tmp_path)
-    corner.podman("rm", "--force", "--time", "0", "app", "sagegate", check=False)
+    for name in ("app", "sagegate"):
+        corner.podman("rm", "--force", "--ignore", "--time", "0", name)
 
 
 def test_a_job_whose_sidecar_dies_in_between_ends_all_the_same(kubelet, corner, verdicts):

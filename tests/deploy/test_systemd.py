@@ -69,6 +69,11 @@ class Booted:
         return run("nsenter", f"--target={self.leader}", "--mount", "--pid", "--uts", "--ipc", "--net", "--root",
                    "--wd=/", *command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, **more)
 
+    def unit(self, verb, name="sagegate"):
+        """systemctl, and what the journal has where it fails."""
+        done = self("systemctl", verb, name, check=False)
+        assert done.returncode == 0, self("journalctl", "-n", "30", "--output", "cat", check=False).stdout
+
     def property(self, name):
         return self("systemctl", "show", "--value", "--property", name, "sagegate").stdout.strip()
 
@@ -160,7 +165,7 @@ def test_the_unit_says_nothing_that_systemd_does_not_know(system):
 
 def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
     configure(system, endpoint)
-    system("systemctl", "start", "sagegate")
+    system.unit("start")
     assert system.property("StatusText") == "serving"
     assert call(system, "one") == "one"
     assert verdicts() == ["ok"]
@@ -187,7 +192,7 @@ def test_a_process_that_does_not_turn_is_replaced(system):
     system("sh", "-c", "printf '[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=1s\\n' "
            ">/run/systemd/system/sagegate.service.d/quick.conf")
     system("systemctl", "daemon-reload")
-    system("systemctl", "restart", "sagegate")
+    system.unit("restart")
     before = system.property("MainPID")
     system("sleep", "4")
     assert system.property("MainPID") == before, "fed, it lives"
@@ -204,30 +209,30 @@ def test_credentials_by_load_credential(system, endpoint, verdicts):
     system.write("/etc/credstore/sagegate.aws", json.dumps({
         "Version": 1, "AccessKeyId": KEYS["AWS_ACCESS_KEY_ID"],
         "SecretAccessKey": KEYS["AWS_SECRET_ACCESS_KEY"]}), 0o600)
-    system("systemctl", "restart", "sagegate")
+    system.unit("restart")
     assert call(system, "four") == "four"
     assert verdicts() == ["ok"]
 
 
 def test_systemd_may_open_the_listener(system):
-    system("systemctl", "stop", "sagegate")
-    system("systemctl", "start", "sagegate.socket")
+    system.unit("stop")
+    system.unit("start", "sagegate.socket")
     assert system.property("ActiveState") == "inactive"
     assert call(system, "five") == "five", "the call started it"
-    system("systemctl", "restart", "sagegate")
+    system.unit("restart")
     assert call(system, "six") == "six"
-    system("systemctl", "stop", "sagegate.socket")
+    system.unit("stop", "sagegate.socket")
 
 
 def test_stopped_it_ends_in_order(system):
-    system("systemctl", "start", "sagegate")
-    system("systemctl", "stop", "sagegate")
+    system.unit("start")
+    system.unit("stop")
     assert (system.property("Result"), system.property("ExecMainStatus")) == ("success", "0")
     assert '"message":"done"' in system("journalctl", "--unit", "sagegate", "--output", "cat").stdout
 
 
 def test_purged_it_leaves_nothing(system):
-    system("systemctl", "start", "sagegate")
+    system.unit("start")
     system("dpkg", "--purge", "sagegate")
     assert system("systemctl", "is-active", "sagegate", check=False).stdout.strip() != "active"
     for name in ("/usr/bin/sagegate", "/lib/systemd/system/sagegate.service", "/usr/share/doc/sagegate"):
