@@ -9,6 +9,7 @@ int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_sign(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_probe(int argc, char **argv);
 int command_version(int argc, char **argv);
 

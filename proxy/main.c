@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"check", command_check, "tell every problem of a configuration file at once"},
     {"explain", command_explain, "show what would become of a request; send nothing"},
     {"sign", command_sign, "sign one request with SigV4 and show every stage"},
+    {"doctor", command_doctor, "look at credentials, identity, upstreams and clock"},
     {"probe", command_probe, "GET a health address, for images without a shell"},
     {"version", command_version, "print version, build and libraries"},
 };

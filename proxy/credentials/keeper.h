@@ -62,7 +62,7 @@ struct keeper_values {
     uint64_t refreshed, failed;   /* fetches so far that brought a set, and that did not */
     bool used, usable, failing;   /* failing: the last fetch failed */
 };
-struct keeper_values keeper_values(struct keeper *keeper, size_t identity, struct wall_time now);
+struct keeper_values keeper_values(struct keeper *keeper, size_t index, struct wall_time now);
 
 /* A worker's own window on an identity: no lock and no shared write while the set stays the same. */
 struct keeper_view {

@@ -13,8 +13,6 @@
 
 enum { REAP_EVERY_MS = 10 };
 
-extern char **environ;
-
 static void on_readable(struct connection *conn);
 static void on_limit(struct timer *timer);
 static void on_reap(struct timer *timer);

@@ -1,0 +1,338 @@
+/* sagegate doctor: looks at what a running gateway will need, in the order it needs it, and says what is wrong. */
+#include "commands.h"
+
+#include "credentials/fetch.h"
+#include "credentials/sts.h"
+#include "credentials/sts_answer.h"
+#include "net/dialer.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TURN_MS = 200, DIAL_LIMIT_MS = 5000, FETCH_LIMIT_MS = 40000 };
+
+/* The exit status: the first class of fault that was found, in this order. */
+enum doctor_fault {
+    DOCTOR_WELL = 0,
+    DOCTOR_CONFIG = 1,
+    DOCTOR_CREDENTIALS = 2,
+    DOCTOR_IDENTITY = 3,
+    DOCTOR_NETWORK = 4,
+    DOCTOR_TLS = 5,
+    DOCTOR_CLOCK = 6,
+};
+
+static const char help[] =
+    "Usage: sagegate doctor -c FILE\n"
+    "\n"
+    "Checks what a gateway with this configuration needs: the configuration, the chain of\n"
+    "credential sources and why not the others, who the credentials are, each upstream's name,\n"
+    "address and TLS, and the clock against AWS's. Invokes no model.\n"
+    "\n"
+    "  -c, --config FILE  the configuration\n"
+    "      --help         print this and exit\n"
+    "\n"
+    "Exit status: 0 all is well, 1 the configuration, 2 credentials, 3 identity (STS), 4 name or\n"
+    "connection, 5 TLS, 6 the clock.\n";
+
+struct doctor {
+    const struct config *config;
+    struct loop *loop;
+    struct arena arena;
+    struct skew skew;
+    struct fetch fetch;
+    struct http_call call;
+    struct dial dial;
+    bool done; /* what is waited for has ended */
+    bool connected;
+    enum dialer_failure failure;
+    char why[160];
+    enum doctor_fault fault;
+};
+
+static void note_fault(struct doctor *doctor, enum doctor_fault fault)
+{
+    if (doctor->fault == DOCTOR_WELL || fault < doctor->fault)
+        doctor->fault = fault;
+}
+
+#define print_line(topic, good, ...)                                                               \
+    (printf("%-4s %-12s ", (good) ? "ok" : "FAIL", topic), printf(__VA_ARGS__), putchar('\n'))
+
+/* False where it took too long. */
+static bool wait_until_done(struct doctor *doctor, int64_t limit_ms)
+{
+    struct mono_time end = clock_after_ms(clock_mono(), limit_ms);
+    while (!doctor->done && clock_mono().us < end.us)
+        loop_turn(doctor->loop, TURN_MS);
+    return doctor->done;
+}
+
+/* ---- credentials ---- */
+
+static void on_fetched(struct fetch *fetch)
+{
+    ((struct doctor *)fetch->options.owner)->done = true;
+}
+
+/* "env: not configured" and so on, each in a line of its own. */
+static void print_trail(struct span trail)
+{
+    struct span line;
+    while (span_split(trail, '\n', &line, &trail))
+        printf("       %14s%.*s\n", "", SPAN_ARG(line));
+}
+
+static void print_set(const struct credentials *set, struct span name)
+{
+    char expires[CLOCK_RFC3339_SIZE] = "never";
+    if (set->expires.us != 0)
+        clock_format_rfc3339(set->expires, expires);
+    struct span tail = credentials_key_id_tail(set);
+    print_line("credentials", true, "%.*s: %.*s, key id ...%.*s, expires %s", SPAN_ARG(name),
+               SPAN_ARG(set->source), SPAN_ARG(tail), expires);
+}
+
+/* ---- identity ---- */
+
+static void on_answered(struct http_call *call)
+{
+    ((struct doctor *)call->owner)->done = true;
+}
+
+static bool ask_identity(struct doctor *doctor, const struct plan *plan,
+                         const struct credentials *set)
+{
+    struct http_call_request request;
+    struct tls_trust_options options = {.ca_file = plan->ca_file};
+    struct span fault = SPAN_NONE;
+    struct buffer form;
+    char text[128];
+    buffer_init_fixed(&form, text, sizeof(text));
+    sts_append_caller_identity(&form);
+    sts_request(plan, buffer_span(&form), set, clock_wall(), &doctor->arena, &request);
+    request.trust = plan->sts.tls ? tls_trust_load(&options, &doctor->arena, &fault) : NULL;
+    if (plan->sts.tls && request.trust == NULL) {
+        print_line("identity", false, "AWS_CA_BUNDLE: %.*s", SPAN_ARG(fault));
+        return false;
+    }
+    doctor->done = false;
+    http_call_start(&doctor->call, doctor->loop, &request, on_answered, doctor);
+    (void)wait_until_done(doctor, FETCH_LIMIT_MS);
+    X509_STORE_free(request.trust);
+    return true;
+}
+
+static bool check_clock(struct doctor *doctor, struct wall_time date)
+{
+    int64_t off_s = (clock_wall().us - date.us) / 1000000;
+    bool good = date.us == 0 || (off_s > -SKEW_LEAST_S && off_s < SKEW_LEAST_S);
+    if (date.us == 0)
+        print_line("clock", true, "the answer had no Date to compare with");
+    else
+        print_line("clock", good, "this machine is %lld s off AWS's", (long long)off_s);
+    if (!good)
+        note_fault(doctor, DOCTOR_CLOCK);
+    return good;
+}
+
+/* Who the set belongs to, by STS; its Date is the clock's measure. */
+static void check_identity(struct doctor *doctor, const struct config_identity *identity,
+                           const struct credentials *set)
+{
+    struct plan plan = {.source = SPAN("sts")};
+    const struct profile_files none = {.config_name = NULL};
+    const struct plan_options options = {identity, command_getenv, NULL, clock_wall()};
+    struct sts_answer answer = {0};
+    struct span fault = SPAN_NONE;
+    plan.ca_file = getenv("AWS_CA_BUNDLE");
+    bool good = plan_address_sts(&plan, &options, &none, SPAN("default"), &doctor->arena, &fault);
+    if (good && !ask_identity(doctor, &plan, set)) {
+        note_fault(doctor, DOCTOR_IDENTITY);
+        return;
+    }
+    if (good && doctor->call.status == 0)
+        fault = span_from(doctor->call.why);
+    good = good && doctor->call.status != 0 &&
+           sts_answer_read(http_call_answer(&doctor->call), &doctor->arena, &answer, &fault);
+    if (good && answer.arn.len != 0)
+        print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->name),
+                   SPAN_ARG(answer.arn), SPAN_ARG(answer.account));
+    else
+        print_line("identity", false, "%.*s: sts: %.*s: %.*s%.*s%s%.*s", SPAN_ARG(identity->name),
+                   SPAN_ARG(plan.sts.authority), SPAN_ARG(fault), SPAN_ARG(answer.error_code),
+                   answer.error_code.len != 0 ? ": " : "", SPAN_ARG(answer.error_message));
+    if (answer.arn.len == 0)
+        note_fault(doctor, DOCTOR_IDENTITY);
+    if (doctor->call.status != 0)
+        (void)check_clock(doctor, doctor->call.date);
+    http_call_dispose(&doctor->call);
+}
+
+static void check_credentials(struct doctor *doctor, const struct config_identity *identity)
+{
+    struct fetch *fetch = &doctor->fetch;
+    const struct fetch_options options = {.loop = doctor->loop,
+                                          .identity = identity,
+                                          .getenv = command_getenv,
+                                          .skew = &doctor->skew,
+                                          .on_done = on_fetched,
+                                          .owner = doctor};
+    fetch_init(fetch, &options);
+    doctor->done = false;
+    bool ended = fetch_start(fetch) || wait_until_done(doctor, FETCH_LIMIT_MS);
+    bool good = ended && fetch->result == CREDENTIALS_FOUND &&
+                !credentials_is_expired(fetch->found, clock_wall());
+    if (good)
+        print_set(fetch->found, identity->name);
+    else if (!ended)
+        print_line("credentials", false, "%.*s: no answer", SPAN_ARG(identity->name));
+    else if (fetch->result == CREDENTIALS_FOUND)
+        print_line("credentials", false, "%.*s: what was found has expired",
+                   SPAN_ARG(identity->name));
+    else
+        print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->name),
+                   SPAN_ARG(fetch->notes.fault));
+    print_trail(fetch->plan.trail);
+    if (fetch->notes.warning.len != 0)
+        print_line("credentials", true, "warning: %.*s", SPAN_ARG(fetch->notes.warning));
+    if (good)
+        check_identity(doctor, identity, fetch->found);
+    else
+        note_fault(doctor, DOCTOR_CREDENTIALS);
+    fetch_dispose(fetch);
+}
+
+/* ---- upstreams ---- */
+
+static void on_connected(struct dial *dial, struct connection *conn)
+{
+    struct doctor *doctor = dial->owner;
+    connection_close(conn);
+    doctor->connected = doctor->done = true;
+}
+
+static void on_dial_failed(struct dial *dial, enum dialer_failure failure, const char *why)
+{
+    struct doctor *doctor = dial->owner;
+    doctor->failure = failure;
+    snprintf(doctor->why, sizeof(doctor->why), "%s", why);
+    doctor->done = true;
+}
+
+static void check_upstream(struct doctor *doctor, const struct config_upstream *upstream)
+{
+    static const char *const stages[] = {
+        [DIALER_DNS_FAILED] = "the name cannot be resolved",
+        [DIALER_CONNECT_FAILED] = "cannot connect",
+        [DIALER_PROXY_REFUSED] = "the proxy refused",
+        [DIALER_TLS_FAILED] = "TLS",
+    };
+    struct tls_trust_options trust = {upstream->ca_file.at, upstream->extra_ca_files,
+                                      upstream->extra_ca_file_count};
+    struct dialer_options options = {.host = upstream->url.host,
+                                     .port = upstream->url.port,
+                                     .proxy_host = upstream->proxy_host,
+                                     .proxy_port = upstream->proxy_port,
+                                     .proxy_authorization = upstream->proxy_authorization};
+    struct span fault, name = upstream->name;
+    if (upstream->url.tls) {
+        options.trust = tls_trust_load(&trust, &doctor->arena, &fault);
+        if (options.trust == NULL) {
+            print_line("upstream", false, "%.*s: %.*s", SPAN_ARG(name), SPAN_ARG(fault));
+            note_fault(doctor, DOCTOR_TLS);
+            return;
+        }
+    }
+    struct dialer *dialer = dialer_create(doctor->loop, &options);
+    doctor->dial =
+        (struct dial){.on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
+    doctor->done = doctor->connected = false;
+    doctor->failure = DIALER_CONNECT_FAILED;
+    snprintf(doctor->why, sizeof(doctor->why), "no answer within %d ms", DIAL_LIMIT_MS);
+    loop_read_clock(doctor->loop);
+    dialer_connect(dialer, &doctor->dial);
+    (void)wait_until_done(doctor, DIAL_LIMIT_MS);
+    dialer_cancel(&doctor->dial);
+    dialer_destroy(dialer);
+    X509_STORE_free(options.trust);
+    if (doctor->connected) {
+        print_line("upstream", true, "%.*s: %.*s (%s), region %.*s", SPAN_ARG(name),
+                   SPAN_ARG(upstream->url.authority), upstream->url.tls ? "TLS" : "plaintext",
+                   SPAN_ARG(upstream->region));
+        return;
+    }
+    print_line("upstream", false, "%.*s: %.*s: %s: %s", SPAN_ARG(name),
+               SPAN_ARG(upstream->url.authority), stages[doctor->failure], doctor->why);
+    note_fault(doctor, doctor->failure == DIALER_TLS_FAILED ? DOCTOR_TLS : DOCTOR_NETWORK);
+}
+
+/* ---- the list ---- */
+
+static bool is_used(const struct config *config, size_t identity)
+{
+    for (size_t i = 0; i != config->route_count; ++i)
+        if (config->routes[i].upstream->identity == identity)
+            return true;
+    return false;
+}
+
+static int examine(const struct config *config)
+{
+    struct doctor doctor = {.config = config, .loop = loop_create()};
+    arena_init(&doctor.arena, 4096);
+    print_line("config", true, "%zu routes, %zu upstreams, %zu identities", config->route_count,
+               config->upstream_count, config->identity_count);
+    for (size_t i = 0; i != config->identity_count; ++i)
+        if (is_used(config, i))
+            check_credentials(&doctor, &config->identities[i]);
+    for (size_t i = 0; i != config->upstream_count; ++i)
+        check_upstream(&doctor, &config->upstreams[i]);
+    arena_dispose(&doctor.arena);
+    return (int)doctor.fault;
+}
+
+/* The exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, const char **file)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 0;
+        }
+        if (option != 'c') {
+            fputs("`sagegate doctor --help` tells the options\n", stderr);
+            return 1;
+        }
+        *file = optarg;
+    }
+    if (*file != NULL && optind == argc)
+        return -1;
+    fputs("sagegate doctor: give -c FILE and nothing else\n", stderr);
+    return 1;
+}
+
+int command_doctor(int argc, char **argv)
+{
+    const char *file = NULL;
+    struct problem_list problems;
+    const struct config_options load_options = {.getenv = command_getenv};
+    int status = read_options(argc, argv, &file);
+    if (status >= 0)
+        return status;
+    problem_list_init(&problems);
+    struct config *config = config_load(file, &load_options, &problems);
+    problem_print_all(&problems, stderr);
+    problem_list_dispose(&problems);
+    if (config == NULL) {
+        print_line("config", false, "%s: see above", file);
+        return DOCTOR_CONFIG;
+    }
+    status = examine(config);
+    config_release(config);
+    return status;
+}
