@@ -240,3 +240,61 @@ def test_the_network_policy_lets_out_what_the_gateway_needs_and_no_more():
     kinds = {o["kind"] for o in rendered("overlays/gateway-all")}
     assert {"HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor", "Service"} <= kinds
     assert "replicas" not in deployment["spec"], "the autoscaler alone says how many"
+
+
+# ---- a real API server, where K8S_BIN_DIR has kube-apiserver, etcd and kubectl ----
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def kubectl(tmp_path_factory):
+    """kubectl(argument..., input=TEXT) against an API server of our own."""
+    binaries = pathlib.Path(os.environ.get("K8S_BIN_DIR", "/nonexistent"))
+    if not (binaries / "kube-apiserver").exists():
+        pytest.skip("optional: K8S_BIN_DIR names no folder with kube-apiserver, etcd and kubectl")
+    folder = tmp_path_factory.mktemp("api")
+    etcd, peers, secure = free_port(), free_port(), free_port()
+    run("openssl", "genrsa", "-out", folder / "key", "2048")
+    (folder / "tokens").write_text('a-token,admin,1,"system:masters"\n')
+    commands = [
+        ["etcd", "--data-dir", folder / "etcd", f"--listen-client-urls=http://127.0.0.1:{etcd}",
+         f"--advertise-client-urls=http://127.0.0.1:{etcd}", f"--listen-peer-urls=http://127.0.0.1:{peers}"],
+        ["kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={secure}",
+         f"--cert-dir={folder}/certificates", f"--token-auth-file={folder}/tokens", "--authorization-mode=RBAC",
+         "--service-account-issuer=https://localhost", f"--service-account-key-file={folder}/key",
+         f"--service-account-signing-key-file={folder}/key", "--disable-admission-plugins=ServiceAccount"]]
+    running = [subprocess.Popen([binaries / name, *map(str, options)], stdout=subprocess.DEVNULL,
+                                stderr=open(folder / f"{name}.log", "w")) for name, *options in commands]
+
+    def kubectl(*arguments, **more):
+        return subprocess.run(
+            [binaries / "kubectl", f"--server=https://127.0.0.1:{secure}", "--insecure-skip-tls-verify",
+             "--token=a-token", *map(str, arguments)], capture_output=True, text=True, timeout=60, **more)
+    try:
+        eventually(lambda: kubectl("get", "--raw", "/readyz").stdout == "ok", 60, "the API server is ready")
+        eventually(lambda: kubectl("get", "namespace", "default").returncode == 0, 30, "its namespaces are there")
+        yield kubectl
+    finally:
+        for process in reversed(running):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.timeout(300)
+def test_an_api_server_takes_every_manifest_under_pod_security_restricted(kubectl):
+    for folder in ALL:
+        namespace = folder.replace("/", "-")
+        levels = {f"pod-security.kubernetes.io/{what}": "restricted" for what in ("enforce", "warn")}
+        kubectl("apply", "-f", "-", input=json.dumps(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": levels}}))
+        for thing in rendered(folder):
+            if thing["kind"] == "Namespace" or thing["apiVersion"] in FOREIGN:
+                continue
+            thing["metadata"]["namespace"] = namespace
+            told = kubectl("apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-",
+                           input=json.dumps(thing))
+            assert told.returncode == 0, f"{folder}: {told.stderr}"
