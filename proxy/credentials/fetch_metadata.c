@@ -147,7 +147,8 @@ void fetch_from_sso(struct fetch *fetch)
         .path = fetch->plan.path,
         .headers = {{SPAN("x-amz-sso_bearer_token"), secret_bytes(&fetch->token)}},
         .header_count = 1,
-        .timeout_ms = PORTAL_TIMEOUT_MS};
+        .timeout_ms = PORTAL_TIMEOUT_MS,
+        .proxy = fetch->plan.portal_proxy};
     (void)!fetch_call(fetch, &request, on_set);
 }
 

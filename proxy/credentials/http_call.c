@@ -81,9 +81,9 @@ void http_call_start(struct http_call *call, struct loop *loop,
     struct pool_options options = {.dialer = {.host = request->url->host,
                                               .port = request->url->port,
                                               .trust = request->url->tls ? request->trust : NULL,
-                                              .proxy_host = request->proxy_host,
-                                              .proxy_port = request->proxy_port,
-                                              .proxy_authorization = request->proxy_authorization}};
+                                              .proxy_host = request->proxy.host,
+                                              .proxy_port = request->proxy.port,
+                                              .proxy_authorization = request->proxy.authorization}};
     CHECK(!request->url->tls || request->trust != NULL);
     *call =
         (struct http_call){.on_done = on_done, .owner = owner, .timeout_ms = request->timeout_ms};

@@ -6,6 +6,7 @@
 #define SAGEGATE_CREDENTIALS_HTTP_CALL_H
 
 #include "aws/endpoint.h"
+#include "config/proxy.h"
 #include "net/client.h"
 
 enum { HTTP_CALL_ANSWER_MAX = 65536, HTTP_CALL_HEADERS_MAX = 8, HTTP_CALL_WHY_SIZE = 192 };
@@ -20,11 +21,9 @@ struct http_call_request {
     struct span method, path;
     struct http_call_header headers[HTTP_CALL_HEADERS_MAX]; /* besides Host and Content-Length */
     size_t header_count;
-    struct span body;       /* SPAN_NONE: none */
-    int64_t timeout_ms;     /* for all of it */
-    struct span proxy_host; /* CONNECT through it; SPAN_NONE: directly */
-    uint16_t proxy_port;
-    struct span proxy_authorization; /* "Basic ...", or SPAN_NONE */
+    struct span body;   /* SPAN_NONE: none */
+    int64_t timeout_ms; /* for all of it */
+    struct proxy proxy; /* CONNECT through it, if any */
 };
 
 struct http_call {

@@ -304,6 +304,16 @@ static struct span fit_session_name(struct make *make, struct span name)
     return fitted.len >= 2 ? fitted : SPAN("sagegate");
 }
 
+static bool find_proxy(struct make *make, const struct endpoint_url *url, struct proxy *out)
+{
+    struct span fault;
+    if (proxy_from_environment(make->options->getenv, make->options->getenv_context, url,
+                               make->arena, out, &fault))
+        return true;
+    make->fault = arena_printf(make->arena, "HTTPS_PROXY: %.*s", SPAN_ARG(fault));
+    return false;
+}
+
 static enum credentials_result finish(struct make *make)
 {
     struct plan *plan = make->plan;
@@ -314,11 +324,13 @@ static enum credentials_result finish(struct make *make)
     plan->identity.session_name = fit_session_name(make, plan->identity.session_name);
     for (size_t i = 0; i != plan->role_count; ++i)
         plan->roles[i].session_name = fit_session_name(make, plan->roles[i].session_name);
+    if (plan->base == PLAN_SSO && !find_proxy(make, &plan->url, &plan->portal_proxy))
+        return CREDENTIALS_FAILED;
     if (plan->role_count == 0 && plan->base != PLAN_WEB_IDENTITY)
         return CREDENTIALS_FOUND;
-    if (plan_address_sts(plan, make->options, &make->files, make->profile, make->arena, &fault))
-        return CREDENTIALS_FOUND;
-    return fail(make, fault);
+    if (!plan_address_sts(plan, make->options, &make->files, make->profile, make->arena, &fault))
+        return fail(make, fault);
+    return find_proxy(make, &plan->sts, &plan->sts_proxy) ? CREDENTIALS_FOUND : CREDENTIALS_FAILED;
 }
 
 enum credentials_result plan_make(const struct plan_options *options, struct arena *arena,

@@ -9,6 +9,7 @@
 #ifndef SAGEGATE_CREDENTIALS_PLAN_H
 #define SAGEGATE_CREDENTIALS_PLAN_H
 
+#include "config/proxy.h"
 #include "credentials/profile.h"
 #include "credentials/source.h"
 
@@ -46,6 +47,8 @@ struct plan {
     size_t role_count;
     struct endpoint_url sts;
     struct span sts_region;
+    struct proxy sts_proxy,
+        portal_proxy;    /* of the environment; never for metadata and containers */
     const char *ca_file; /* for STS, SSO and a container's https; NULL: the system's */
     const char
         *files[PLAN_FILES_MAX]; /* whose change makes the plan another; filled on failure too */

@@ -103,7 +103,8 @@ void sts_request(const struct plan *plan, struct span form, const struct credent
                                       .method = SPAN("POST"),
                                       .path = SPAN("/"),
                                       .body = form,
-                                      .timeout_ms = CALL_TIMEOUT_MS};
+                                      .timeout_ms = CALL_TIMEOUT_MS,
+                                      .proxy = plan->sts_proxy};
     struct http_call_header *headers = out->headers;
     headers[out->header_count++] = (struct http_call_header){
         SPAN("Content-Type"), SPAN("application/x-www-form-urlencoded; charset=utf-8")};

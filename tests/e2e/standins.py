@@ -9,6 +9,7 @@ import datetime
 import http.server
 import itertools
 import json
+import socket
 import threading
 import time
 import urllib.parse
@@ -78,7 +79,7 @@ class StandIn:
     """Use as a context manager. `fault` is played for every request until it is None:
     an int (that status), "stall", "cut", "garbage", "huge", "endless", "redirect", "expired", "denied"."""
 
-    def __init__(self, keys, tls=False, life=3600.0):
+    def __init__(self, keys, tls=False, life=3600.0, names=("localhost",)):
         self.issuer = Issuer(keys, life)
         self.fault = None
         self.asked = []
@@ -94,7 +95,7 @@ class StandIn:
         self.server.daemon_threads = True
         self.tls = tls
         if tls:
-            self.server.socket = certificates.context(["localhost"]).wrap_socket(self.server.socket, server_side=True)
+            self.server.socket = certificates.context(list(names)).wrap_socket(self.server.socket, server_side=True)
 
     @property
     def url(self):
@@ -113,6 +114,50 @@ class StandIn:
     def count(self, path_or_action):
         return sum(asked.path.startswith(path_or_action) or asked.form.get("Action") == path_or_action
                    for asked in self.asked)
+
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT and leads everyone to one place. `asked` holds the targets."""
+
+    def __init__(self, to):
+        self.to, self.asked, self.heads = to, [], []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += peer.recv(4096)
+        self.heads.append(head.decode())
+        self.asked.append(head.split()[1].decode())
+        there = socket.create_connection(self.to)
+        peer.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=self._pump, args=(there, peer), daemon=True).start()
+        self._pump(peer, there)
+
+    @staticmethod
+    def _pump(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

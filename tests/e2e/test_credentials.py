@@ -320,6 +320,26 @@ routes:
         "Tags.member.1.Key": "team", "Tags.member.1.Value": "a b"}
 
 
+def test_sts_is_reached_through_the_proxy_of_the_environment(keys, start, endpoint, ca_file, tmp_path):
+    token = write(tmp_path / "token", "web-token-EXAMPLE")
+    with standins.StandIn(keys, tls=True, names=["sts.us-east-1.amazonaws.com"]) as standin, \
+            standins.Proxy(standin.server.server_address) as proxy:
+        standin.web_token = "web-token-EXAMPLE"
+        gateway = start("", {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": standins.ROLE_ARN,
+                             "AWS_CA_BUNDLE": str(ca_file), "HTTPS_PROXY": proxy.url.replace("//", "//me:pw@")})
+        assert call(gateway).status == 200
+        assert proxy.asked == ["sts.us-east-1.amazonaws.com:443"]
+        assert "Proxy-Authorization: Basic bWU6cHc=" in proxy.heads[0]
+        assert "web-token-EXAMPLE" not in gateway.told()
+
+
+def test_metadata_and_containers_are_never_reached_through_a_proxy(standin, start, tmp_path):
+    source = Container(standin, tmp_path)
+    gateway = start(source.more, {**source.env, "HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1",
+                                  "http_proxy": "http://127.0.0.1:1"})
+    assert call(gateway).status == 200
+
+
 # -- order, and what may not be asked
 
 
