@@ -1,8 +1,10 @@
 /* sagegate: a table of commands and a look-up. What each does is told by its own file. */
 #include "commands.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct command {
     const char *name;
@@ -42,8 +44,20 @@ struct span command_getenv(void *context, struct span name)
     return span_from(getenv(text));
 }
 
+/* Descriptors 0 to 2 stay what everyone takes them for: a closed one would become some socket of ours. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     if (argc < 2) {
         print_help(stderr);
         return 1;

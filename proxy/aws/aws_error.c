@@ -207,13 +207,13 @@ static bool is_console_url(struct span s)
 }
 
 /* Length of what must not be told at the start of s, which follows the byte `before`; 0 if nothing. */
-static size_t secret_length(struct span s, char before)
+static size_t secret_length(struct span s, char before, bool numbers)
 {
     if (s.at[0] >= '0' && s.at[0] <= '9') {
         size_t digits = 0;
         while (digits != s.len && s.at[digits] >= '0' && s.at[digits] <= '9')
             ++digits;
-        return digits == 12 && !(before >= '0' && before <= '9') ? digits : 0;
+        return numbers && digits == 12 && !(before >= '0' && before <= '9') ? digits : 0;
     }
     if (is_alphanumeric(before))
         return 0;
@@ -224,7 +224,7 @@ static size_t secret_length(struct span s, char before)
     return 0;
 }
 
-struct span aws_error_redact(struct span text, struct arena *arena)
+static struct span redact(struct span text, bool numbers, struct arena *arena)
 {
     static const struct span mark = SPAN("[redacted]");
     if (text.len == 0)
@@ -234,7 +234,7 @@ struct span aws_error_redact(struct span text, struct arena *arena)
     size_t len = 0;
     char before = ' ';
     while (text.len != 0) {
-        size_t secret = secret_length(text, before);
+        size_t secret = secret_length(text, before, numbers);
         if (secret != 0) {
             memcpy(at + len, mark.at, mark.len);
             len += mark.len;
@@ -247,4 +247,14 @@ struct span aws_error_redact(struct span text, struct arena *arena)
     }
     at[len] = '\0';
     return span_make(at, len);
+}
+
+struct span aws_error_redact(struct span text, struct arena *arena)
+{
+    return redact(text, true, arena);
+}
+
+struct span aws_error_redact_model_text(struct span text, struct arena *arena)
+{
+    return redact(text, false, arena);
 }

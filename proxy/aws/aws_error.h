@@ -40,5 +40,6 @@ enum aws_error_class aws_error_classify(int status, const struct aws_error *erro
 
 /* Replaces 12-digit account ids, ARNs, log and console addresses by "[redacted]", for texts that go to callers. */
 struct span aws_error_redact(struct span text, struct arena *arena);
-
+/* The same for what a model itself said: any number may be its own, so that only ARNs, and log and console addresses, go. */
+struct span aws_error_redact_model_text(struct span text, struct arena *arena);
 #endif

@@ -24,6 +24,7 @@ struct config_address {
 
 struct config_listener {
     struct config_address address;
+    struct span certificate_file, key_file; /* TLS; SPAN_NONE: plain; end in NUL */
 };
 
 enum config_credentials_source {

@@ -97,11 +97,21 @@ static void print_address(struct print *print, const char *lead,
     fputs(" }\n", print->out);
 }
 
+static void print_listener(struct print *print, const struct config_listener *listener)
+{
+    print_address(print, "  - ", &listener->address);
+    if (listener->certificate_file.at == NULL)
+        return;
+    fputs("    tls:\n", print->out);
+    print_text(print, "      certificate_file", listener->certificate_file);
+    print_text(print, "      key_file", listener->key_file);
+}
+
 static void print_server(struct print *print, const struct config *config)
 {
     fputs("listen:\n", print->out);
     for (size_t i = 0; i != config->listener_count; ++i)
-        print_address(print, "  - ", &config->listeners[i].address);
+        print_listener(print, &config->listeners[i]);
     if (config->has_admin)
         print_address(print, "admin: ", &config->admin);
     if (config->has_health)

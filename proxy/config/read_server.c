@@ -54,6 +54,19 @@ static void refuse_taken(struct reader *reader, struct yaml_node *node,
                    SPAN_ARG(address->text));
 }
 
+static void read_listener_tls(struct reader *reader, const struct yaml_node *map,
+                              struct config_listener *listener)
+{
+    struct yaml_node *tls = reader_find(map, SETTING_LISTEN_TLS);
+    if (tls == NULL)
+        return;
+    listener->certificate_file =
+        reader_file_of(reader, reader_find(tls, SETTING_LISTEN_TLS_CERTIFICATE_FILE));
+    listener->key_file = reader_file_of(reader, reader_find(tls, SETTING_LISTEN_TLS_KEY_FILE));
+    if (!tls->bad && (listener->certificate_file.at == NULL || listener->key_file.at == NULL))
+        yaml_error(reader->load, tls, "wants both certificate_file and key_file");
+}
+
 static void read_listeners(struct reader *reader, const struct yaml_node *root)
 {
     struct config *config = reader->config;
@@ -74,6 +87,7 @@ static void read_listeners(struct reader *reader, const struct yaml_node *root)
             continue;
         struct yaml_node *node = reader_find(entry->node, SETTING_LISTEN_ADDRESS);
         refuse_taken(reader, node, &address);
+        read_listener_tls(reader, entry->node, &listeners[config->listener_count]);
         listeners[config->listener_count++].address = address;
         if (!address.loopback)
             yaml_warn(reader->load, node,

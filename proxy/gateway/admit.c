@@ -25,14 +25,16 @@ void admit_dispose(struct admit *admit)
     admit->routes = NULL;
 }
 
-/* Adds optimistically and takes back what went over. */
+/* Never counts what it refuses, so that a large refusal does not crowd out a small request elsewhere. */
 static bool take(atomic_uint_fast64_t *counter, uint64_t amount, uint64_t max)
 {
-    uint64_t before = atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
-    if (amount <= max && before <= max - amount)
-        return true;
-    atomic_fetch_sub_explicit(counter, amount, memory_order_relaxed);
-    return false;
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    do
+        if (amount > max || before > max - amount)
+            return false;
+    while (!atomic_compare_exchange_weak_explicit(counter, &before, before + amount,
+                                                  memory_order_relaxed, memory_order_relaxed));
+    return true;
 }
 
 static void give_back(atomic_uint_fast64_t *counter, uint64_t amount)

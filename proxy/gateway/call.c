@@ -243,7 +243,7 @@ static void on_client_flush(struct client *client)
             SPAN("an answer of unknown length grew over 1 MiB for a caller that speaks HTTP/1.0"));
         return;
     }
-    if (ex->answer.status >= 400 && ex->held.len >= JUDGE_BODY_MAX && !must_collect(ex))
+    if (ex->answer.status >= 300 && ex->held.len >= JUDGE_BODY_MAX && !must_collect(ex))
         judge(ex, false);
 }
 
@@ -356,7 +356,7 @@ static void on_client_end(struct client *client)
         on_client_flush(client);
         return;
     }
-    if (ex->state == EXCHANGE_HOLDING && ex->answer.status >= 400) {
+    if (ex->state == EXCHANGE_HOLDING && ex->answer.status >= 300) {
         judge(ex, true);
         return;
     }
@@ -479,7 +479,7 @@ static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *
     case CLIENT_READY:
         break;
     }
-    *outcome = OUTCOME_DEADLINE;
+    *outcome = ex->state == EXCHANGE_BODY ? OUTCOME_BODY_TIMEOUT : OUTCOME_DEADLINE;
     return clock_after_ms(ex->opened, timeouts->total_ms);
 }
 
@@ -488,12 +488,16 @@ struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
     const struct config_route *route = ex->match.route;
     int64_t idle_ms = route != NULL ? route->timeouts.idle_ms
                                     : ex->worker->gateway->config->limits.head_timeout_ms;
-    /* A caller that does not take its answer is the one that is waited for. */
+    /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which
+     * may be what came of total. */
     bool caller_is_slow =
         ex->state == EXCHANGE_STREAMING && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK;
     if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
-        *outcome = OUTCOME_CLIENT_GONE;
-        return clock_after_ms(ex->reply_progress, idle_ms);
+        struct mono_time idle = clock_after_ms(ex->reply_progress, idle_ms);
+        bool is_last = route == NULL || ex->outcome != OUTCOME_OK ||
+                       idle.us < clock_after_ms(ex->opened, route->timeouts.total_ms).us;
+        *outcome = is_last ? OUTCOME_CLIENT_GONE : OUTCOME_DEADLINE;
+        return is_last ? idle : clock_after_ms(ex->opened, route->timeouts.total_ms);
     }
     if (ex->state == EXCHANGE_QUEUED) {
         *outcome = OUTCOME_BUSY;

@@ -139,20 +139,28 @@ static bool is_of_the_message(struct span name)
 /* Names of all headers but the chosen ones, as far as they fit. */
 static struct span list_dropped(const struct reading *r, const bool *chosen)
 {
-    char *text = arena_alloc(r->arena, CALLER_HEADERS_DROPPED_MAX);
+    char *text = arena_alloc(r->arena, CALLER_HEADERS_DROPPED_MAX + 4);
     size_t len = 0;
+    bool left_out = false;
     for (size_t i = 0; i != r->headers->count; ++i) {
         struct span name = r->headers->list[i].name;
         if (chosen[i] || is_of_the_message(name))
             continue;
-        if (name.len + (len != 0) > CALLER_HEADERS_DROPPED_MAX - len)
-            break;
+        if (name.len + (len != 0) > CALLER_HEADERS_DROPPED_MAX - len) {
+            left_out = true;
+            continue;
+        }
         if (len != 0)
             text[len++] = ',';
         for (size_t k = 0; k != name.len; ++k) {
             char c = name.at[k];
             text[len++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
         }
+    }
+    if (left_out) { /* says that there were more */
+        struct span mark = len == 0 ? SPAN("...") : SPAN(",...");
+        memcpy(text + len, mark.at, mark.len);
+        len += mark.len;
     }
     return span_make(text, len);
 }

@@ -75,6 +75,17 @@ static enum outcome outcome_of_route(enum route_result result)
     return OUTCOME_OK;
 }
 
+/* What the route would have added and the API has no room for. */
+static void tell_dropped_append(const struct exchange *ex)
+{
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
+        if (ex->fill.parameters[i].append_dropped)
+            log_write(LOG_WARNING, "parameters",
+                      "route %.*s: %.*s was full, the appended part is left out",
+                      SPAN_ARG(ex->match.route->name),
+                      SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
+}
+
 void exchange_take_head(struct exchange *ex, struct span head)
 {
     struct worker *worker = ex->worker;
@@ -113,6 +124,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
     if (ex->fill.needs_body)
         ex->json =
             json_scan_create(&ex->arena, ex->match.route->watched, ex->match.route->watched_count);
+    tell_dropped_append(ex);
     admit(ex);
 }
 
@@ -281,6 +293,17 @@ void exchange_flush(struct exchange *ex)
         end(ex, ex->keep_alive ? PEER_KEEP : PEER_CLOSE);
 }
 
+/* A slow caller is no absent one: has it taken anything since the last look? Most of what it takes is the kernel's. */
+static bool caller_reads(struct exchange *ex)
+{
+    int queued = connection_queued(&ex->peer->conn);
+    bool reads = ex->queued_bytes == 0 || queued < ex->queued_bytes;
+    ex->queued_bytes = queued;
+    if (reads)
+        ex->reply_progress = now_of(ex);
+    return reads;
+}
+
 static void on_timer(struct timer *timer)
 {
     struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, timer, timer);
@@ -293,6 +316,10 @@ static void on_timer(struct timer *timer)
     if (ex->state == EXCHANGE_QUEUED)
         ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
     dequeue(ex);
+    if (outcome == OUTCOME_CLIENT_GONE && caller_reads(ex)) {
+        exchange_arm_by(ex, call_limit(ex, &outcome));
+        return;
+    }
     if (outcome == OUTCOME_CLIENT_GONE) {
         exchange_cancel(ex, outcome);
         return;
@@ -332,6 +359,7 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
         return;
     }
     reply_discard(reply);
+    body_release(&ex->body); /* nobody needs it any more, and the caller may take long */
     ex->keep_alive &= ex->body_ended || rest_is_small(ex);
     answer_append_error(ex, info->status, message.len != 0 ? message : info->text,
                         info->retry_after_s, false);

@@ -74,6 +74,7 @@ struct exchange {
     /* reply */
     int reply_status;
     struct mono_time reply_progress;
+    int queued_bytes; /* in the kernel for the caller, when it was last looked at; 0: not yet */
     /* clock */
     struct exchange *next_waiting; /* in worker->waiting, while EXCHANGE_QUEUED */
     struct timer timer;

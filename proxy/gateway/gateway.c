@@ -124,6 +124,23 @@ static bool open_trust(struct gateway *gateway, struct arena *arena, struct span
     return true;
 }
 
+static bool open_listener_tls(struct gateway *gateway, struct arena *arena, struct span *fault)
+{
+    const struct config *config = gateway->config;
+    gateway->listen_tls = calloc(config->listener_count, sizeof(struct tls_context *));
+    CHECK(gateway->listen_tls != NULL);
+    for (size_t i = 0; i != config->listener_count; ++i) {
+        const struct config_listener *listener = &config->listeners[i];
+        if (listener->certificate_file.at == NULL)
+            continue;
+        gateway->listen_tls[i] = tls_context_create_server(listener->certificate_file.at,
+                                                           listener->key_file.at, arena, fault);
+        if (gateway->listen_tls[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
 static bool open_listeners(struct gateway *gateway, struct arena *arena, struct span *fault)
 {
     const struct config *config = gateway->config;
@@ -131,6 +148,8 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
     CHECK(gateway->listen_fds != NULL);
     for (size_t i = 0; i != config->listener_count; ++i)
         gateway->listen_fds[i] = -1;
+    if (!open_listener_tls(gateway, arena, fault))
+        return false;
     for (size_t i = 0; i != config->listener_count; ++i) {
         const struct config_address *address = &config->listeners[i].address;
         gateway->listen_fds[i] = listen_open(address, BACKLOG, arena, fault);
@@ -197,6 +216,9 @@ void gateway_close(struct gateway *gateway)
     for (size_t i = 0; gateway->listen_fds != NULL && !started && i != config->listener_count; ++i)
         listen_close(gateway->listen_fds[i], &config->listeners[i].address);
     free(gateway->listen_fds);
+    for (size_t i = 0; gateway->listen_tls != NULL && i != config->listener_count; ++i)
+        tls_context_destroy(gateway->listen_tls[i]);
+    free(gateway->listen_tls);
     for (size_t i = 0; gateway->trusts != NULL && i != config->upstream_count; ++i)
         X509_STORE_free(gateway->trusts[i]);
     free(gateway->trusts);

@@ -39,7 +39,7 @@ static int unwrapped_status(enum outcome outcome, int status, const struct aws_e
     case OUTCOME_ACCESS_DENIED:
         return 502;
     default:
-        return status == 530 || status > 599 ? 502 : status;
+        return status < 400 || status == 530 || status > 599 ? 502 : status;
     }
 }
 
@@ -49,7 +49,7 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
     struct aws_error error;
     aws_error_parse(answer->error_type, answer->body, arena, &error);
     enum aws_error_class class = aws_error_classify(answer->status, &error);
-    enum outcome outcome = outcome_of(class);
+    enum outcome outcome = answer->status < 400 ? OUTCOME_UPSTREAM_ERROR : outcome_of(class);
     const struct outcome_info *info = outcome_info(outcome);
 
     *out = (struct judge_verdict){
@@ -74,5 +74,8 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
     struct span text = out->is_model_text ? error.original_message : error.message;
     if (outcome == OUTCOME_ACCESS_DENIED)
         text = SPAN_NONE; /* AWS repeats what was signed, the session token too */
-    out->message = text.len != 0 ? aws_error_redact(text, arena) : info->text;
+    /* What the model says is the caller's; what AWS says of it names accounts and logs. */
+    out->message = out->is_model_text ? aws_error_redact_model_text(text, arena)
+                   : text.len != 0    ? aws_error_redact(text, arena)
+                                      : info->text;
 }

@@ -32,7 +32,7 @@ struct judge_verdict {
     struct span message; /* redacted; in arena */
 };
 
-/* For statuses >= 400. */
+/* For statuses >= 300: SageMaker never redirects, so that counts as a failure of the upstream's. */
 void judge_error(const struct judge_answer *answer, enum config_errors errors, struct arena *arena,
                  struct judge_verdict *out);
 

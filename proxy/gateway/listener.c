@@ -15,7 +15,8 @@ enum { ACCEPTS_A_TURN = 16, BACK_OFF_MS = 100 };
 
 struct listener {
     struct gateway *gateway;
-    h2o_socket_t *sock; /* NULL: closed */
+    h2o_socket_t *sock;      /* NULL: closed */
+    struct tls_context *tls; /* NULL: plain */
 };
 
 /* The listeners of the process; worker 0's thread alone touches them. */
@@ -32,6 +33,7 @@ struct handover {
     struct loop_task task;
     struct worker *worker;
     int fd;
+    struct tls_context *tls;
 };
 
 static void on_acceptable(h2o_socket_t *sock, const char *err);
@@ -60,22 +62,22 @@ static void on_handover(struct loop_task *task)
     struct handover *handover = (struct handover *)task;
     /* Counted on arrival at the latest: peer_open adds its own. */
     atomic_fetch_sub_explicit(&handover->worker->peer_count, 1, memory_order_relaxed);
-    peer_open(handover->worker, handover->fd);
+    peer_open(handover->worker, handover->fd, handover->tls);
     if (handover->worker->draining)
         peer_drain(handover->worker->peers);
     free(handover);
 }
 
-static void share_out(struct gateway *gateway, int fd)
+static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
 {
     struct worker *worker = least_loaded(gateway);
     if (worker->index == 0) {
-        peer_open(worker, fd);
+        peer_open(worker, fd, tls);
         return;
     }
     struct handover *handover = malloc(sizeof(*handover));
     CHECK(handover != NULL);
-    *handover = (struct handover){.task.run = on_handover, .worker = worker, .fd = fd};
+    *handover = (struct handover){.task.run = on_handover, .worker = worker, .fd = fd, .tls = tls};
     atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     loop_post(worker->loop, &handover->task);
 }
@@ -136,7 +138,7 @@ static bool accept_one(struct listener *listener)
     }
     int fd = accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        share_out(gateway, fd);
+        share_out(gateway, fd, listener->tls);
         return true;
     }
     int error = errno;
@@ -171,6 +173,7 @@ void listener_open_all(struct gateway *gateway)
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
         listener->gateway = gateway;
+        listener->tls = gateway->listen_tls[i];
         listener->sock = h2o_evloop_socket_create(
             gateway->workers[0].loop->h2o, gateway->listen_fds[i], H2O_SOCKET_FLAG_DONT_READ);
         listener->sock->data = listener;

@@ -109,8 +109,8 @@ enum path_match_result path_match(const struct pattern *pattern, struct span pat
                 return PATH_MATCH_NO;
             continue;
         }
-        if (!path_match_may_capture(captured))
-            result = PATH_MATCH_REFUSED;
+        if (segment->name.len != 0 && !path_match_may_capture(captured))
+            result = PATH_MATCH_REFUSED; /* what has no name goes nowhere */
         CHECK(found_count != ROUTE_CAPTURES_MAX);
         found[found_count++] = (struct route_capture){.name = segment->name, .value = captured};
     }

@@ -2,6 +2,7 @@
 #include "gateway/peer.h"
 
 #include "gateway/exchange.h"
+#include "observe/log.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void on_handshake(struct connection *conn, bool succeeded);
 static void on_readable(struct connection *conn);
 static void on_writable(struct connection *conn);
 static void pump(struct peer *peer, struct span input);
@@ -20,8 +22,8 @@ static void on_departed(struct connection *conn, bool reset);
 static void on_timer(struct timer *timer);
 static void destroy(struct peer *peer);
 
-static const struct connection_callbacks connection_callbacks = {on_readable, on_writable, NULL,
-                                                                 on_departed};
+static const struct connection_callbacks connection_callbacks = {on_readable, on_writable,
+                                                                 on_handshake, on_departed};
 
 static const struct config_limits *limits_of(const struct peer *peer)
 {
@@ -53,13 +55,16 @@ static void set_state(struct peer *peer, enum peer_state state, int64_t limit_ms
     struct loop *loop = peer->worker->loop;
     peer->state = state;
     peer->since = loop->now;
+    peer->idle_ms = limit_ms;
+    if (state == PEER_IDLE && peer->conn.tls != NULL && limit_ms > PEER_RELEASE_MS)
+        limit_ms = PEER_RELEASE_MS;
     if (limit_ms == 0)
         loop_cancel_timer(loop, &peer->timer);
     else
         loop_set_timer(loop, &peer->timer, clock_after_ms(loop->now, limit_ms));
 }
 
-void peer_open(struct worker *worker, int fd)
+void peer_open(struct worker *worker, int fd, struct tls_context *tls)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
     CHECK(peer != NULL);
@@ -67,7 +72,7 @@ void peer_open(struct worker *worker, int fd)
     peer->timer.fire = on_timer;
     name_peer(peer, fd);
     reply_init(&peer->reply);
-    buffer_init(&peer->in, limits_of(peer)->head_bytes + LOOP_READ_SIZE + PEER_PIPELINED_MAX);
+    buffer_init(&peer->in, limits_of(peer)->head_bytes + LOOP_READ_SIZE + 2 * PEER_PIPELINED_MAX);
     peer->next = worker->peers;
     if (worker->peers != NULL)
         worker->peers->previous = peer;
@@ -75,6 +80,21 @@ void peer_open(struct worker *worker, int fd)
     atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     connection_open(&peer->conn, worker->loop, fd, &connection_callbacks, peer);
     connection_guard(&peer->conn);
+    connection_limit_unsent(&peer->conn, REPLY_HIGH_WATERMARK);
+    set_state(peer, tls == NULL ? PEER_IDLE : PEER_HANDSHAKE, limits_of(peer)->head_timeout_ms);
+    if (tls != NULL)
+        connection_start_tls(&peer->conn, tls);
+}
+
+static void on_handshake(struct connection *conn, bool succeeded)
+{
+    struct peer *peer = conn->owner;
+    if (!succeeded) {
+        log_write(LOG_INFO, "tls", "%s: the handshake failed: %s", peer->name,
+                  connection_error(conn));
+        destroy(peer);
+        return;
+    }
     set_state(peer, PEER_IDLE, limits_of(peer)->head_timeout_ms);
 }
 
@@ -148,6 +168,7 @@ static void pump(struct peer *peer, struct span input)
         case PEER_BODY:
             going = take_body(peer, &input);
             break;
+        case PEER_HANDSHAKE:
         case PEER_WAITING:
             going = false;
             break;
@@ -171,13 +192,24 @@ static void pump(struct peer *peer, struct span input)
     set_reading(peer, peer->state != PEER_WAITING && !yielded);
 }
 
-static bool refuse(struct peer *peer, enum outcome outcome)
+/* True: the answer is out, and what still comes is to be discarded. */
+static bool refuse(struct peer *peer, enum outcome outcome, struct span message)
 {
     if (peer->exchange == NULL)
         exchange_open(peer, peer->since);
     set_state(peer, PEER_WAITING, 0); /* until the answer is out */
-    exchange_refuse(peer->exchange, outcome, SPAN_NONE);
-    return false;
+    exchange_refuse(peer->exchange, outcome, message);
+    return peer->exchange == NULL;
+}
+
+/* What is wrong with bytes that cannot become a head. */
+static struct span bad_bytes(struct span input)
+{
+    enum { TLS_HANDSHAKE = 22 };
+    if (input.len != 0 && input.at[0] == TLS_HANDSHAKE)
+        return SPAN(
+            "this looks like TLS, and the listener speaks plain HTTP: call it with http://");
+    return http1_fault_text(HTTP1_BAD_LINE);
 }
 
 /* True: a state that can go on was reached. */
@@ -190,9 +222,9 @@ static bool take_head(struct peer *peer, struct span *input)
         set_state(peer, PEER_HEAD, limits->head_timeout_ms);
     long len = http1_scan_head(*input, &peer->scanned);
     if (len < 0)
-        return refuse(peer, OUTCOME_BAD_REQUEST);
+        return refuse(peer, OUTCOME_BAD_REQUEST, bad_bytes(*input));
     if ((len == 0 ? input->len : (size_t)len) > limits->head_bytes)
-        return refuse(peer, OUTCOME_HEAD_TOO_LARGE);
+        return refuse(peer, OUTCOME_HEAD_TOO_LARGE, SPAN_NONE);
     if (len == 0)
         return false;
 
@@ -251,7 +283,8 @@ static bool take_body(struct peer *peer, struct span *input)
         case HTTP1_BODY_MORE:
             return false;
         case HTTP1_BODY_BAD:
-            return refuse(peer, OUTCOME_BAD_REQUEST);
+            return refuse(peer, OUTCOME_BAD_REQUEST,
+                          SPAN("the body's chunked coding is malformed"));
         case HTTP1_BODY_END:
             set_state(peer, PEER_WAITING, 0);
             exchange_end_body(ex);
@@ -315,7 +348,7 @@ static void on_departed(struct connection *conn, bool reset)
 static void begin_discarding(struct peer *peer)
 {
     set_state(peer, PEER_DISCARDING, PEER_DISCARD_MS);
-    (void)shutdown(h2o_socket_get_fd(peer->conn.sock), SHUT_WR);
+    connection_finish(&peer->conn);
     peer->closing |= peer->half_closed;
 }
 
@@ -343,16 +376,24 @@ static void on_timer(struct timer *timer)
     int64_t body_timeout_ms = limits_of(peer)->body_timeout_ms;
     switch (peer->state) {
     case PEER_HEAD:
-        refuse(peer, OUTCOME_HEAD_TIMEOUT);
+        refuse(peer, OUTCOME_HEAD_TIMEOUT, SPAN_NONE);
         return;
     case PEER_BODY:
         if (clock_us_between(peer->since, loop->now) < body_timeout_ms * 1000) {
             loop_set_timer(loop, &peer->timer, clock_after_ms(peer->since, body_timeout_ms));
             return;
         }
-        refuse(peer, OUTCOME_BODY_TIMEOUT);
+        refuse(peer, OUTCOME_BODY_TIMEOUT, SPAN_NONE);
         return;
     case PEER_IDLE:
+        if (clock_us_between(peer->since, loop->now) < peer->idle_ms * 1000) {
+            connection_release_buffers(&peer->conn); /* it rests */
+            loop_set_timer(loop, &peer->timer, clock_after_ms(peer->since, peer->idle_ms));
+            return;
+        }
+        destroy(peer);
+        return;
+    case PEER_HANDSHAKE:
     case PEER_DISCARDING:
         destroy(peer);
         return;
@@ -369,7 +410,7 @@ void peer_drain(struct peer *peer)
         peer->exchange->keep_alive = false;
         return;
     }
-    if (peer->state != PEER_IDLE)
+    if (peer->state != PEER_IDLE) /* a head or a handshake has its own limit */
         return;
     int64_t idle_ms = peer->worker->gateway->config->drain.idle_ms;
     if (!peer->served && idle_ms < PEER_FIRST_REQUEST_MS)

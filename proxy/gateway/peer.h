@@ -13,12 +13,14 @@ enum {
     PEER_DISCARD_MS = 1000,       /* and for how long, before the connection closes */
     PEER_PIPELINED_MAX = 64 * 1024,
     PEER_NAME_SIZE = 64,
+    PEER_RELEASE_MS = 500, /* an idle TLS connection then gives its buffers back */
     PEER_HEADS_A_TURN = 8, /* pipelined requests begun before others have their turn */
     PEER_FIRST_REQUEST_MS =
         500, /* when draining: what a connection without a request yet is given */
 };
 
 enum peer_state {
+    PEER_HANDSHAKE,  /* TLS is being agreed on */
     PEER_IDLE,       /* no byte of a request */
     PEER_HEAD,       /* some bytes of a head */
     PEER_BODY,       /* an exchange takes the body */
@@ -38,6 +40,7 @@ struct peer {
     struct http1_body body;
     struct timer timer;     /* keep-alive, head, body or discard limit, by state */
     struct mono_time since; /* of the request's first byte, or of the last progress of its body */
+    int64_t idle_ms;        /* the limit of the state */
     uint64_t discarded;
     bool served;      /* a request has come */
     bool pumping;     /* inside pump: endings are left to it */
@@ -46,8 +49,8 @@ struct peer {
     char name[PEER_NAME_SIZE]; /* the peer's address, or "unix" */
 };
 
-/* Takes over an accepted descriptor, counted by admit_connection. */
-void peer_open(struct worker *worker, int fd);
+/* Takes over an accepted descriptor, counted by admit_connection; tls: the listener's, NULL for a plain one. */
+void peer_open(struct worker *worker, int fd, struct tls_context *tls);
 /* Nothing is under way: closes at once. Else the answer under way is the last one. */
 void peer_drain(struct peer *peer);
 /* Closes now, whatever is under way (outcome drain_cut). */

@@ -51,7 +51,8 @@ static int compare_literals(const void *a, const void *b)
 /* Names do not matter: routes that call a capture differently share its edge. */
 static bool is_same_segment(const struct pattern_segment *a, const struct pattern_segment *b)
 {
-    return span_equals(a->prefix, b->prefix) && span_equals(a->suffix, b->suffix);
+    return span_equals(a->prefix, b->prefix) && span_equals(a->suffix, b->suffix) &&
+           (a->name.len == 0) == (b->name.len == 0);
 }
 
 static struct node *follow_or_add(struct edges *edges, const struct pattern_segment *segment,
@@ -241,7 +242,8 @@ static bool takes_segment(const struct search *search, const struct edge *edge, 
 {
     struct span captured;
     return edge->to->first < search->best && path_match_strip(edge->segment, text, &captured) &&
-           (search->purpose == SEARCH_REFUSED || path_match_may_capture(captured));
+           (search->purpose == SEARCH_REFUSED || edge->segment->name.len == 0 ||
+            path_match_may_capture(captured));
 }
 
 /* rest: the path behind the slash that led here. As deep as a pattern has segments. */
@@ -354,6 +356,8 @@ static bool rest_covers(const struct pattern_segment *a, const struct pattern *b
         return segment_covers(a, first);
     if (!last->captures && last->prefix.len == 0)
         return false; /* a trailing slash: a capture would end in an empty part */
+    if (a->name.len != 0 && last->captures && last->name.len == 0)
+        return false; /* what has no name also takes what a capture refuses */
     struct span end = last->captures ? last->suffix : last->prefix;
     return span_starts_with(first->prefix, a->prefix) && span_ends_with(end, a->suffix) &&
            (a->prefix.len < first->prefix.len || first->captures) &&

@@ -24,9 +24,10 @@ struct gateway {
     struct admit admit;
     struct access_log *access_log; /* NULL: off */
     struct keeper *keeper;
-    struct skew skew;    /* of the machine's clock */
-    X509_STORE **trusts; /* by upstream; NULL for a plaintext one */
-    int *listen_fds;     /* by listener */
+    struct skew skew;                /* of the machine's clock */
+    X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
+    int *listen_fds;                 /* by listener */
+    struct tls_context **listen_tls; /* by listener; NULL for a plain one */
     struct listeners *listeners;
     struct worker *workers;
     unsigned worker_count;

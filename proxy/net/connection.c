@@ -2,10 +2,12 @@
 #include "net/connection.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,6 +77,21 @@ void connection_guard(struct connection *conn)
                          &options[i].value, sizeof(options[i].value));
 }
 
+int connection_queued(const struct connection *conn)
+{
+    int bytes = 0;
+    if (ioctl(h2o_socket_get_fd(conn->sock), SIOCOUTQ, &bytes) != 0)
+        return 0;
+    return bytes;
+}
+
+void connection_limit_unsent(struct connection *conn, int bytes)
+{
+    /* TCP only; a Unix socket's buffer is small. */
+    (void)setsockopt(h2o_socket_get_fd(conn->sock), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+                     sizeof(bytes));
+}
+
 int connection_take_error(struct connection *conn)
 {
     int error = 0;
@@ -89,8 +106,9 @@ void connection_start_tls(struct connection *conn, struct tls_context *context)
 {
     CHECK(conn->tls == NULL);
     conn->tls = tls_create(context, conn->loop);
+    conn->is_server = context->is_server;
     conn->handshaking = true;
-    /* A client speaks first: the hello never fails for want of input. */
+    /* A client's hello never fails for want of input; a server waits for it. */
     if (tls_handshake(conn->tls, SPAN_NONE) == TLS_MORE)
         (void)flush_cipher(conn);
     connection_resume(conn);
@@ -142,6 +160,13 @@ static enum connection_result read_tls(struct connection *conn, struct span *got
 {
     struct loop *loop = conn->loop;
     struct span cipher;
+    if (conn->early != NULL) {
+        memcpy(loop->plain_in, conn->early, conn->early_len);
+        *got = span_make(loop->plain_in, conn->early_len);
+        free(conn->early);
+        conn->early = NULL;
+        return CONNECTION_DATA;
+    }
     if (conn->ended)
         return CONNECTION_END;
     enum connection_result raw = read_raw(conn, loop->cipher_in, LOOP_CIPHER_SIZE, &cipher);
@@ -173,8 +198,27 @@ enum connection_result connection_read(struct connection *conn, struct span *got
 
 static void end_handshake(struct connection *conn, bool succeeded)
 {
+    bool has_early = succeeded && conn->early != NULL;
     conn->handshaking = false;
     conn->callbacks->on_handshake(conn, succeeded);
+    if (has_early) /* a server's; it stays open and where it is */
+        conn->callbacks->on_readable(conn);
+}
+
+/* The handshake is done. A server may have the first request already; to a client nobody may speak before its request. */
+static bool take_early(struct connection *conn)
+{
+    size_t len = 0;
+    if (tls_read(conn->tls, SPAN_NONE, conn->loop->plain_in, LOOP_READ_SIZE, &len) != TLS_OK ||
+        !flush_cipher(conn))
+        return false;
+    if (len == 0 || !conn->is_server)
+        return len == 0;
+    conn->early = malloc(len);
+    CHECK(conn->early != NULL);
+    memcpy(conn->early, conn->loop->plain_in, len);
+    conn->early_len = len;
+    return true;
 }
 
 static void continue_handshake(struct connection *conn)
@@ -197,12 +241,7 @@ static void continue_handshake(struct connection *conn)
     bool flushed = flush_cipher(conn); /* also the alert that tells the peer why */
     if (result == TLS_MORE && flushed)
         return;
-    /* Nobody may speak before the request: what stands behind the handshake can only be tickets. */
-    size_t len = 0;
-    bool succeeded =
-        flushed && result == TLS_OK &&
-        tls_read(conn->tls, SPAN_NONE, conn->loop->plain_in, LOOP_READ_SIZE, &len) == TLS_OK &&
-        flush_cipher(conn) && len == 0;
+    bool succeeded = flushed && result == TLS_OK && take_early(conn);
     end_handshake(conn, succeeded);
 }
 
@@ -360,6 +399,15 @@ void connection_release_buffers(struct connection *conn)
         tls_release_buffers(conn->tls);
 }
 
+void connection_finish(struct connection *conn)
+{
+    if (conn->tls != NULL && !conn->handshaking) {
+        tls_close_notify(conn->tls);
+        (void)flush_cipher(conn);
+    }
+    (void)shutdown(h2o_socket_get_fd(conn->sock), SHUT_WR);
+}
+
 void connection_close(struct connection *conn)
 {
     if (conn->sock == NULL)
@@ -374,6 +422,7 @@ void connection_close(struct connection *conn)
     departures_forget(conn);
     tls_destroy(conn->tls);
     free(conn->pending);
+    free(conn->early);
     h2o_socket_close(conn->sock);
     *conn = (struct connection){0};
 }

@@ -34,8 +34,10 @@ struct connection {
     void *owner;
     char *pending; /* ciphertext the kernel did not take; NULL when none */
     size_t pending_len, pending_sent;
-    int error; /* errno of the last failure; 0: see tls_error_text */
-    bool handshaking;
+    int error;   /* errno of the last failure; 0: see tls_error_text */
+    char *early; /* plaintext that came with the end of a server's handshake; NULL when none */
+    size_t early_len;
+    bool handshaking, is_server;
     bool watched; /* paused, and in the loop's set of departures */
     bool ended;   /* the peer's close_notify, or end of file, has been read */
 };
@@ -51,10 +53,14 @@ void connection_open_connecting(struct connection *conn, struct loop *loop, int 
 void connection_move(struct connection *to, struct connection *from);
 /* Keep-alive probes, and an end to data that is never acknowledged, for peers that vanish without a word (TCP only). */
 void connection_guard(struct connection *conn);
+/* Bytes that the kernel has and the peer has not acknowledged: falls while a slow peer reads. */
+int connection_queued(const struct connection *conn);
+/* At most so many bytes wait in the kernel unsent, so that back-pressure is the caller's and not its. */
+void connection_limit_unsent(struct connection *conn, int bytes);
 /* The pending error of the socket (SO_ERROR): 0 if it is connected. */
 int connection_take_error(struct connection *conn);
 
-/* Client side. The name check is the context's. */
+/* As the context says, as client (whose name check is the context's) or as server. on_handshake tells the end. */
 void connection_start_tls(struct connection *conn, struct tls_context *context);
 
 enum connection_result {
@@ -92,6 +98,8 @@ static inline bool connection_is_paused(const struct connection *conn)
 /* Gives back TLS buffers while the connection idles. */
 void connection_release_buffers(struct connection *conn);
 
+/* Says that no more will be written: close_notify on TLS, then FIN. Reading goes on. */
+void connection_finish(struct connection *conn);
 /* Sends close_notify on TLS if it can be sent at once, and closes. Takes a closed one. */
 void connection_close(struct connection *conn);
 /* For people and logs; valid until the connection is closed. */

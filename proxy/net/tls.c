@@ -18,6 +18,7 @@ struct tls {
 };
 
 static BIO_METHOD *bio_method;
+static pthread_once_t bio_method_once = PTHREAD_ONCE_INIT;
 
 static int bio_read(BIO *bio, char *out, int size)
 {
@@ -110,8 +111,7 @@ static bool is_numeric(const char *host)
 
 struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_bio_method);
+    pthread_once(&bio_method_once, make_bio_method);
 
     struct tls_context *context = calloc(1, sizeof(*context));
     char *name = strndup(host.at, host.len);
@@ -144,6 +144,54 @@ struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
     return context;
 }
 
+/* The callers speak HTTP/1.1 and nothing else (RFC 7301). */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *in, unsigned in_len, void *context)
+{
+    static const unsigned char ours[] = "\x08http/1.1";
+    (void)ssl, (void)context;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, out_len, ours, sizeof(ours) - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+struct tls_context *tls_context_create_server(const char *certificate_file, const char *key_file,
+                                              struct arena *arena, struct span *fault)
+{
+    pthread_once(&bio_method_once, make_bio_method);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    CHECK(ctx != NULL);
+    ERR_clear_error();
+    const char *file = certificate_file;
+    bool loaded = SSL_CTX_use_certificate_chain_file(ctx, certificate_file) == 1;
+    if (loaded) {
+        file = key_file;
+        loaded = SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) == 1 &&
+                 SSL_CTX_check_private_key(ctx) == 1;
+    }
+    if (!loaded) {
+        const char *reason = ERR_reason_error_string(ERR_peek_error());
+        *fault = arena_printf(arena, "%s: %s", file, reason == NULL ? "cannot be read" : reason);
+        ERR_clear_error();
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    CHECK(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets resume without memory */
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+
+    struct tls_context *context = calloc(1, sizeof(*context));
+    CHECK(context != NULL);
+    context->ssl_ctx = ctx;
+    context->is_server = true;
+    return context;
+}
+
 void tls_context_destroy(struct tls_context *context)
 {
     if (context == NULL)
@@ -167,7 +215,10 @@ struct tls *tls_create(struct tls_context *context, struct loop *loop)
     BIO_set_data(bio, tls);
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
-    SSL_set_connect_state(tls->ssl);
+    if (context->is_server)
+        SSL_set_accept_state(tls->ssl);
+    else
+        SSL_set_connect_state(tls->ssl);
     if (context->server_name != NULL)
         SSL_set_tlsext_host_name(tls->ssl, context->server_name);
     if (context->session != NULL && SSL_SESSION_is_resumable(context->session))

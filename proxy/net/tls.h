@@ -1,8 +1,9 @@
 /* TLS by OpenSSL over memory: bytes in, bytes out. Sockets are net/connection.c's business.
  *
- * Client side. One SSL_CTX an upstream name, with the name checked inside the handshake (X509_VERIFY_PARAM_set1_host), TLS
- * 1.2 or later, no renegotiation, no compression; the newest session is kept for resumption. A connection's buffers are
- * given back when it goes idle (tls_release_buffers). Sources: RFC 8446, RFC 5246, RFC 9525 (names). */
+ * Both sides. As a client one SSL_CTX an upstream name, with the name checked inside the handshake
+ * (X509_VERIFY_PARAM_set1_host), and the newest session kept for resumption; as a server one a listener. TLS 1.2 or later,
+ * no renegotiation, no compression. A connection's buffers are given back when it goes idle (tls_release_buffers). Sources:
+ * RFC 8446, RFC 5246, RFC 9525 (names), RFC 7301 (ALPN). */
 #ifndef SAGEGATE_NET_TLS_H
 #define SAGEGATE_NET_TLS_H
 
@@ -22,14 +23,19 @@ struct tls_trust_options {
 X509_STORE *tls_trust_load(const struct tls_trust_options *options, struct arena *arena,
                            struct span *fault);
 
-/* What one upstream name needs; one a worker and upstream. */
+/* What one upstream name needs, one a worker and upstream; or what a listener needs, one for all. */
 struct tls_context {
     SSL_CTX *ssl_ctx;
-    SSL_SESSION *session; /* the newest, for resumption; NULL at first */
-    char *server_name;    /* SNI; NULL for an IP address */
+    bool is_server;
+    SSL_SESSION *session; /* client: the newest, for resumption; NULL at first */
+    char *server_name;    /* client: SNI; NULL for an IP address */
 };
 /* host: a DNS name or a numeric address. Takes a reference on the store. */
 struct tls_context *tls_context_create(struct span host, X509_STORE *trust);
+/* A listener's: PEM files of a certificate with its chain, and its key. NULL, with *fault a text in arena, where they cannot
+ * be read or do not belong together. Shared by all workers. */
+struct tls_context *tls_context_create_server(const char *certificate_file, const char *key_file,
+                                              struct arena *arena, struct span *fault);
 void tls_context_destroy(struct tls_context *context); /* takes NULL */
 
 struct tls; /* one connection */

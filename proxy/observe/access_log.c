@@ -47,6 +47,7 @@ struct access_log {
     char *file; /* NULL: stdout */
     int fd;
     bool is_regular; /* writes do not wait for a reader */
+    bool torn;       /* the last write ended within a line */
     int wake_fd;
     pthread_t thread;
     atomic_int state; /* enum writer_state */
@@ -139,7 +140,8 @@ uint64_t access_log_dropped(const struct access_log *log)
 
 static int open_file(const char *file)
 {
-    return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    /* O_NONBLOCK: a FIFO that nobody reads is refused at once, and never waited for. */
+    return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 static void use_file(struct access_log *log, int fd)
@@ -228,14 +230,26 @@ static unsigned count_lines(struct span s)
     return lines;
 }
 
+/* Counts what could not be written, and goes on. */
+static void lose_batch(struct access_log *log, struct span rest)
+{
+    if (rest.len != 0)
+        atomic_fetch_add_explicit(&log->write_lost, count_lines(rest), memory_order_relaxed);
+    buffer_clear(&log->batch);
+}
+
 static void write_batch(struct access_log *log)
 {
     struct span batch = buffer_span(&log->batch);
+    /* The rest of a line that a full disk cut is lost: the next one begins anew. */
+    if (log->torn && write_all(log, SPAN("\n")) != 1) {
+        lose_batch(log, batch);
+        return;
+    }
+    log->torn = false;
     size_t done = write_all(log, batch);
-    if (done != batch.len)
-        atomic_fetch_add_explicit(&log->write_lost, count_lines(span_from_offset(batch, done)),
-                                  memory_order_relaxed);
-    buffer_clear(&log->batch);
+    log->torn = done != 0 && batch.at[done - 1] != '\n';
+    lose_batch(log, span_from_offset(batch, done));
 }
 
 /* ---- the writer thread ---- */

@@ -17,7 +17,8 @@ enum {
     LINE_MAX_BYTES = 4096, /* PIPE_BUF: written whole or not at all */
     BURST_MAX = 10,        /* lines of one kind in a window */
     WINDOW_US = 1000000,
-    KINDS = 64
+    KINDS = 64,
+    KIND_TEXT = 160
 };
 
 /* Lines of one topic and format, told apart by the addresses of the two literals. */
@@ -26,6 +27,7 @@ struct kind {
     enum log_level level;
     struct mono_time window_start;
     unsigned written, held_back;
+    char last[KIND_TEXT]; /* the last one that was held back */
 };
 
 static atomic_int least_level = LOG_INFO;
@@ -87,11 +89,9 @@ static struct kind *kind_of(const char *topic, const char *format)
 
 static void tell_kind(struct kind *kind)
 {
-    char text[160];
     if (kind->held_back == 0)
         return;
-    int len = snprintf(text, sizeof(text), "%.100s (more of these)", kind->format);
-    if (write_line(kind->level, kind->topic, span_make(text, (size_t)len), kind->held_back))
+    if (write_line(kind->level, kind->topic, span_from(kind->last), kind->held_back))
         kind->held_back = 0;
 }
 
@@ -102,7 +102,7 @@ static bool admit(enum log_level level, const char *topic, const char *format, u
     struct mono_time now = clock_mono();
     if (kind->topic != topic || kind->format != format) {
         tell_kind(kind);
-        *kind = (struct kind){topic, format, level, now, 0, 0};
+        *kind = (struct kind){topic, format, level, now, 0, 0, ""};
     }
     if (clock_us_between(kind->window_start, now) >= WINDOW_US) {
         kind->window_start = now;
@@ -116,6 +116,11 @@ static bool admit(enum log_level level, const char *topic, const char *format, u
     *held_back = kind->held_back;
     kind->held_back = 0;
     return true;
+}
+
+static void keep_last(struct kind *kind, const char *text)
+{
+    snprintf(kind->last, sizeof(kind->last), "%.*s", KIND_TEXT - 1, text);
 }
 
 static void hold_back(const char *topic, const char *format, unsigned count)
@@ -132,18 +137,22 @@ void log_write(enum log_level level, const char *topic, const char *format, ...)
     int error = errno;
     char text[MESSAGE_MAX + 1];
     unsigned held_back;
-    pthread_mutex_lock(&kinds_lock);
-    bool admitted = admit(level, topic, format, &held_back);
-    pthread_mutex_unlock(&kinds_lock);
-    if (!admitted)
-        return;
-
     va_list args;
     va_start(args, format);
-    errno = error; /* for "%m" */
-    int len = vsnprintf(text, sizeof(text), format, args);
+    int len =
+        vsnprintf(text, sizeof(text), format, args); /* errno is still the caller's, for "%m" */
     va_end(args);
     size_t kept = len < 0 ? 0 : len > MESSAGE_MAX ? MESSAGE_MAX : (size_t)len;
+
+    pthread_mutex_lock(&kinds_lock);
+    bool admitted = admit(level, topic, format, &held_back);
+    if (!admitted)
+        keep_last(kind_of(topic, format), text);
+    pthread_mutex_unlock(&kinds_lock);
+    if (!admitted) {
+        errno = error;
+        return;
+    }
     if (!write_line(level, topic, span_make(text, kept), held_back)) {
         pthread_mutex_lock(&kinds_lock);
         hold_back(topic, format, held_back + 1);

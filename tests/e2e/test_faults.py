@@ -5,7 +5,7 @@ from lib import Broken
 
 from tests.endpoint import BAD, Endpoint
 
-EXPECTED_WARNINGS = ['"topic": "upstream"']
+EXPECTED_WARNINGS = ['"topic": "upstream"', '"topic": "signature"']
 
 # fault -> status and outcome on a route with errors: unwrap, then with errors: pass
 ANSWERED = {

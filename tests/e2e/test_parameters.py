@@ -111,6 +111,7 @@ def test_append_puts_the_trace_behind_the_callers_words(gateway):
 
 def test_append_gives_way_where_it_does_not_fit(gateway):
     long = "x" * 1000
+    gateway.allow_warnings("custom_attributes was full")
     assert sent(gateway, "/policies", (PREFIX + "Custom-Attributes", long))["CustomAttributes"] == long
 
 

@@ -151,7 +151,7 @@ static void a_burst_is_held_to_ten_and_the_rest_is_told(void **state)
     expect_lines("burst 1", 10, 0);
     expect_lines("another kind is not held back", 1, 0);
     expect_lines("burst 2", 10, 15);
-    expect_lines("burst %d (more of these)", 1, 2);
+    expect_lines("burst 2", 1, 2);
     assert_null(next_line());
 }
 
