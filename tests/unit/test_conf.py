@@ -17,7 +17,9 @@ CONF = ROOT / "conf"
 SCHEMA = CONF / "sagegate.schema.json"
 FILES = sorted(CONF.glob("*.yaml"))
 ENVIRONMENT = {"PATH": os.environ["PATH"], "QUICKSTART_ENDPOINT_URL": "https://127.0.0.1:8443",
-               "QUICKSTART_CA_FILE": str(pathlib.Path(__file__))}
+               "QUICKSTART_CA_FILE": str(pathlib.Path(__file__)), "AWS_REGION": "us-east-1"}
+# The shared gateway is there to be reached from other machines, and is told what that means.
+MEANT = {"shared.yaml": "is open beyond loopback"}
 
 
 def check(*arguments, env=ENVIRONMENT):
@@ -34,7 +36,8 @@ def validator():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_file_loads_without_warning(path):
     done = check("-c", path)
-    assert (done.returncode, done.stderr) == (0, "")
+    loud = [line for line in done.stderr.splitlines() if MEANT.get(path.name, "\n") not in line]
+    assert (done.returncode, loud) == (0, [])
     assert check("-c", path, "--no-env").returncode == 0
 
 
