@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "credentials/fetch.h"
+#include "credentials/region.h"
 #include "credentials/sts.h"
 #include "credentials/sts_answer.h"
 #include "net/dialer.h"
@@ -320,7 +321,8 @@ int command_doctor(int argc, char **argv)
 {
     const char *file = NULL;
     struct problem_list problems;
-    const struct config_options load_options = {.getenv = command_getenv};
+    const struct config_options load_options = {.getenv = command_getenv,
+                                                .find_region = region_find};
     int status = read_options(argc, argv, &file);
     if (status >= 0)
         return status;

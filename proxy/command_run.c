@@ -1,6 +1,7 @@
 /* sagegate run: start-up as a list, then signals until it is time to go. */
 #include "commands.h"
 
+#include "credentials/region.h"
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
 #include "net/service.h"
@@ -123,7 +124,8 @@ static bool has_flags(const struct config_flags *flags)
 static struct config *load(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
-    struct config_options load_options = {.getenv = command_getenv};
+    struct config_options load_options = {.getenv = command_getenv,
+                                          .find_region = region_find};
     struct problem_list problems;
     struct config *config = NULL;
 

@@ -221,6 +221,11 @@ struct config_options {
     /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env). */
     config_getenv getenv;
     void *getenv_context;
+    /* The region that the profile names, or, where the file says `region: imds`, the instance's; in arena. SPAN_NONE, with
+     * *fault where the instance does not say. NULL: nobody is asked, and a text stands for the instance's. */
+    struct span (*find_region)(config_getenv getenv, void *getenv_context,
+                               const struct config_credentials *credentials, bool from_instance,
+                               struct arena *arena, struct span *fault);
     /* Nothing but the text is read: `include` is refused, named files are not looked for. */
     bool no_files;
 };

@@ -157,10 +157,34 @@ static void read_upstream(struct reader *reader, const struct yaml_node *map,
 
 /* ---- regions ---- */
 
+static struct span ask_region(struct reader *reader, bool from_instance, struct span *fault)
+{
+    const struct config_options *options = reader->load->options;
+    *fault = SPAN_NONE;
+    if (options->find_region == NULL)
+        return SPAN_NONE;
+    return options->find_region(options->getenv, options->getenv_context,
+                                &reader->config->credentials, from_instance, &reader->config->arena,
+                                fault);
+}
+
+static struct span read_instance_region(struct reader *reader, struct yaml_node *node)
+{
+    struct span fault, region = ask_region(reader, true, &fault);
+    if (region.at != NULL)
+        return region;
+    if (fault.at != NULL)
+        yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
+    return SPAN("region-of-the-instance"); /* stands for what it will say */
+}
+
 static struct span find_default_region(struct reader *reader, const struct yaml_node *root)
 {
     static const struct span names[] = {SPAN("AWS_REGION"), SPAN("AWS_DEFAULT_REGION")};
-    const struct yaml_node *node = reader_find(root, SETTING_REGION);
+    struct yaml_node *node = reader_find(root, SETTING_REGION);
+    struct span fault;
+    if (node != NULL && !node->opaque && span_equals(node->text, SPAN("imds")))
+        return read_instance_region(reader, node);
     if (node != NULL && !node->opaque)
         return reader_text_of(reader, node);
     for (size_t i = 0; i != 2; ++i) {
@@ -172,6 +196,9 @@ static struct span find_default_region(struct reader *reader, const struct yaml_
                 reader, names[i],
                 arena_printf(reader->load->arena, "\"%.*s\" cannot be a region", SPAN_ARG(region)));
     }
+    struct span of_profile = ask_region(reader, false, &fault);
+    if (of_profile.at != NULL && endpoint_region_is_valid(of_profile))
+        return of_profile;
     /* Without an environment to ask (check --no-env) this stands for what it will say. */
     return reader->load->options->getenv == NULL ? SPAN("region-from-environment") : SPAN_NONE;
 }

@@ -358,10 +358,12 @@ void plan_dispose(struct plan *plan)
     plan->set = NULL;
 }
 
-struct span plan_profile_region(config_getenv getenv, void *context, struct arena *arena)
+struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
+                                struct arena *arena)
 {
     struct profile_files files;
-    struct span fault, region = SPAN_NONE, name = getenv(context, SPAN("AWS_PROFILE"));
+    struct span fault, region = SPAN_NONE;
+    struct span name = profile.len != 0 ? profile : getenv(context, SPAN("AWS_PROFILE"));
     if (name.len == 0)
         name = SPAN("default");
     if (profile_open(getenv, context, arena, &files, &fault))

@@ -69,8 +69,9 @@ MUST_USE enum credentials_result plan_make(const struct plan_options *options, s
                                            struct plan *out, struct source_notes *notes);
 void plan_dispose(struct plan *plan);
 
-/* The region that a profile names, copied to arena: AWS_PROFILE's or default's; SPAN_NONE if none. */
-struct span plan_profile_region(config_getenv getenv, void *context, struct arena *arena);
+/* The region that a profile names, copied to arena; SPAN_NONE if none. profile: SPAN_NONE for AWS_PROFILE's, or default. */
+struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
+                                struct arena *arena);
 
 /* plan_addresses.c: where metadata, containers and STS are. False with *fault, a text in arena. */
 MUST_USE bool plan_address_container(struct plan *plan, const struct plan_options *options,

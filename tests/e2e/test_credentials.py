@@ -449,6 +449,31 @@ def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
     assert [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(helper).encode() in read(path)] == []
 
 
+# -- the region
+
+
+def test_the_instance_and_the_profile_can_tell_the_region(standin, start_gateway, endpoint, ca_file, tmp_path):
+    head = """
+listen: [{{ address: "@LISTEN@" }}]
+{more}
+upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
+"""
+    env = {"HOME": str(tmp_path)}
+    write(tmp_path / ".aws/config", "[default]\nregion = us-east-1\n")
+    for more in (f'region: imds\ncredentials: {{ imds_endpoint: "{standin.url}" }}', ""):
+        text = head.format(more=more, url=endpoint.url, ca=ca_file) + ROUTES
+        gateway = start_gateway(text, head=False, env=env)
+        assert call(gateway).status == 200
+        assert gateway.line(outcome="ok")["region"] == "us-east-1"
+    standin.fault = 500
+    text = head.format(more=f'region: imds\ncredentials: {{ imds_endpoint: "{standin.url}" }}', url=endpoint.url,
+                       ca=ca_file) + ROUTES
+    file = tmp_path / "sagegate.yaml"
+    file.write_text(text.replace("@LISTEN@", "127.0.0.1:0"))
+    done = lib.run("run", "-c", file, env=env)
+    assert done.returncode == 1 and "region: imds: " in done.stderr and "HTTP status 500" in done.stderr
+
+
 # -- waiting
 
 

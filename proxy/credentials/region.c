@@ -1,0 +1,77 @@
+/* Asking the instance for its region, and the shared files for the profile's. */
+#include "credentials/region.h"
+
+#include "credentials/http_call.h"
+#include "credentials/plan.h"
+
+enum { CALL_TIMEOUT_MS = 1000, TURN_MS = 100 };
+
+static void on_done(struct http_call *call)
+{
+    *(bool *)call->owner = true;
+}
+
+/* The answer's text, in arena; SPAN_NONE with *fault where it is no 200. */
+static struct span ask(struct loop *loop, const struct http_call_request *request,
+                       struct arena *arena, struct span *fault)
+{
+    struct http_call call;
+    struct span text = SPAN_NONE;
+    bool done = false;
+    http_call_start(&call, loop, request, on_done, &done);
+    while (!done)
+        loop_turn(loop, TURN_MS);
+    if (call.status == 200)
+        text = arena_copy(arena, span_trim(http_call_answer(&call)));
+    else if (call.status == 0)
+        *fault = arena_printf(arena, "imds: %.*s: %s", SPAN_ARG(request->url->authority), call.why);
+    else
+        *fault = arena_printf(arena, "imds: %.*s: HTTP status %d",
+                              SPAN_ARG(request->url->authority), call.status);
+    http_call_dispose(&call);
+    return text;
+}
+
+static struct span ask_instance(const struct plan *plan, struct arena *arena, struct span *fault)
+{
+    struct loop *loop = loop_create();
+    struct http_call_request request = {
+        .url = &plan->url,
+        .method = SPAN("PUT"),
+        .path = SPAN("/latest/api/token"),
+        .headers = {{SPAN("x-aws-ec2-metadata-token-ttl-seconds"), SPAN("60")}},
+        .header_count = 1,
+        .timeout_ms = CALL_TIMEOUT_MS};
+    struct span token = ask(loop, &request, arena, fault);
+    if (token.at == NULL && !plan->imds_v1)
+        return SPAN_NONE;
+    for (size_t i = 0; i != token.len; ++i)
+        if (token.at[i] <= ' ' || token.at[i] >= 0x7f) {
+            *fault = SPAN("imds: the session token has control characters");
+            return SPAN_NONE;
+        }
+    request.method = SPAN("GET");
+    request.path = SPAN("/latest/meta-data/placement/region");
+    request.headers[0] = (struct http_call_header){SPAN("x-aws-ec2-metadata-token"), token};
+    request.header_count = token.len != 0;
+    return ask(loop, &request, arena, fault);
+}
+
+struct span region_find(config_getenv getenv, void *getenv_context,
+                        const struct config_credentials *credentials, bool from_instance,
+                        struct arena *arena, struct span *fault)
+{
+    const struct config_identity identity = {.credentials = *credentials};
+    const struct plan_options options = {&identity, getenv, getenv_context, clock_wall()};
+    const struct profile_files none = {.config_name = NULL};
+    struct plan plan = {.source = SPAN("imds")};
+    if (!from_instance)
+        return plan_profile_region(getenv, getenv_context, credentials->profile, arena);
+    if (!plan_address_imds(&plan, &options, &none, SPAN("default"), arena, fault))
+        return SPAN_NONE;
+    struct span region = ask_instance(&plan, arena, fault);
+    if (region.at == NULL || endpoint_region_is_valid(region))
+        return region;
+    *fault = SPAN("imds: what should be the region is none");
+    return SPAN_NONE;
+}
