@@ -96,12 +96,12 @@ static void add_request(struct buffer *b, struct explanation *e)
     const struct config_upstream *upstream = e->match.route->upstream;
     size_t count = fill_upstream_headers(&e->fill, upstream, headers);
     add_text(b, "endpoint", e->fill.endpoint);
-    add_text(b, "operation", sagemaker_operation_info(e->fill.operation)->name);
+    add_text(b, "operation", fill_operation_name(e->match.route, &e->fill));
     add_text(b, "upstream", upstream->name);
     add_text(b, "region", upstream->region);
     add_parameters(b, e);
     open_object(b, "sends");
-    add_text(b, "method", SPAN("POST"));
+    add_text(b, "method", e->fill.is_get ? SPAN("GET") : SPAN("POST"));
     add_text(b, "url", command_explain_url(e));
     open_object(b, "headers");
     for (size_t i = 0; i != count; ++i) {

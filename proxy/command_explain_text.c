@@ -58,10 +58,29 @@ static void print_route(struct explanation *e)
     }
 }
 
+static void print_unsigned(struct explanation *e)
+{
+    const struct config_upstream *upstream = e->match.route->upstream;
+    if (e->fill.endpoint.len != 0)
+        print_row("endpoint", "%.*s", SPAN_ARG(e->fill.endpoint));
+    if (e->match.route->operation == CONFIG_PING) {
+        print_row("operation", "ping: answered from readiness, nothing is sent");
+        return;
+    }
+    print_row("operation", e->fill.proof == FILL_BEARER
+                               ? "openai (chat completions, with a bearer token)"
+                               : "container (the model's own, without AWS)");
+    print_row("upstream", "%.*s: %.*s", SPAN_ARG(upstream->name), SPAN_ARG(command_explain_url(e)));
+}
+
 static void print_destination(struct explanation *e)
 {
     const struct config_upstream *upstream = e->match.route->upstream;
     const struct sagemaker_operation_info *operation = sagemaker_operation_info(e->fill.operation);
+    if (e->fill.proof != FILL_SIGNED) {
+        print_unsigned(e);
+        return;
+    }
     print_row("endpoint", "%.*s", SPAN_ARG(e->fill.endpoint));
     print_row("operation", "%.*s (%.*s)%s", SPAN_ARG(operation->name),
               SPAN_ARG(operation->api_name),
@@ -166,7 +185,9 @@ static void print_request(const struct explanation *e)
 {
     struct http1_header headers[SAGEMAKER_PARAMETERS + 1];
     size_t count = fill_upstream_headers(&e->fill, e->match.route->upstream, headers);
-    print_row("sends", "POST %.*s HTTP/1.1", SPAN_ARG(e->fill.path));
+    if (e->match.route->operation == CONFIG_PING)
+        return;
+    print_row("sends", "%s %.*s HTTP/1.1", e->fill.is_get ? "GET" : "POST", SPAN_ARG(e->fill.path));
     for (size_t i = 0; i != count; ++i) {
         print_label("");
         printf("%.*s: ", SPAN_ARG(headers[i].name));
@@ -174,9 +195,13 @@ static void print_request(const struct explanation *e)
         putchar('\n');
     }
     print_row("", "Content-Length: (the body's; it goes byte for byte)");
-    print_row("", "X-Amz-Date: (when signed)");
-    print_row("", "X-Amz-Security-Token: (when signed, with temporary credentials)");
-    print_row("", "Authorization: (when signed, each attempt anew)");
+    if (e->fill.proof == FILL_SIGNED) {
+        print_row("", "X-Amz-Date: (when signed)");
+        print_row("", "X-Amz-Security-Token: (when signed, with temporary credentials)");
+        print_row("", "Authorization: (when signed, each attempt anew)");
+    }
+    if (e->fill.proof == FILL_BEARER)
+        print_row("", "Authorization: Bearer (a token, minted for 15 minutes)");
     struct span dropped = e->fill.dropped_headers;
     if (dropped.len != 0)
         print_row("drops", "%.*s", SPAN_ARG(dropped));

@@ -138,8 +138,17 @@ enum config_operation {
     CONFIG_ASYNC,
     CONFIG_NATIVE, /* the operation is the path's last segment */
     CONFIG_STREAM,
-    CONFIG_AUTO, /* stream or invoke, as the request asks */
+    CONFIG_AUTO,      /* stream or invoke, as the request asks */
+    CONFIG_OPENAI,    /* the endpoint's OpenAI-compatible path, with a bearer token */
+    CONFIG_CONTAINER, /* a model's container itself: POST /invocations and GET /ping, nothing signed */
+    CONFIG_PING,      /* answered by the gateway */
 };
+
+/* What comes of it goes to AWS, signed or with a token. */
+static inline bool config_operation_is_aws(enum config_operation operation)
+{
+    return operation != CONFIG_CONTAINER && operation != CONFIG_PING;
+}
 
 /* When a caller shuts its sending side before it has its answer. */
 enum config_half_close {
@@ -161,12 +170,13 @@ struct config_route {
     size_t method_count;
     struct span host; /* SPAN_NONE: any; compared without port, case ignored */
     const struct config_upstream *upstream;
-    const struct template *endpoint; /* its name */
+    const struct template *endpoint; /* its name; NULL: none, as container and ping allow */
     const struct span *endpoint_allow;
     size_t endpoint_allow_count;
     enum config_operation operation;
-    enum config_errors errors;  /* default: pass for native, unwrap elsewhere */
-    uint32_t callers_may_set;   /* bit 1u << enum sagemaker_parameter */
+    enum config_errors errors; /* default: pass for native, unwrap elsewhere */
+    uint32_t callers_may_set;  /* bit 1u << enum sagemaker_parameter */
+    uint32_t lacks;            /* likewise: what its operation has not, though InvokeEndpoint has */
     bool callers_may_set_given; /* false: all that the operation has */
     enum config_stream_format stream_format;
     bool stream_error_events; /* stream_errors: event */

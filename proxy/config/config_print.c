@@ -332,7 +332,8 @@ static void print_route(struct print *print, const struct config_route *route)
                route->on_half_close == CONFIG_HALF_CLOSE_AUTO     ? SPAN("auto")
                : route->on_half_close == CONFIG_HALF_CLOSE_CANCEL ? SPAN("cancel")
                                                                   : SPAN("finish"));
-    fputs("    endpoint:\n", print->out);
+    if (route->endpoint != NULL)
+        fputs("    endpoint:\n", print->out);
     print_template(print, "      value", route->endpoint);
     if (route->endpoint_allow_count != 0)
         print_texts(print, "      allow", route->endpoint_allow, route->endpoint_allow_count);

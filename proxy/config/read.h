@@ -32,6 +32,8 @@ void read_routes(struct reader *reader, struct yaml_node *root);
 struct read_scope {
     uint32_t operations;           /* bits 1u << enum sagemaker_operation; of defaults all */
     bool all;                      /* a parameter must be had by each of them, not by one */
+    uint32_t lacks;                /* bits of parameters that the route's operation has not */
+    struct span word;              /* that operation, as it is written */
     const struct pattern *pattern; /* NULL: none, or at fault */
     struct span route;             /* its name; empty for defaults */
 };

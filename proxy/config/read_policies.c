@@ -8,6 +8,8 @@ bool read_policies_has(const struct read_scope *scope, enum sagemaker_parameter 
 {
     const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
     uint32_t having = 0;
+    if ((scope->lacks & 1u << parameter) != 0)
+        return false;
     for (unsigned i = 0; i != SAGEMAKER_OPERATIONS; ++i)
         if (info->header[i].at != NULL)
             having |= scope->operations & 1u << i;
@@ -19,6 +21,11 @@ void read_policies_tell_lacking(struct reader *reader, struct yaml_node *node,
 {
     const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
     enum sagemaker_operation operation = SAGEMAKER_INVOKE;
+    if ((scope->lacks & 1u << parameter) != 0) {
+        yaml_error(reader->load, node, "operation %.*s has no %.*s; leave it out",
+                   SPAN_ARG(scope->word), SPAN_ARG(info->api_name));
+        return;
+    }
     while ((scope->operations & 1u << operation) == 0 || info->header[operation].at != NULL)
         ++operation;
     yaml_error(reader->load, node, "%.*s has no %.*s; leave it out",

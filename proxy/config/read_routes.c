@@ -29,8 +29,20 @@ static uint32_t operations_of(enum config_operation operation)
         [CONFIG_NATIVE] = (1u << SAGEMAKER_OPERATIONS) - 1,
         [CONFIG_STREAM] = 1u << SAGEMAKER_STREAM,
         [CONFIG_AUTO] = 1u << SAGEMAKER_INVOKE | 1u << SAGEMAKER_STREAM,
+        [CONFIG_OPENAI] = 1u << SAGEMAKER_INVOKE,
+        [CONFIG_CONTAINER] = 1u << SAGEMAKER_INVOKE,
+        [CONFIG_PING] = 1u << SAGEMAKER_INVOKE,
     };
     return masks[operation];
+}
+
+/* Of the OpenAI-compatible path only these are known to travel, the component as a part of the path. */
+static uint32_t lacks_of(enum config_operation operation)
+{
+    if (operation == CONFIG_OPENAI)
+        return ~(1u << SAGEMAKER_CONTENT_TYPE | 1u << SAGEMAKER_ACCEPT |
+                 1u << SAGEMAKER_INFERENCE_COMPONENT_NAME);
+    return operation == CONFIG_PING ? ~0u : 0;
 }
 
 /* ---- what defaults and routes have in common ---- */
@@ -150,14 +162,14 @@ static void read_base(struct reader *reader, const struct yaml_node *root, struc
 /* ---- a route's match ---- */
 
 static const struct span *read_methods(struct reader *reader, const struct yaml_node *match,
-                                       size_t *count)
+                                       enum config_operation operation, size_t *count)
 {
-    static const struct span post[] = {SPAN("POST")};
+    static const struct span post[] = {SPAN("POST"), SPAN("GET")};
     const struct yaml_node *list = reader_find(match, SETTING_ROUTE_MATCH_METHODS);
     if (list != NULL)
         return reader_texts(reader, match, SETTING_ROUTE_MATCH_METHODS, count);
     *count = 1;
-    return post;
+    return operation == CONFIG_PING ? post + 1 : post;
 }
 
 /* The path's pattern, NULL where it is missing or at fault. */
@@ -254,7 +266,8 @@ static void read_endpoint(struct reader *reader, struct yaml_node *map,
 {
     struct yaml_node *node = yaml_find(map, setting_key(SETTING_ROUTE_ENDPOINT));
     if (node == NULL) {
-        yaml_error(reader->load, map, "endpoint is missing: the name of a SageMaker endpoint");
+        if (config_operation_is_aws(route->operation))
+            yaml_error(reader->load, map, "endpoint is missing: the name of a SageMaker endpoint");
         return;
     }
     if (node->bad)
@@ -323,7 +336,8 @@ static enum config_errors read_errors(const struct yaml_node *map, const struct 
         return errors_of(map, SETTING_ROUTE_ERRORS);
     if (base->errors_given)
         return base->errors;
-    return operation == CONFIG_NATIVE ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
+    return operation == CONFIG_NATIVE || operation == CONFIG_CONTAINER ? CONFIG_ERRORS_PASS
+                                                                       : CONFIG_ERRORS_UNWRAP;
 }
 
 /* How a streaming route's answers are told; on any other the keys would say nothing. */
@@ -366,15 +380,20 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
         .on_half_close = (enum config_half_close)reader_word(map, SETTING_ROUTE_ON_HALF_CLOSE),
         .callers_may_set_given = base->callers_may_set_given,
     };
+    const struct yaml_node *operation = reader_find(map, SETTING_ROUTE_OPERATION);
+    struct span word = operation == NULL ? SPAN("invoke") : operation->text;
+    route->lacks = lacks_of(route->operation);
     read_name(reader, map, route);
     const struct read_scope scope = {.operations = operations_of(route->operation),
                                      .all = route->operation == CONFIG_AUTO,
+                                     .lacks = route->lacks,
+                                     .word = word,
                                      .pattern = read_path(reader, map, route),
                                      .route = route->name};
     const struct yaml_node *setters = reader_find(map, SETTING_ROUTE_CALLERS_MAY_SET);
     struct read_policies own = {0};
-    route->methods =
-        read_methods(reader, reader_find(map, SETTING_ROUTE_MATCH), &route->method_count);
+    route->methods = read_methods(reader, reader_find(map, SETTING_ROUTE_MATCH), route->operation,
+                                  &route->method_count);
     route->errors = read_errors(map, base, route->operation);
     route->callers_may_set = base->callers_may_set & parameters_of(&scope);
     if (setters != NULL) {

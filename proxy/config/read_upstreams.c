@@ -234,9 +234,19 @@ void read_upstreams(struct reader *reader, const struct yaml_node *root)
 static bool is_used(const struct config *config, const struct config_upstream *upstream)
 {
     for (size_t i = 0; i != config->route_count; ++i)
-        if (config->routes[i].upstream == upstream)
+        if (config->routes[i].upstream == upstream &&
+            config_operation_is_aws(config->routes[i].operation))
             return true;
     return false;
+}
+
+/* Routes that all do without AWS need no region. */
+static bool is_without_aws(const struct config *config)
+{
+    for (size_t i = 0; i != config->route_count; ++i)
+        if (config_operation_is_aws(config->routes[i].operation))
+            return false;
+    return config->route_count != 0;
 }
 
 /* The region of an upstream that no route uses and that has none: any will do, for nothing is
@@ -246,7 +256,7 @@ static struct span borrow_region(const struct config *config)
     for (size_t i = 0; i != config->upstream_count; ++i)
         if (config->upstreams[i].region.at != NULL)
             return config->upstreams[i].region;
-    return SPAN_NONE;
+    return is_without_aws(config) ? SPAN("us-east-1") : SPAN_NONE;
 }
 
 /* An identity's STS is that of the first upstream that uses it, else of the default one. */

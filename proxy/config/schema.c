@@ -80,7 +80,10 @@ static void append_required(struct buffer *out, const struct setting *map)
         {SPAN("listen[]"), SPAN("[\"address\"]")},
         {SPAN("admin"), SPAN("[\"address\"]")},
         {SPAN("health"), SPAN("[\"address\"]")},
-        {SPAN("routes[]"), SPAN("[\"name\", \"match\", \"endpoint\"]")},
+        {SPAN("routes[]"),
+         SPAN("[\"name\", \"match\"], \"if\": {\"not\": {\"required\": [\"operation\"], "
+              "\"properties\": {\"operation\": {\"enum\": [\"container\", \"ping\"]}}}}, "
+              "\"then\": {\"required\": [\"endpoint\"]}")},
         {SPAN("routes[].match"), SPAN("[\"path\"]")},
         {SPAN("routes[].endpoint"), SPAN("[\"value\"]")},
     };

@@ -81,7 +81,7 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     set_route(record, ex);
     if (ex->fill.path.len != 0)
         access_record_set(record, ACCESS_OPERATION,
-                          sagemaker_operation_info(ex->fill.operation)->name);
+                          fill_operation_name(ex->match.route, &ex->fill));
     access_record_set(record, ACCESS_ENDPOINT, ex->fill.endpoint);
     set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
     set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);

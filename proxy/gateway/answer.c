@@ -213,6 +213,16 @@ void answer_append_stream_error(struct exchange *ex, struct span message)
     buffer_dispose(&out);
 }
 
+void answer_append_ready(struct exchange *ex)
+{
+    struct reply *reply = &ex->peer->reply;
+    ex->reply_status = 200;
+    reply_append_status(reply, 200);
+    append_common_headers(ex);
+    reply_end_head(reply, HTTP1_LENGTH, 0, minor_version(ex), ex->keep_alive, is_head_request(ex));
+    reply_end(reply);
+}
+
 /* The exception that an SDK knows best for a status. */
 static struct span error_type(int status)
 {

@@ -8,6 +8,8 @@
 void answer_keep_head(struct exchange *ex, const struct http1_response *head);
 /* Appends the kept head; the framing is the upstream's where the length is known, else what the caller understands. */
 void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
+/* Appends a whole empty answer with 200. */
+void answer_append_ready(struct exchange *ex);
 /* Makes the kept head that of the model's own answer inside an event stream: its Content-Type, of a length that is not
  * known. */
 void answer_unwrap_stream(struct exchange *ex);

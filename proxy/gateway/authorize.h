@@ -2,7 +2,7 @@
 #ifndef SAGEGATE_GATEWAY_AUTHORIZE_H
 #define SAGEGATE_GATEWAY_AUTHORIZE_H
 
-#include "aws/sigv4.h"
+#include "aws/bearer.h"
 #include "credentials/credentials.h"
 #include "gateway/fill.h"
 
@@ -11,12 +11,13 @@ struct authorize_request {
     const struct config_upstream *upstream;
     const unsigned char *body_sha256; /* SIGV4_HASH_SIZE */
     uint64_t body_size;
-    const struct credentials *credentials;
+    const struct credentials *credentials; /* NULL where fill->proof is FILL_NONE */
     struct wall_time now;
     struct sigv4_key_cache *keys; /* the worker's */
+    struct bearer_cache *bearers; /* likewise */
 };
 
-/* The whole head with its empty line, in arena. It holds the session token: wipe it (secret_wipe) when it is not needed
+/* The whole head with its empty line, in arena. It holds the session or bearer token: wipe it (secret_wipe) when it is not needed
  * any more. */
 struct span authorize_head(const struct authorize_request *request, struct arena *arena);
 

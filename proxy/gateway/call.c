@@ -75,6 +75,10 @@ void call_start(struct exchange *ex)
     if (!fill_late(ex) || !check_input(ex))
         return;
     ex->state = EXCHANGE_CALLING;
+    if (ex->fill.proof == FILL_NONE) {
+        begin(ex, false);
+        return;
+    }
     if (renew_get(ex, renew_now(ex)) == NULL && renew_wait(ex, begin_signed))
         return;
     begin_signed(ex);
@@ -110,10 +114,11 @@ static void on_client_ready(struct client *client)
     struct wall_time wall = renew_now(ex);
 
     struct mono_time before = loop_read_clock(loop);
-    const struct credentials *credentials = renew_get(ex, wall);
+    bool needed = ex->fill.proof != FILL_NONE;
+    const struct credentials *credentials = needed ? renew_get(ex, wall) : NULL;
     struct mono_time got = loop_read_clock(loop);
     ex->credentials_us += clock_us_between(before, got);
-    if (credentials == NULL) {
+    if (needed && credentials == NULL) {
         client_cancel(client);
         exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
@@ -126,7 +131,8 @@ static void on_client_ready(struct client *client)
                                                    .body_size = ex->body.size,
                                                    .credentials = credentials,
                                                    .now = wall,
-                                                   .keys = ex->worker->keys},
+                                                   .keys = ex->worker->keys,
+                                                   .bearers = ex->worker->bearers},
                        &ex->arena);
     ex->sign_us += clock_us_between(got, loop_read_clock(loop));
     ++ex->attempts;
@@ -278,7 +284,10 @@ static void judge(struct exchange *ex, bool whole)
     if (body.len > JUDGE_BODY_MAX)
         body.len = JUDGE_BODY_MAX;
     struct judge_answer answer = {ex->answer.status, ex->answer.error_type, body};
-    judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
+    if (ex->fill.proof == FILL_NONE)
+        judge_container(ex->answer.status, &ex->verdict);
+    else
+        judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
     ex->judged = true;
     ex->outcome = ex->verdict.outcome;
     ex->fault = ex->verdict.fault;
@@ -499,11 +508,11 @@ struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
         *outcome = is_last ? OUTCOME_CLIENT_GONE : OUTCOME_DEADLINE;
         return is_last ? idle : clock_after_ms(ex->opened, route->timeouts.total_ms);
     }
+    CHECK(route != NULL); /* without one there is an answer already */
     if (ex->state == EXCHANGE_QUEUED) {
         *outcome = OUTCOME_BUSY;
         return clock_after_ms(ex->queued_at, route->wait_for_ms);
     }
-    CHECK(route != NULL); /* without one there is an answer already */
     struct mono_time limit = upstream_limit(ex, outcome);
     struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);
     if (limit.us <= total.us)

@@ -4,12 +4,14 @@
 #include "gateway/account.h"
 #include "gateway/answer.h"
 #include "gateway/call.h"
+#include "gateway/gateway.h"
 #include "observe/log.h"
 
 #include <stdlib.h>
 
 enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 
+static bool rest_is_small(struct exchange *ex);
 static void admit(struct exchange *ex);
 static void on_timer(struct timer *timer);
 static void end(struct exchange *ex, enum peer_ending ending);
@@ -59,6 +61,23 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
 }
 
 /* ---- steps 2 to 6: parse, route, fill in, admit ---- */
+
+/* As a model's container would be asked: nothing is called. */
+static void answer_ping(struct exchange *ex)
+{
+    enum outcome unused;
+    if (!gateway_is_ready(ex->worker->gateway, NULL)) {
+        bool draining = ex->worker->draining;
+        exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+        return;
+    }
+    ex->keep_alive &= rest_is_small(ex);
+    answer_append_ready(ex);
+    ex->state = EXCHANGE_ANSWERED;
+    ex->reply_progress = now_of(ex);
+    exchange_arm_by(ex, call_limit(ex, &unused));
+    exchange_flush(ex);
+}
 
 static enum outcome outcome_of_route(enum route_result result)
 {
@@ -119,6 +138,10 @@ void exchange_take_head(struct exchange *ex, struct span head)
     if (ex->request.expect_other) {
         exchange_fail(ex, OUTCOME_BAD_REQUEST,
                       SPAN("the only expectation understood is 100-continue"));
+        return;
+    }
+    if (ex->match.route->operation == CONFIG_PING) {
+        answer_ping(ex);
         return;
     }
     if (ex->fill.needs_body)

@@ -148,6 +148,16 @@ static bool choose_operation(struct filling *f, struct span path)
     case CONFIG_STREAM:
         f->out->operation = SAGEMAKER_STREAM;
         return true;
+    case CONFIG_OPENAI:
+        f->out->operation = SAGEMAKER_INVOKE;
+        f->out->proof = FILL_BEARER;
+        return true;
+    case CONFIG_CONTAINER:
+    case CONFIG_PING:
+        f->out->operation = SAGEMAKER_INVOKE;
+        f->out->proof = FILL_NONE;
+        f->out->is_get = !span_equals(f->source.request->method, SPAN("POST"));
+        return true;
     case CONFIG_AUTO:
         f->out->operation = SAGEMAKER_INVOKE;
         return choose_streaming(f);
@@ -161,6 +171,8 @@ static bool fill_endpoint(struct filling *f)
 {
     const struct config_route *route = f->route;
     struct span name, fault;
+    if (route->endpoint == NULL)
+        return true;
     if (!expand(f, route->endpoint, SAGEMAKER_PARAMETERS, &name))
         return false;
     if (name.len == 0)
@@ -181,9 +193,23 @@ static bool fill_endpoint(struct filling *f)
                 SPAN_ARG(join(route->endpoint_allow, route->endpoint_allow_count, f->arena)),
                 SPAN_ARG(route->name), SPAN_ARG(name)));
     f->out->endpoint = name;
-    f->out->path = arena_printf(f->arena, "/endpoints/%.*s/%.*s", SPAN_ARG(name),
-                                SPAN_ARG(sagemaker_operation_info(f->out->operation)->path_suffix));
     return true;
+}
+
+/* The component of an OpenAI-compatible call stands in its path. */
+static void set_path(struct filling *f)
+{
+    struct fill_result *out = f->out;
+    struct span component = out->parameters[SAGEMAKER_INFERENCE_COMPONENT_NAME].value;
+    if (out->proof == FILL_NONE)
+        out->path = out->is_get ? SPAN("/ping") : SPAN("/invocations");
+    else if (out->proof == FILL_SIGNED)
+        out->path = arena_printf(f->arena, "/endpoints/%.*s/%.*s", SPAN_ARG(out->endpoint),
+                                 SPAN_ARG(sagemaker_operation_info(out->operation)->path_suffix));
+    else
+        out->path = arena_printf(
+            f->arena, "/endpoints/%.*s%s%.*s/openai/v1/chat/completions", SPAN_ARG(out->endpoint),
+            component.len != 0 ? "/inference-components/" : "", SPAN_ARG(component));
 }
 
 /* ---- one parameter ----------------------------------------------------------------------------- */
@@ -332,7 +358,8 @@ static bool fill_parameters(struct filling *f)
 {
     for (int i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
         enum sagemaker_parameter parameter = (enum sagemaker_parameter)i;
-        if (sagemaker_parameter_info(parameter)->header[f->out->operation].at == NULL)
+        if (sagemaker_parameter_info(parameter)->header[f->out->operation].at == NULL ||
+            (f->route->lacks & 1u << i) != 0)
             continue;
         if (!fill_parameter(f, parameter))
             return false;
@@ -349,6 +376,15 @@ static bool read_caller(struct filling *f, const struct http1_request *request)
     if (outcome != OUTCOME_OK)
         return refuse(f, outcome, message);
     f->out->dropped_headers = f->caller.dropped;
+    for (int i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        if ((f->route->lacks & 1u << i) == 0 || f->caller.values[i].len == 0)
+            continue;
+        struct span subject = subject_of(f, (enum sagemaker_parameter)i);
+        return refuse(f, OUTCOME_BAD_PARAMETER,
+                      arena_printf(f->arena,
+                                   "%.*s: the operation of route '%.*s' has no such parameter",
+                                   SPAN_ARG(subject), SPAN_ARG(f->route->name)));
+    }
     return true;
 }
 
@@ -384,8 +420,9 @@ void fill_request_with_body(const struct config_route *route, const struct route
     *out = (struct fill_result){.outcome = OUTCOME_OK};
     if (route->watched_count != 0 && json == NULL)
         look_at_head(&f, request);
-    else if (choose_operation(&f, request->path) && read_caller(&f, request) && fill_endpoint(&f))
-        (void)fill_parameters(&f);
+    else if (choose_operation(&f, request->path) && read_caller(&f, request) && fill_endpoint(&f) &&
+             fill_parameters(&f))
+        set_path(&f);
 }
 
 size_t fill_upstream_headers(const struct fill_result *fill, const struct config_upstream *upstream,
@@ -395,11 +432,26 @@ size_t fill_upstream_headers(const struct fill_result *fill, const struct config
     out[count++] = (struct http1_header){SPAN("Host"), upstream->url.authority};
     for (int i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
         struct span value = fill->parameters[i].value;
-        if (value.at == NULL)
+        if (value.at == NULL ||
+            (fill->proof == FILL_BEARER && i == SAGEMAKER_INFERENCE_COMPONENT_NAME))
             continue;
         struct span name =
             sagemaker_parameter_info((enum sagemaker_parameter)i)->header[fill->operation];
         out[count++] = (struct http1_header){name, value};
     }
     return count;
+}
+
+struct span fill_operation_name(const struct config_route *route, const struct fill_result *fill)
+{
+    switch (route->operation) {
+    case CONFIG_OPENAI:
+        return SPAN("openai");
+    case CONFIG_CONTAINER:
+        return SPAN("container");
+    case CONFIG_PING:
+        return SPAN("ping");
+    default:
+        return sagemaker_operation_info(fill->operation)->name;
+    }
 }

@@ -8,6 +8,13 @@
 #include "gateway/route.h"
 #include "net/http1.h"
 
+/* How the request proves who sends it. */
+enum fill_proof {
+    FILL_SIGNED,
+    FILL_BEARER, /* a minted token */
+    FILL_NONE,   /* no AWS behind it */
+};
+
 enum fill_source {
     FILL_ABSENT,  /* but for what the route may have appended */
     FILL_CALLER,  /* the caller's header */
@@ -37,7 +44,9 @@ struct fill_result {
     /* With OUTCOME_OK and nothing else set: the route must know the request's body first. */
     bool needs_body;
     struct span endpoint; /* its name, checked */
-    struct span path;     /* of the upstream request line: "/endpoints/NAME/invocations" */
+    enum fill_proof proof;
+    bool is_get;      /* not POST */
+    struct span path; /* of the upstream request line: "/endpoints/NAME/invocations" */
     struct fill_parameter parameters[SAGEMAKER_PARAMETERS];
     uint32_t overridden; /* bit 1u << parameter, for the access line */
     /* Names of the caller's headers that were not taken over, "a,b,c" lower-case in order of coming,
@@ -58,6 +67,9 @@ void fill_request_with_body(const struct config_route *route, const struct route
                             const struct http1_request *request, const struct ids *ids,
                             const struct json_scan *json, struct arena *arena,
                             struct fill_result *out);
+
+/* The configuration's word for the operation; of auto and native what has become of it. */
+struct span fill_operation_name(const struct config_route *route, const struct fill_result *fill);
 
 /* The upstream's headers in the order they are sent, without x-amz-date, x-amz-security-token, Authorization and
  * Content-Length, which the signer adds: Host, Content-Type, Accept, X-Amzn-SageMaker-*. Returns their number (at

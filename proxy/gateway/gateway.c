@@ -173,7 +173,8 @@ static void open_keeper(struct gateway *gateway, const struct gateway_options *o
     bool *used = calloc(config->identity_count, sizeof(bool));
     CHECK(used != NULL);
     for (size_t i = 0; i != config->route_count; ++i)
-        used[config->routes[i].upstream->identity] = true;
+        used[config->routes[i].upstream->identity] |=
+            config_operation_is_aws(config->routes[i].operation);
     gateway->keeper = keeper_create(&(struct keeper_options){
         .identities = config->identities,
         .identity_count = config->identity_count,
@@ -249,7 +250,8 @@ static bool has_credentials(struct gateway *gateway, struct admin_reasons *reaso
         if (keeper_status(gateway->keeper, i, at, &text))
             continue;
         all = false;
-        admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
+        if (reasons != NULL)
+            admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
     }
     buffer_dispose(&text);
     return all;
@@ -259,7 +261,7 @@ bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons)
 {
     bool usable = has_credentials(gateway, reasons) || gateway->config->ready_without_credentials;
     bool draining = atomic_load(&gateway->draining);
-    if (draining)
+    if (draining && reasons != NULL)
         admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
     return usable && !draining;
 }

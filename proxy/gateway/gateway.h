@@ -22,7 +22,7 @@ void gateway_start(struct gateway *gateway);
 /* Waits for the workers, which worker_drain_all has told to end, and gives everything back. Takes a half-opened one. */
 void gateway_close(struct gateway *gateway);
 
-/* Can it serve? Tells what stands against it. On the admin's thread. */
+/* Can it serve? Tells what stands against it, where reasons is not NULL. On the admin's thread or a worker's. */
 bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons);
 
 #endif

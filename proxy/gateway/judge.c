@@ -79,3 +79,14 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
                    : text.len != 0    ? aws_error_redact(text, arena)
                                       : info->text;
 }
+
+void judge_container(int status, struct judge_verdict *out)
+{
+    *out = (struct judge_verdict){
+        .outcome = OUTCOME_MODEL_ERROR,
+        .fault = status <= 499 ? FAULT_CALLER : FAULT_UPSTREAM,
+        .model_status = status,
+        .pass = true,
+        .status = status,
+    };
+}

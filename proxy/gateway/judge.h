@@ -32,6 +32,9 @@ struct judge_verdict {
     struct span message; /* redacted; in arena */
 };
 
+/* An error of a model's container that is called itself: it passes as it is. For statuses >= 300. */
+void judge_container(int status, struct judge_verdict *out);
+
 /* For statuses >= 300: SageMaker never redirects, so that counts as a failure of the upstream's. */
 void judge_error(const struct judge_answer *answer, enum config_errors errors, struct arena *arena,
                  struct judge_verdict *out);

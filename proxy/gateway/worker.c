@@ -100,6 +100,7 @@ static void open_worker(struct worker *worker)
     worker->wake_task.run = on_wake;
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
+    worker->bearers = bearer_cache_create();
     worker->credentials = calloc(gateway->config->identity_count, sizeof(struct keeper_view));
     CHECK(worker->credentials != NULL);
     for (size_t i = 0; i != gateway->config->identity_count; ++i)
@@ -119,6 +120,7 @@ static void dispose_worker(struct worker *worker)
     for (size_t i = 0; i != worker->gateway->config->identity_count; ++i)
         keeper_view_dispose(&worker->credentials[i]);
     sigv4_key_cache_destroy(worker->keys);
+    bearer_cache_destroy(worker->bearers);
 }
 
 static void *run_worker(void *argument)

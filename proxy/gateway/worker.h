@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "aws/sigv4.h"
+#include "aws/bearer.h"
 #include "credentials/keeper.h"
 #include "gateway/admit.h"
 #include "gateway/ids.h"
@@ -45,6 +45,7 @@ struct worker {
     struct loop *loop;
     struct pool **pools; /* by upstream */
     struct sigv4_key_cache *keys;
+    struct bearer_cache *bearers;
     struct keeper_view *credentials; /* by identity */
     struct peer *peers;              /* all open connections */
     atomic_uint peer_count;

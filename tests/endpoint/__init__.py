@@ -14,6 +14,10 @@ What it does
     headers and errors of the service's public model. Every signature is computed anew from the bytes that
     came over the wire by botocore's own signer, and compared. Every request is recorded (`Endpoint.requests`).
 
+    Besides, the endpoints' OpenAI-compatible path (/endpoints/NAME/openai/v1/chat/completions) with a bearer
+    token, checked by botocore likewise; and where `Endpoint.container` names a model, that model's container
+    itself: POST /invocations and GET /ping, which must come without credentials.
+
 Models: the endpoint's name chooses one by how it begins
     echo...       the body comes back with its content type (also for any name that is not below)
     json...       what the container saw, as JSON: headers, length and hash of the body, parameters, the

@@ -43,6 +43,11 @@ OPERATIONS = {
         ("InvocationTimeoutSeconds", "x-amzn-sagemaker-invocationtimeoutseconds", 1, 4, r"[0-9]+"),
     ],
 }
+# The OpenAI-compatible path: no header of the API is taken there; a component is a part of the path.
+OPENAI = "openai"
+_OPENAI_PATH = re.compile(r"/endpoints/([^/]*)(?:/inference-components/([^/]+))?/openai/v1/chat/completions\Z")
+# A container that is called itself.
+CONTAINER = {"/invocations": "container", "/ping": "container-ping"}
 _PATH = re.compile(r"/endpoints/([^/]*)/([a-z-]+)\Z")
 
 # What may stand in a request besides its operation's parameters without being remarked upon.
@@ -117,19 +122,20 @@ def model_error(endpoint, region, status, text, log_stream=None):
 
 def operation_of(path):
     """(endpoint name, operation) of a path; Refusal if it is none."""
-    found = _PATH.match(path)
-    if not found or found.group(2) not in OPERATIONS:
+    openai = _OPENAI_PATH.match(path)
+    found = openai or _PATH.match(path)
+    if not found or (not openai and found.group(2) not in OPERATIONS):
         raise Refusal("UnknownOperationException", f"No operation at {path}")
     name = found.group(1)
     if not re.fullmatch(NAME, name) or len(name) > 63:
         raise Refusal("ValidationError", _failed(name, "endpointName", f"regular expression pattern: ^{NAME}"))
-    return name, found.group(2)
+    return name, OPENAI if openai else found.group(2)
 
 
 def parameters(operation, headers):
     """The parameters that the headers carry; Refusal at the first that breaks a rule of the model."""
     values = {}
-    for parameter, header, least, most, pattern in OPERATIONS[operation]:
+    for parameter, header, least, most, pattern in OPERATIONS.get(operation, []):
         given = [value for name, value in headers if name.lower() == header]
         if not given:
             continue

@@ -158,6 +158,8 @@ def _answer(endpoint, wire, seen, body, fault):
 
 def _judge(endpoint, seen, body, fault, now):
     """The model's answer and its status; Refusal for everything that the service would not pass on."""
+    if endpoint.container is not None and seen.path in api.CONTAINER:
+        return _contain(endpoint, seen, body, fault)
     seen.endpoint, seen.operation = api.operation_of(seen.path)
     seen.unexpected = api.unexpected(seen.operation, seen.headers)
     if seen.method != "POST":
@@ -187,9 +189,30 @@ def _judge(endpoint, seen, body, fault, now):
     return answer, fault.status or 200
 
 
+def _contain(endpoint, seen, body, fault):
+    """What a model's container answers itself; its errors are its own."""
+    seen.endpoint, seen.operation, seen.verdict = endpoint.container, api.CONTAINER[seen.path], "ok"
+    if any(name.lower() == "authorization" or name.lower().startswith("x-amz-") for name, _ in seen.headers):
+        seen.verdict, seen.reason = "unwanted", "a container was sent credentials"
+    seen.parameters = api.parameters("invocations", seen.headers)
+    wanted = "GET" if seen.operation == "container-ping" else "POST"
+    if seen.method != wanted:
+        return Answer([], None, 0), 405
+    if wanted == "GET":
+        return Answer([], None, 0), fault.status or 200
+    if (fault.status or 0) >= 400:
+        text = (fault.message or "model failed").encode()
+        return Answer([(0, text)], "text/plain", len(text)), fault.status
+    return answer_of(seen, body), fault.status or 200
+
+
 def _check_signature(endpoint, seen, body, now):
     verdict = signature.Verdict()
     try:
+        if seen.operation == api.OPENAI:
+            signature.check_bearer(verdict, headers=seen.headers, authorities=endpoint.authorities, keys=endpoint.keys,
+                                   region=endpoint.region, now=now)
+            return
         signature.check(verdict, method=seen.method, target=seen.path, headers=seen.headers, body=body,
                         tls=endpoint.tls, authorities=endpoint.authorities, keys=endpoint.keys,
                         region=endpoint.region, now=now)

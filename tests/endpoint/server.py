@@ -82,6 +82,7 @@ class Endpoint:
         self.keys = keys if keys is not None else {ACCESS_KEY: Key(SECRET_KEY)}
         self.body_max = body_max
         self.clock_skew_s = 0
+        self.container = None         # a model's name: it is served unsigned at /invocations, and /ping answers
         self.requests = []            # Seen, in the order in which their heads arrived
         self.connections = 0          # accepted so far
         self.open = {}                # connection id -> Wire

@@ -3,12 +3,15 @@
 The request is rebuilt from what came over the wire, the timestamp is the one that the caller signed.
 """
 
+import base64
 import datetime
 import hashlib
 import hmac
 import re
+import unittest.mock
+import urllib.parse
 
-from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
+from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -79,6 +82,51 @@ def check(verdict, *, method, target, headers, body, tls, authorities, keys, reg
             f"The String-to-Sign should have been\n'{to_sign}'\n"))
     verdict.unsigned = [name for name, _ in headers
                         if _WORTH_SIGNING.fullmatch(name) and name.lower() not in verdict.signed]
+
+
+TOKEN_LEAD, TOKEN_HOST, TOKEN_LIFE_MAX_S = "sagemaker-api-key-", "sagemaker.amazonaws.com", 43200
+
+
+def check_bearer(verdict, *, headers, authorities, keys, region, now):
+    """The same for a bearer token: a presigned URL, which botocore's query signer must make just so."""
+    given = [value for name, value in headers if name.lower() == "authorization"]
+    if len(given) != 1 or not given[0].startswith("Bearer " + TOKEN_LEAD):
+        verdict.refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
+    for name, _ in headers:
+        if name.lower().startswith("x-amz-"):
+            verdict.refuse("InvalidSignatureException", f"'{name}' has no place beside a token")
+    _check_host(verdict, dict((name.lower(), value) for name, value in headers).get("host"), authorities)
+    try:
+        url = base64.b64decode(given[0].removeprefix("Bearer " + TOKEN_LEAD), validate=True).decode("ascii")
+    except ValueError as error:
+        verdict.refuse("IncompleteSignatureException", f"the token: {error}")
+    place, _, query = url.partition("/?")
+    fields = dict(pair.split("=", 1) for pair in query.split("&"))
+    if place != TOKEN_HOST or fields.pop("Version", None) != "1" or not query.endswith("&Version=1"):
+        verdict.refuse("IncompleteSignatureException", "the token is for another place or version")
+    signature = fields.pop("X-Amz-Signature", "")
+    plain = {name: urllib.parse.unquote(value) for name, value in fields.items()}
+    verdict.access_key, day, in_region, service, _ = plain["X-Amz-Credential"].split("/")
+    stamp, life = plain["X-Amz-Date"], int(plain["X-Amz-Expires"])
+    key = keys.get(verdict.access_key)
+    if key is None or plain.get("X-Amz-Security-Token") != key.token:
+        verdict.refuse("UnrecognizedClientException", "The security token included in the request is invalid.")
+    if (in_region, service, day) != (region, SERVICE, stamp[:8]) or not 0 < life <= TOKEN_LIFE_MAX_S:
+        verdict.refuse("InvalidSignatureException", "the token's scope or life is wrong")
+    begun = datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+    if not begun - WINDOW <= now < begun + datetime.timedelta(seconds=life):
+        verdict.refuse("ExpiredTokenException", "The security token included in the request is expired")
+    request = AWSRequest(method="POST", url=f"https://{TOKEN_HOST}/", headers={"host": TOKEN_HOST},
+                         params={"Action": "CallWithBearerToken"})
+    signer = SigV4QueryAuth(Credentials(verdict.access_key, key.secret, key.token), SERVICE, region, expires=life)
+    with unittest.mock.patch("botocore.auth.datetime") as clock:
+        clock.datetime.utcnow.return_value = begun.replace(tzinfo=None)
+        signer.add_auth(request)
+    wanted = dict(pair.split("=", 1) for pair in urllib.parse.urlsplit(request.url).query.split("&"))
+    expected = wanted.pop("X-Amz-Signature")
+    if wanted != fields or not hmac.compare_digest(expected, signature):
+        verdict.refuse("InvalidSignatureException", f"the token is not the one that botocore makes: {wanted}")
+    verdict.expires = begun + datetime.timedelta(seconds=life)
 
 
 def _check_scope(verdict, headers, day, in_region, service, region, stamp):

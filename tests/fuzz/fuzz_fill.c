@@ -28,7 +28,8 @@ static const struct template *compile(const char *text, struct arena *arena)
 static void choose_policies(struct config_route *route, unsigned choice, struct arena *arena)
 {
     size_t count = sizeof(templates) / sizeof(templates[0]);
-    route->operation = (enum config_operation)(choice % 3);
+    route->operation = (enum config_operation)(choice % (CONFIG_PING + 1));
+    route->lacks = choice % 17 == 0 ? ~(uint32_t)1 : 0;
     route->callers_may_set_given = choice % 5 == 0;
     route->callers_may_set = choice * 0x01010101u;
     route->endpoint = compile(choice % 7 == 0 ? "${path.a}" : "fixed", arena);
@@ -57,6 +58,7 @@ static void check_sent(const struct fill_result *fill, const struct config_upstr
     size_t count = fill_upstream_headers(fill, upstream, headers);
     CHECK(fill->message.at == NULL);
     CHECK(sagemaker_check_endpoint_name(fill->endpoint, arena, &fault));
+    CHECK(fill->path.len != 0);
     CHECK(count >= 1 && count <= SAGEMAKER_PARAMETERS + 1);
     for (size_t i = 0; i != count; ++i) {
         CHECK(headers[i].name.len != 0);
