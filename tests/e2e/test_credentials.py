@@ -592,6 +592,34 @@ def test_a_refused_signature_is_told_with_its_cause(start, endpoint, keys):
     assert "EXAMPLE" not in gateway.told()
 
 
+# -- secrets
+
+
+def test_no_output_holds_a_secret(standin, start, endpoint, tmp_path):
+    """Every source once, well and broken, everything said: access lines, diagnostics, /ready, answers, check, doctor."""
+    said = []
+    for kind in SOURCES:
+        directory = tmp_path / kind.name
+        directory.mkdir()
+        standin.bearer = None
+        source = kind(standin, directory)
+        gateway = start(source.more + "\nlog: { level: debug }", {**source.env, "HOME": str(directory)})
+        answer = call(gateway)
+        assert answer.status == 200
+        endpoint.next_fault(status=403, code="ExpiredTokenException", message="expired")
+        said += [answer.head, answer.body, call(gateway).head, gateway.admin("/ready")[1]]
+        source.fail()
+        doctor = lib.run("doctor", "-c", gateway.config_file, env={**NO_KEYS, "HOME": str(directory), **source.env})
+        printed = lib.run("check", "-c", gateway.config_file, "--print", env={"HOME": str(directory)})
+        source.mend()
+        gateway.stop()
+        said += [doctor.stdout, doctor.stderr, printed.stdout, gateway.told(), json.dumps(gateway.lines)]
+    text = "\n".join(one.decode() if isinstance(one, bytes) else one for one in said)
+    secrets = {secret for issued in standin.issuer.issued for secret in issued[1:] if secret}
+    secrets |= {"bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", *standin.session_tokens}
+    assert len(secrets) > 20 and [secret for secret in secrets if secret in text] == []
+
+
 # -- the soak
 
 
