@@ -1,0 +1,50 @@
+/* For LD_PRELOAD: getaddrinfo answers from the file $SHIM_HOSTS ("name address" a line; no line: the name server does
+ * not answer), and the monotonic clock runs ahead by the seconds in the file $SHIM_AHEAD. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    char name[256], address[64];
+    struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                               .ai_socktype = SOCK_STREAM};
+    struct addrinfo *first = NULL, **end = &first;
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0)
+        return real(node, service, hints, out);
+    FILE *file = fopen(getenv("SHIM_HOSTS"), "r");
+    while (file != NULL && fscanf(file, "%255s %63s", name, address) == 2)
+        if (strcmp(name, node) == 0 && real(address, service, &numeric, end) == 0)
+            end = &(*end)->ai_next;
+    if (file != NULL)
+        fclose(file);
+    *out = first;
+    return first == NULL ? EAI_AGAIN : 0;
+}
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    long ahead = 0;
+    const char *path = getenv("SHIM_AHEAD");
+    int result = (int)syscall(SYS_clock_gettime, id, now);
+    if (path == NULL || id != CLOCK_MONOTONIC)
+        return result;
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return result;
+    if (fscanf(file, "%ld", &ahead) == 1)
+        now->tv_sec += ahead;
+    fclose(file);
+    return result;
+}

@@ -1,0 +1,217 @@
+"""The door: what is refused before anything is done for it. Each refusal is an answer, an access line and a close, and
+costs the gateway nothing of the body."""
+
+import time
+
+import pytest
+from lib import eventually
+
+CONFIG = """
+limits: { head_bytes: 4KiB, head_timeout: 600ms, body_timeout: 600ms }
+routes:
+  - name: call
+    match: { path: "/call/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    body_max: 1MiB
+  - name: one
+    match: { path: "/one/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    concurrency: 1
+    wait_for: 10s
+  - name: closed
+    match: { path: "/closed/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    callers_may_set: []
+"""
+HEAD = "POST /call/echo HTTP/1.1\r\nHost: x\r\n"
+BAD_REQUESTS = {
+    "length and coding": HEAD + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "coding and length": HEAD + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+    "two lengths": HEAD + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "a length twice": HEAD + "Content-Length: 5\r\nContent-Length: 5\r\n\r\n",
+    "a list of lengths": HEAD + "Content-Length: 5, 5\r\n\r\n",
+    "a length with a sign": HEAD + "Content-Length: +5\r\n\r\n",
+    "a negative length": HEAD + "Content-Length: -5\r\n\r\n",
+    "a length in hex": HEAD + "Content-Length: 0x5\r\n\r\n",
+    "an empty length": HEAD + "Content-Length: \r\n\r\n",
+    "a length of 2^64": HEAD + "Content-Length: 18446744073709551616\r\n\r\n",
+    "another coding": HEAD + "Transfer-Encoding: gzip\r\n\r\n",
+    "a coding before chunked": HEAD + "Transfer-Encoding: gzip, chunked\r\n\r\n",
+    "a coding behind chunked": HEAD + "Transfer-Encoding: chunked, identity\r\n\r\n",
+    "chunked twice": HEAD + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a coding in quotes": HEAD + "Transfer-Encoding: \"chunked\"\r\n\r\n",
+    "a coding for 1.0": "POST /call/echo HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "no host": "POST /call/echo HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    "two hosts": HEAD + "Host: x\r\nContent-Length: 0\r\n\r\n",
+    "a folded header": HEAD + "X-Long: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+    "a fold before all": "POST /call/echo HTTP/1.1\r\n Host: x\r\nHost: x\r\n\r\n",
+    "a nameless header": HEAD + ": a\r\nContent-Length: 0\r\n\r\n",
+    "a header without a colon": HEAD + "nonsense\r\nContent-Length: 0\r\n\r\n",
+    "a blank before the colon": HEAD + "Content-Length : 0\r\n\r\n",
+    "a bare LF": HEAD + "X: a\nContent-Length: 0\r\n\r\n",
+    "bare LFs alone": "POST /call/echo HTTP/1.1\nHost: x\nContent-Length: 0\n\n",
+    "a bare CR": HEAD + "X: a\rY: b\r\nContent-Length: 0\r\n\r\n",
+    "a NUL": HEAD + "X: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "a control character": HEAD + "X: a\x01b\r\nContent-Length: 0\r\n\r\n",
+    "a DEL": HEAD + "X: a\x7fb\r\nContent-Length: 0\r\n\r\n",
+    "a control character in the path": "POST /call/\x02echo HTTP/1.1\r\nHost: x\r\n\r\n",
+    "absolute-form, another host": "POST http://y/call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "no path": "POST echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "two blanks": "POST  /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+def refused(gateway, caller, status, outcome, **fields):
+    """Reads the refusal and its line, and sees the connection end."""
+    answer = caller.answer()
+    assert (answer.status, answer.outcome) == (status, outcome)
+    assert answer.header("Connection") == "close"
+    assert answer.json()["Code"] == outcome
+    assert caller.is_closed()
+    line = gateway.line(request_id=answer.header("X-Request-Id"))
+    assert (line["status"], line["outcome"], line["attempts"]) == (status, outcome, 0)
+    for name, value in fields.items():
+        assert line[name] == value
+    return answer
+
+
+@pytest.mark.parametrize("shape", BAD_REQUESTS)
+def test_what_is_no_request(gateway, endpoint, shape):
+    with gateway.caller() as caller:
+        caller.send(BAD_REQUESTS[shape] + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+        refused(gateway, caller, 400, "bad_request")
+    assert endpoint.requests == []
+    assert gateway.lines == [], "one line, not one for what was smuggled too"
+
+
+def test_no_chunk(gateway, endpoint):
+    for chunk in ("+5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "5\r\nhello0\r\n\r\n"):
+        with gateway.caller() as caller:
+            caller.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
+            refused(gateway, caller, 400, "bad_request", route="call")
+    assert endpoint.requests == []
+
+
+# -- limits in time and size
+
+def test_a_head_that_takes_too_long(gateway):
+    with gateway.caller() as caller:
+        began = time.monotonic()
+        for byte in HEAD.encode():
+            caller.send(bytes([byte]))
+            time.sleep(0.005)
+        refused(gateway, caller, 408, "head_timeout")
+        assert 0.4 < time.monotonic() - began < 5
+
+
+def test_the_limit_for_a_head_also_holds_behind_another_request(gateway):
+    with gateway.caller() as caller:
+        assert caller.call("/call/echo", b"first").body == b"first"
+        time.sleep(0.8)  # an idle connection may rest for longer than a head may take
+        caller.send(HEAD)
+        refused(gateway, caller, 408, "head_timeout")
+
+
+def test_a_body_that_stops(gateway, endpoint):
+    for start in ("Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
+        with gateway.caller() as caller:
+            caller.send(HEAD + start)
+            refused(gateway, caller, 408, "body_timeout", route="call")
+    assert endpoint.requests == []
+
+
+def test_a_slow_body_that_goes_on_is_no_stopped_one(gateway):
+    with gateway.caller() as caller:
+        caller.send(HEAD + "Content-Length: 12\r\n\r\n")
+        for byte in b"twelve bytes":
+            caller.send(bytes([byte]))
+            time.sleep(0.1)
+        assert caller.answer().body == b"twelve bytes"
+
+
+@pytest.mark.parametrize("shape", ["one long header", "many", "a long path", "without an end"])
+def test_a_head_over_its_limit(gateway, endpoint, shape):
+    text = {"one long header": HEAD + "X: " + "x" * 5000 + "\r\n\r\n",
+            "many": HEAD + "".join(f"X-{n}: x\r\n" for n in range(600)) + "\r\n",
+            "a long path": "POST /call/" + "e" * 5000 + " HTTP/1.1\r\nHost: x\r\n\r\n",
+            "without an end": HEAD + "X: " + "x" * 5000}[shape]
+    with gateway.caller() as caller:
+        caller.send(text)
+        refused(gateway, caller, 431, "head_too_large")
+    assert endpoint.requests == []
+
+
+# -- before the body is read
+
+REFUSED_BY_THE_HEAD = {
+    "too large": ("/call/echo", 413, "body_too_large"),
+    "no route": ("/nowhere", 404, "no_route"),
+    "encoded": ("/call/echo", 415, "unsupported_encoding"),
+    "a parameter": ("/closed/echo", 400, "bad_parameter"),
+}
+
+
+@pytest.mark.parametrize("expects", [False, True])
+@pytest.mark.parametrize("why", REFUSED_BY_THE_HEAD)
+def test_refused_before_a_byte_of_the_body(gateway, endpoint, why, expects):
+    path, status, outcome = REFUSED_BY_THE_HEAD[why]
+    headers = [("Content-Length", "20000000")]
+    headers += [("Expect", "100-continue")] if expects else []
+    headers += [("Content-Encoding", "gzip")] if why == "encoded" else []
+    headers += [("X-Amzn-SageMaker-Target-Model", "m")] if why == "a parameter" else []
+    with gateway.caller() as caller:
+        caller.ask(path, b"", headers)
+        assert refused(gateway, caller, status, outcome).interim == []
+    assert endpoint.requests == []
+
+
+def test_a_refused_body_is_not_swallowed_whole(gateway):
+    """At most 64 KiB are dropped behind a refusal; then the connection goes, whatever is still to come."""
+    with gateway.caller() as caller:
+        caller.ask("/nowhere", b"", [("Content-Length", "200000000")])
+        assert caller.answer().status == 404
+        sent = 0
+        with pytest.raises((ConnectionError, TimeoutError)):
+            while sent < 200_000_000:
+                caller.send(b"x" * 65536)
+                sent += 65536
+        assert sent < 20_000_000, "what the kernel's buffers hold, and no more"
+
+
+# -- 100-continue
+
+def test_100_continue_comes_after_admission(gateway, endpoint):
+    with gateway.caller() as caller:
+        caller.ask("/call/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
+        assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert caller.send(b"hello").answer().body == b"hello"
+
+
+def test_100_continue_comes_after_waiting_too(gateway, endpoint):
+    endpoint.next_fault(delay_ms=700)
+    with gateway.caller() as holder, gateway.caller() as waits:
+        holder.ask("/one/echo", b"held")
+        endpoint.wait_for(1)
+        waits.ask("/one/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
+        time.sleep(0.3)
+        waits.sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            waits.sock.recv(1)
+        waits.sock.settimeout(10)
+        assert holder.answer().body == b"held"
+        assert waits.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert waits.send(b"hello").answer().body == b"hello"
+    line = eventually(lambda: [line for line in gateway.lines if line["bytes_in"] == 5])[0]
+    assert line["wait_us"] > 200_000
+
+
+def test_after_waiting_in_vain_there_is_no_100_continue(gateway, endpoint):
+    endpoint.next_fault(delay_ms=2500)
+    with gateway.caller() as holder, gateway.caller() as waits:
+        holder.ask("/one/echo", b"held")
+        endpoint.wait_for(1)
+        waits.ask("/one/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
+        time.sleep(0.2)
+        waits.close()
+        assert gateway.line(outcome="client_gone")["attempts"] == 0
+        assert holder.answer().body == b"held"

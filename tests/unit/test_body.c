@@ -1,0 +1,129 @@
+// links: net gateway
+/* Bodies: kept as they came in whatever pieces, hashed, counted, refused at their limits, given back. */
+#include "gateway/body.h"
+
+#include <openssl/sha.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { MEMORY = 1024 * 1024 };
+
+static struct config config;
+static struct admit admit;
+static struct arena arena;
+static char bytes[512 * 1024];
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct config_limits limits = {.body_bytes = MEMORY};
+    admit_init(&admit, &config, &limits);
+    arena_init(&arena, 16 * 1024);
+    for (size_t i = 0; i != sizeof(bytes); ++i)
+        bytes[i] = (char)(i * 31 + i / 251);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    assert_int_equal(atomic_load(&admit.body_bytes), 0);
+    arena_dispose(&arena);
+    admit_dispose(&admit);
+    return 0;
+}
+
+static void check_content(const struct body *body, size_t len)
+{
+    size_t at = 0;
+    for (const struct client_chunk *chunk = body->first; chunk != NULL; chunk = chunk->next) {
+        assert_true(chunk->len <= chunk->capacity && chunk->len <= BODY_CHUNK_SIZE);
+        assert_true(at + chunk->len <= len);
+        assert_memory_equal(chunk->bytes, bytes + at, chunk->len);
+        at += chunk->len;
+    }
+    assert_int_equal(at, len);
+    assert_int_equal(body->size, len);
+}
+
+static void fill(size_t len, size_t piece, bool known)
+{
+    struct body body = {0};
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    assert_int_equal(body_begin(&body, &admit, &arena, known ? len : UINT64_MAX, MEMORY), BODY_OK);
+    assert_int_equal(atomic_load(&admit.body_bytes), known ? len : 0);
+    for (size_t at = 0; at < len; at += piece)
+        assert_int_equal(
+            body_append(&body, span_make(bytes + at, len - at < piece ? len - at : piece)),
+            BODY_OK);
+    assert_true(atomic_load(&admit.body_bytes) >= len);
+    body_end(&body);
+    SHA256((const unsigned char *)bytes, len, digest);
+    assert_memory_equal(body.digest, digest, sizeof(digest));
+    check_content(&body, len);
+    body_release(&body);
+    assert_int_equal(atomic_load(&admit.body_bytes), 0);
+    assert_int_equal(body.size, len); /* stays, for the access line */
+    body_release(&body);
+    arena_reset(&arena);
+}
+
+static void whatever_the_pieces(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0,
+                                   1,
+                                   BODY_SMALL_MAX,
+                                   BODY_SMALL_MAX + 1,
+                                   BODY_CHUNK_SIZE - 1,
+                                   BODY_CHUNK_SIZE,
+                                   BODY_CHUNK_SIZE + 1,
+                                   300 * 1000};
+    static const size_t pieces[] = {1009, BODY_CHUNK_SIZE, 200 * 1000, sizeof(bytes)};
+    for (size_t i = 0; i != sizeof(sizes) / sizeof(sizes[0]); ++i)
+        for (size_t k = 0; k != sizeof(pieces) / sizeof(pieces[0]); ++k) {
+            fill(sizes[i], pieces[k], true);
+            fill(sizes[i], pieces[k], false);
+        }
+}
+
+static void more_than_the_route_takes(void **state)
+{
+    (void)state;
+    struct body known = {0}, unknown = {0};
+    assert_int_equal(body_begin(&known, &admit, &arena, 1001, 1000), BODY_TOO_LARGE);
+    body_release(&known);
+    assert_int_equal(body_begin(&unknown, &admit, &arena, UINT64_MAX, 1000), BODY_OK);
+    assert_int_equal(body_append(&unknown, span_make(bytes, 1000)), BODY_OK);
+    assert_int_equal(body_append(&unknown, span_make(bytes, 1)), BODY_TOO_LARGE);
+    body_release(&unknown);
+}
+
+static void more_than_there_is_memory_for(void **state)
+{
+    (void)state;
+    struct body first = {0}, second = {0}, third = {0};
+    assert_int_equal(body_begin(&first, &admit, &arena, MEMORY - BODY_CHUNK_SIZE, MEMORY), BODY_OK);
+    assert_int_equal(body_begin(&second, &admit, &arena, BODY_CHUNK_SIZE + 1, MEMORY),
+                     BODY_MEMORY_FULL);
+    assert_int_equal(body_begin(&third, &admit, &arena, UINT64_MAX, MEMORY), BODY_OK);
+    assert_int_equal(body_append(&third, span_make(bytes, 10)), BODY_OK); /* the last chunk */
+    assert_int_equal(body_append(&third, span_make(bytes, BODY_CHUNK_SIZE - 10)), BODY_OK);
+    assert_int_equal(body_append(&third, span_make(bytes, 1)), BODY_MEMORY_FULL);
+    body_release(&first);
+    body_release(&second);
+    body_release(&third);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(whatever_the_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_the_route_takes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_there_is_memory_for, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
