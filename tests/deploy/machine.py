@@ -54,11 +54,13 @@ def kept(name, make):
     return path
 
 
-def debian_root(name, *packages):
+def debian_root(name, *packages, architectures=None):
     """A Debian system as a tar file."""
     def make(path):
+        include = ",".join(("ca-certificates", "usr-is-merged", *packages))
+        native = run("dpkg", "--print-architecture").stdout.strip()
         run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar",
-            f"--include={','.join(('ca-certificates', 'usr-is-merged', *packages))}", SUITE, path)
+            f"--architectures={architectures or native}", f"--include={include}", SUITE, path)
     return kept(f"{name}.tar", make)
 
 
