@@ -226,11 +226,13 @@ static void neither_http2_nor_large_bodies_are_taken(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
+    static const char upgrade[] =
+        "GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
     static const char *const requests[] = {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
-        "GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
-        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        upgrade,
     };
     static const char *const statuses[] = {"", "HTTP/1.1 413 ", "HTTP/1.1 200 "};
     for (size_t i = 0; i != 3; ++i) {

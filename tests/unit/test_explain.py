@@ -46,6 +46,9 @@ routes:
 
 def run(*arguments, file=None):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"QUICKSTART_ENDPOINT_URL": "https://127.0.0.1:8443", "QUICKSTART_CA_FILE": __file__}
+    if file is not None and pathlib.Path(file).name == "shared.yaml":
+        environment["AWS_REGION"] = "us-east-1"
     command = [BINARY, "explain", *(["-c", file] if file else []), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
 
