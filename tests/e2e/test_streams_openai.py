@@ -132,4 +132,4 @@ def test_an_error_and_a_cut(gateway, endpoint):
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=300)
     with pytest.raises(Broken):
-        chat(gateway, stream=True)
+        chat(gateway, model="chat-4-50", stream=True)
