@@ -124,8 +124,7 @@ static bool has_flags(const struct config_flags *flags)
 static struct config *load(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
-    struct config_options load_options = {.getenv = command_getenv,
-                                          .find_region = region_find};
+    struct config_options load_options = {.getenv = command_getenv, .find_region = region_find};
     struct problem_list problems;
     struct config *config = NULL;
 

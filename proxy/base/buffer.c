@@ -45,7 +45,7 @@ void buffer_consume(struct buffer *b, size_t n)
         memmove(b->at, b->at + n, b->len);
 }
 
-void buffer_append(struct buffer *b, struct span s)
+void buffer_append_slowly(struct buffer *b, struct span s)
 {
     if (s.len == 0)
         return;

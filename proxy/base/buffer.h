@@ -49,7 +49,19 @@ static inline void buffer_take(struct buffer *b, size_t size)
 /* Drops `n` bytes (at most len) from the front. */
 void buffer_consume(struct buffer *b, size_t n);
 
-void buffer_append(struct buffer *b, struct span s);
+/* The rare case of buffer_append: more memory, or none to be had. */
+void buffer_append_slowly(struct buffer *b, struct span s);
+
+static inline void buffer_append(struct buffer *b, struct span s)
+{
+    if (b->overflowed || s.len > b->capacity - b->len) {
+        buffer_append_slowly(b, s);
+        return;
+    }
+    if (s.len != 0)
+        memcpy(b->at + b->len, s.at, s.len);
+    b->len += s.len;
+}
 void buffer_append_char(struct buffer *b, char c);
 void buffer_append_u64(struct buffer *b, uint64_t value);
 /* Lower-case hex of raw bytes. */

@@ -48,6 +48,11 @@ bool admit_connection(struct admit *admit)
     return take(&admit->connections, 1, admit->connections_max);
 }
 
+void admit_last_connection(struct admit *admit)
+{
+    atomic_fetch_add_explicit(&admit->connections, 1, memory_order_relaxed);
+}
+
 void admit_release_connection(struct admit *admit)
 {
     give_back(&admit->connections, 1);

@@ -30,6 +30,8 @@ void admit_init(struct admit *admit, const struct config *config,
 void admit_dispose(struct admit *admit);
 
 MUST_USE bool admit_connection(struct admit *admit);
+/* One more whatever the limit says, for what already waits when the process ends. */
+void admit_last_connection(struct admit *admit);
 void admit_release_connection(struct admit *admit);
 MUST_USE bool admit_exchange(struct admit *admit, const struct config_route *route);
 void admit_release_exchange(struct admit *admit, const struct config_route *route);

@@ -233,7 +233,12 @@ static void on_client_flush(struct client *client)
         fail_stream(ex);
         return;
     }
-    if (ex->state == EXCHANGE_STREAMING) {
+    if (ex->state == EXCHANGE_STREAMING && span_equals(ex->request.method, SPAN("HEAD"))) {
+        client_cancel(client); /* its answer is whole with the head */
+        reply_end(&ex->peer->reply);
+        ex->state = EXCHANGE_ANSWERED;
+    }
+    if (ex->state == EXCHANGE_STREAMING || ex->state == EXCHANGE_ANSWERED) {
         exchange_flush(ex);
         return;
     }
@@ -509,11 +514,11 @@ struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
         return is_last ? idle : clock_after_ms(ex->opened, route->timeouts.total_ms);
     }
     CHECK(route != NULL); /* without one there is an answer already */
+    struct mono_time limit = upstream_limit(ex, outcome);
     if (ex->state == EXCHANGE_QUEUED) {
         *outcome = OUTCOME_BUSY;
-        return clock_after_ms(ex->queued_at, route->wait_for_ms);
+        limit = clock_after_ms(ex->queued_at, route->wait_for_ms);
     }
-    struct mono_time limit = upstream_limit(ex, outcome);
     struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);
     if (limit.us <= total.us)
         return limit;

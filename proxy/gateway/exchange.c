@@ -172,7 +172,17 @@ static void enqueue(struct exchange *ex)
     ex->state = EXCHANGE_QUEUED;
     ex->queued_at = now_of(ex);
     atomic_fetch_add(&ex->worker->gateway->admit.waiting, 1);
-    exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->wait_for_ms));
+    enum outcome unused;
+    exchange_arm_by(ex, call_limit(ex, &unused));
+}
+
+/* Nobody overtakes those of the same route who came before. */
+static bool others_wait(const struct exchange *ex)
+{
+    for (const struct exchange *at = ex->worker->waiting; at != NULL; at = at->next_waiting)
+        if (at->match.route == ex->match.route)
+            return true;
+    return false;
 }
 
 static void dequeue(struct exchange *ex)
@@ -217,7 +227,7 @@ static void admit(struct exchange *ex)
                       SPAN("the access log is full, and access_log.on_full is refuse"));
         return;
     }
-    if (admit_exchange(&gateway->admit, route)) {
+    if (!others_wait(ex) && admit_exchange(&gateway->admit, route)) {
         enum body_result result = begin_body(ex);
         if (result != BODY_OK)
             fail_body(ex, result);
@@ -336,9 +346,10 @@ static void on_timer(struct timer *timer)
         exchange_arm_by(ex, limit);
         return;
     }
-    if (ex->state == EXCHANGE_QUEUED)
+    if (ex->state == EXCHANGE_QUEUED) {
         ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
-    dequeue(ex);
+        ex->keep_alive = false; /* its body has not been read and is not going to be */
+    }
     if (outcome == OUTCOME_CLIENT_GONE && caller_reads(ex)) {
         exchange_arm_by(ex, call_limit(ex, &outcome));
         return;
@@ -367,6 +378,7 @@ static bool rest_is_small(struct exchange *ex)
 
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
+    dequeue(ex);
     const struct outcome_info *info = outcome_info(outcome);
     struct reply *reply = &ex->peer->reply;
     ex->outcome = outcome;

@@ -95,7 +95,8 @@ void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span mess
 /* Bytes of the body are to be given: to be held, or, of a small refused request, to be dropped. */
 static inline bool exchange_wants_body(const struct exchange *ex)
 {
-    return ex->state == EXCHANGE_BODY || (ex->request_parsed && ex->keep_alive && !ex->body_ended);
+    return ex->state == EXCHANGE_BODY || (ex->state == EXCHANGE_ANSWERED && ex->request_parsed &&
+                                          ex->keep_alive && !ex->body_ended);
 }
 /* A piece of the body; dropped where the exchange has been refused meanwhile. */
 void exchange_take_body(struct exchange *ex, struct span data);

@@ -17,25 +17,55 @@ static void on_keeper_event(void *context, enum keeper_event event, struct span 
               SPAN_ARG(message));
 }
 
-/* The memory limit of the process's own cgroup, version 2 or 1; UINT64_MAX where there is none to be read. */
+/* A number that a file holds; UINT64_MAX where it is not there or holds none ("max"). */
+static uint64_t read_number(const char *path)
+{
+    char text[32];
+    uint64_t number = UINT64_MAX;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return number;
+    size_t len = fread(text, 1, sizeof(text), file);
+    fclose(file);
+    while (len != 0 && text[len - 1] == '\n')
+        --len;
+    (void)span_parse_u64(span_make(text, len), &number);
+    return number;
+}
+
+/* The limit that one line of /proc/self/cgroup leads to: "0::/PATH" of version 2, "N:memory:/PATH" of version 1. */
+static uint64_t limit_of_line(struct span line)
+{
+    char path[512];
+    struct span number, controllers, group;
+    span_split(line, ':', &number, &line);
+    if (!span_split(line, ':', &controllers, &group))
+        return UINT64_MAX;
+    const char *format = controllers.len == 0 ? "/sys/fs/cgroup%.*s/memory.max"
+                                              : "/sys/fs/cgroup/memory%.*s/memory.limit_in_bytes";
+    if (controllers.len != 0 && !span_equals(controllers, SPAN("memory")))
+        return UINT64_MAX;
+    int len = snprintf(path, sizeof(path), format, SPAN_ARG(group));
+    return len < (int)sizeof(path) ? read_number(path) : UINT64_MAX;
+}
+
+/* The least memory limit of the process's own cgroups; UINT64_MAX where there is none to be read. In a container their
+ * paths may be the host's, which are not to be seen; then the root of the mount is the container's own. */
 static uint64_t memory_limit(void)
 {
-    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
-                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-    uint64_t limit = UINT64_MAX;
-    for (size_t i = 0; i != sizeof(files) / sizeof(files[0]); ++i) {
-        char text[32];
-        FILE *file = fopen(files[i], "re");
-        if (file == NULL)
-            continue;
-        size_t len = fread(text, 1, sizeof(text), file);
-        fclose(file);
-        while (len != 0 && text[len - 1] == '\n')
-            --len;
-        if (span_parse_u64(span_make(text, len), &limit)) /* "max" is no number */
-            return limit;
+    char line[512];
+    uint64_t limit = read_number("/sys/fs/cgroup/memory.max");
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        struct span text = span_from(line);
+        text.len = span_find(text, '\n');
+        uint64_t own = limit_of_line(text);
+        limit = own < limit ? own : limit;
     }
-    return limit;
+    if (file != NULL)
+        fclose(file);
+    uint64_t first = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    return first < limit ? first : limit;
 }
 
 /* limits.body_bytes, unless the container has less: then 40 % of that. */

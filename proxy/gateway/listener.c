@@ -181,14 +181,28 @@ void listener_open_all(struct gateway *gateway)
     }
 }
 
+/* What the kernel has taken for us is served, also beyond limits.connections: closing would reset it. */
+static void accept_last(struct listener *listener)
+{
+    for (;;) {
+        int fd =
+            accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
+            continue;
+        if (fd < 0)
+            return;
+        admit_last_connection(&listener->gateway->admit);
+        share_out(listener->gateway, fd, listener->tls);
+    }
+}
+
 void listener_close_all(struct gateway *gateway)
 {
     struct listeners *listeners = listeners_of(gateway);
     loop_cancel_timer(gateway->workers[0].loop, &listeners->back_off);
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
-        while (accept_one(listener))
-            ;
+        accept_last(listener);
         listen_unlink(&gateway->config->listeners[i].address);
         h2o_socket_close(listener->sock);
         listener->sock = NULL;

@@ -295,11 +295,21 @@ static bool take_body(struct peer *peer, struct span *input)
 
 /* ---- departures ---- */
 
+/* A request that waits for its turn, and whose body lies in `in` unread: is it all there? */
+static bool has_whole_body(const struct peer *peer)
+{
+    const struct http1_request *request = &peer->exchange->request;
+    return request->framing == HTTP1_NO_BODY ||
+           (request->framing == HTTP1_LENGTH && peer->in.len >= request->content_length);
+}
+
 /* Has a peer that shut its sending side left, or does it wait for its answer? */
 static bool awaits_answer(const struct peer *peer)
 {
     const struct exchange *ex = peer->exchange;
-    if (ex == NULL || !ex->request_parsed || peer->state != PEER_WAITING || peer->in.len != 0)
+    if (ex == NULL || !ex->request_parsed || peer->state != PEER_WAITING)
+        return false;
+    if (ex->state == EXCHANGE_QUEUED ? !has_whole_body(peer) : peer->in.len != 0)
         return false;
     enum config_half_close rule =
         ex->match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->match.route->on_half_close;

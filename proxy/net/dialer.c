@@ -189,14 +189,15 @@ static void begin(struct dial *dial)
     struct dialer *dialer = dial->dialer;
     bool fresh = dialer->resolved.us != 0 && clock_us_between(dialer->resolved, dialer->loop->now) <
                                                  ADDRESSES_FRESH_MS * 1000LL;
-    if (dialer->numeric || fresh) {
+    if (!dialer->numeric && !fresh && dialer->query == NULL)
+        dialer->query =
+            resolver_ask(dialer->loop, next_host(dialer), next_port(dialer), on_resolved, dialer);
+    dial->stale = !dialer->numeric && !fresh;
+    if (dialer->addresses.count != 0) { /* a stale answer serves while a new one is on its way */
         use_addresses(dial);
         begin_attempt(dial);
         return;
     }
-    if (dialer->query == NULL)
-        dialer->query =
-            resolver_ask(dialer->loop, next_host(dialer), next_port(dialer), on_resolved, dialer);
     dial->query = dialer->query;
     append(&dialer->waiting_end, dial);
 }
@@ -260,6 +261,23 @@ static bool has_attempts(const struct dial *dial)
     return false;
 }
 
+/* The old answer's addresses do not connect: the new one may name others. */
+static void begin_anew(struct dial *dial)
+{
+    struct dialer *dialer = dial->dialer;
+    free(dial->addresses);
+    dial->addresses = NULL;
+    dial->next_address = 0;
+    dial->stale = false;
+    if (dialer->query == NULL) { /* it has come meanwhile */
+        use_addresses(dial);
+        begin_attempt(dial);
+        return;
+    }
+    dial->query = dialer->query;
+    append(&dialer->waiting_end, dial);
+}
+
 /* Ends the dial without success, unless an address is left or under way. */
 static void fail_unless_more(struct dial *dial, enum dialer_failure failure, const char *why)
 {
@@ -269,6 +287,10 @@ static void fail_unless_more(struct dial *dial, enum dialer_failure failure, con
     }
     if (has_attempts(dial))
         return;
+    if (dial->stale) {
+        begin_anew(dial);
+        return;
+    }
     leave(dial);
     dial->on_failed(dial, failure, why);
 }

@@ -50,7 +50,8 @@ struct dial {
     struct dialer_attempt *attempts[RESOLVER_ADDRESSES_MAX]; /* NULL: not begun or failed */
     struct resolver_addresses *addresses; /* in this dial's order; NULL until known */
     size_t next_address;
-    struct timer timer;                  /* begins the first attempt, or the next one */
+    bool stale;         /* the addresses are of an older answer, and a new one has been asked for */
+    struct timer timer; /* begins the first attempt, or the next one */
     struct mono_time started, connected; /* asked for; TCP connected: for connect_us and tls_us */
 };
 

@@ -16,6 +16,7 @@ struct pool {
 };
 
 static void keep_warm(struct pool *pool);
+static void warm_later(struct pool *pool);
 
 /* ---- life ---- */
 
@@ -25,6 +26,8 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options)
     CHECK(pool != NULL);
     pool->loop = loop;
     pool->options = *options;
+    if (pool->options.warm > options->idle_max)
+        pool->options.warm = options->idle_max;
     pool->dialer = dialer_create(loop, &options->dialer);
     keep_warm(pool);
     return pool;
@@ -89,9 +92,13 @@ static void unlink_idle(struct pool_connection *pc)
 static void drop_idle(struct pool_connection *pc)
 {
     struct pool *pool = pc->pool;
+    bool was_used = pc->uses != 0;
     unlink_idle(pc);
     pool_drop(pc);
-    keep_warm(pool);
+    if (was_used)
+        keep_warm(pool);
+    else /* an upstream that closes at once is not asked again at once */
+        warm_later(pool);
 }
 
 /* The upstream has closed, or speaks out of turn. TLS tickets come without data and are welcome. */
@@ -196,13 +203,19 @@ static void on_warm_again(struct timer *timer)
     keep_warm(H2O_STRUCT_FROM_MEMBER(struct pool, warm_timer, timer));
 }
 
+static void warm_later(struct pool *pool)
+{
+    if (pool->options.warm == 0)
+        return;
+    pool->warm_timer.fire = on_warm_again;
+    loop_set_timer(pool->loop, &pool->warm_timer, clock_after_ms(pool->loop->now, WARM_AGAIN_MS));
+}
+
 /* Requests will tell what is wrong; this only tries again. */
 static void on_warm_failed(struct dial *dial, enum dialer_failure failure, const char *why)
 {
-    struct pool *pool = dial->owner;
     (void)failure, (void)why;
-    pool->warm_timer.fire = on_warm_again;
-    loop_set_timer(pool->loop, &pool->warm_timer, clock_after_ms(pool->loop->now, WARM_AGAIN_MS));
+    warm_later(dial->owner);
 }
 
 /* One at a time, until options.warm connections stand ready. */
