@@ -275,7 +275,6 @@ static void call_again(struct exchange *ex)
     buffer_clear(&ex->held);
     ex->judged = false;
     ex->outcome = OUTCOME_OK;
-    ex->fault = FAULT_NONE;
     if (ex->held_reserved)
         admit_release_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
     ex->held_reserved = false;
@@ -295,7 +294,6 @@ static void judge(struct exchange *ex, bool whole)
         judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
     ex->judged = true;
     ex->outcome = ex->verdict.outcome;
-    ex->fault = ex->verdict.fault;
     switch (whole ? renew_after_refusal(ex, on_renewed) : RENEW_NOTHING) {
     case RENEW_AGAIN:
         call_again(ex);
@@ -349,10 +347,8 @@ static bool finish_stream(struct exchange *ex)
     stream_finish(&ex->stream);
     if (stream_has_failed(&ex->stream))
         return false;
-    if (ex->stream.end == STREAM_EXCEPTION) { /* raw: the caller has it as it came */
-        ex->outcome = OUTCOME_STREAM_ERROR;
-        ex->fault = outcome_info(ex->outcome)->fault;
-    }
+    if (ex->stream.end == STREAM_EXCEPTION)
+        ex->outcome = OUTCOME_STREAM_ERROR; /* raw: the caller has it as it came */
     if (ex->state == EXCHANGE_HOLDING && !must_collect(ex))
         begin_passing(ex); /* there was no message at all */
     return true;
@@ -394,7 +390,6 @@ static void answer_exception(struct exchange *ex)
     struct span message = pass ? stream->message : aws_error_redact(stream->message, &ex->arena);
     reply_discard(&ex->peer->reply);
     ex->outcome = OUTCOME_STREAM_ERROR;
-    ex->fault = info->fault;
     answer_append_error(ex, stream->status, message, info->retry_after_s, false);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
@@ -468,60 +463,4 @@ static void on_client_failed(struct client *client, enum client_failure failure,
         arena_printf(&ex->arena, "%.*s: %s", SPAN_ARG(outcome_info(outcome)->text), why);
     if (ex->stream.form == STREAM_NONE || flush_stream(ex))
         exchange_fail(ex, outcome, message);
-}
-
-/* What the upstream is waited for. */
-static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *outcome)
-{
-    const struct config_timeouts *timeouts = &ex->match.route->timeouts;
-    const struct client *client = &ex->client;
-    switch (client->phase) {
-    case CLIENT_CONNECTING:
-        *outcome = OUTCOME_CONNECT_TIMEOUT;
-        return clock_after_ms(client->started, timeouts->connect_ms);
-    case CLIENT_SENDING:
-        *outcome = OUTCOME_SEND_FAILED;
-        return clock_after_ms(client->progress, timeouts->idle_ms);
-    case CLIENT_WAITING:
-        *outcome = OUTCOME_FIRST_BYTE_TIMEOUT;
-        return clock_after_ms(client->sent, timeouts->first_byte_ms);
-    case CLIENT_RECEIVING:
-        *outcome = client->has_head ? OUTCOME_STREAM_STALLED : OUTCOME_FIRST_BYTE_TIMEOUT;
-        return client->has_head ? clock_after_ms(client->progress, timeouts->idle_ms)
-                                : clock_after_ms(client->first_byte, timeouts->first_byte_ms);
-    case CLIENT_IDLE:
-    case CLIENT_READY:
-        break;
-    }
-    *outcome = ex->state == EXCHANGE_BODY ? OUTCOME_BODY_TIMEOUT : OUTCOME_DEADLINE;
-    return clock_after_ms(ex->opened, timeouts->total_ms);
-}
-
-struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome)
-{
-    const struct config_route *route = ex->match.route;
-    int64_t idle_ms = route != NULL ? route->timeouts.idle_ms
-                                    : ex->worker->gateway->config->limits.head_timeout_ms;
-    /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which
-     * may be what came of total. */
-    bool caller_is_slow =
-        ex->state == EXCHANGE_STREAMING && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK;
-    if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
-        struct mono_time idle = clock_after_ms(ex->reply_progress, idle_ms);
-        bool is_last = route == NULL || ex->outcome != OUTCOME_OK ||
-                       idle.us < clock_after_ms(ex->opened, route->timeouts.total_ms).us;
-        *outcome = is_last ? OUTCOME_CLIENT_GONE : OUTCOME_DEADLINE;
-        return is_last ? idle : clock_after_ms(ex->opened, route->timeouts.total_ms);
-    }
-    CHECK(route != NULL); /* without one there is an answer already */
-    struct mono_time limit = upstream_limit(ex, outcome);
-    if (ex->state == EXCHANGE_QUEUED) {
-        *outcome = OUTCOME_BUSY;
-        limit = clock_after_ms(ex->queued_at, route->wait_for_ms);
-    }
-    struct mono_time total = clock_after_ms(ex->opened, route->timeouts.total_ms);
-    if (limit.us <= total.us)
-        return limit;
-    *outcome = OUTCOME_DEADLINE;
-    return total;
 }

@@ -7,7 +7,4 @@
 /* The request is whole and admitted: connects, signs, sends, judges and passes the answer on. May end the exchange. */
 void call_start(struct exchange *ex);
 
-/* What the exchange waits for, until when, and how it ends if that does not come. */
-struct mono_time call_limit(const struct exchange *ex, enum outcome *outcome);
-
 #endif

@@ -4,6 +4,7 @@
 #include "gateway/account.h"
 #include "gateway/answer.h"
 #include "gateway/call.h"
+#include "gateway/deadline.h"
 #include "gateway/gateway.h"
 #include "observe/log.h"
 
@@ -75,7 +76,7 @@ static void answer_ping(struct exchange *ex)
     answer_append_ready(ex);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
-    exchange_arm_by(ex, call_limit(ex, &unused));
+    exchange_arm_by(ex, deadline_of(ex, &unused));
     exchange_flush(ex);
 }
 
@@ -173,7 +174,7 @@ static void enqueue(struct exchange *ex)
     ex->queued_at = now_of(ex);
     atomic_fetch_add(&ex->worker->gateway->admit.waiting, 1);
     enum outcome unused;
-    exchange_arm_by(ex, call_limit(ex, &unused));
+    exchange_arm_by(ex, deadline_of(ex, &unused));
 }
 
 /* Nobody overtakes those of the same route who came before. */
@@ -341,7 +342,7 @@ static void on_timer(struct timer *timer)
 {
     struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, timer, timer);
     enum outcome outcome;
-    struct mono_time limit = call_limit(ex, &outcome);
+    struct mono_time limit = deadline_of(ex, &outcome);
     if (limit.us > now_of(ex).us) {
         exchange_arm_by(ex, limit);
         return;
@@ -351,7 +352,7 @@ static void on_timer(struct timer *timer)
         ex->keep_alive = false; /* its body has not been read and is not going to be */
     }
     if (outcome == OUTCOME_CLIENT_GONE && caller_reads(ex)) {
-        exchange_arm_by(ex, call_limit(ex, &outcome));
+        exchange_arm_by(ex, deadline_of(ex, &outcome));
         return;
     }
     if (outcome == OUTCOME_CLIENT_GONE) {
@@ -382,7 +383,6 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
     const struct outcome_info *info = outcome_info(outcome);
     struct reply *reply = &ex->peer->reply;
     ex->outcome = outcome;
-    ex->fault = info->fault;
     ex->judged = false;
     if (reply->head_sent || info->status == 0) {
         /* What came is still the caller's; that it was cut is seen by the framing. */
@@ -401,17 +401,15 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
     enum outcome unused;
-    exchange_arm_by(ex, call_limit(ex, &unused));
+    exchange_arm_by(ex, deadline_of(ex, &unused));
     exchange_flush(ex);
 }
 
 void exchange_cancel(struct exchange *ex, enum outcome outcome)
 {
     client_cancel(&ex->client);
-    if (ex->state != EXCHANGE_ANSWERED || ex->outcome == OUTCOME_OK) {
+    if (ex->state != EXCHANGE_ANSWERED || ex->outcome == OUTCOME_OK)
         ex->outcome = outcome;
-        ex->fault = outcome_info(outcome)->fault;
-    }
     end(ex, PEER_ABORT);
 }
 

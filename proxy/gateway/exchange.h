@@ -51,8 +51,6 @@ struct exchange {
     struct peer *peer;
     enum exchange_state state;
     enum outcome outcome;
-    enum outcome_fault fault;
-    struct span message; /* of the outcome, for the caller */
     /* request */
     bool request_parsed, keep_alive, body_ended, admitted;
     struct ids ids;
@@ -113,7 +111,7 @@ void exchange_cut(struct exchange *ex);
  * SPAN_NONE for the outcome's own text; lives as long as the exchange. No call upstream may be under way. */
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message);
 
-/* Looks at call_limit at `at` at the latest. Does not end the exchange. */
+/* Looks at deadline_of at `at` at the latest. Does not end the exchange. */
 void exchange_arm_by(struct exchange *ex, struct mono_time at);
 
 /* Overwrites the upstream request's head, which holds the session token. */

@@ -56,11 +56,6 @@ void pool_destroy(struct pool *pool)
     free(pool);
 }
 
-size_t pool_idle_count(const struct pool *pool)
-{
-    return pool->idle_count;
-}
-
 struct loop *pool_loop(const struct pool *pool)
 {
     return pool->loop;

@@ -28,7 +28,6 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options);
 /* Closes the idle ones; no dial of an owner may be under way. Takes NULL. */
 void pool_destroy(struct pool *pool);
 void pool_close_idle(struct pool *pool);
-size_t pool_idle_count(const struct pool *pool);
 struct loop *pool_loop(const struct pool *pool);
 /* For new connections, which pool_adopt then makes the pool's. */
 struct dialer *pool_dialer(const struct pool *pool);

@@ -62,7 +62,6 @@ ssize_t tls_write(struct tls *tls, const struct iovec *iov, int count);
 /* Puts a close_notify into loop->cipher_out. */
 void tls_close_notify(struct tls *tls);
 void tls_release_buffers(struct tls *tls);
-bool tls_was_resumed(const struct tls *tls);
 /* For people and logs: "certificate has expired", "hostname mismatch", "no close_notify"... Valid until tls_destroy. */
 const char *tls_error_text(const struct tls *tls);
 
