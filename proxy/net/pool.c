@@ -1,9 +1,10 @@
 /* The pool: an idle list, newest first, and connections made ahead of need. */
 #include "net/pool.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
-enum { RELEASE_AFTER_MS = 500, WARM_AGAIN_MS = 1000 };
+enum { RELEASE_AFTER_MS = 500, WARM_AGAIN_MS = 1000, TRIM_AFTER_MS = 1000 };
 
 struct pool {
     struct loop *loop;
@@ -13,6 +14,7 @@ struct pool {
     size_t idle_count;
     struct dial warm; /* a connection being made ahead of need */
     struct timer warm_timer;
+    struct timer trim_timer; /* after the last connection that came to rest */
 };
 
 static void keep_warm(struct pool *pool);
@@ -51,6 +53,7 @@ void pool_destroy(struct pool *pool)
     pool->options.warm = 0;
     dialer_cancel(&pool->warm);
     loop_cancel_timer(pool->loop, &pool->warm_timer);
+    loop_cancel_timer(pool->loop, &pool->trim_timer);
     pool_close_idle(pool);
     dialer_destroy(pool->dialer);
     free(pool);
@@ -116,12 +119,21 @@ static void on_idle_timeout(struct timer *timer)
     drop_idle(H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer));
 }
 
+/* Quiet has come: what was released lies scattered between what is kept, and goes back to the system. */
+static void on_trim(struct timer *timer)
+{
+    (void)timer;
+    (void)malloc_trim(0);
+}
+
 /* A busy pool keeps its TLS buffers; one that rests gives them back. */
 static void on_idle_for_long(struct timer *timer)
 {
     struct pool_connection *pc = H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer);
     struct pool *pool = pc->pool;
     connection_release_buffers(&pc->conn);
+    pool->trim_timer.fire = on_trim;
+    loop_set_timer(pool->loop, &pool->trim_timer, clock_after_ms(pool->loop->now, TRIM_AFTER_MS));
     pc->timer.fire = on_idle_timeout;
     loop_set_timer(pool->loop, timer,
                    clock_after_ms(pool->loop->now, pool->options.idle_timeout_ms));
