@@ -49,7 +49,7 @@ static void hold_standard_descriptors(void)
 {
     int fd;
     do
-        fd = open("/dev/null", O_RDWR);
+        fd = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): children inherit them */
     while (fd >= 0 && fd <= 2);
     if (fd > 2)
         close(fd);

@@ -45,7 +45,7 @@ static struct span ask_instance(const struct plan *plan, struct arena *arena, st
     struct span token = ask(loop, &request, arena, fault);
     if (token.at == NULL && !plan->imds_v1)
         return SPAN_NONE;
-    for (size_t i = 0; i != token.len; ++i)
+    for (size_t i = 0; token.at != NULL && i != token.len; ++i)
         if (token.at[i] <= ' ' || token.at[i] >= 0x7f) {
             *fault = SPAN("imds: the session token has control characters");
             return SPAN_NONE;

@@ -153,7 +153,7 @@ static bool matches(const struct inherited *inherited, const struct config_addre
     union {
         struct sockaddr any;
         struct sockaddr_storage storage;
-    } name;
+    } name = {.storage = {0}};
     socklen_t len = sizeof(name);
     if (address->unix_path.at != NULL)
         return span_equals(address->unix_path, span_from(inherited->path));
