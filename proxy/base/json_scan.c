@@ -49,7 +49,7 @@ struct json_scan *json_scan_create(struct arena *arena, const struct span *names
 
 struct json_scan_value json_scan_get(const struct json_scan *scan, struct span name)
 {
-    for (size_t i = 0; i != scan->count && scan->state == AFTER_OBJECT; ++i)
+    for (size_t i = 0; scan != NULL && i != scan->count && scan->state == AFTER_OBJECT; ++i)
         if (span_equals(scan->names[i], name))
             return scan->values[i];
     return (struct json_scan_value){JSON_SCAN_ABSENT, SPAN_NONE};

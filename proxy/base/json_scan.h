@@ -34,7 +34,7 @@ struct json_scan;
 struct json_scan *json_scan_create(struct arena *arena, const struct span *names, size_t count);
 /* The next piece of the text, cut anywhere. */
 void json_scan_push(struct json_scan *scan, struct span bytes);
-/* What is known of a member after the last piece; name is one of names. */
+/* What is known of a member after the last piece; name is one of names. Of NULL (there was no body) nothing is known. */
 struct json_scan_value json_scan_get(const struct json_scan *scan, struct span name);
 
 #endif

@@ -1,7 +1,7 @@
 /* Path patterns of routes: "/models/{model}.bin/predict", "/files/{rest*}". Pure.
  *
  * A segment is literal text or one capture with literal text before and after it. `{name*}` and a lone `*` (a nameless
- * one) span slashes, match at least one character, and must be the last segment. No '?', '#', '%', empty or dot segments;
+ * one) span slashes and must be the last segment; the first matches at least one character, the second anything. No '?', '#', '%', empty or dot segments;
  * a trailing slash is part of the pattern. */
 #ifndef SAGEGATE_CONFIG_PATTERN_H
 #define SAGEGATE_CONFIG_PATTERN_H
