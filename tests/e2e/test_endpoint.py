@@ -116,3 +116,21 @@ def test_certificates_that_nobody_should_take(ca_file, fault):
         context = ssl.create_default_context(cafile=ca_file)
         with socket.create_connection(("127.0.0.1", bad.port)) as sock, pytest.raises(ssl.SSLCertVerificationError):
             context.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_open_connections_are_cut_from_outside(ca_file):
+    """Also those that are in their handshake, that have ended, and that end at the same moment."""
+    with Endpoint(tls=True) as endpoint:
+        context = ssl.create_default_context(cafile=ca_file)
+        for turn in range(20):
+            plain = [socket.create_connection(("localhost", endpoint.port)) for _ in range(3)]
+            whole = [context.wrap_socket(socket.create_connection(("localhost", endpoint.port)),
+                                         server_hostname="localhost") for _ in range(3)]
+            endpoint.wait_for(lambda e: e.connections == 6 * (turn + 1) and len(e.open) == 6)
+            whole[0].close()
+            cut = endpoint.cut_connections()
+            for sock in plain + whole[1:]:
+                sock.settimeout(10)
+                assert sock.recv(1) == b""
+                sock.close()
+            endpoint.wait_for(lambda e: not cut & e.open_connections())

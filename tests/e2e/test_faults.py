@@ -234,7 +234,7 @@ def test_a_kept_connection_that_died_is_replaced(gateway, endpoint):
 def test_an_idle_connection_that_closes_costs_nothing(gateway, endpoint):
     endpoint.next_fault(idle_ms=50)
     works_again(gateway)
-    endpoint.wait_for(lambda _: not any(c == endpoint.requests[-1].connection for c in endpoint.open))
+    endpoint.wait_for(lambda _: endpoint.requests[-1].connection not in endpoint.open)
     works_again(gateway)
 
 

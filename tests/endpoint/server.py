@@ -166,6 +166,17 @@ class Endpoint:
             self._faults.clear()
             self._connection_faults.clear()
 
+    def open_connections(self):
+        """The numbers of those that are open now."""
+        return set(self.open.copy())  # in one step: the threads that serve them come and go
+
+    def cut_connections(self):
+        """Ends all that are open, without a word, and returns their numbers."""
+        wires = self.open.copy()
+        for wire in wires.values():
+            wire.cut()
+        return set(wires)
+
     def wait_for(self, what, timeout=5.0):
         """Waits until `what(endpoint)` is true, or until there are so many requests if it is a number."""
         test = what if callable(what) else lambda endpoint: len(endpoint.requests) >= what
@@ -259,7 +270,7 @@ class Endpoint:
     def _handshake(self, wire):
         wire.sock.settimeout(10)
         try:
-            wire.sock = self._context.wrap_socket(wire.sock, server_side=True)
+            wire.wrap(self._context)
         except (OSError, ssl.SSLError):
             wire.abandon()
             return False

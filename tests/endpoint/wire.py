@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
 
 HEAD_MAX = 256 * 1024
@@ -24,6 +25,7 @@ class Wire:
         self.stopping = stopping  # threading.Event
         self.buffer = bytearray()
         self.closed = False
+        self._held = threading.Lock()  # against another thread's cut() while the socket changes
 
     # -- reading
 
@@ -90,7 +92,24 @@ class Wire:
             except TimeoutError:
                 return
 
+    # -- TLS
+
+    def wrap(self, context):
+        """The handshake of a server."""
+        with self._held:
+            self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+        self.sock.do_handshake()
+
     # -- ends
+
+    def cut(self):
+        """For other threads: the connection is over, and the one that serves it finds that out. Does nothing if it
+        has ended meanwhile."""
+        with self._held:
+            try:
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS and its state are the serving thread's
+            except OSError:
+                pass
 
     def close(self):
         """Orderly: close_notify under TLS, then FIN."""
