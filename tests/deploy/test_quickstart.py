@@ -111,7 +111,7 @@ def test_a_port_that_is_taken_is_told(start, ports):
 
 
 def test_install_deps_is_silent_where_nothing_is_missing():
-    run = subprocess.run([ROOT / "deploy/install-deps", "--tests"], capture_output=True, text=True)
+    run = subprocess.run([ROOT / "deploy/install-deps", "--tests", "--deploy"], capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
