@@ -158,10 +158,10 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
     good = good && doctor->call.status != 0 &&
            sts_answer_read(http_call_answer(&doctor->call), &doctor->arena, &answer, &fault);
     if (good && answer.arn.len != 0)
-        print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->name),
+        print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(answer.arn), SPAN_ARG(answer.account));
     else
-        print_line("identity", false, "%.*s: sts: %.*s: %.*s%.*s%s%.*s", SPAN_ARG(identity->name),
+        print_line("identity", false, "%.*s: sts: %.*s: %.*s%.*s%s%.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(plan.sts.authority), SPAN_ARG(fault), SPAN_ARG(answer.error_code),
                    answer.error_code.len != 0 ? ": " : "", SPAN_ARG(answer.error_message));
     if (answer.arn.len == 0)
@@ -186,14 +186,14 @@ static void check_credentials(struct doctor *doctor, const struct config_identit
     bool good = ended && fetch->result == CREDENTIALS_FOUND &&
                 !credentials_is_expired(fetch->found, clock_wall());
     if (good)
-        print_set(fetch->found, identity->name);
+        print_set(fetch->found, identity->label);
     else if (!ended)
-        print_line("credentials", false, "%.*s: no answer", SPAN_ARG(identity->name));
+        print_line("credentials", false, "%.*s: no answer", SPAN_ARG(identity->label));
     else if (fetch->result == CREDENTIALS_FOUND)
         print_line("credentials", false, "%.*s: what was found has expired",
-                   SPAN_ARG(identity->name));
+                   SPAN_ARG(identity->label));
     else
-        print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->name),
+        print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(fetch->notes.fault));
     print_trail(fetch->plan.trail);
     if (fetch->notes.warning.len != 0)
@@ -274,7 +274,8 @@ static void check_upstream(struct doctor *doctor, const struct config_upstream *
 static bool is_used(const struct config *config, size_t identity)
 {
     for (size_t i = 0; i != config->route_count; ++i)
-        if (config->routes[i].upstream->identity == identity)
+        if (config->routes[i].identity == identity &&
+            config_operation_is_aws(config->routes[i].operation))
             return true;
     return false;
 }
@@ -284,7 +285,7 @@ static int examine(const struct config *config)
     struct doctor doctor = {.config = config, .loop = loop_create()};
     arena_init(&doctor.arena, 4096);
     print_line("config", true, "%zu routes, %zu upstreams, %zu identities", config->route_count,
-               config->upstream_count, config->identity_count);
+               config->upstream_count, config->named_identity_count);
     for (size_t i = 0; i != config->identity_count; ++i)
         if (is_used(config, i))
             check_credentials(&doctor, &config->identities[i]);

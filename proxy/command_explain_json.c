@@ -90,6 +90,17 @@ static void add_parameters(struct buffer *b, const struct explanation *e)
     buffer_append_char(b, '}');
 }
 
+/* Whose credentials sign; none where nothing is signed. */
+static void add_identity(struct buffer *b, const struct explanation *e)
+{
+    const struct config_identity *identity = &e->config->identities[e->match.route->identity];
+    if (!config_operation_is_aws(e->match.route->operation))
+        return;
+    add_text(b, "identity", identity->name);
+    add_text(b, "role_arn", identity->role.role_arn);
+    add_text(b, "session_name", identity->role.session_name);
+}
+
 static void add_request(struct buffer *b, struct explanation *e)
 {
     struct http1_header headers[SAGEMAKER_PARAMETERS + 1];
@@ -99,6 +110,7 @@ static void add_request(struct buffer *b, struct explanation *e)
     add_text(b, "operation", fill_operation_name(e->match.route, &e->fill));
     add_text(b, "upstream", upstream->name);
     add_text(b, "region", upstream->region);
+    add_identity(b, e);
     add_parameters(b, e);
     open_object(b, "sends");
     add_text(b, "method", e->fill.is_get ? SPAN("GET") : SPAN("POST"));

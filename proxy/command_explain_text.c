@@ -58,6 +58,20 @@ static void print_route(struct explanation *e)
     }
 }
 
+/* Whose credentials sign, or make the token. */
+static void print_identity(const struct explanation *e)
+{
+    const struct config_identity *identity = &e->config->identities[e->match.route->identity];
+    const struct config_role *role = &identity->role;
+    if (role->role_arn.at == NULL)
+        print_row("identity", "%.*s", SPAN_ARG(identity->name));
+    else if (role->session_name.at == NULL)
+        print_row("identity", "%.*s: %.*s", SPAN_ARG(identity->name), SPAN_ARG(role->role_arn));
+    else
+        print_row("identity", "%.*s: %.*s, session %.*s", SPAN_ARG(identity->name),
+                  SPAN_ARG(role->role_arn), SPAN_ARG(role->session_name));
+}
+
 static void print_unsigned(struct explanation *e)
 {
     const struct config_upstream *upstream = e->match.route->upstream;
@@ -71,6 +85,8 @@ static void print_unsigned(struct explanation *e)
                                ? "openai (chat completions, with a bearer token)"
                                : "container (the model's own, without AWS)");
     print_row("upstream", "%.*s: %.*s", SPAN_ARG(upstream->name), SPAN_ARG(command_explain_url(e)));
+    if (e->fill.proof == FILL_BEARER)
+        print_identity(e);
 }
 
 static void print_destination(struct explanation *e)
@@ -89,6 +105,7 @@ static void print_destination(struct explanation *e)
                                                          : "");
     print_row("upstream", "%.*s: %.*s, signed for %.*s", SPAN_ARG(upstream->name),
               SPAN_ARG(command_explain_url(e)), SPAN_ARG(upstream->region));
+    print_identity(e);
 }
 
 static void print_quoted(const char *before, struct span text, const char *after)

@@ -68,6 +68,7 @@ static struct config *build(struct yaml_load *load, struct yaml_node *root)
         read_credentials(&reader, root);
         read_upstreams(&reader, root);
         read_routes(&reader, root);
+        read_identities_settle(&reader, root);
         read_upstreams_settle(&reader, root);
     }
     return config;

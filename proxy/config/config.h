@@ -55,15 +55,19 @@ struct config_tag {
 /* A role to assume. Absent texts are SPAN_NONE. */
 struct config_role {
     struct span role_arn; /* SPAN_NONE: no role */
-    struct span external_id, session_name, source_identity;
-    int64_t duration_ms; /* 0: the service's own, an hour */
+    struct span external_id, source_identity;
+    struct span session_name;                /* with session_template: none */
+    const struct template *session_template; /* names ${route}; NULL: it does not */
+    int64_t duration_ms;                     /* 0: the service's own, an hour */
     const struct config_tag *tags;
     size_t tag_count;
 };
 
-/* As whom upstreams are called. */
+/* As whom upstreams are called. One whose session name has ${route} is used by no route: each
+ * route has one of its own that is derived from it. */
 struct config_identity {
-    struct span name; /* "default" for the top-level `credentials`, else the key in `identities` */
+    struct span name;  /* "default" for the top-level `credentials`, else the key in `identities` */
+    struct span label; /* once in the configuration: the name, of a derived one NAME/SESSION */
     struct config_credentials credentials; /* its own source, or the top-level one */
     struct config_role role;               /* assumed from there */
     struct span region;                    /* of STS: that of an upstream that uses it */
@@ -80,7 +84,7 @@ struct config_upstream {
     struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
     const struct span *extra_ca_files; /* besides; each ends in NUL */
     size_t extra_ca_file_count;
-    size_t identity;        /* its place in identities */
+    size_t identity;        /* its place in identities; of routes that name none */
     bool proxy_given;       /* the key `proxy` speaks; else the environment */
     struct span proxy_host; /* an HTTP proxy to CONNECT through; SPAN_NONE: none */
     uint16_t proxy_port;
@@ -170,6 +174,7 @@ struct config_route {
     size_t method_count;
     struct span host; /* SPAN_NONE: any; compared without port, case ignored */
     const struct config_upstream *upstream;
+    size_t identity;                 /* its place in identities: whose credentials sign */
     const struct template *endpoint; /* its name; NULL: none, as container and ping allow */
     const struct span *endpoint_allow;
     size_t endpoint_allow_count;
@@ -206,8 +211,9 @@ struct config {
     unsigned workers;
     bool ready_without_credentials; /* ready_requires: listening */
     struct config_credentials credentials;
-    const struct config_identity *identities; /* [0] is "default" */
+    const struct config_identity *identities; /* [0] is "default"; derived ones come last */
     size_t identity_count;
+    size_t named_identity_count;             /* without the derived ones */
     const struct config_upstream *upstreams; /* [0] is "default" */
     size_t upstream_count;
     struct config_limits limits;

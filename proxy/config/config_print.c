@@ -7,6 +7,7 @@
 #include "config/value.h"
 
 struct print {
+    const struct config *config;
     FILE *out;
     struct arena arena;
 };
@@ -146,6 +147,7 @@ static void print_role(struct print *print, const struct config_role *role)
     fputs("    assume_role:\n", print->out);
     print_text(print, "      role_arn", role->role_arn);
     print_text(print, "      session_name", role->session_name);
+    print_template(print, "      session_name", role->session_template);
     print_text(print, "      external_id", role->external_id);
     print_text(print, "      source_identity", role->source_identity);
     print_time(print, "      duration", role->duration_ms);
@@ -163,9 +165,9 @@ static void print_credentials(struct print *print, const struct config *config)
     print_time(print, "  wait", config->credentials.wait_ms);
     print_text(print, "  imds_endpoint", config->credentials.imds_endpoint);
     print_true(print, "  imds_v1", config->credentials.imds_v1);
-    if (config->identity_count > 1)
+    if (config->named_identity_count > 1)
         fputs("identities:\n", print->out);
-    for (size_t i = 1; i < config->identity_count; ++i) {
+    for (size_t i = 1; i < config->named_identity_count; ++i) {
         const struct config_identity *identity = &config->identities[i];
         fprintf(print->out, "  %.*s:\n", SPAN_ARG(quote(print, identity->name, true)));
         print_source(print, "    ", &identity->credentials);
@@ -339,6 +341,8 @@ static void print_route(struct print *print, const struct config_route *route)
         print_texts(print, "      allow", route->endpoint_allow, route->endpoint_allow_count);
     print_word(print, "    operation", SETTING_ROUTE_OPERATION, route->operation);
     print_text(print, "    upstream", route->upstream->name);
+    if (config_operation_is_aws(route->operation))
+        print_text(print, "    identity", print->config->identities[route->identity].name);
     fputs("    timeouts:\n", print->out);
     print_time(print, "      connect", route->timeouts.connect_ms);
     print_time(print, "      first_byte", route->timeouts.first_byte_ms);
@@ -362,7 +366,7 @@ static void print_route(struct print *print, const struct config_route *route)
 
 void config_print(const struct config *config, FILE *out)
 {
-    struct print print = {.out = out};
+    struct print print = {.config = config, .out = out};
     arena_init(&print.arena, 4096);
     print_server(&print, config);
     print_credentials(&print, config);

@@ -11,6 +11,12 @@ void read_server(struct reader *reader, const struct yaml_node *root);
 
 /* read_credentials.c: credentials and identities. */
 void read_credentials(struct reader *reader, const struct yaml_node *root);
+/* The place of the identity that the node names; fallback where it is NULL or names none, which is
+ * told. */
+size_t read_identity_name(struct reader *reader, struct yaml_node *node, size_t fallback);
+
+/* read_identities.c: once the routes are known, the sessions of their own that they ask for. */
+void read_identities_settle(struct reader *reader, const struct yaml_node *root);
 
 /* read_upstreams.c. After read_upstreams all have names and options; read_upstreams_settle gives
  * regions and URLs, once the routes are known, for an upstream that none uses needs no region. */

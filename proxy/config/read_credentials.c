@@ -1,6 +1,8 @@
 /* Credentials and identities out of the tree; it asks no source. */
 #include "config/read.h"
 
+#include "config/suggest.h"
+
 /* SETTING_CREDENTIALS_x and SETTING_IDENTITIES_ITEM_x have the same last keys. */
 static void read_source(struct reader *reader, struct yaml_node *map,
                         struct config_credentials *credentials)
@@ -41,6 +43,29 @@ static void read_tags(struct reader *reader, const struct yaml_node *map, struct
     role->tags = list;
 }
 
+/* An identity is asked for once, not once a request: of templates only the route's name can be known. */
+static void read_session_name(struct reader *reader, const struct yaml_node *map,
+                              struct config_role *role)
+{
+    struct yaml_node *node = reader_find(map, SETTING_ROLE_SESSION_NAME);
+    const struct template *template = read_template(reader, node);
+    for (size_t i = 0; template != NULL && i != template->part_count; ++i) {
+        enum template_source source = template->parts[i].source;
+        if (source == TEMPLATE_ROUTE)
+            role->session_template = template;
+        if (source == TEMPLATE_TEXT || source == TEMPLATE_ROUTE)
+            continue;
+        yaml_error(reader->load, node,
+                   "a session is opened ahead of any request, so that its name can have ${route} "
+                   "and ${env.X} in it and nothing else");
+        role->session_template = NULL;
+        return;
+    }
+    if (template != NULL && role->session_template == NULL)
+        role->session_name =
+            arena_copy(&reader->config->arena, read_template_literal(reader, template, SPAN("")));
+}
+
 static void read_role(struct reader *reader, struct yaml_node *map, struct config_role *role)
 {
     struct yaml_node *arn = reader_find(map, SETTING_ROLE_ARN);
@@ -48,11 +73,11 @@ static void read_role(struct reader *reader, struct yaml_node *map, struct confi
         return;
     *role = (struct config_role){
         .role_arn = reader_text(reader, map, SETTING_ROLE_ARN),
-        .session_name = reader_text(reader, map, SETTING_ROLE_SESSION_NAME),
         .external_id = reader_text(reader, map, SETTING_ROLE_EXTERNAL_ID),
         .source_identity = reader_text(reader, map, SETTING_ROLE_SOURCE_IDENTITY),
         .duration_ms = reader_number(reader, map, SETTING_ROLE_DURATION),
     };
+    read_session_name(reader, map, role);
     read_tags(reader, map, role);
     if (arn == NULL && !map->bad)
         yaml_error(reader->load, map, "role_arn is missing: write role_arn: arn:aws:iam::...");
@@ -76,7 +101,7 @@ static void read_identity(struct reader *reader, const struct yaml_entry *entry,
                           struct config_identity *identity)
 {
     struct yaml_node *map = entry->node;
-    identity->name = arena_copy(&reader->config->arena, entry->key);
+    identity->name = identity->label = arena_copy(&reader->config->arena, entry->key);
     identity->credentials = reader->config->credentials;
     if (has_source(map))
         read_source(reader, map, &identity->credentials);
@@ -99,12 +124,34 @@ void read_credentials(struct reader *reader, const struct yaml_node *root)
         .wait_ms = reader_number(reader, map, SETTING_CREDENTIALS_WAIT),
     };
     read_source(reader, map, &config->credentials);
-    identities[0] =
-        (struct config_identity){.name = SPAN("default"), .credentials = config->credentials};
+    identities[0] = (struct config_identity){
+        .name = SPAN("default"), .label = SPAN("default"), .credentials = config->credentials};
     config->identity_count = 1;
     for (struct yaml_entry *entry = named == NULL ? NULL : named->entries; entry != NULL;
          entry = entry->next)
         read_identity(reader, entry, &identities[config->identity_count++]);
+    config->named_identity_count = config->identity_count;
     config->identities = identities;
     reader->identities = identities;
+}
+
+size_t read_identity_name(struct reader *reader, struct yaml_node *node, size_t fallback)
+{
+    const struct config *config = reader->config;
+    if (node == NULL || node->opaque)
+        return fallback;
+    struct span name = reader_text_of(reader, node);
+    struct span *names = arena_zalloc(reader->load->arena, config->identity_count, sizeof(*names));
+    for (size_t i = 0; i != config->identity_count; ++i) {
+        names[i] = config->identities[i].name;
+        if (span_equals(names[i], name))
+            return i;
+    }
+    struct span near = suggest_nearest(name, names, config->identity_count);
+    if (near.at != NULL)
+        yaml_error(reader->load, node, "there is no \"%.*s\" in identities, did you mean %.*s?",
+                   SPAN_ARG(name), SPAN_ARG(near));
+    else
+        yaml_error(reader->load, node, "there is no \"%.*s\" in identities", SPAN_ARG(name));
+    return fallback;
 }

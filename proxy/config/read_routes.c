@@ -9,6 +9,8 @@
 /* What every route starts from. */
 struct base {
     const struct config_upstream *upstream;
+    bool identity_given;
+    size_t identity;
     struct config_timeouts timeouts;
     uint64_t body_max;
     bool errors_given;
@@ -140,6 +142,8 @@ static void read_base(struct reader *reader, const struct yaml_node *root, struc
     *base = (struct base){
         .upstream = read_upstream_name(reader, reader_find(map, SETTING_DEFAULTS_UPSTREAM),
                                        &reader->config->upstreams[0]),
+        .identity_given = reader_find(map, SETTING_DEFAULTS_IDENTITY) != NULL,
+        .identity = read_identity_name(reader, reader_find(map, SETTING_DEFAULTS_IDENTITY), 0),
         .timeouts = read_timeouts(reader, map, NULL),
         .body_max = (uint64_t)reader_number(reader, map, SETTING_DEFAULTS_BODY_MAX),
         .errors_given = reader_find(map, SETTING_DEFAULTS_ERRORS) != NULL,
@@ -340,6 +344,17 @@ static enum config_errors read_errors(const struct yaml_node *map, const struct 
                                                                        : CONFIG_ERRORS_UNWRAP;
 }
 
+/* Its own, else that of defaults, else its upstream's. */
+static size_t read_identity(struct reader *reader, const struct yaml_node *map,
+                            const struct base *base, const struct config_route *route)
+{
+    struct yaml_node *node = reader_find(map, SETTING_ROUTE_IDENTITY);
+    if (node != NULL && !config_operation_is_aws(route->operation))
+        yaml_error(reader->load, node, "nothing is signed for this operation; leave it out");
+    return read_identity_name(reader, node,
+                              base->identity_given ? base->identity : route->upstream->identity);
+}
+
 /* How a streaming route's answers are told; on any other the keys would say nothing. */
 static void read_stream(struct reader *reader, const struct yaml_node *map, const struct base *base,
                         struct config_route *route)
@@ -383,6 +398,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     const struct yaml_node *operation = reader_find(map, SETTING_ROUTE_OPERATION);
     struct span word = operation == NULL ? SPAN("invoke") : operation->text;
     route->lacks = lacks_of(route->operation);
+    route->identity = read_identity(reader, map, base, route);
     read_name(reader, map, route);
     const struct read_scope scope = {.operations = operations_of(route->operation),
                                      .all = route->operation == CONFIG_AUTO,
@@ -423,6 +439,7 @@ void read_routes(struct reader *reader, struct yaml_node *root)
     struct config_route *routes =
         arena_zalloc(&config->arena, list->entry_count + 1, sizeof(*routes));
     config->routes = routes;
+    reader->routes = routes;
     for (struct yaml_entry *entry = list->entries; entry != NULL; entry = entry->next) {
         if (entry->node->bad)
             continue;

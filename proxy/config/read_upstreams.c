@@ -126,23 +126,6 @@ static void read_endpoint_variables(struct reader *reader, struct config_upstrea
         upstream->url = url;
 }
 
-static void read_upstream_identity(struct reader *reader, const struct yaml_node *map,
-                                   struct config_upstream *upstream)
-{
-    const struct config *config = reader->config;
-    struct yaml_node *node = reader_find(map, SETTING_UPSTREAM_IDENTITY);
-    if (node == NULL || node->opaque)
-        return;
-    struct span name = reader_text_of(reader, node);
-    for (size_t i = 0; i != config->identity_count; ++i) {
-        if (!span_equals(config->identities[i].name, name))
-            continue;
-        upstream->identity = i;
-        return;
-    }
-    yaml_error(reader->load, node, "there is no \"%.*s\" in identities", SPAN_ARG(name));
-}
-
 static void read_upstream(struct reader *reader, const struct yaml_node *map,
                           struct config_upstream *upstream)
 {
@@ -151,7 +134,7 @@ static void read_upstream(struct reader *reader, const struct yaml_node *map,
     upstream->allow_plaintext = reader_bool(reader, map, SETTING_UPSTREAM_ALLOW_PLAINTEXT);
     read_ca_files(reader, map, upstream);
     read_endpoint_url(reader, map, upstream);
-    read_upstream_identity(reader, map, upstream);
+    upstream->identity = read_identity_name(reader, reader_find(map, SETTING_UPSTREAM_IDENTITY), 0);
     read_proxy(reader, map, upstream);
 }
 
@@ -259,15 +242,24 @@ static struct span borrow_region(const struct config *config)
     return is_without_aws(config) ? SPAN("us-east-1") : SPAN_NONE;
 }
 
-/* An identity's STS is that of the first upstream that uses it, else of the default one. */
+/* The first upstream that names the identity, else that of the first route that uses it, else the
+ * default one. */
+static const struct config_upstream *find_user(const struct config *config, size_t identity)
+{
+    for (size_t i = 0; i != config->upstream_count; ++i)
+        if (config->upstreams[i].identity == identity)
+            return &config->upstreams[i];
+    for (size_t i = 0; i != config->route_count; ++i)
+        if (config->routes[i].identity == identity)
+            return config->routes[i].upstream;
+    return &config->upstreams[0];
+}
+
+/* An identity's STS is that of the upstream that uses it. */
 static void settle_identities(struct reader *reader)
 {
-    const struct config *config = reader->config;
-    for (size_t i = 0; i != config->identity_count; ++i) {
-        const struct config_upstream *upstream = &config->upstreams[0];
-        for (size_t u = config->upstream_count; u-- != 0;)
-            if (config->upstreams[u].identity == i)
-                upstream = &config->upstreams[u];
+    for (size_t i = 0; i != reader->config->identity_count; ++i) {
+        const struct config_upstream *upstream = find_user(reader->config, i);
         reader->identities[i].region = upstream->region;
         reader->identities[i].fips = upstream->fips;
         reader->identities[i].dualstack = upstream->dualstack;

@@ -12,6 +12,7 @@ struct reader {
     struct config *config;              /* being filled; what it keeps is copied into its arena */
     struct config_identity *identities; /* config->identities, while they are filled */
     struct config_upstream *upstreams;  /* config->upstreams, likewise */
+    struct config_route *routes;        /* config->routes, likewise */
 };
 
 /* The node of a setting's last key in that map, NULL where it is absent. */

@@ -33,7 +33,7 @@ static void tell(const struct keeper_identity *identity, enum keeper_event event
         return;
     buffer_init_fixed(&out, text, sizeof(text));
     if (identity != identity->keeper->identities)
-        buffer_printf(&out, "identity %.*s: ", SPAN_ARG(identity->config->name));
+        buffer_printf(&out, "identity %.*s: ", SPAN_ARG(identity->config->label));
     buffer_append(&out, message);
     options->on_event(options->event_context, event, buffer_span(&out));
 }
@@ -419,7 +419,7 @@ bool keeper_status(struct keeper *keeper, size_t index, struct wall_time now,
 struct keeper_values keeper_values(struct keeper *keeper, size_t index, struct wall_time now)
 {
     struct keeper_identity *identity = &keeper->identities[index];
-    struct keeper_values values = {.name = identity->config->name, .used = identity->used};
+    struct keeper_values values = {.name = identity->config->label, .used = identity->used};
     pthread_mutex_lock(&keeper->lock);
     const struct credentials *current = identity->current;
     values.last_failed = identity->last_failed;

@@ -56,7 +56,8 @@ bool keeper_status(struct keeper *keeper, size_t identity, struct wall_time now,
 
 /* Values for metrics. */
 struct keeper_values {
-    struct span name, source;     /* source: SPAN_NONE before the first set; a literal */
+    struct span name;             /* its label: no two are alike */
+    struct span source;           /* SPAN_NONE before the first set; a literal */
     struct wall_time expires;     /* us 0: never, or no set */
     struct wall_time last_failed; /* us 0: not yet */
     uint64_t refreshed, failed;   /* fetches so far that brought a set, and that did not */

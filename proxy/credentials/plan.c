@@ -1,6 +1,7 @@
 /* The chain of sources: the first one that is configured makes the plan. */
 #include "credentials/plan.h"
 
+#include "aws/session_name.h"
 #include "credentials/command_line.h"
 
 struct make {
@@ -285,23 +286,11 @@ static enum credentials_result add_identity_role(struct make *make)
     return CREDENTIALS_FOUND;
 }
 
-/* Letters, digits and "+=,.@-_", 2 to 64: STS API, RoleSessionName. */
 static struct span fit_session_name(struct make *make, struct span name)
 {
-    if (name.len == 0)
-        return arena_printf(make->arena, "sagegate-%lld",
-                            (long long)(make->options->now.us / 1000000));
-    struct span fitted = arena_copy(make->arena, name);
-    char *at = (char *)fitted.at;
-    if (fitted.len > PLAN_SESSION_NAME_MAX)
-        fitted.len = PLAN_SESSION_NAME_MAX;
-    for (size_t i = 0; i != fitted.len; ++i) {
-        char c = at[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || strchr("+=,.@-_", c) == NULL))
-            at[i] = '-';
-    }
-    return fitted.len >= 2 ? fitted : SPAN("sagegate");
+    if (name.len != 0)
+        return session_name_fit(name, make->arena);
+    return arena_printf(make->arena, "sagegate-%lld", (long long)(make->options->now.us / 1000000));
 }
 
 static bool find_proxy(struct make *make, const struct endpoint_url *url, struct proxy *out)

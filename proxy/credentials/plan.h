@@ -13,7 +13,7 @@
 #include "credentials/profile.h"
 #include "credentials/source.h"
 
-enum { PLAN_ROLES_MAX = 8, PLAN_FILES_MAX = 3, PLAN_SESSION_NAME_MAX = 64 };
+enum { PLAN_ROLES_MAX = 8, PLAN_FILES_MAX = 3 };
 
 enum plan_base {
     PLAN_SET, /* the keys are in the plan */

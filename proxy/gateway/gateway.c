@@ -203,8 +203,7 @@ static void open_keeper(struct gateway *gateway, const struct gateway_options *o
     bool *used = calloc(config->identity_count, sizeof(bool));
     CHECK(used != NULL);
     for (size_t i = 0; i != config->route_count; ++i)
-        used[config->routes[i].upstream->identity] |=
-            config_operation_is_aws(config->routes[i].operation);
+        used[config->routes[i].identity] |= config_operation_is_aws(config->routes[i].operation);
     gateway->keeper = keeper_create(&(struct keeper_options){
         .identities = config->identities,
         .identity_count = config->identity_count,

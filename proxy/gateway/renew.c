@@ -8,7 +8,7 @@
 
 static struct keeper_view *view_of(struct exchange *ex)
 {
-    return worker_credentials(ex->worker, ex->match.route->upstream);
+    return worker_credentials(ex->worker, ex->match.route);
 }
 
 static struct skew *skew_of(const struct exchange *ex)
@@ -23,15 +23,14 @@ struct wall_time renew_now(const struct exchange *ex)
 
 const struct credentials *renew_get(struct exchange *ex, struct wall_time now)
 {
-    const struct config_upstream *upstream = ex->match.route->upstream;
+    size_t identity = ex->match.route->identity;
     const struct credentials *credentials = keeper_view_get(view_of(ex), now);
     if (credentials == NULL)
         return NULL;
     ex->renewal.generation = credentials->generation;
     ex->renewal.offset_s = skew_offset_s(skew_of(ex));
-    ex->identity = upstream->identity == 0
-                       ? credentials->source
-                       : ex->worker->gateway->config->identities[upstream->identity].name;
+    ex->identity = identity == 0 ? credentials->source
+                                 : ex->worker->gateway->config->identities[identity].name;
     return credentials;
 }
 

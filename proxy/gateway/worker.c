@@ -18,10 +18,9 @@ struct pool *worker_pool(struct worker *worker, const struct config_upstream *up
     return worker->pools[upstream - worker->gateway->config->upstreams];
 }
 
-struct keeper_view *worker_credentials(struct worker *worker,
-                                       const struct config_upstream *upstream)
+struct keeper_view *worker_credentials(struct worker *worker, const struct config_route *route)
 {
-    return &worker->credentials[upstream->identity];
+    return &worker->credentials[route->identity];
 }
 
 const unsigned char *worker_take_random(struct worker *worker)

@@ -74,9 +74,8 @@ MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
 /* Worker side. */
 struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream);
-/* The credentials that sign for it. */
-struct keeper_view *worker_credentials(struct worker *worker,
-                                       const struct config_upstream *upstream);
+/* The credentials that sign for its requests. */
+struct keeper_view *worker_credentials(struct worker *worker, const struct config_route *route);
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
 /* An exchange has ended: whoever waits for admission, on any worker, tries again in its own turn. */

@@ -320,6 +320,68 @@ routes:
         "Tags.member.1.Key": "team", "Tags.member.1.Value": "a b"}
 
 
+def test_a_route_has_an_identity_and_a_session_of_its_own(standin, start_gateway, endpoint, ca_file, tmp_path):
+    config = f"""
+listen: [{{ address: "@LISTEN@" }}]
+health: {{ address: "@HEALTH@" }}
+region: us-east-1
+credentials: {{ source: env }}
+identities:
+  emea: {{ assume_role: {{ role_arn: {standins.ROLE_ARN}, session_name: "${{env.WHO}} ${{route}}" }} }}
+  apac: {{ assume_role: {{ role_arn: {standins.ROLE_ARN}-apac }} }}
+  idle: {{ assume_role: {{ role_arn: {standins.ROLE_ARN}-idle, session_name: "${{route}}" }} }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}", identity: emea }}
+upstreams:
+  other: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}", identity: idle }}
+routes:
+  - {{ name: one, match: {{ path: /one }}, endpoint: echo }}
+  - {{ name: {'t' * 64}, match: {{ path: /two }}, endpoint: echo }}
+  - {{ name: three, match: {{ path: /three }}, endpoint: echo, identity: apac }}
+  - {{ name: four, match: {{ path: /four }}, endpoint: echo, identity: default, upstream: other }}
+  - {{ name: ping, match: {{ path: /ping }}, operation: ping, upstream: other }}
+"""
+    env = {"AWS_ENDPOINT_URL_STS": standin.url, "HOME": str(tmp_path), "WHO": "team/a"}
+    gateway = start_gateway(config, head=False, env=env)
+    seen = {}
+    for path in ("/one", "/two", "/three", "/four", "/one"):
+        assert gateway.call(path).status == 200
+        seen[path] = key_of(endpoint)
+    assert seen["/four"] == lib.ACCESS_KEY and len(set(seen.values())) == 4
+    asked = [(one.form["RoleArn"].rpartition("role/")[2], one.form["RoleSessionName"]) for one in standin.asked]
+    asked.sort()
+    assert asked[:2] == [("infer", "team-a-one"), ("infer", ("team-a-" + "t" * 64)[:64])]
+    assert len(asked) == 3 and asked[2][0] == "infer-apac" and asked[2][1].startswith("sagegate-")
+    for route, identity in (("one", "emea"), ("t" * 64, "emea"), ("three", "apac"), ("four", "env")):
+        assert gateway.line(route=route)["identity"] == identity
+    doctor = lib.run("doctor", "-c", gateway.config_file, env=env)
+    assert "ok   credentials  emea/team-a-one: assume_role, key id" in doctor.stdout
+    assert doctor.stdout.count("credentials  ") == 4 and "idle" not in doctor.stdout.partition("upstream  ")[0]
+
+
+def test_readiness_waits_for_every_identity_that_routes_use(standin, start_gateway, endpoint, ca_file, tmp_path):
+    standin.fault = "denied"
+    config = f"""
+listen: [{{ address: "@LISTEN@" }}]
+admin: {{ address: "@ADMIN@" }}
+region: us-east-1
+credentials: {{ source: env }}
+identities: {{ emea: {{ assume_role: {{ role_arn: {standins.ROLE_ARN}, session_name: "s-${{route}}" }} }} }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+routes:
+  - {{ name: one, match: {{ path: /one }}, endpoint: echo }}
+  - {{ name: two, match: {{ path: /two }}, endpoint: echo, identity: emea }}
+"""
+    gateway = start_gateway(config, head=False, env={"AWS_ENDPOINT_URL_STS": standin.url, "HOME": str(tmp_path)})
+    gateway.allow_warnings(TROUBLE)
+    assert gateway.call("/one").status == 200
+    assert gateway.call("/two").outcome == "no_credentials"
+    status, body = gateway.admin("/ready")
+    assert status == 503 and b"identity emea/s-two: " in body and b"AccessDenied" in body
+    standin.fault = None
+    lib.eventually(lambda: gateway.admin("/ready")[0] == 200, 10, "readiness")
+    assert gateway.call("/two").status == 200
+
+
 def test_sts_is_reached_through_the_proxy_of_the_environment(keys, start, endpoint, ca_file, tmp_path):
     token = write(tmp_path / "token", "web-token-EXAMPLE")
     with standins.StandIn(keys, tls=True, names=["sts.us-east-1.amazonaws.com"]) as standin, \

@@ -107,8 +107,11 @@ workers: 3
 region: us-east-1
 credentials: { source: static, file: creds.json }
 upstream: { fips: true, dualstack: true, extra_ca_files: [CA] }
+identities:
+  emea: { assume_role: { role_arn: "arn:aws:iam::1:role/x", session_name: "$$-${route}-${env.SAGEGATE_TEST_MANY}" } }
+  apac: { source: env, assume_role: { role_arn: "arn:aws:iam::1:role/y", session_name: "a $$ b" } }
 upstreams:
-  emea: { region: eu-west-1, endpoint_url: "https://VPCE.example.com:8443/", ca_file: CA }
+  emea: { region: eu-west-1, endpoint_url: "https://VPCE.example.com:8443/", ca_file: CA, identity: emea }
   near: { endpoint_url: "http://127.0.0.1:4566" }
   far: { endpoint_url: "http://10.0.0.1", allow_plaintext: true }
 limits: { connections: 10, body_bytes: 64MiB, concurrency: 11, head_bytes: 10000, head_timeout: 1500ms,
@@ -131,6 +134,7 @@ routes:
     match: { path: "/a/{x}/{rest*}", methods: [POST, PUT], host: Models.Example.com }
     endpoint: { value: "p-${path.x}", allow: ["p-*"] }
     upstream: near
+    identity: apac
     timeouts: { total: 11m }
     errors: unwrap
     callers_may_set: []
@@ -159,8 +163,76 @@ def test_what_print_shows_loads_to_the_same(file):
     for text in ('"https://vpce.example.com:8443"', '"http://127.0.0.1:4566"', 'mode: "0660"', '"a$$*"', "head_bytes: 10000",
                  f'file: "{ca.parent}/creds.json"', "limit: 0ms", "custom_attributes: {}", "errors: unwrap",
                  "callers_may_set: []", 'callers_may_set: ["content_type", "accept", "custom_attributes", "inference_id", '
-                 '"input_location"]', "body_max: 125KiB", "strict_default: true", 'host: "Models.Example.com"'):
+                 '"input_location"]', "body_max: 125KiB", "strict_default: true",
+                 'session_name: "$$-${route}-99"', 'session_name: "a $$ b"', 'identity: "apac"', 'host: "Models.Example.com"'):
         assert text in first.stdout, text
+
+
+# What the design promises, as it stands; each key must load.
+DESIGNED = """
+listen:
+  - address: 127.0.0.1:8080            # or unix:/run/sagegate/gateway.sock with mode: "0660"
+admin:  { address: 127.0.0.1:9902 }    # everything; changing calls by POST
+health: { address: 0.0.0.0:9901 }      # only GET /live /ready /metrics, for probes that come from outside the pod
+region: us-east-1                      # else AWS_REGION, AWS_DEFAULT_REGION, the profile; imds asks the instance
+credentials: { source: default }       # default | env | profile | web_identity | container | imds | process | static
+upstream: { fips: false, dualstack: false }   # endpoint_url: ..., ca_file: (instead), extra_ca_files: (besides)
+identities:                            # beyond the one above, by name
+  emea: { assume_role: { role_arn: "arn:aws:iam::111122223333:role/infer", external_id: x, session_name: "sagegate-${route}" } }
+upstreams:
+  emea: { region: eu-west-1, identity: emea }
+limits: { connections: 1024, body_bytes: 256MiB, concurrency: 512 }
+defaults:                              # under every route
+  timeouts: { connect: 3s, first_byte: 70s, idle: 60s, total: 500s }
+  body_max: 25MiB
+  parameters:
+    inference_id: { default: "${uuid}" }
+routes:
+  - name: fraud
+    match: { path: /predict/fraud }    # methods: [POST], host: optional
+    endpoint: fraud-prod
+    operation: invoke                  # invoke (default) | stream | async | auto | native | openai | container | ping
+    callers_may_set: [content_type, accept, inference_id, custom_attributes]   # anything else from the caller: 400
+    parameters:
+      content_type: { default: application/json }
+      custom_attributes: { append: "traceparent=${traceparent}", separator: ";" }
+      target_model: { value: fraud-v12.tar.gz }
+      target_variant: { default: A, allow: [A, B] }
+  - name: models
+    match: { path: "/models/{model}/predict" }      # {m} part of a segment too; {m*} spans slashes
+    endpoint: shared-mme
+    parameters:
+      target_model: { value: "${path.model}.tar.gz", allow: ["*.tar.gz"] }
+  - name: chat
+    match: { path: /v1/chat }
+    upstream: emea
+    endpoint: chat-eu
+    operation: auto
+  - name: sdk                          # the native API, for AWS SDKs pointed here by endpoint_url
+    match: { path: "/endpoints/{endpoint}/*" }
+    endpoint: { value: "${path.endpoint}", allow: ["fraud-*", "chat-*"] }   # chosen by the caller without allow: load error
+    operation: native
+"""
+
+
+def test_the_designed_configuration_loads_whole(file):
+    done = check("-c", file(DESIGNED))
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "beyond loopback" not in line] == []
+
+
+def test_too_many_sessions_of_their_own_are_refused(file):
+    text = GOOD.split("routes:")[0] + """
+identities:
+  a: { assume_role: { role_arn: "arn:aws:iam::1:role/x", session_name: "${route}" } }
+defaults: { identity: a }
+routes:
+""" + "".join(f"  - {{ name: r{n}, match: {{ path: /{n} }}, endpoint: e }}\n" for n in range(257))
+    done = check("-c", file(text))
+    assert done.returncode == 1
+    assert "identities: 257 routes ask for sessions of their own by ${route}; at most 256 may" in done.stderr
+    done = check("-c", file(text.replace("name: r256,", "name: r256, identity: default,")))
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_an_environment(file):

@@ -1,4 +1,5 @@
 /* What credentials are read from: shared files, command lines, JSON, STS's XML; and what is refused. */
+#include "aws/session_name.h"
 #include "base/buffer.h"
 #include "credentials/command_line.h"
 #include "credentials/document.h"
@@ -33,6 +34,27 @@ static void assert_span(struct span actual, const char *expected)
         assert_null(actual.at);
     else if (!span_equals(actual, span_from(expected)))
         fail_msg("\"%.*s\" is not \"%s\"", SPAN_ARG(actual), expected);
+}
+
+/* ---- session names ---- */
+
+static void a_session_s_name_is_made_fit_for_sts(void **state)
+{
+    static const struct {
+        struct span text;
+        const char *wanted;
+    } cases[] = {
+        {SPAN("a-1_+=,.@Z"), "a-1_+=,.@Z"},
+        {SPAN("team/a b\n\303\274:\0x"), "team-a-b-----x"},
+        {SPAN("ab"), "ab"},
+        {SPAN("a"), "sagegate"},
+        {SPAN(""), "sagegate"},
+        {SPAN("0123456789012345678901234567890123456789012345678901234567890123456789"),
+         "0123456789012345678901234567890123456789012345678901234567890123"},
+    };
+    (void)state;
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i)
+        assert_span(session_name_fit(cases[i].text, &arena), cases[i].wanted);
 }
 
 /* ---- shared files ---- */
@@ -364,6 +386,7 @@ static void xml_at_fault_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_s_name_is_made_fit_for_sts),
         cmocka_unit_test(properties_are_found_as_the_sdks_read_them),
         cmocka_unit_test(a_broken_shared_file_is_told_by_its_line),
         cmocka_unit_test(a_huge_shared_file_is_refused),

@@ -13,8 +13,11 @@ BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate"
 ROUTES = """\
 listen: [{ address: 127.0.0.1:8080 }]
 region: us-east-1
+identities:
+  apac: { assume_role: { role_arn: "arn:aws:iam::1:role/x", session_name: "sagegate-${route}" } }
+  emea: { assume_role: { role_arn: "arn:aws:iam::1:role/y" } }
 upstreams:
-  emea: { region: eu-west-1 }
+  emea: { region: eu-west-1, identity: emea }
 defaults:
   parameters:
     inference_id: { default: "${uuid}" }
@@ -41,6 +44,7 @@ routes:
     match: { path: "/endpoints/{endpoint}/*" }
     endpoint: { value: "${path.endpoint}", allow: ["fraud-*"] }
     operation: native
+    identity: apac
 """
 
 
@@ -100,13 +104,14 @@ def test_tells_a_person_everything(explain):
     )
     assert done.returncode == 0 and done.stderr == ""
     told = rows(done)
-    assert told["route"][0].startswith("fraud (") and "routes.yaml:9), path /predict/fraud" in told["route"][0]
+    assert told["route"][0].startswith("fraud (") and "routes.yaml:12), path /predict/fraud" in told["route"][0]
     assert told["endpoint"] == ["fraud-prod"]
     assert told["operation"] == ["invoke (InvokeEndpoint)"]
     assert told["upstream"] == [
         "default: https://runtime.sagemaker.us-east-1.amazonaws.com"
         "/endpoints/fraud-prod/invocations, signed for us-east-1"
     ]
+    assert told["identity"] == ["default"]
     assert [" ".join(row.split()) for row in told["parameters"]] == [
         "ContentType text/csv <- the caller's",
         "Accept */* <- the caller's",
@@ -159,6 +164,7 @@ def test_tells_captures_overrides_and_what_gives_none(explain):
     )
     told = rows(done)
     assert told["upstream"][0].endswith("signed for eu-west-1")
+    assert told["identity"] == ["emea: arn:aws:iam::1:role/y"]
     parameters = [" ".join(row.split()) for row in told["parameters"]]
     assert (
         'Accept <- not sent; value "${header.X-Accept}" gives none; overrides the caller\'s "a/b"'
@@ -185,7 +191,7 @@ def test_tells_why_no_route_takes_it(explain):
 
 def test_as_json(explained):
     answer = explained("POST", "/predict/fraud", "Cookie: c", "Content-Type: a/b")
-    assert answer["route"]["name"] == "fraud" and answer["route"]["line"] == 9
+    assert answer["route"]["name"] == "fraud" and answer["route"]["line"] == 12
     assert answer["endpoint"] == "fraud-prod" and answer["region"] == "us-east-1"
     assert answer["parameters"]["content_type"] == {
         "source": "caller",
@@ -264,6 +270,7 @@ def test_native(explained, suffix, header):
     answer = explained("POST", f"/endpoints/fraud-1/{suffix}", f"{header}: a/b", "Amz-Sdk-Request: 1")
     assert answer["sends"]["headers"][header] == "a/b"
     assert answer["sends"]["url"].endswith(f"/endpoints/fraud-1/{suffix}")
+    assert (answer["identity"], answer["session_name"]) == ("apac", "sagegate-sdk")
     assert answer["dropped_headers"] == "amz-sdk-request"
 
 

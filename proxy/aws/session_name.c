@@ -1,0 +1,22 @@
+/* Making a text fit for RoleSessionName. */
+#include "aws/session_name.h"
+
+#include <string.h>
+
+static bool may_stand(char c)
+{
+    bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    return plain || (c != '\0' && strchr("+=,.@-_", c) != NULL);
+}
+
+struct span session_name_fit(struct span name, struct arena *arena)
+{
+    if (name.len < SESSION_NAME_MIN)
+        return SPAN("sagegate");
+    char *at = arena_alloc(arena, SESSION_NAME_MAX + 1);
+    size_t len = name.len < SESSION_NAME_MAX ? name.len : SESSION_NAME_MAX;
+    for (size_t i = 0; i != len; ++i)
+        at[i] = may_stand(name.at[i]) ? name.at[i] : '-';
+    at[len] = '\0';
+    return span_make(at, len);
+}
