@@ -4,7 +4,9 @@
 request left from before is forgotten, an unexpected warning fails the test that caused it.
 """
 
+import fcntl
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -102,12 +104,21 @@ def start_gateway(endpoint, ca_file, tmp_path):
 
 @pytest.fixture(scope="session")
 def npm():
-    """The directory with the JavaScript packages of package.json, installed once below build/npm."""
+    """The directory with the JavaScript packages of package-lock.json, installed once below build/npm, and with the
+    scripts of clients/, which find the packages there."""
     target = ROOT / "build/npm"
     target.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package.json").read_text()
-    stamp = target / "package.json"
-    if not (target / "node_modules").exists() or not stamp.exists() or stamp.read_text() != wanted:
-        stamp.write_text(wanted)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True, timeout=300)
+    stamp, files = target / "installed", [HERE / "package.json", HERE / "package-lock.json"]
+    wanted = "".join(file.read_text() for file in files)
+    with open(target / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not stamp.exists() or stamp.read_text() != wanted:
+            stamp.unlink(missing_ok=True)
+            for file in files:
+                shutil.copy(file, target)
+            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True, timeout=300)
+            stamp.write_text(wanted)
+        for script in (HERE / "clients").glob("*.mjs"):
+            shutil.copy(script, target / "new")
+            (target / "new").rename(target / script.name)  # in one step: another process may be reading it
     return target

@@ -3,27 +3,21 @@
 import base64
 import json
 import os
-import pathlib
-import shutil
 import subprocess
 
 import pytest
 from payloads import BODIES, ONE_OVER, sha256
 
-SCRIPT = pathlib.Path(__file__).parent / "clients/sdk.mjs"
-
 
 @pytest.fixture
 def sdk(gateway, npm):
     """sdk((command, input), ...): what each call gave."""
-    script = shutil.copy(SCRIPT, npm / "sdk.mjs")  # where Node finds the packages
-
     def run(*calls):
         wanted = [{"command": f"{command}Command", "input": {
             **fields, **({"Body": base64.b64encode(fields["Body"]).decode()} if "Body" in fields else {})}}
             for command, fields in calls]
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        done = subprocess.run(["node", script, gateway.url], input=json.dumps(wanted), capture_output=True,
+        done = subprocess.run(["node", npm / "sdk.mjs", gateway.url], input=json.dumps(wanted), capture_output=True,
                               text=True, timeout=60, env=env)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
