@@ -116,7 +116,7 @@ def npm():
             stamp.unlink(missing_ok=True)
             for file in files:
                 shutil.copy(file, target)
-            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=target, check=True, timeout=300)
+            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=target, check=True, timeout=300)
             stamp.write_text(wanted)
         for script in (HERE / "clients").glob("*.mjs"):
             shutil.copy(script, target / "new")
