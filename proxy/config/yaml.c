@@ -232,6 +232,9 @@ struct yaml_node *yaml_parse(struct yaml_load *load, struct span file, struct sp
 {
     struct parse parse = {.load = load, .file = file, .text = text};
     struct yaml_position start = {file, 1, 1};
+    if (span_starts_with(text,
+                         SPAN("\xef\xbb\xbf"))) /* libyaml takes a byte order mark for a column */
+        text = parse.text = span_from_offset(text, 3);
     if (text.len > YAML_FILE_BYTES_MAX) {
         fail_at(&parse, start, "larger than 1 MiB");
         return NULL;

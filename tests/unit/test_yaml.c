@@ -74,6 +74,16 @@ static void assert_problem(const char *wanted)
     problem_list_init(&problems);
 }
 
+static void test_a_byte_order_mark_is_no_column(void **state)
+{
+    (void)state;
+    struct yaml_node *root = parse("\xef\xbb\xbf"
+                                   "a: 1\r\nb: 2\r\n");
+    assert_non_null(root);
+    assert_text(root, "b", "2");
+    assert_int_equal(get(root, "a")->at.column, 4);
+}
+
 static void test_nodes_know_where_they_stand(void **state)
 {
     (void)state;
@@ -235,6 +245,7 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_byte_order_mark_is_no_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nodes_know_where_they_stand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_is_an_empty_map, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_null_is_only_what_is_written_so, set_up, tear_down),
