@@ -62,7 +62,8 @@ static void set_route(struct access_record *record, const struct exchange *ex)
     struct span path = ex->request.path;
     if (route != NULL) {
         access_record_set(record, ACCESS_ROUTE, route->name);
-        access_record_set(record, ACCESS_REGION, route->upstream->region);
+        if (config_operation_is_aws(route->operation))
+            access_record_set(record, ACCESS_REGION, route->upstream->region);
         if (!config->access_log.full_path)
             path = route->path;
     }

@@ -46,7 +46,8 @@ def test_what_sagemaker_would_pass_on(container, endpoint):
                                "TargetModel": "m.tar.gz"}
     assert seen.verdict == "ok" and not seen.unexpected, "neither signature nor odd headers"
     line = gateway.line()
-    assert (line["operation"], line["outcome"]) == ("container", "ok") and "endpoint" not in line
+    assert (line["operation"], line["outcome"]) == ("container", "ok")
+    assert "endpoint" not in line and "region" not in line
 
 
 def test_a_stream_of_the_containers(container):
@@ -84,7 +85,12 @@ def test_the_gateways_own_ping(container, endpoint, method):
         for _ in range(2):
             answer = caller.call("/ping", method=method)
             assert (answer.status, answer.body) == (200, b"")
-    assert endpoint.requests == [] and gateway.line()["operation"] == "ping"
+        line = gateway.line()
+        assert line["operation"] == "ping" and "region" not in line, "nothing was signed"
+        for header in (("Accept", "*/*"), ("Accept", "application/json"), ("Content-Type", "text/plain"),
+                       (SM + "Inference-Id", "x"), (SM + "Unknown", "x"), ("Content-Encoding", "gzip")):
+            assert caller.call("/ping", method=method, headers=[header]).status == 200, header
+    assert endpoint.requests == []
     assert gateway.call("/ping", b"x").status == 405
 
 
