@@ -30,7 +30,7 @@ static const char help[] =
     "      --endpoint NAME    no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)\n"
     "      --listen ADDRESS   default 127.0.0.1:8080 (or SAGEGATE_LISTEN)\n"
     "      --region REGION    default AWS_REGION, then AWS_DEFAULT_REGION (or SAGEGATE_REGION)\n"
-    "      --operation NAME   invoke (default), async or native (or SAGEGATE_OPERATION)\n"
+    "      --operation NAME   a route's; default invoke (or SAGEGATE_OPERATION)\n"
     "      --set KEY=VALUE    any key of the file, e.g. upstream.ca_file=/etc/ssl/ca.pem,\n"
     "                         route.timeouts.total=90s\n";
 

@@ -63,6 +63,21 @@ def test_the_last_answer_says_that_it_is_the_last(start_gateway, endpoint):
     gateway.stop()
 
 
+def test_what_is_pipelined_behind_the_last_answer_is_left_to_the_client(start_gateway, endpoint):
+    """RFC 9112 section 9.6: behind an answer with Connection: close nothing is processed; clients send it again."""
+    gateway = start_gateway(ROUTE)
+    endpoint.next_fault(delay_ms=600)
+    with gateway.caller() as caller:
+        caller.send(HEAD_OF_ONE + b"1" + HEAD_OF_ONE + b"2")
+        endpoint.wait_for(1)
+        gateway.signal()
+        answer = caller.answer()
+        assert (answer.body, answer.header("Connection")) == (b"1", "close")
+        assert caller.is_closed()
+    gateway.stop()
+    assert len(endpoint.requests) == 1
+
+
 def test_idle_connections_have_their_time(start_gateway):
     gateway = start_gateway("drain: { idle: 1s }\n" + ROUTE)
     with gateway.caller() as asks_once_more, gateway.caller() as says_nothing:
