@@ -17,42 +17,26 @@ enum {
     SMALL_MAX = 1024,
 };
 
-/* Each byte but RFC 3986's unreserved ones as %XX. */
-static void append_encoded(struct buffer *out, struct span text)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i != text.len; ++i) {
-        unsigned char c = (unsigned char)text.at[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '.' || c == '_' || c == '~') {
-            buffer_append_char(out, (char)c);
-            continue;
-        }
-        char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
-        buffer_append(out, span_make(escape, sizeof(escape)));
-    }
-}
-
 /* In the order in which it is signed. */
 static void append_query(const struct sigv4_identity *identity, const struct sigv4_scope *scope,
                          const char time[CLOCK_BASIC_SIZE], unsigned life_s, struct buffer *out)
 {
     buffer_append(
         out, SPAN("Action=CallWithBearerToken&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential="));
-    append_encoded(out, identity->access_key_id);
+    buffer_append_percent_encoded(out, identity->access_key_id);
     buffer_append(out, SPAN("%2F"));
     buffer_append(out, span_make(time, 8));
     buffer_append(out, SPAN("%2F"));
-    append_encoded(out, scope->region);
+    buffer_append_percent_encoded(out, scope->region);
     buffer_append(out, SPAN("%2F"));
-    append_encoded(out, scope->service);
+    buffer_append_percent_encoded(out, scope->service);
     buffer_append(out, SPAN("%2Faws4_request&X-Amz-Date="));
     buffer_append(out, span_make(time, CLOCK_BASIC_SIZE - 1));
     buffer_append(out, SPAN("&X-Amz-Expires="));
     buffer_append_u64(out, life_s);
     if (!secret_is_empty(identity->session_token)) {
         buffer_append(out, SPAN("&X-Amz-Security-Token="));
-        append_encoded(out, secret_bytes(identity->session_token));
+        buffer_append_percent_encoded(out, secret_bytes(identity->session_token));
     }
     buffer_append(out, SPAN("&X-Amz-SignedHeaders=host"));
 }

@@ -84,21 +84,11 @@ static void put_hex(struct canonical_sink *sink, const unsigned char *bytes, siz
 
 /* ---- percent-encoding ---- */
 
-/* RFC 3986's unreserved set. */
-static inline bool is_unreserved(char c)
-{
-    static const bool unreserved[256] = {
-        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
-        ['.'] = true,         ['_'] = true,         ['~'] = true,
-    };
-    return unreserved[(unsigned char)c];
-}
-
 static void put_encoded(struct canonical_sink *sink, struct span s, bool keep_slash)
 {
     for (size_t i = 0; i != s.len; ++i) {
         unsigned char byte = (unsigned char)s.at[i];
-        if (is_unreserved(s.at[i]) || (keep_slash && byte == '/')) {
+        if (span_is_unreserved(s.at[i]) || (keep_slash && byte == '/')) {
             put_char(sink, s.at[i]);
         } else {
             put_char(sink, '%');
@@ -119,7 +109,7 @@ static bool path_is_plain(struct span path)
         char c = path.at[i];
         if (before == '/' && (c == '/' || c == '.'))
             return false;
-        if (!is_unreserved(c) && c != '/')
+        if (!span_is_unreserved(c) && c != '/')
             return false;
         before = c;
     }
@@ -174,32 +164,18 @@ struct pair {
     struct span name, value; /* decoded and encoded again */
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "%7e" and "~" are the same; '+' is a plus; a '%' without two hex digits stands for itself. */
 static struct span recode(struct span s, struct buffer *scratch)
 {
     size_t start = scratch->len;
     for (size_t i = 0; i != s.len; ++i) {
-        unsigned char byte = (unsigned char)s.at[i];
-        if (byte == '%' && s.len - i > 2 && hex_value(s.at[i + 1]) >= 0 &&
-            hex_value(s.at[i + 2]) >= 0) {
-            byte = (unsigned char)(hex_value(s.at[i + 1]) << 4 | hex_value(s.at[i + 2]));
+        char byte = s.at[i];
+        if (byte == '%' && s.len - i > 2 && span_hex_value(s.at[i + 1]) >= 0 &&
+            span_hex_value(s.at[i + 2]) >= 0) {
+            byte = (char)(span_hex_value(s.at[i + 1]) << 4 | span_hex_value(s.at[i + 2]));
             i += 2;
         }
-        if (is_unreserved((char)byte)) {
-            buffer_append_char(scratch, (char)byte);
-        } else {
-            const char *digits = "0123456789ABCDEF";
-            char text[3] = {'%', digits[byte >> 4], digits[byte & 15]};
-            buffer_append(scratch, span_make(text, sizeof(text)));
-        }
+        buffer_append_percent_encoded(scratch, span_make(&byte, 1));
     }
     return span_make(scratch->at + start, scratch->len - start);
 }

@@ -86,6 +86,17 @@ void buffer_append_hex(struct buffer *b, const void *bytes, size_t len)
     b->len += len * 2;
 }
 
+void buffer_append_percent_encoded(struct buffer *b, struct span s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i != s.len; ++i) {
+        unsigned char byte = (unsigned char)s.at[i];
+        char escape[3] = {'%', digits[byte >> 4], digits[byte & 15]};
+        bool plain = span_is_unreserved(s.at[i]);
+        buffer_append(b, plain ? span_make(s.at + i, 1) : span_make(escape, sizeof(escape)));
+    }
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...)
 {
     va_list args, again;

@@ -63,6 +63,25 @@ struct span span_trim(struct span s);
  * *head all of s and *rest empty, where there is no separator. s may be *rest. */
 bool span_split(struct span s, char separator, struct span *head, struct span *rest);
 
+/* Of a hex digit in either case, -1 for any other byte. */
+static inline int span_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A byte that RFC 3986 section 2.3 never wants percent-encoded. */
+static inline bool span_is_unreserved(char c)
+{
+    static const bool unreserved[256] = {
+        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+        ['.'] = true,         ['_'] = true,         ['~'] = true,
+    };
+    return unreserved[(unsigned char)c];
+}
+
 /* Decimal digits only, at least one, no sign, no overflow; *out untouched on failure. */
 bool span_parse_u64(struct span s, uint64_t *out);
 

@@ -147,3 +147,21 @@ bool env_replace(struct span text, const struct config_options *options, struct 
     buffer_dispose(&replaced);
     return ok;
 }
+
+bool env_unescape(struct span text, struct arena *arena, struct span *out, size_t *at)
+{
+    char *copy = arena_alloc(arena, text.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i != text.len; ++i) {
+        if (text.at[i] == '$' && (i + 1 == text.len || text.at[i + 1] != '$')) {
+            *at = i;
+            return false;
+        }
+        if (text.at[i] == '$')
+            ++i;
+        copy[len++] = text.at[i];
+    }
+    copy[len] = '\0';
+    *out = span_make(copy, len);
+    return true;
+}

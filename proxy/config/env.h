@@ -20,4 +20,7 @@ struct env_result {
 MUST_USE bool env_replace(struct span text, const struct config_options *options,
                           struct arena *arena, struct env_result *out, struct span *fault);
 
+/* `$$` becomes a dollar. False, with *at the index of it, where a lone dollar stands; *out is in arena. */
+MUST_USE bool env_unescape(struct span text, struct arena *arena, struct span *out, size_t *at);
+
 #endif

@@ -2,6 +2,7 @@
  * nor routes. */
 #include "config/template.h"
 
+#include "config/env.h"
 #include "config/suggest.h"
 
 enum { TEMPLATE_PARTS_MAX = 32 };
@@ -92,23 +93,13 @@ static bool is_query_name(struct span name)
     return name.len != 0;
 }
 
-/* $$ is a dollar; any other lone one is a fault. */
 static bool unescape(struct span text, struct arena *arena, struct span *out, struct span *fault)
 {
-    char *at = arena_alloc(arena, text.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; i != text.len; ++i) {
-        if (text.at[i] == '$' && (i + 1 == text.len || text.at[i + 1] != '$')) {
-            *fault = SPAN("a lone dollar: write $$ for a dollar, ${...} for a value");
-            return false;
-        }
-        if (text.at[i] == '$')
-            ++i;
-        at[len++] = text.at[i];
-    }
-    at[len] = '\0';
-    *out = span_make(at, len);
-    return true;
+    size_t at;
+    if (env_unescape(text, arena, out, &at))
+        return true;
+    *fault = SPAN("a lone dollar: write $$ for a dollar, ${...} for a value");
+    return false;
 }
 
 static bool check_name(struct span reference, const struct source_row *row, struct span name,

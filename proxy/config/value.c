@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <sys/un.h>
 
+#include "config/env.h"
+
 struct unit {
     struct span suffix;
     int64_t factor;
@@ -121,23 +123,14 @@ bool value_parse_mode(struct span text, struct arena *arena, unsigned *out, stru
 
 bool value_parse_text(struct span text, struct arena *arena, struct span *out, struct span *fault)
 {
-    char *at = arena_alloc(arena, text.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; i != text.len; ++i) {
-        if (text.at[i] == '$' && (i + 1 == text.len || text.at[i + 1] != '$')) {
-            *fault = i + 1 != text.len && text.at[i + 1] == '{'
-                         ? SPAN("only ${env.NAME} is replaced here; templates are for endpoint and "
-                                "parameters, and $$ is a dollar")
-                         : SPAN("a lone dollar: write $$ for a dollar");
-            return false;
-        }
-        if (text.at[i] == '$')
-            ++i;
-        at[len++] = text.at[i];
-    }
-    at[len] = '\0';
-    *out = span_make(at, len);
-    return true;
+    size_t at;
+    if (env_unescape(text, arena, out, &at))
+        return true;
+    *fault = span_starts_with(span_from_offset(text, at), SPAN("${"))
+                 ? SPAN("only ${env.NAME} is replaced here; templates are for endpoint and "
+                        "parameters, and $$ is a dollar")
+                 : SPAN("a lone dollar: write $$ for a dollar");
+    return false;
 }
 
 static bool parse_unix_address(struct span text, struct arena *arena, struct config_address *out,

@@ -87,24 +87,6 @@ static enum credentials_result take_web_identity(struct walk *walk, struct span 
 
 /* ---- SSO: the token that `aws sso login` has left, exchanged at the portal ---- */
 
-static void append_query(struct buffer *out, const char *name, struct span value)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    buffer_append(out, span_from(name));
-    for (size_t i = 0; i != value.len; ++i) {
-        unsigned char c = (unsigned char)value.at[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '_' || c == '.' || c == '~';
-        if (plain) {
-            buffer_append_char(out, (char)c);
-            continue;
-        }
-        buffer_append_char(out, '%');
-        buffer_append_char(out, hex[c >> 4]);
-        buffer_append_char(out, hex[c & 15]);
-    }
-}
-
 static const char *sso_cache_file(struct walk *walk, struct span key)
 {
     unsigned char digest[SHA_DIGEST_LENGTH];
@@ -159,8 +141,10 @@ static enum credentials_result take_sso(struct walk *walk, struct span profile)
         return fail(walk, profile, fault.at);
     plan->token_file = sso_cache_file(walk, key);
     buffer_init(&path, 4096);
-    append_query(&path, "/federation/credentials?role_name=", role);
-    append_query(&path, "&account_id=", account);
+    buffer_append(&path, SPAN("/federation/credentials?role_name="));
+    buffer_append_percent_encoded(&path, role);
+    buffer_append(&path, SPAN("&account_id="));
+    buffer_append_percent_encoded(&path, account);
     plan->path = arena_copy(walk->arena, buffer_span(&path));
     bool fits = !path.overflowed;
     buffer_dispose(&path);

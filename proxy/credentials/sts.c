@@ -6,22 +6,14 @@
 
 enum { AUTHORIZATION_MAX = 1024, CALL_TIMEOUT_MS = 5000 };
 
-/* Percent-encoded as RFC 3986 has it. */
 static void append_pair(struct buffer *form, const char *name, struct span value)
 {
-    static const char hex[] = "0123456789ABCDEF";
     if (value.at == NULL)
         return;
     buffer_append_char(form, '&');
     buffer_append(form, span_from(name));
     buffer_append_char(form, '=');
-    for (size_t i = 0; i != value.len; ++i) {
-        unsigned char c = (unsigned char)value.at[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '_' || c == '.' || c == '~';
-        char escaped[3] = {'%', hex[c >> 4], hex[c & 15]};
-        buffer_append(form, plain ? span_make((char *)&c, 1) : span_make(escaped, 3));
-    }
+    buffer_append_percent_encoded(form, value);
 }
 
 static void append_action(struct buffer *form, const char *action)

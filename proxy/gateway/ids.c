@@ -60,11 +60,6 @@ static bool is_all_zero(struct span s)
     return true;
 }
 
-static unsigned hex_value(char c)
-{
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 /* Takes the trace id and the sampled flag, the only one of level 1, of
  * "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01". A later version may be longer
  * (section 4); version ff is none. Two such headers are none. */
@@ -86,7 +81,7 @@ static bool read_traceparent(const struct http1_headers *headers, struct ids *id
     if (s.len > IDS_TRACEPARENT_SIZE && (is_all_zero(version) || s.at[IDS_TRACEPARENT_SIZE] != '-'))
         return false;
     memcpy(ids->trace_id, trace_id.at, trace_id.len);
-    memcpy(ids->traceparent + 53, (hex_value(flags.at[1]) & 1) != 0 ? "01" : "00", 2);
+    memcpy(ids->traceparent + 53, (span_hex_value(flags.at[1]) & 1) != 0 ? "01" : "00", 2);
     return true;
 }
 

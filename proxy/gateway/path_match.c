@@ -1,19 +1,11 @@
 /* One pattern against one path, segment by segment, and the rules of what a capture may hold. */
 #include "gateway/path_match.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool path_match_escapes_are_valid(struct span path)
 {
     for (size_t i = span_find(path, '%'); i < path.len; ++i)
-        if (path.at[i] == '%' &&
-            (path.len - i < 3 || hex_value(path.at[i + 1]) < 0 || hex_value(path.at[i + 2]) < 0))
+        if (path.at[i] == '%' && (path.len - i < 3 || span_hex_value(path.at[i + 1]) < 0 ||
+                                  span_hex_value(path.at[i + 2]) < 0))
             return false;
     return true;
 }
@@ -27,7 +19,7 @@ static char next_byte(struct span s, size_t *i)
         return c;
     }
     CHECK(s.len - *i >= 3);
-    int value = hex_value(s.at[*i + 1]) * 16 + hex_value(s.at[*i + 2]);
+    int value = span_hex_value(s.at[*i + 1]) * 16 + span_hex_value(s.at[*i + 2]);
     *i += 3;
     return (char)value;
 }

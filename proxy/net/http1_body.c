@@ -37,15 +37,10 @@ bool http1_body_may_end_here(const struct http1_body *body)
     return body->ended || body->framing == HTTP1_UNTIL_CLOSE;
 }
 
-static unsigned hex_value(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
-}
-
 static enum chunk_state step_size(struct http1_body *body, char c)
 {
     if (http1_char_is(c, HTTP1_CHAR_HEX)) {
-        body->remaining = body->remaining << 4 | hex_value(c);
+        body->remaining = body->remaining << 4 | (unsigned)span_hex_value(c);
         return ++body->line_bytes > SIZE_DIGITS_MAX ? BROKEN : SIZE;
     }
     if (body->chunk_state == SIZE_FIRST)

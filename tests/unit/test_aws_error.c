@@ -8,19 +8,7 @@
 
 #include <cmocka.h>
 
-static int with_arena(void **state)
-{
-    static struct arena arena;
-    arena_init(&arena, 4096);
-    *state = &arena;
-    return 0;
-}
-
-static int without_arena(void **state)
-{
-    arena_dispose(*state);
-    return 0;
-}
+#include "arena_fixture.h"
 
 static void assert_span(struct span s, const char *expected)
 {

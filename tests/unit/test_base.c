@@ -231,6 +231,22 @@ static void test_buffer_numbers(void **state)
     buffer_dispose(&b);
 }
 
+static void test_percent_encoding(void **state)
+{
+    struct buffer b;
+    (void)state;
+    buffer_init(&b, 64);
+    buffer_append_percent_encoded(&b, SPAN("azAZ09-._~ /+%\xc3\xbc\0"));
+    assert_memory_equal(b.at, "azAZ09-._~%20%2F%2B%25%C3%BC%00", b.len);
+    assert_int_equal(b.len, 31);
+    buffer_dispose(&b);
+    for (int c = 0; c != 256; ++c) {
+        char text[2] = {(char)c, '\0'};
+        bool is_digit = c != 0 && strspn(text, "0123456789abcdefABCDEF") == 1;
+        assert_int_equal(span_hex_value((char)c), is_digit ? (int)strtol(text, NULL, 16) : -1);
+    }
+}
+
 static void test_json_escaping(void **state)
 {
 #define BAD "\xef\xbf\xbd"
@@ -399,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_buffer_over_fixed_memory),
         cmocka_unit_test(test_buffer_consume),
         cmocka_unit_test(test_buffer_numbers),
+        cmocka_unit_test(test_percent_encoding),
         cmocka_unit_test(test_json_escaping),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_reset),

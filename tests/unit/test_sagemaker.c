@@ -7,24 +7,12 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
+
 #define INVOKE SAGEMAKER_INVOKE
 #define STREAM SAGEMAKER_STREAM
 #define ASYNC  SAGEMAKER_ASYNC
 #define SM     "X-Amzn-SageMaker-"
-
-static int with_arena(void **state)
-{
-    static struct arena arena;
-    arena_init(&arena, 4096);
-    *state = &arena;
-    return 0;
-}
-
-static int without_arena(void **state)
-{
-    arena_dispose(*state);
-    return 0;
-}
 
 static void assert_span(struct span s, const char *expected)
 {
