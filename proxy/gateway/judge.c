@@ -54,7 +54,6 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
 
     *out = (struct judge_verdict){
         .outcome = outcome,
-        .fault = info->fault,
         .aws_error = error.code,
         .model_status = outcome == OUTCOME_MODEL_ERROR && error.has_original_status
                             ? error.original_status
@@ -64,8 +63,6 @@ void judge_error(const struct judge_answer *answer, enum config_errors errors, s
         .pass = errors == CONFIG_ERRORS_PASS,
         .status = answer->status,
     };
-    if (out->model_status >= 400 && out->model_status <= 499)
-        out->fault = FAULT_CALLER;
     if (out->pass)
         return;
     out->status = unwrapped_status(outcome, answer->status, &error);
@@ -84,7 +81,6 @@ void judge_container(int status, struct judge_verdict *out)
 {
     *out = (struct judge_verdict){
         .outcome = OUTCOME_MODEL_ERROR,
-        .fault = status <= 499 ? FAULT_CALLER : FAULT_UPSTREAM,
         .model_status = status,
         .pass = true,
         .status = status,

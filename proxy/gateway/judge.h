@@ -20,7 +20,6 @@ struct judge_answer {
 
 struct judge_verdict {
     enum outcome outcome;
-    enum outcome_fault fault; /* the outcome's, but the caller's where a model said 4xx */
     struct span aws_error;    /* the code, SPAN_NONE if not told */
     int model_status;         /* -1: none */
     bool refresh_credentials; /* the set is expired or unknown to AWS */

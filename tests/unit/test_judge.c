@@ -1,5 +1,5 @@
 // links: net gateway
-/* Error answers: what each means, whose fault it is, and what the caller is told, by `errors`. */
+/* Error answers: what each means, and what the caller is told, by `errors`. */
 #include "gateway/judge.h"
 
 #include <setjmp.h>
@@ -12,30 +12,27 @@ static const struct row {
     int status;
     const char *type, *body;
     enum outcome outcome;
-    enum outcome_fault fault;
     int unwrapped; /* the status that the caller sees; with `pass` it is `status` */
     int model_status;
 } rows[] = {
     {424, "ModelError", "{\"OriginalStatusCode\":422,\"OriginalMessage\":\"bad row\"}",
-     OUTCOME_MODEL_ERROR, FAULT_CALLER, 422, 422},
+     OUTCOME_MODEL_ERROR, 422, 422},
     {424, "ModelError", "{\"OriginalStatusCode\":500,\"OriginalMessage\":\"boom\"}",
-     OUTCOME_MODEL_ERROR, FAULT_UPSTREAM, 500, 500},
+     OUTCOME_MODEL_ERROR, 500, 500},
     {424, "ModelError", "{\"OriginalStatusCode\":0,\"OriginalMessage\":\"\"}", OUTCOME_MODEL_ERROR,
-     FAULT_UPSTREAM, 504, 0},
-    {424, "ModelError", "{\"OriginalStatusCode\":200}", OUTCOME_MODEL_ERROR, FAULT_UPSTREAM, 502,
-     200},
-    {424, "ModelError", "{\"OriginalStatusCode\":700}", OUTCOME_MODEL_ERROR, FAULT_UPSTREAM, 502,
-     700},
-    {424, "ModelError", "{}", OUTCOME_MODEL_ERROR, FAULT_UPSTREAM, 502, -1},
-    {400, "ThrottlingException", "{}", OUTCOME_THROTTLED, FAULT_UPSTREAM, 429, -1},
-    {400, "ValidationError", "{}", OUTCOME_REJECTED, FAULT_CALLER, 400, -1},
-    {403, "AccessDeniedException", "{}", OUTCOME_ACCESS_DENIED, FAULT_GATEWAY, 502, -1},
-    {429, "ModelNotReadyException", "{}", OUTCOME_MODEL_NOT_READY, FAULT_UPSTREAM, 429, -1},
-    {503, "ServiceUnavailable", "{}", OUTCOME_NO_CAPACITY, FAULT_UPSTREAM, 503, -1},
-    {500, "InternalFailure", "{}", OUTCOME_UPSTREAM_ERROR, FAULT_UPSTREAM, 500, -1},
-    {530, "InternalDependencyException", "{}", OUTCOME_UPSTREAM_ERROR, FAULT_UPSTREAM, 502, -1},
-    {413, NULL, "<html>too large</html>", OUTCOME_REJECTED, FAULT_CALLER, 413, -1},
-    {999, NULL, "", OUTCOME_UPSTREAM_ERROR, FAULT_UPSTREAM, 502, -1},
+     504, 0},
+    {424, "ModelError", "{\"OriginalStatusCode\":200}", OUTCOME_MODEL_ERROR, 502, 200},
+    {424, "ModelError", "{\"OriginalStatusCode\":700}", OUTCOME_MODEL_ERROR, 502, 700},
+    {424, "ModelError", "{}", OUTCOME_MODEL_ERROR, 502, -1},
+    {400, "ThrottlingException", "{}", OUTCOME_THROTTLED, 429, -1},
+    {400, "ValidationError", "{}", OUTCOME_REJECTED, 400, -1},
+    {403, "AccessDeniedException", "{}", OUTCOME_ACCESS_DENIED, 502, -1},
+    {429, "ModelNotReadyException", "{}", OUTCOME_MODEL_NOT_READY, 429, -1},
+    {503, "ServiceUnavailable", "{}", OUTCOME_NO_CAPACITY, 503, -1},
+    {500, "InternalFailure", "{}", OUTCOME_UPSTREAM_ERROR, 500, -1},
+    {530, "InternalDependencyException", "{}", OUTCOME_UPSTREAM_ERROR, 502, -1},
+    {413, NULL, "<html>too large</html>", OUTCOME_REJECTED, 413, -1},
+    {999, NULL, "", OUTCOME_UPSTREAM_ERROR, 502, -1},
 };
 
 static struct judge_verdict judged(const struct row *row, enum config_errors errors,
@@ -62,7 +59,6 @@ static void the_table(void **state)
         assert_int_equal(unwrap.status, row->unwrapped);
         assert_int_equal(unwrap.outcome, row->outcome);
         assert_int_equal(pass.outcome, row->outcome);
-        assert_int_equal(unwrap.fault, row->fault);
         assert_int_equal(unwrap.model_status, row->model_status);
         assert_int_equal(unwrap.retry_after_s, outcome_info(row->outcome)->retry_after_s);
         assert_true(unwrap.message.len != 0 && unwrap.status >= 400 && unwrap.status <= 599);
@@ -83,7 +79,6 @@ static void what_the_caller_reads(void **state)
         "AccessDeniedException",
         "{\"message\":\"User: arn:aws:iam::111122223333:user/u is not authorized\"}",
         OUTCOME_ACCESS_DENIED,
-        FAULT_GATEWAY,
         502,
         -1};
     struct judge_verdict verdict = judged(&denied, CONFIG_ERRORS_UNWRAP, &arena);
@@ -92,7 +87,6 @@ static void what_the_caller_reads(void **state)
                           "ValidationError",
                           "{\"message\":\"Endpoint e of account 111122223333 not found.\"}",
                           OUTCOME_REJECTED,
-                          FAULT_CALLER,
                           400,
                           -1};
     verdict = judged(&invalid, CONFIG_ERRORS_UNWRAP, &arena);
@@ -106,8 +100,7 @@ static void what_the_gateway_learns(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, 4096);
-    struct row row = {403, "ExpiredTokenException", "{}", OUTCOME_ACCESS_DENIED, FAULT_GATEWAY, 502,
-                      -1};
+    struct row row = {403, "ExpiredTokenException", "{}", OUTCOME_ACCESS_DENIED, 502, -1};
     assert_true(judged(&row, CONFIG_ERRORS_PASS, &arena).refresh_credentials);
     row.type = "AccessDeniedException";
     assert_false(judged(&row, CONFIG_ERRORS_UNWRAP, &arena).refresh_credentials);
