@@ -156,7 +156,7 @@ static struct config *load(struct run_options *options)
         else
             config = config_from_flags(flags, &load_options, &problems);
     }
-    problem_print_all(&problems, stderr);
+    log_write_problems("config", &problems);
     problem_list_dispose(&problems);
     return config;
 }

@@ -41,42 +41,62 @@ void log_set_level(enum log_level level)
 
 /* ---- the line ---- */
 
-static void put_line(struct buffer *line, enum log_level level, const char *topic,
-                     struct span message, unsigned held_back)
+struct line {
+    enum log_level level;
+    const char *topic;
+    struct span message;
+    unsigned held_back;
+    const struct problem *problem; /* whose place in a file is told, or NULL */
+};
+
+static void put_place(struct buffer *out, const struct problem *problem)
+{
+    if (problem->file.len != 0) {
+        buffer_append(out, SPAN(",\"file\":\""));
+        buffer_append_json(out, problem->file);
+        buffer_append_char(out, '"');
+    }
+    if (problem->line != 0)
+        buffer_printf(out, ",\"line\":%u,\"column\":%u", problem->line, problem->column);
+}
+
+static void put_line(struct buffer *out, const struct line *line)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
     char time[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(clock_wall(), time);
-    buffer_append(line, SPAN("{\"time\":\""));
-    buffer_append(line, span_from(time));
-    buffer_append(line, SPAN("\",\"level\":\""));
-    buffer_append(line, span_from(names[level]));
-    buffer_append(line, SPAN("\",\"topic\":\""));
-    buffer_append_json(line, span_from(topic));
-    buffer_append(line, SPAN("\",\"message\":\""));
-    buffer_append_json(line, message);
-    buffer_append_char(line, '"');
-    if (held_back != 0) {
-        buffer_append(line, SPAN(",\"held_back\":"));
-        buffer_append_u64(line, held_back);
+    buffer_append(out, SPAN("{\"time\":\""));
+    buffer_append(out, span_from(time));
+    buffer_append(out, SPAN("\",\"level\":\""));
+    buffer_append(out, span_from(names[line->level]));
+    buffer_append(out, SPAN("\",\"topic\":\""));
+    buffer_append_json(out, span_from(line->topic));
+    buffer_append(out, SPAN("\",\"message\":\""));
+    buffer_append_json(out, line->message);
+    buffer_append_char(out, '"');
+    if (line->problem != NULL)
+        put_place(out, line->problem);
+    if (line->held_back != 0) {
+        buffer_append(out, SPAN(",\"held_back\":"));
+        buffer_append_u64(out, line->held_back);
     }
-    buffer_append(line, SPAN("}\n"));
+    buffer_append(out, SPAN("}\n"));
 }
 
 /* False where stderr takes nothing now: a diagnostic is lost rather than a thread stopped. */
-static bool write_line(enum log_level level, const char *topic, struct span message,
-                       unsigned held_back)
+static bool write_line(struct line line)
 {
     char memory[LINE_MAX_BYTES];
-    struct buffer line;
+    struct buffer out;
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
-    for (;; message.len /= 2) { /* only a message of little but escapes does not fit */
-        buffer_init_fixed(&line, memory, sizeof(memory));
-        put_line(&line, level, topic, message, held_back);
-        if (!line.overflowed)
+    for (;; line.message.len /= 2) { /* only a message of little but escapes does not fit */
+        buffer_init_fixed(&out, memory, sizeof(memory));
+        put_line(&out, &line);
+        if (!out.overflowed || line.message.len == 0)
             break;
     }
-    return poll(&fd, 1, 0) == 1 && write(STDERR_FILENO, line.at, line.len) == (ssize_t)line.len;
+    return !out.overflowed && poll(&fd, 1, 0) == 1 &&
+           write(STDERR_FILENO, out.at, out.len) == (ssize_t)out.len;
 }
 
 /* ---- holding back ---- */
@@ -91,7 +111,8 @@ static void tell_kind(struct kind *kind)
 {
     if (kind->held_back == 0)
         return;
-    if (write_line(kind->level, kind->topic, span_from(kind->last), kind->held_back))
+    if (write_line(
+            (struct line){kind->level, kind->topic, span_from(kind->last), kind->held_back, NULL}))
         kind->held_back = 0;
 }
 
@@ -153,12 +174,23 @@ void log_write(enum log_level level, const char *topic, const char *format, ...)
         errno = error;
         return;
     }
-    if (!write_line(level, topic, span_make(text, kept), held_back)) {
+    if (!write_line((struct line){level, topic, span_make(text, kept), held_back, NULL})) {
         pthread_mutex_lock(&kinds_lock);
         hold_back(topic, format, held_back + 1);
         pthread_mutex_unlock(&kinds_lock);
     }
     errno = error;
+}
+
+void log_write_problems(const char *topic, const struct problem_list *problems)
+{
+    for (const struct problem *p = problems->first; p != NULL; p = p->next) {
+        struct line line = {p->level == PROBLEM_WARNING ? LOG_WARNING : LOG_ERROR, topic,
+                            p->message, 0, p};
+        if (line.message.len > MESSAGE_MAX)
+            line.message.len = MESSAGE_MAX;
+        (void)write_line(line);
+    }
 }
 
 void log_tell_held_back(void)

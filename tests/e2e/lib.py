@@ -204,12 +204,7 @@ class Gateway:
         try:
             self.diagnostics.append(json.loads(line))
         except ValueError:
-            text = line.decode(errors="replace").rstrip()
-            problem = re.fullmatch(r"\S+:\d+:\d+: (warning|error): (.*)", text)
-            if problem:  # of the configuration, as `check` tells it
-                self.diagnostics.append({"level": problem[1], "topic": "config", "message": problem[2]})
-            else:
-                self.noise.append(text)
+            self.noise.append(line.decode(errors="replace").rstrip())
 
     def told(self):
         return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])

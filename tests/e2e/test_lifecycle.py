@@ -164,8 +164,14 @@ def test_a_broken_file_does_not_start(tmp_path):
     file.write_text("listne: []\nroutes: [{ name: a, match: { path: /a }, endpoint: e, retries: 3 }]\n")
     done = run("run", "-c", file)
     assert done.returncode == 1
-    assert re.search(r"broken\.yaml:1:1: .*listne.*listen", done.stderr), done.stderr
-    assert re.search(r"broken\.yaml:2:\d+: .*retries", done.stderr), done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["topic"], line["level"], line["file"]) for line in told] == [("config", "error", str(file))] * len(told)
+    assert any(line["line"] == 1 and line["column"] == 1 and re.search("listne.*listen", line["message"])
+               for line in told), told
+    assert any(line["line"] == 2 and "retries" in line["message"] for line in told), told
+    done = run("run", "--endpoint", "e e", "--region", "us-east-1")
+    told = json.loads(done.stderr)
+    assert (done.returncode, told["topic"]) == (1, "config") and "file" in told and "line" not in told
 
 
 def test_without_a_file(start_gateway, endpoint, ca_file):

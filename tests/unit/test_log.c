@@ -58,6 +58,35 @@ static const char *text_of(const json_t *line, const char *key)
     return json_string_value(json_object_get(line, key));
 }
 
+static void problems_are_told_whole_with_their_places(void **state)
+{
+    (void)state;
+    struct problem_list problems;
+    problem_list_init(&problems);
+    for (unsigned i = 1; i <= 30; ++i)
+        problem_add(&problems, PROBLEM_ERROR, SPAN("a \"b\".yaml"), i, 7, "routes: wrong");
+    problem_add(&problems, PROBLEM_WARNING, SPAN_NONE, 0, 0, "odd");
+    log_write_problems("config", &problems);
+    problem_list_dispose(&problems);
+    rewind(captured);
+    for (int i = 1; i <= 30; ++i) {
+        json_t *line = next_line();
+        assert_string_equal(text_of(line, "topic"), "config");
+        assert_string_equal(text_of(line, "level"), "error");
+        assert_string_equal(text_of(line, "message"), "routes: wrong");
+        assert_string_equal(text_of(line, "file"), "a \"b\".yaml");
+        assert_int_equal(json_integer_value(json_object_get(line, "line")), i);
+        assert_int_equal(json_integer_value(json_object_get(line, "column")), 7);
+        json_decref(line);
+    }
+    json_t *last = next_line();
+    assert_string_equal(text_of(last, "level"), "warning");
+    assert_null(json_object_get(last, "file"));
+    assert_null(json_object_get(last, "line"));
+    json_decref(last);
+    assert_null(next_line());
+}
+
 static void a_line_has_time_level_topic_and_message(void **state)
 {
     (void)state;
@@ -204,6 +233,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_line_has_time_level_topic_and_message),
+        TEST(problems_are_told_whole_with_their_places),
         TEST(levels_below_the_least_are_left_out),
         TEST(hostile_and_endless_messages_stay_one_line),
         TEST(a_burst_is_held_to_ten_and_the_rest_is_told),
