@@ -115,7 +115,7 @@ static bool ask_identity(struct doctor *doctor, const struct plan *plan,
     sts_request(plan, buffer_span(&form), set, clock_wall(), &doctor->arena, &request);
     request.trust = plan->sts.tls ? tls_trust_load(&options, &doctor->arena, &fault) : NULL;
     if (plan->sts.tls && request.trust == NULL) {
-        print_line("identity", false, "AWS_CA_BUNDLE: %.*s", SPAN_ARG(fault));
+        print_line("identity", false, "%s: %.*s", plan->ca_origin, SPAN_ARG(fault));
         return false;
     }
     doctor->done = false;
@@ -142,13 +142,11 @@ static bool check_clock(struct doctor *doctor, struct wall_time date)
 static void check_identity(struct doctor *doctor, const struct config_identity *identity,
                            const struct credentials *set)
 {
-    struct plan plan = {.source = SPAN("sts")};
-    const struct profile_files none = {.config_name = NULL};
+    struct plan plan;
     const struct plan_options options = {identity, command_getenv, NULL, clock_wall()};
     struct sts_answer answer = {0};
     struct span fault = SPAN_NONE;
-    plan.ca_file = getenv("AWS_CA_BUNDLE");
-    bool good = plan_address_sts(&plan, &options, &none, SPAN("default"), &doctor->arena, &fault);
+    bool good = plan_make_sts(&options, &doctor->arena, &plan, &fault);
     if (good && !ask_identity(doctor, &plan, set)) {
         note_fault(doctor, DOCTOR_IDENTITY);
         return;

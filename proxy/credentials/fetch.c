@@ -156,8 +156,9 @@ bool fetch_call(struct fetch *fetch, struct http_call_request *request,
     if (request->url->tls && fetch->trust == NULL) {
         fetch->trust = tls_trust_load(&options, &fetch->arena, &fault);
         if (fetch->trust == NULL) {
-            fetch_fail(fetch, arena_printf(&fetch->arena, "%.*s: AWS_CA_BUNDLE: %.*s",
-                                           SPAN_ARG(fetch->plan.source), SPAN_ARG(fault)));
+            fetch_fail(fetch,
+                       arena_printf(&fetch->arena, "%.*s: %s: %.*s", SPAN_ARG(fetch->plan.source),
+                                    fetch->plan.ca_origin, SPAN_ARG(fault)));
             return false;
         }
     }

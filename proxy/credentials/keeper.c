@@ -40,7 +40,8 @@ static void tell(const struct keeper_identity *identity, enum keeper_event event
 
 /* ---- what a fetch brought ---- */
 
-static void describe(const struct credentials *credentials, struct buffer *out)
+static void describe(const struct credentials *credentials, struct wall_time now,
+                     struct buffer *out)
 {
     buffer_append(out, credentials->source);
     buffer_append(out, SPAN(": key id ..."));
@@ -49,7 +50,7 @@ static void describe(const struct credentials *credentials, struct buffer *out)
         return;
     char expires[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(credentials->expires, expires);
-    buffer_append(out, SPAN(", expires "));
+    buffer_append(out, credentials->expires.us > now.us ? SPAN(", expires ") : SPAN(", expired "));
     buffer_append(out, span_from(expires));
 }
 
@@ -68,7 +69,7 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     char text[KEEPER_STATUS_SIZE];
     struct buffer message;
     buffer_init_fixed(&message, text, sizeof(text));
-    describe(credentials, &message);
+    describe(credentials, clock_wall(), &message);
 
     pthread_mutex_lock(&keeper->lock);
     bool same = is_same(identity->current, credentials);
@@ -124,13 +125,16 @@ static void note_warning(struct keeper_identity *identity, struct span warning)
         tell(identity, KEEPER_WARNING, warning);
 }
 
-static void note_expired(struct keeper_identity *identity, const struct credentials *credentials)
+/* now: by AWS's clock. */
+static void note_expired(struct keeper_identity *identity, const struct credentials *credentials,
+                         struct wall_time now)
 {
-    char text[256];
+    char text[512];
     struct buffer fault;
     buffer_init_fixed(&fault, text, sizeof(text));
-    describe(credentials, &fault);
-    buffer_append(&fault, SPAN(": that is over"));
+    describe(credentials, now, &fault);
+    buffer_append(&fault, SPAN(": the source gives a set whose time is over; it must give a newer "
+                               "one, or this machine's clock is wrong"));
     note_fault(identity, buffer_span(&fault));
 }
 
@@ -231,15 +235,15 @@ static void take_result(struct keeper_identity *identity)
 {
     struct fetch *fetch = &identity->fetch;
     struct credentials *found = fetch->found;
+    struct wall_time now = skew_correct(identity->keeper->options.skew, clock_wall());
     watch_files(identity);
     identity->retry_at.us = 0;
     identity->due.us = 0;
     fetch->found = NULL;
     if (fetch->result != CREDENTIALS_FOUND) {
         note_fault(identity, fetch->notes.fault);
-    } else if (credentials_is_expired(found,
-                                      skew_correct(identity->keeper->options.skew, clock_wall()))) {
-        note_expired(identity, found);
+    } else if (credentials_is_expired(found, now)) {
+        note_expired(identity, found, now);
         credentials_release(found);
     } else {
         identity->failures = 0;
@@ -404,9 +408,7 @@ bool keeper_status(struct keeper *keeper, size_t index, struct wall_time now,
     const struct credentials *current = identity->current;
     bool usable = current != NULL && !credentials_is_expired(current, now);
     if (current != NULL)
-        describe(current, message);
-    if (current != NULL && !usable)
-        buffer_append(message, SPAN(" (that is over)"));
+        describe(current, now, message);
     if (current != NULL && identity->fault.len != 0)
         buffer_append(message, SPAN("; "));
     buffer_append(message, buffer_span(&identity->fault));

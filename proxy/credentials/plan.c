@@ -115,7 +115,7 @@ static enum credentials_result open_profiles(struct make *make)
     watch(make, make->files.credentials_name);
     if (!ok)
         return fail(make, arena_printf(make->arena, "profile: %.*s", SPAN_ARG(fault)));
-    if (make->files.warning.at != NULL)
+    if (make->files.warning.at != NULL && make->warning.at == NULL)
         make->warning = arena_printf(make->arena, "profile: %.*s", SPAN_ARG(make->files.warning));
     return CREDENTIALS_NOT_CONFIGURED;
 }
@@ -303,19 +303,36 @@ static bool find_proxy(struct make *make, const struct endpoint_url *url, struct
     return false;
 }
 
+static bool needs_sts(const struct plan *plan)
+{
+    return plan->role_count != 0 || plan->base == PLAN_WEB_IDENTITY;
+}
+
+/* A profile says how AWS is asked, too, where it is not the source. */
+static enum credentials_result open_profiles_for_calls(struct make *make)
+{
+    const struct plan *plan = make->plan;
+    bool calls_aws = needs_sts(plan) || plan->base == PLAN_SSO ||
+                     (plan->base == PLAN_CONTAINER && plan->url.tls);
+    if (!calls_aws || make->profile.at != NULL)
+        return CREDENTIALS_NOT_CONFIGURED;
+    return open_profiles(make);
+}
+
 static enum credentials_result finish(struct make *make)
 {
     struct plan *plan = make->plan;
-    struct span fault, ca_file = variable(make, "AWS_CA_BUNDLE");
-    if (add_identity_role(make) == CREDENTIALS_FAILED)
+    struct span fault;
+    if (add_identity_role(make) == CREDENTIALS_FAILED ||
+        open_profiles_for_calls(make) == CREDENTIALS_FAILED)
         return CREDENTIALS_FAILED;
-    plan->ca_file = arena_copy(make->arena, ca_file).at;
+    plan_find_ca(plan, make->options, &make->files, make->profile, make->arena);
     plan->identity.session_name = fit_session_name(make, plan->identity.session_name);
     for (size_t i = 0; i != plan->role_count; ++i)
         plan->roles[i].session_name = fit_session_name(make, plan->roles[i].session_name);
     if (plan->base == PLAN_SSO && !find_proxy(make, &plan->url, &plan->portal_proxy))
         return CREDENTIALS_FAILED;
-    if (plan->role_count == 0 && plan->base != PLAN_WEB_IDENTITY)
+    if (!needs_sts(plan))
         return CREDENTIALS_FOUND;
     if (!plan_address_sts(plan, make->options, &make->files, make->profile, make->arena, &fault))
         return fail(make, fault);
@@ -339,6 +356,20 @@ enum credentials_result plan_make(const struct plan_options *options, struct are
         plan_dispose(out);
     }
     return result;
+}
+
+bool plan_make_sts(const struct plan_options *options, struct arena *arena, struct plan *out,
+                   struct span *fault)
+{
+    struct make make = {.options = options, .arena = arena, .plan = out};
+    *out = (struct plan){.source = SPAN("sts"), .trail = SPAN("")};
+    bool ok = open_profiles(&make) != CREDENTIALS_FAILED &&
+              plan_address_sts(out, options, &make.files, make.profile, arena, &make.fault) &&
+              find_proxy(&make, &out->sts, &out->sts_proxy);
+    plan_find_ca(out, options, &make.files, make.profile, arena);
+    profile_close(&make.files);
+    *fault = make.fault;
+    return ok;
 }
 
 void plan_dispose(struct plan *plan)

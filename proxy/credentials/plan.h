@@ -48,8 +48,9 @@ struct plan {
     struct endpoint_url sts;
     struct span sts_region;
     struct proxy sts_proxy,
-        portal_proxy;    /* of the environment; never for metadata and containers */
-    const char *ca_file; /* for STS, SSO and a container's https; NULL: the system's */
+        portal_proxy;      /* of the environment; never for metadata and containers */
+    const char *ca_file;   /* for STS, SSO and a container's https; NULL: the system's */
+    const char *ca_origin; /* what names it: "AWS_CA_BUNDLE" */
     const char
         *files[PLAN_FILES_MAX]; /* whose change makes the plan another; filled on failure too */
     size_t file_count;
@@ -69,6 +70,10 @@ MUST_USE enum credentials_result plan_make(const struct plan_options *options, s
                                            struct plan *out, struct source_notes *notes);
 void plan_dispose(struct plan *plan);
 
+/* Of a plan only how STS is asked: address, region, proxy, trust. False with *fault, in arena. */
+MUST_USE bool plan_make_sts(const struct plan_options *options, struct arena *arena,
+                            struct plan *out, struct span *fault);
+
 /* The region that a profile names, copied to arena; SPAN_NONE if none. profile: SPAN_NONE for AWS_PROFILE's, or default. */
 struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
                                 struct arena *arena);
@@ -82,6 +87,9 @@ MUST_USE bool plan_address_imds(struct plan *plan, const struct plan_options *op
 MUST_USE bool plan_address_sts(struct plan *plan, const struct plan_options *options,
                                const struct profile_files *files, struct span profile,
                                struct arena *arena, struct span *fault);
+/* ca_file and ca_origin. */
+void plan_find_ca(struct plan *plan, const struct plan_options *options,
+                  const struct profile_files *files, struct span profile, struct arena *arena);
 /* plan_profile.c: the part of the plan that a profile gives. */
 MUST_USE enum credentials_result plan_from_profile(struct plan *plan,
                                                    const struct plan_options *options,

@@ -7,6 +7,20 @@ static struct span variable(const struct plan_options *options, const char *name
     return value.len == 0 ? SPAN_NONE : value;
 }
 
+/* A setting by its variable, else by the profile's key; SPAN_NONE where neither says. */
+static struct span find_setting(const struct plan_options *options,
+                                const struct profile_files *files, struct span profile,
+                                const char *name, const char *key)
+{
+    struct span value = variable(options, name);
+    return value.at != NULL ? value : profile_get(files, profile, span_from(key));
+}
+
+static bool is_true(struct span value)
+{
+    return span_equals_ignore_case(value, SPAN("true"));
+}
+
 static bool fail(struct span *fault, struct span text)
 {
     *fault = text;
@@ -89,21 +103,22 @@ bool plan_address_imds(struct plan *plan, const struct plan_options *options,
                        struct span *fault)
 {
     struct span url = options->identity->credentials.imds_endpoint, why;
-    struct span mode = variable(options, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+    struct span mode =
+        find_setting(options, files, profile, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+                     "ec2_metadata_service_endpoint_mode");
     if (url.at == NULL)
-        url = variable(options, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    if (url.at == NULL)
-        url = profile_get(files, profile, SPAN("ec2_metadata_service_endpoint"));
-    if (mode.at == NULL)
-        mode = profile_get(files, profile, SPAN("ec2_metadata_service_endpoint_mode"));
+        url = find_setting(options, files, profile, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                           "ec2_metadata_service_endpoint");
     bool ipv6 = span_equals_ignore_case(mode, SPAN("ipv6"));
     if (mode.at != NULL && !ipv6 && !span_equals_ignore_case(mode, SPAN("ipv4")))
-        return fail(fault, SPAN("imds: the endpoint mode is neither IPv4 nor IPv6"));
+        return fail(fault, SPAN("imds: AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (or the profile's "
+                                "ec2_metadata_service_endpoint_mode) is neither IPv4 nor IPv6"));
     if (url.at == NULL)
         url = ipv6 ? SPAN("http://[fd00:ec2::254]") : SPAN("http://169.254.169.254");
     plan->imds_v1 = options->identity->credentials.imds_v1;
     if (!endpoint_parse_url(url, arena, &plan->url, &why))
-        return fail(fault, arena_printf(arena, "imds: the endpoint: %.*s", SPAN_ARG(why)));
+        return fail(fault, arena_printf(arena, "imds: the endpoint %.*s: %.*s", SPAN_ARG(url),
+                                        SPAN_ARG(why)));
     if (is_metadata_host(&plan->url))
         return true;
     return fail(fault, arena_printf(arena,
@@ -114,16 +129,52 @@ bool plan_address_imds(struct plan *plan, const struct plan_options *options,
 
 /* ---- STS ---- */
 
+/* A URL for STS alone or for all services; *origin says where it stands. */
 static struct span configured_url(const struct plan_options *options,
-                                  const struct profile_files *files, struct span profile)
+                                  const struct profile_files *files, struct span profile,
+                                  const char **origin)
 {
-    struct span ignore = variable(options, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-    struct span url = variable(options, "AWS_ENDPOINT_URL_STS");
-    if (span_equals_ignore_case(ignore, SPAN("true")))
+    static const char *const names[] = {"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"};
+    if (is_true(find_setting(options, files, profile, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+                             "ignore_configured_endpoint_urls")))
         return SPAN_NONE;
-    if (url.at == NULL)
-        url = variable(options, "AWS_ENDPOINT_URL");
-    return url.at != NULL ? url : profile_get_endpoint(files, profile, SPAN("sts"));
+    for (size_t i = 0; i != 2; ++i) {
+        struct span url = variable(options, names[i]);
+        *origin = names[i];
+        if (url.at != NULL)
+            return url;
+    }
+    *origin = "endpoint_url of the profile";
+    return profile_get_endpoint(files, profile, SPAN("sts"));
+}
+
+/* Where `legacy` means the endpoint without a region: AWS SDKs and Tools Reference, "AWS STS
+ * Regional endpoints". Younger regions have only their own. */
+static bool is_legacy_region(struct span region)
+{
+    static const struct span regions[] = {
+        SPAN("ap-northeast-1"), SPAN("ap-south-1"),   SPAN("ap-southeast-1"),
+        SPAN("ap-southeast-2"), SPAN("ca-central-1"), SPAN("eu-central-1"),
+        SPAN("eu-north-1"),     SPAN("eu-west-1"),    SPAN("eu-west-2"),
+        SPAN("eu-west-3"),      SPAN("sa-east-1"),    SPAN("us-east-1"),
+        SPAN("us-east-2"),      SPAN("us-west-1"),    SPAN("us-west-2"),
+    };
+    for (size_t i = 0; i != sizeof(regions) / sizeof(regions[0]); ++i)
+        if (span_equals(region, regions[i]))
+            return true;
+    return false;
+}
+
+static bool address_configured_sts(struct plan *plan, struct span url, const char *origin,
+                                   struct arena *arena, struct span *fault)
+{
+    struct span why;
+    if (!endpoint_parse_url(url, arena, &plan->sts, &why))
+        return fail(fault, arena_printf(arena, "sts: %s: %.*s", origin, SPAN_ARG(why)));
+    if (plan->sts.tls || plan->sts.loopback)
+        return true;
+    return fail(fault,
+                arena_printf(arena, "sts: %s: http:// beyond loopback would show tokens", origin));
 }
 
 bool plan_address_sts(struct plan *plan, const struct plan_options *options,
@@ -131,23 +182,36 @@ bool plan_address_sts(struct plan *plan, const struct plan_options *options,
                       struct span *fault)
 {
     const struct config_identity *identity = options->identity;
-    const struct endpoint_options endpoint = {identity->region, identity->fips,
-                                              identity->dualstack};
-    struct span regional = variable(options, "AWS_STS_REGIONAL_ENDPOINTS"), why;
-    struct span url = configured_url(options, files, profile);
+    struct endpoint_options endpoint = {identity->region, identity->fips, identity->dualstack};
+    const char *origin;
+    struct span url = configured_url(options, files, profile, &origin);
+    struct span regional = find_setting(options, files, profile, "AWS_STS_REGIONAL_ENDPOINTS",
+                                        "sts_regional_endpoints");
+    bool legacy = span_equals_ignore_case(regional, SPAN("legacy"));
+    endpoint.fips |= is_true(
+        find_setting(options, files, profile, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"));
+    endpoint.dualstack |= is_true(find_setting(
+        options, files, profile, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"));
+    if (regional.at != NULL && !legacy && !span_equals_ignore_case(regional, SPAN("regional")))
+        return fail(fault, SPAN("sts: AWS_STS_REGIONAL_ENDPOINTS (or the profile's "
+                                "sts_regional_endpoints) is neither regional nor legacy"));
     plan->sts_region = identity->region;
-    if (regional.at == NULL)
-        regional = profile_get(files, profile, SPAN("sts_regional_endpoints"));
-    if (url.at == NULL && span_equals_ignore_case(regional, SPAN("legacy")) && !endpoint.fips &&
-        !endpoint.dualstack && span_equals(endpoint_partition(identity->region), SPAN("aws"))) {
+    if (url.at != NULL)
+        return address_configured_sts(plan, url, origin, arena, fault);
+    struct span host = endpoint_sts_host(&endpoint, arena);
+    if (legacy && !endpoint.fips && !endpoint.dualstack && is_legacy_region(identity->region)) {
         plan->sts_region = SPAN("us-east-1");
-        url = SPAN("https://sts.amazonaws.com");
+        host = SPAN("sts.amazonaws.com");
     }
-    if (url.at == NULL)
-        url = arena_printf(arena, "https://%.*s", SPAN_ARG(endpoint_sts_host(&endpoint, arena)));
-    if (!endpoint_parse_url(url, arena, &plan->sts, &why))
-        return fail(fault, arena_printf(arena, "sts: the endpoint URL: %.*s", SPAN_ARG(why)));
-    if (plan->sts.tls || plan->sts.loopback)
-        return true;
-    return fail(fault, SPAN("sts: an endpoint URL of http:// beyond loopback would show tokens"));
+    plan->sts = (struct endpoint_url){.tls = true, .host = host, .port = 443, .authority = host};
+    return true;
+}
+
+void plan_find_ca(struct plan *plan, const struct plan_options *options,
+                  const struct profile_files *files, struct span profile, struct arena *arena)
+{
+    struct span file = find_setting(options, files, profile, "AWS_CA_BUNDLE", "ca_bundle");
+    plan->ca_file = arena_copy(arena, file).at;
+    plan->ca_origin = variable(options, "AWS_CA_BUNDLE").at != NULL ? "AWS_CA_BUNDLE"
+                                                                    : "ca_bundle of the profile";
 }

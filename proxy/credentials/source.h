@@ -17,8 +17,9 @@ struct source_notes {
     struct span warning; /* with FOUND: usable, but; else SPAN_NONE */
 };
 
-/* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; an empty one counts as unset. With
- * none of the first two: not configured. With one of them: failed. *out, with FOUND only, is one
+/* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION (RFC 3339);
+ * an empty one counts as unset. With none of the first two: not configured. With one of them, or an
+ * expiration that is no time: failed. One in the past is found; to judge it takes a clock. *out, with FOUND only, is one
  * reference, the caller's. */
 MUST_USE enum credentials_result source_env_load(config_getenv getenv, void *context,
                                                  struct arena *arena, struct credentials **out,

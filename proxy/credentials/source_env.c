@@ -19,7 +19,8 @@ static struct span variable_of(struct span fault, struct arena *arena)
 enum credentials_result source_env_load(config_getenv getenv, void *context, struct arena *arena,
                                         struct credentials **out, struct source_notes *notes)
 {
-    const struct credentials_parts parts = {
+    struct span expiration = getenv(context, SPAN("AWS_CREDENTIAL_EXPIRATION"));
+    struct credentials_parts parts = {
         .access_key_id = getenv(context, SPAN("AWS_ACCESS_KEY_ID")),
         .secret_access_key = getenv(context, SPAN("AWS_SECRET_ACCESS_KEY")),
         .session_token = getenv(context, SPAN("AWS_SESSION_TOKEN")),
@@ -36,6 +37,11 @@ enum credentials_result source_env_load(config_getenv getenv, void *context, str
     if (parts.access_key_id.len == 0) {
         notes->fault =
             SPAN("environment: AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
+        return CREDENTIALS_FAILED;
+    }
+    if (expiration.len != 0 && !clock_parse_rfc3339(expiration, &parts.expires)) {
+        notes->fault = SPAN("environment: AWS_CREDENTIAL_EXPIRATION is no RFC 3339 time such as "
+                            "2015-08-30T12:36:00Z");
         return CREDENTIALS_FAILED;
     }
     struct span fault;

@@ -446,7 +446,7 @@ def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start
     ("huge", "larger than 64 KiB"),
     ("endless", "no answer within"),
     ("redirect", "HTTP status 302"),
-    ("expired", "that is over"),
+    ("expired", "whose time is over"),
     ("denied", "HTTP status 401: AccessDenied: the token is not right"),
 ])
 def test_a_broker_that_misbehaves_is_told_and_recovered_from(standin, start, tmp_path, fault, part):

@@ -42,6 +42,8 @@ static void print_plan(const struct plan *plan)
     printf("{\"base\": \"%s\"", bases[plan->base]);
     print_text("source", plan->source);
     print_text("sts", plan->sts.authority);
+    print_text("sts_region", plan->sts_region);
+    print_text("ca_file", span_from(plan->ca_file));
     if (plan->base == PLAN_SET) {
         print_text("key_id", span_from(plan->set->access_key_id));
         print_text("secret", secret_bytes(&plan->set->secret_access_key));

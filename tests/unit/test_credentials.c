@@ -29,7 +29,7 @@ struct scene {
     struct config_identity identity;
     struct skew skew;
     /* The environment. */
-    const char *key_id, *secret, *token;
+    const char *key_id, *secret, *token, *expiration;
     /* What the keeper told; under the lock. */
     pthread_mutex_t lock;
     unsigned events[KEEPER_FAILED + 1];
@@ -67,6 +67,8 @@ static struct span get_variable(void *context, struct span name)
         return span_from(scene->secret);
     if (span_equals(name, SPAN("AWS_SESSION_TOKEN")))
         return span_from(scene->token);
+    if (span_equals(name, SPAN("AWS_CREDENTIAL_EXPIRATION")))
+        return span_from(scene->expiration);
     if (span_equals(name, SPAN("AWS_EC2_METADATA_DISABLED")))
         return SPAN("true");
     return SPAN_NONE;
@@ -177,6 +179,27 @@ static void bytes_that_cannot_be_sent_are_refused_and_not_shown(void **state)
     endless[CREDENTIALS_KEY_ID_MAX] = '\0';
     assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
     assert_string_equal(scene->found->access_key_id, endless);
+}
+
+static void the_environment_may_say_when_its_set_ends(void **state)
+{
+    struct scene *scene = *state;
+    set_environment(scene, "AKID", "secret", "token");
+    scene->expiration = "2999-01-01T01:00:00+01:00";
+    assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
+    assert_int_equal(scene->found->expires.us, 32472144000000000);
+    scene->expiration = "";
+    assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
+    assert_int_equal(scene->found->expires.us, 0);
+    static const char *const broken[] = {"tomorrow", "2999-01-01", "2999-13-01T00:00:00Z", "1"};
+    for (size_t i = 0; i != sizeof(broken) / sizeof(broken[0]); ++i) {
+        scene->expiration = broken[i];
+        assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
+        assert_true(
+            has(scene->notes.fault, "environment: AWS_CREDENTIAL_EXPIRATION is no RFC 3339 time"));
+    }
+    set_environment(scene, NULL, NULL, NULL); /* alone it says nothing */
+    assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
 }
 
 /* ---- the static file ---- */
@@ -388,6 +411,20 @@ static void the_environment_goes_before_the_file(void **state)
     keeper_destroy(keeper);
 }
 
+static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, span_from(good_file));
+    set_environment(scene, "AKIDENV12345", "secret", "token");
+    scene->expiration = "2015-08-30T12:36:00Z";
+    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(keeper, clock_wall()), "");
+    const char *status = status_of(keeper, clock_wall(), false);
+    assert_non_null(strstr(status, "env: key id ...2345, expired 2015-08-30T12:36:00"));
+    assert_non_null(strstr(status, "whose time is over"));
+    keeper_destroy(keeper);
+}
+
 /* A broken environment does not fall through to another identity. */
 static void a_source_that_fails_is_not_passed_over(void **state)
 {
@@ -455,7 +492,7 @@ static void an_expired_set_is_not_given_out(void **state)
     assert_non_null(keeper_view_get(&view, before));
     assert_string_equal(key_id_of(keeper, after), "");
     assert_null(keeper_view_get(&view, after));
-    assert_non_null(strstr(status_of(keeper, after, false), "(that is over)"));
+    assert_non_null(strstr(status_of(keeper, after, false), ", expired 2999-01-01T00:00:00"));
     keeper_view_dispose(&view);
     keeper_destroy(keeper);
 }
@@ -546,12 +583,14 @@ int main(void)
         TEST(an_empty_variable_counts_as_unset),
         TEST(half_an_environment_is_a_failure),
         TEST(bytes_that_cannot_be_sent_are_refused_and_not_shown),
+        TEST(the_environment_may_say_when_its_set_ends),
         TEST(the_file_gives_a_set),
         TEST(a_broken_file_says_where_and_shows_no_secret),
         TEST(what_is_no_small_regular_file_is_refused),
         TEST(a_file_that_others_can_read_is_warned_of),
         TEST(without_any_source_the_keeper_says_why),
         TEST(the_environment_goes_before_the_file),
+        TEST(an_environment_whose_time_is_over_is_told_and_not_used),
         TEST(a_source_that_fails_is_not_passed_over),
         TEST(a_file_that_comes_late_is_found),
         TEST(a_good_set_is_only_replaced_by_a_good_one),

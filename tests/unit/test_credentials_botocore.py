@@ -10,6 +10,7 @@ import subprocess
 from unittest import mock
 
 import botocore.credentials
+import botocore.loaders
 import botocore.session
 import botocore.utils
 import pytest
@@ -216,6 +217,148 @@ def test_sts_is_where_botocore_asks(region, variant, tmp_path):
     assert "https://" + ours(env, region, variant)["sts"] == theirs
 
 
+LOADER = botocore.loaders.create_loader()  # keeps what it has read
+REGIONS = ["us-east-1", "eu-west-1", "ap-northeast-1", "eu-south-1", "me-central-1", "us-gov-west-1", "cn-north-1"]
+
+
+def maybe(rng, chance, values):
+    return rng.choice(values) if rng.random() < chance else None
+
+
+def make_call_case(rng, tmp_path):
+    """Variables and profile keys that say how STS and the instance are asked."""
+    region = rng.choice(REGIONS)
+    settings = {
+        "use_fips_endpoint": ("AWS_USE_FIPS_ENDPOINT", ["true", "True", "false", "yes"]),
+        "use_dualstack_endpoint": ("AWS_USE_DUALSTACK_ENDPOINT", ["true", "TRUE", "false"]),
+        "sts_regional_endpoints": ("AWS_STS_REGIONAL_ENDPOINTS", ["legacy", "regional", "legacy", "regional", "both"]),
+        "ca_bundle": ("AWS_CA_BUNDLE", ["/etc/ssl/certs/ca-certificates.crt"]),
+        "ec2_metadata_service_endpoint": ("AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                                          ["http://127.0.0.1:9911", "http://[::1]:9911/", "http://169.254.169.1"]),
+        "ec2_metadata_service_endpoint_mode": ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+                                               ["IPv4", "ipv6", "IPv6", "IPV6", "v6"]),
+    }
+    lines, env = [f"region = {region}"], {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"),
+                                          "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    for key, (variable, values) in settings.items():
+        if value := maybe(rng, 0.25, values):
+            lines.append(f"{key} = {value}")
+        if value := maybe(rng, 0.2, values):
+            env[variable] = value
+    profile = rng.choice(["default", "work"])
+    if profile != "default":
+        env["AWS_PROFILE"] = profile
+    (tmp_path / "config").write_text(f"[{profile if profile == 'default' else 'profile work'}]\n" + "\n".join(lines) + "\n")
+    return region, env
+
+
+def how_botocore_asks_sts(env):
+    """The host, the region that is signed for, and the certificates that are trusted."""
+    sent = []
+
+    def send(request, **_):
+        sent.append(request)
+        raise InterruptedError("nobody is asked")
+
+    text = open(env["AWS_CONFIG_FILE"]).read()
+    # What the older of the botocores had to be told is the default now.
+    new_default = {} if "sts_regional" in text else {"AWS_STS_REGIONAL_ENDPOINTS": "regional"}
+    with mock.patch.dict(os.environ, {**new_default, **env}, clear=True):
+        try:
+            session = botocore.session.Session()
+            session.register_component("data_loader", LOADER)
+            client = session.create_client("sts", aws_access_key_id="a", aws_secret_access_key="b")
+            client.meta.events.register("before-send.sts", send)
+            client.get_caller_identity()
+        except Exception:  # whatever it is: botocore has no common class for these
+            if not sent:
+                return "failed"
+    scope = sent[0].headers["Authorization"].decode().split("Credential=")[1].split("/")
+    return sent[0].url.split("/")[2], scope[2], client._endpoint.http_session._verify
+
+
+def test_sts_is_asked_as_botocore_asks(tmp_path):
+    rng = random.Random(SEED)
+    seen = set()
+    for number in range(120):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        region, env = make_call_case(rng, directory)
+        theirs = how_botocore_asks_sts(env)
+        plan = ours({**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}, region)
+        mine = "failed" if plan["base"] == "failed" else (plan["sts"], plan["sts_region"], plan["ca_file"] or True)
+        if theirs == "failed" and mine != "failed" and mine[0].startswith("sts-fips") and mine[0].endswith("api.aws"):
+            continue  # botocore's partitions are older than those of the service's rule set
+        assert mine == theirs, (env, open(env["AWS_CONFIG_FILE"]).read(), plan)
+        seen.add(mine[0].replace(region, "REGION") if mine != "failed" else mine)
+    assert seen >= {"failed", "sts.amazonaws.com", "sts.REGION.amazonaws.com", "sts-fips.REGION.amazonaws.com",
+                    "sts.REGION.api.aws", "sts.REGION.amazonaws.com.cn"}, seen
+
+
+def where_botocore_asks_the_instance(env):
+    with mock.patch.dict(os.environ, env, clear=True):
+        session = botocore.session.Session()
+        try:
+            mode = botocore.utils.resolve_imds_endpoint_mode(session)
+            endpoint = session.get_config_variable("ec2_metadata_service_endpoint")
+            fetcher = botocore.utils.InstanceMetadataFetcher(
+                config={"ec2_metadata_service_endpoint": endpoint, "ec2_metadata_service_endpoint_mode": mode})
+        except Exception:
+            return "failed"
+    return fetcher._base_url.split("/")[2]
+
+
+def test_the_instance_is_asked_where_botocore_asks(tmp_path):
+    rng = random.Random(SEED + 1)
+    seen = set()
+    for number in range(60):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        _, env = make_call_case(rng, directory)
+        plan = ours(env)
+        mine = "failed" if plan["base"] == "failed" else plan["host"]
+        assert mine == where_botocore_asks_the_instance(env), (env, open(env["AWS_CONFIG_FILE"]).read(), plan)
+        seen.add(mine)
+    assert seen == {"failed", "127.0.0.1:9911", "[::1]:9911", "169.254.169.1", "169.254.169.254", "[fd00:ec2::254]"}
+
+
+# botocore knows endpoint_url from 1.31 on; these are the rules of AWS's SDKs and tools reference ("Service-specific
+# endpoints").
+PROFILE = """
+[default]
+services = local
+endpoint_url = https://profile.example
+ignore_configured_endpoint_urls = IGNORE
+[services local]
+dynamodb =
+  endpoint_url = https://dynamodb.example
+sts =
+  endpoint_url = https://services.example:8443
+"""
+
+
+@pytest.mark.parametrize("env, config, host", [
+    ({"AWS_ENDPOINT_URL_STS": "https://one.example", "AWS_ENDPOINT_URL": "https://two.example"}, PROFILE, "one.example"),
+    ({"AWS_ENDPOINT_URL": "https://two.example:1"}, PROFILE, "two.example:1"),
+    ({}, PROFILE, "services.example:8443"),
+    ({}, PROFILE.replace("sts =", "s3 ="), "profile.example"),
+    ({}, PROFILE.replace("services = local", "services = other"), "profile.example"),
+    ({}, PROFILE.replace("IGNORE", "true"), "sts.us-east-1.amazonaws.com"),
+    ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL_STS": "https://one.example"}, PROFILE,
+     "sts.us-east-1.amazonaws.com"),
+    ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}, PROFILE.replace("IGNORE", "true"), "services.example:8443"),
+    ({"AWS_ENDPOINT_URL": "http://two.example"}, "", "sts: AWS_ENDPOINT_URL: http:// beyond loopback"),
+    ({"AWS_ENDPOINT_URL_STS": "two.example"}, "", "sts: AWS_ENDPOINT_URL_STS: "),
+    ({}, "[default]\nendpoint_url = x\n", "sts: endpoint_url of the profile: "),
+    ({"AWS_STS_REGIONAL_ENDPOINTS": "both"}, "", "AWS_STS_REGIONAL_ENDPOINTS (or the profile's"),
+], ids=range(12))
+def test_configured_endpoints_of_sts(env, config, host, tmp_path):
+    (tmp_path / "config").write_text(config)
+    plan = ours({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/x",
+                 "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", **env})
+    assert plan.get("sts") == host or host in plan.get("fault", ""), plan
+
+
 # ---- where we differ on purpose: facts of the SDKs that a gateway must not share
 
 def test_what_differs_on_purpose(tmp_path):
@@ -232,4 +375,12 @@ def test_what_differs_on_purpose(tmp_path):
     shared.write_text("[base]\naws_access_key_id = AK\naws_secret_access_key = s\n"
                       "[default]\nrole_arn = r\nsource_profile = base\nmfa_serial = x\n")
     assert "mfa_serial" in ours(env)["fault"]
+    # An address that is given for STS is used, whatever else is said of FIPS: it already says where to ask.
+    shared.write_text("")
+    asked = ours({**env, "AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://vpce.example",
+                  "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"})
+    assert asked["sts"] == "vpce.example"
+    # Metadata over plain HTTP is asked at addresses that cannot be far away, and nowhere else.
+    env.pop("AWS_EC2_METADATA_DISABLED")
+    assert "may not be asked over plain" in ours({**env, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://x.example"})["fault"]
     # AWS_REGION is read as well as AWS_DEFAULT_REGION: tests/unit/test_check.py.
