@@ -126,6 +126,20 @@ static void read_endpoint_variables(struct reader *reader, struct config_upstrea
         upstream->url = url;
 }
 
+/* Where the keys do not speak; an endpoint URL already says where to connect. */
+static void read_variant_variables(struct reader *reader, const struct yaml_node *map,
+                                   struct config_upstream *upstream)
+{
+    if (upstream->url.host.at != NULL)
+        return;
+    if (reader_find(map, SETTING_UPSTREAM_FIPS) == NULL)
+        upstream->fips = span_equals_ignore_case(
+            get_variable(reader, SPAN("AWS_USE_FIPS_ENDPOINT")), SPAN("true"));
+    if (reader_find(map, SETTING_UPSTREAM_DUALSTACK) == NULL)
+        upstream->dualstack = span_equals_ignore_case(
+            get_variable(reader, SPAN("AWS_USE_DUALSTACK_ENDPOINT")), SPAN("true"));
+}
+
 static void read_upstream(struct reader *reader, const struct yaml_node *map,
                           struct config_upstream *upstream)
 {
@@ -134,6 +148,9 @@ static void read_upstream(struct reader *reader, const struct yaml_node *map,
     upstream->allow_plaintext = reader_bool(reader, map, SETTING_UPSTREAM_ALLOW_PLAINTEXT);
     read_ca_files(reader, map, upstream);
     read_endpoint_url(reader, map, upstream);
+    if (upstream == reader->upstreams && reader_find(map, SETTING_UPSTREAM_ENDPOINT_URL) == NULL)
+        read_endpoint_variables(reader, upstream);
+    read_variant_variables(reader, map, upstream);
     upstream->identity = read_identity_name(reader, reader_find(map, SETTING_UPSTREAM_IDENTITY), 0);
     read_proxy(reader, map, upstream);
 }
@@ -195,9 +212,8 @@ void read_upstreams(struct reader *reader, const struct yaml_node *root)
     struct config_upstream *upstreams = arena_zalloc(&config->arena, count, sizeof(*upstreams));
     const struct yaml_node *top = reader_find(root, SETTING_UPSTREAM);
     upstreams[0] = (struct config_upstream){.name = SPAN("default"), .region = region};
+    config->upstreams = reader->upstreams = upstreams;
     read_upstream(reader, top, &upstreams[0]);
-    if (reader_find(top, SETTING_UPSTREAM_ENDPOINT_URL) == NULL)
-        read_endpoint_variables(reader, &upstreams[0]);
     config->upstream_count = 1;
     for (struct yaml_entry *entry = named == NULL ? NULL : named->entries; entry != NULL;
          entry = entry->next) {
@@ -210,8 +226,6 @@ void read_upstreams(struct reader *reader, const struct yaml_node *root)
             yaml_error(reader->load, entry->node,
                        "default is the name of the top-level `upstream`; choose another");
     }
-    config->upstreams = upstreams;
-    reader->upstreams = upstreams;
 }
 
 static bool is_used(const struct config *config, const struct config_upstream *upstream)

@@ -261,6 +261,19 @@ def test_aws_s_own_endpoint_variables(file, env, url):
     assert re.findall(r'endpoint_url: "(.*)"', done.stdout) == ([url] if url else [])
 
 
+@pytest.mark.parametrize("upstream, env, fips, dualstack", [
+    ("{}", {"AWS_USE_FIPS_ENDPOINT": "True", "AWS_USE_DUALSTACK_ENDPOINT": "true"}, True, True),
+    ("{}", {"AWS_USE_FIPS_ENDPOINT": "yes"}, False, False),
+    ("{ fips: false, dualstack: true }", {"AWS_USE_FIPS_ENDPOINT": "true"}, False, True),
+    ('{ endpoint_url: "https://a.example.com" }', {"AWS_USE_FIPS_ENDPOINT": "true"}, False, False),
+    ("{}", {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL": "https://a.example.com"}, False, False),
+], ids=range(5))
+def test_fips_and_dualstack_by_the_environment(file, upstream, env, fips, dualstack):
+    done = check("-c", file(GOOD + f"upstream: {upstream}\n"), "--print", env=env)
+    assert done.returncode == 0, done.stderr
+    assert ("fips: true" in done.stdout, "dualstack: true" in done.stdout) == (fips, dualstack)
+
+
 def test_a_wrong_variable_is_named(file):
     done = check("-c", file(GOOD.replace("region: us-east-1", "")), env={"AWS_REGION": "Mars", "AWS_ENDPOINT_URL": "ftp://x"})
     assert done.returncode == 1
