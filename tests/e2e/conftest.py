@@ -16,8 +16,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(HERE)]
 
+import leaks  # noqa: E402
 import lib  # noqa: E402
 from tests.endpoint import Endpoint  # noqa: E402
+
+Endpoint.witness = staticmethod(lambda seen: leaks.learn_request(seen.headers))
 
 HEAD = """
 listen: [{{ address: "@LISTEN@" }}]
@@ -78,8 +81,10 @@ def gateway(_gateway, endpoint, request):
     _gateway.allow_warnings(*getattr(request.module, "EXPECTED_WARNINGS", ()))
     endpoint.clear()
     yield _gateway
+    _gateway.check_alive()
     assert _gateway.process.poll() is None, _gateway.told()
     _gateway.check_quiet()
+    _gateway.check_secrets()
 
 
 @pytest.fixture

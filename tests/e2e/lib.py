@@ -17,6 +17,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import leaks
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/dev/sagegate")).resolve()
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -96,13 +98,18 @@ def environment(extra=None):
     env.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
     env.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
     env.update(extra or {})
-    return {name: value for name, value in env.items() if value is not None}
+    env = {name: value for name, value in env.items() if value is not None}
+    leaks.learn_environment(env)
+    return env
 
 
 def run(*arguments, env=None, timeout=30, **more):
     """A command of the program that ends by itself."""
-    return subprocess.run([BINARY, *map(str, arguments)], env=environment(env), timeout=timeout,
+    done = subprocess.run([BINARY, *map(str, arguments)], env=environment(env), timeout=timeout,
                           capture_output=True, text=True, **more)
+    leaks.look(f"what {' '.join(map(str, arguments))} told", done.stdout + done.stderr,
+               signs=arguments[:1] == ("sign",))
+    return done
 
 
 class Gateway:
@@ -117,9 +124,12 @@ class Gateway:
         self.config_file = self.directory / "sagegate.yaml"
         if config is not None:
             self.config_file.write_text(self._fill(config))
+            for url in re.findall(r"proxy: *[\"']?([^\s\"'}]+)", config):
+                leaks.learn_url(url)
         self.arguments = [self._fill(a) for a in arguments or ["run", "-c", str(self.config_file)]]
         self.env = environment(env)
         self.lines, self.diagnostics, self.noise = [], [], []
+        self.said = []  # all of it, as it came
         self._allowed, self._allowed_before = [], []
         self._changed = threading.Condition()
         self.process = None
@@ -162,6 +172,7 @@ class Gateway:
             return
         self.stopped = True
         if self.process.poll() is None and not self.signalled:
+            self._ask_every_page()
             self.signal()
         try:
             status = self.process.wait(timeout)
@@ -170,7 +181,9 @@ class Gateway:
             self.process.wait()
             raise AssertionError(f"the gateway did not end within {timeout} s of SIGTERM: {self.told()}") from None
         self._join()
+        self.check_alive()
         self.check_quiet()
+        self.check_secrets()
         assert status == expect, f"exit status {status}, not {expect}: {self.told()}"
 
     def _join(self):
@@ -194,6 +207,7 @@ class Gateway:
     def _read(self, stream, take):
         for line in stream:
             with self._changed:
+                self.said.append(line)
                 take(line)
                 self._changed.notify_all()
 
@@ -243,6 +257,36 @@ class Gateway:
         """What is often said is held back a while: it may be about what an earlier test expected."""
         return self._allowed + (self._allowed_before if '"held_back"' in line else [])
 
+    def check_alive(self):
+        """It runs, or it has ended by itself."""
+        status = self.process.poll()
+        assert status is None or status >= 0, f"the gateway crashed: signal {-status}\n{self.told()}"
+
+    def check_secrets(self):
+        """No secret of this run is in what it has said so far, nor in its access log."""
+        with self._changed:
+            said = b"".join(self.said)
+        leaks.look("what the gateway said", said)
+        for file in self._log_files():
+            leaks.look(str(file), file.read_bytes())
+
+    def _log_files(self):
+        """Files that it has written: those that its configuration names, and what they were renamed to."""
+        text = self.config_file.read_text() if self.config_file.exists() else ""
+        named = [self.directory / name for name in re.findall(r"\bfile: *[\"']?([^\s\"',}]+)", text)]
+        found = {file for name in named for file in name.parent.glob(name.name + "*")}
+        return [file for file in found if file.is_file() and file.read_bytes().startswith(b'{"time"')]
+
+    def _ask_every_page(self):
+        """What the admin and health listeners tell is looked at by get()."""
+        for port in (self.admin_port, self.health_port):
+            try:
+                status, listed = get(("127.0.0.1", port), "/")
+                for page in json.loads(listed)["paths"] if status == 200 else ():
+                    get(("127.0.0.1", port), page)
+            except OSError:
+                return  # a gateway without them
+
     def forget(self):
         with self._changed:
             self.lines.clear()
@@ -278,7 +322,9 @@ def get(address, path, method="GET"):
     try:
         connection.request(method, path)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        body = answer.read()
+        leaks.look(f"the answer to {method} {path}", str(answer.headers).encode() + body)
+        return answer.status, body
     finally:
         connection.close()
 
@@ -400,6 +446,9 @@ class Caller:
             answer.framing = "close"
             while self._fill(answer):
                 self._take(answer, len(self.buffer))
+        leaks.look("an answer", answer.head)
+        if answer.outcome:
+            leaks.look("an answer of the gateway's own", answer.body)
         return answer
 
     def read_some(self, size=65536):

@@ -16,6 +16,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
+import leaks
 from tests.endpoint import Key, certificates
 
 ROLE_ARN = "arn:aws:iam::111122223333:role/infer"
@@ -48,6 +49,7 @@ class Issuer:
         set_ = (f"ASIAISSUED{number:06}", f"issued-secret/{number:06}+EXAMPLE",
                 f"issued-token-{number:06}-EXAMPLE=" if self.token else None)
         self.issued.append(set_)
+        leaks.learn(*set_[1:])
         self.keys[set_[0]] = Key(set_[1], set_[2])
         expiration = None
         if self.life is not None:
@@ -175,6 +177,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode())) if length else {}
         self.asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, form)
         self.standin.asked.append(self.asked)
+        leaks.learn_request(self.headers.items(), form.items())
 
     def _answer(self, status, text, content_type="text/plain", **headers):
         body = text.encode()

@@ -309,8 +309,8 @@ def test_no_credentials(start_gateway, endpoint):
 
 def test_temporary_credentials_are_sent_and_signed(start_gateway, endpoint):
     from tests.endpoint import Key
-    endpoint.keys["ASIATEMP"] = Key("temporary", "a/token+with=signs")
-    gateway = start_gateway(env={"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": "temporary",
+    endpoint.keys["ASIATEMP"] = Key("temporary-secret-EXAMPLE", "a/token+with=signs")
+    gateway = start_gateway(env={"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": "temporary-secret-EXAMPLE",
                                  "AWS_SESSION_TOKEN": "a/token+with=signs"})
     assert gateway.call("/call/echo", b"x").status == 200
     assert "x-amz-security-token" in endpoint.requests[-1].signed

@@ -26,6 +26,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+import leaks
 import pytest
 from lib import BINARY, environment, eventually, free_port
 
@@ -177,6 +178,7 @@ class Reader:
                 told = pathlib.Path(log).read_text()
                 assert failed or status == 0, told
                 assert failed or all("level" in json.loads(line) for line in told.splitlines()), told
+                leaks.look(f"{log}", told)
         finally:
             for process, _ in self.running:
                 process.kill()
@@ -221,6 +223,7 @@ class Reader:
             lines = subprocess.run(["bash", "-ec", exports + "\nenv -0"], cwd=self.directory, env=self.env, check=True,
                                    capture_output=True, text=True).stdout.split("\0")
             self.env = dict(line.split("=", 1) for line in lines if line)
+        leaks.look(f"what {command} told", done.stdout, signs="sagegate sign" in command)
         return done.returncode, self.page_s_ports(done.stdout.decode()).replace("\r", "")
 
 

@@ -73,6 +73,8 @@ class Seen:
 class Endpoint:
     """Start and stop it, or use it as a context manager. All attributes may be changed while it runs."""
 
+    witness = None  # called with each Seen, once its head is there
+
     def __init__(self, listen="127.0.0.1:0", tls=False, names=("localhost", "127.0.0.1", "::1"), keys=None,
                  region="us-east-1", variants=("AllTraffic", "A", "B"), body_max=25 * 1024 * 1024, log=None):
         self.tls_fault = tls if isinstance(tls, str) else None
@@ -195,6 +197,8 @@ class Endpoint:
         return Fault.from_attributes(attributes) or (self._faults.popleft() if self._faults else None)
 
     def began(self, seen):
+        if self.witness:
+            self.witness(seen)
         with self._changed:
             self.requests.append(seen)
             self._changed.notify_all()

@@ -1,0 +1,173 @@
+"""The look for secrets in what the program says (tests/e2e/leaks.py) finds one, wherever it stands."""
+
+import base64
+import json
+import pathlib
+import socket
+import sys
+import types
+
+import pytest
+
+E2E = str(pathlib.Path(__file__).resolve().parents[1] / "e2e")
+SECRET = "told/to+nobody-EXAMPLE"
+# Plays `sagegate run`: says what it is told to, and waits for SIGTERM.
+TALKER = """#!/usr/bin/python3 -u
+import signal, sys
+print({stdout!r})
+print('{{"level": "info", "topic": "start", "message": "serving"}}', file=sys.stderr)
+print({stderr!r}, file=sys.stderr, flush=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.pause()
+"""
+
+
+@pytest.fixture
+def leaks(monkeypatch):
+    """A copy of its own: what is learned here is no secret of another test."""
+    monkeypatch.syspath_prepend(E2E)
+    for name in ("leaks", "lib", "standins"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import leaks
+    yield leaks
+    for name in ("leaks", "lib", "standins"):
+        sys.modules.pop(name, None)
+
+
+def test_nothing_is_found_where_nothing_is(leaks):
+    leaks.learn(SECRET, None, "", "short")
+    leaks.look("a text", "told/to+everybody-EXAMPLE, short " + "0123456789abcdef" * 4)
+
+
+@pytest.mark.parametrize("form", [
+    str, lambda text: text.replace("/", "%2F").replace("+", "%2B"), lambda text: text.replace("/", "\\/"),
+    lambda text: base64.b64encode(text.encode()).decode(), lambda text: json.dumps({"a": [text]})],
+    ids=["plain", "url", "json slash", "base64", "json"])
+def test_a_secret_is_found_in_every_form(leaks, form):
+    leaks.learn(SECRET)
+    with pytest.raises(AssertionError, match="a secret is in the log: "):
+        leaks.look("the log", "one line\nbefore " + form(SECRET) + " after\n")
+
+
+def test_the_beginning_of_a_long_one_is_enough(leaks):
+    token = "".join(f"{number:x}" for number in range(500))
+    leaks.learn(token)
+    with pytest.raises(AssertionError):
+        leaks.look("the log", f'"message":"token {token[:70]}"')
+
+
+@pytest.mark.parametrize("text", ["-----BEGIN EC PRIVATE KEY-----", "a, Signature=0123456789abcdef",
+                                  "?a&X-Amz-Signature=0123456789abcdef", "Bearer sagemaker-api-key-c2Fn"])
+def test_what_is_never_told(leaks, text):
+    with pytest.raises(AssertionError):
+        leaks.look("the log", text)
+
+
+def test_who_signs_may_tell_a_signature_but_no_secret(leaks):
+    leaks.learn(SECRET)
+    leaks.look("what sign told", "a, Signature=0123456789abcdef", signs=True)
+    with pytest.raises(AssertionError):
+        leaks.look("what sign told", SECRET, signs=True)
+
+
+@pytest.mark.parametrize("header, value, told", [
+    ("Authorization", f"AWS4-HMAC-SHA256 Credential=A/b, SignedHeaders=host, Signature={'0a' * 32}", "0a" * 32),
+    ("authorization", f"Bearer {SECRET}", SECRET), ("Authorization", SECRET, SECRET),
+    ("X-Amz-Security-Token", SECRET, SECRET), ("x-aws-ec2-metadata-token", SECRET, SECRET),
+    ("Proxy-Authorization", "Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
+])
+def test_what_a_server_was_shown_is_secret(leaks, header, value, told):
+    leaks.look("the log", f"x {told} y")
+    leaks.learn_request([("Host", "x"), (header, value)])
+    with pytest.raises(AssertionError):
+        leaks.look("the log", f"x {told} y")
+    leaks.look("the log", "host, SignedHeaders, Credential=A/b, AWS4-HMAC-SHA256")
+
+
+@pytest.mark.parametrize("env", [
+    {"AWS_SECRET_ACCESS_KEY": SECRET}, {"AWS_SESSION_TOKEN": SECRET}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET},
+    {"HTTPS_PROXY": "http://user:told%2Fto%2Bnobody-EXAMPLE@127.0.0.1:1"}], ids=lambda env: next(iter(env)))
+def test_what_a_gateway_is_given_is_secret(leaks, env):
+    import lib
+    lib.environment(env)
+    with pytest.raises(AssertionError):
+        leaks.look("the log", SECRET)
+
+
+def test_what_a_stand_in_issues_is_secret(leaks):
+    import standins
+    keys = standins.LivingKeys()
+    for secret in standins.Issuer(keys).issue()[1:3]:
+        with pytest.raises(AssertionError):
+            leaks.look("the log", secret)
+
+
+# -- that no gateway's end and no command passes without it
+
+
+@pytest.fixture
+def talker(leaks, monkeypatch, tmp_path):
+    """talker(stdout=, stderr=): a gateway that says that."""
+    import lib
+    leaks.learn(SECRET)
+    monkeypatch.setattr(lib, "BINARY", tmp_path / "talker")
+
+    def start(config="", **said):
+        lib.BINARY.write_text(TALKER.format(**{"stdout": "{}", "stderr": '{"level": "info", "topic": "x"}', **said}))
+        lib.BINARY.chmod(0o755)
+        return lib.Gateway(tmp_path, config).start(wait=False)
+    return start
+
+
+@pytest.mark.parametrize("stream, text", [
+    ("stdout", json.dumps({"path": SECRET})), ("stderr", json.dumps({"level": "info", "topic": "x", "message": SECRET}))])
+def test_a_gateway_that_tells_one_fails_at_its_end(talker, stream, text):
+    import lib
+    gateway = talker(**{stream: text})
+    lib.eventually(lambda: len(gateway.diagnostics) == 2 and gateway.lines, 20)
+    gateway.lines.clear(), gateway.diagnostics.clear()  # a test has taken them
+    with pytest.raises(AssertionError, match="a secret is in what the gateway said"):
+        gateway.stop()
+    silent = talker()
+    lib.eventually(lambda: len(silent.diagnostics) == 2, 20)
+    silent.stop()
+
+
+def test_one_in_a_file_of_its_log_fails(talker, tmp_path):
+    import lib
+    gateway = talker('access_log: { file: "@DIR@/access.log" }')
+    lib.eventually(lambda: len(gateway.diagnostics) == 2, 20)
+    (tmp_path / "access.log.1").write_text(f'{{"time":"now","path":"{SECRET}"}}\n')
+    with pytest.raises(AssertionError, match="a secret is in .*access.log.1"):
+        gateway.stop()
+
+
+def test_one_in_what_a_command_tells_fails(leaks, talker, tmp_path):
+    import lib
+    lib.BINARY.write_text(f"#!/bin/sh\necho $1: '{SECRET}' >&2\n")
+    lib.BINARY.chmod(0o755)
+    with pytest.raises(AssertionError, match="a secret is in what doctor told"):
+        lib.run("doctor")
+
+
+def test_one_in_an_answer_fails(leaks, monkeypatch):
+    import lib
+    leaks.learn(SECRET)
+    response = types.SimpleNamespace(status=200, headers="", read=lambda: SECRET.encode())
+    monkeypatch.setattr(lib.http.client, "HTTPConnection", lambda *_, **__: types.SimpleNamespace(
+        request=lambda *_: None, getresponse=lambda: response, close=lambda: None))
+    with pytest.raises(AssertionError, match="a secret is in the answer to GET /ready"):
+        lib.get(("127.0.0.1", 1), "/ready")
+
+
+@pytest.mark.parametrize("head, body", [
+    (f"X-Echo: {SECRET}\r\n", ""), ("X-Sagegate-Outcome: rejected\r\n", f'{{"Message": "{SECRET}"}}')], ids=["head", "body"])
+def test_one_told_to_a_caller_fails(leaks, head, body):
+    import lib
+    leaks.learn(SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as server, lib.Caller(server.getsockname()) as caller:
+        peer, _ = server.accept()
+        peer.sendall(f"HTTP/1.1 400 Bad\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        with pytest.raises(AssertionError, match="a secret is in an answer"):
+            caller.answer()
+        peer.close()
