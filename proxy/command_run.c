@@ -1,4 +1,4 @@
-/* sagegate run: start-up as a list, then signals until it is time to go. */
+/* sagegate run: start-up as a list, then signals until it is time to go, and reloads meanwhile. */
 #include "commands.h"
 
 #include "credentials/region.h"
@@ -24,7 +24,9 @@ static const char help[] =
     "                    [--operation OPERATION] [--set KEY=VALUE]...\n"
     "\n"
     "Serves until SIGTERM or SIGINT, which drain and exit with 0; a second one exits at once.\n"
-    "SIGUSR1 opens the access log's file again.\n"
+    "SIGHUP reads the configuration again: what begins from then on follows it; one that has "
+    "errors\n"
+    "changes nothing. SIGUSR1 opens the access log's file again.\n"
     "\n"
     "  -c, --config FILE      the configuration (or SAGEGATE_CONFIG)\n"
     "      --endpoint NAME    no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)\n"
@@ -42,6 +44,7 @@ struct run_options {
 
 /* The process's main thread. */
 struct run {
+    struct run_options options;
     struct gateway gateway;
     struct admin *admin;
     int wake_fd; /* written by each worker that has ended */
@@ -121,44 +124,82 @@ static bool has_flags(const struct config_flags *flags)
            flags->set_count != 0;
 }
 
-static struct config *load(struct run_options *options)
+/* A file by -c, or flags; what either leaves open the environment says. */
+static bool settle_options(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
-    struct config_options load_options = {.getenv = command_getenv, .find_region = region_find};
-    struct problem_list problems;
-    struct config *config = NULL;
-
     if (options->file != NULL && flags->endpoint.at != NULL) {
         fputs("sagegate run: give -c FILE or --endpoint NAME, not both\n", stderr);
-        return NULL;
+        return false;
     }
     if (options->file != NULL && has_flags(flags)) {
         fputs("sagegate run: --listen, --region, --operation and --set go with --endpoint; with -c "
               "FILE "
               "say it in the file\n",
               stderr);
-        return NULL;
+        return false;
     }
     if (options->file == NULL && flags->endpoint.at == NULL)
         options->file = getenv("SAGEGATE_CONFIG");
+    if (options->file != NULL)
+        return true;
+    flags->endpoint = or_env(flags->endpoint, "SAGEGATE_ENDPOINT");
+    flags->listen = or_env(flags->listen, "SAGEGATE_LISTEN");
+    flags->region = or_env(flags->region, "SAGEGATE_REGION");
+    flags->operation = or_env(flags->operation, "SAGEGATE_OPERATION");
+    if (flags->endpoint.len != 0)
+        return true;
+    fputs("sagegate run: give -c FILE or --endpoint NAME; `sagegate run --help` tells more\n",
+          stderr);
+    return false;
+}
+
+/* NULL where it has errors; they and the warnings are told. */
+static struct config *load(const struct run_options *options, const char *topic)
+{
+    struct config_options load_options = {.getenv = command_getenv, .find_region = region_find};
+    struct problem_list problems;
     problem_list_init(&problems);
-    if (options->file != NULL) {
-        config = config_load(options->file, &load_options, &problems);
-    } else {
-        flags->endpoint = or_env(flags->endpoint, "SAGEGATE_ENDPOINT");
-        flags->listen = or_env(flags->listen, "SAGEGATE_LISTEN");
-        flags->region = or_env(flags->region, "SAGEGATE_REGION");
-        flags->operation = or_env(flags->operation, "SAGEGATE_OPERATION");
-        if (flags->endpoint.len == 0)
-            fputs(
-                "sagegate run: give -c FILE or --endpoint NAME; `sagegate run --help` tells more\n",
-                stderr);
-        else
-            config = config_from_flags(flags, &load_options, &problems);
-    }
-    log_write_problems("config", &problems);
+    struct config *config = options->file != NULL
+                                ? config_load(options->file, &load_options, &problems)
+                                : config_from_flags(&options->flags, &load_options, &problems);
+    log_write_problems(topic, &problems);
     problem_list_dispose(&problems);
     return config;
+}
+
+/* ---- reload ---- */
+
+/* False: nothing has changed, and *fault says why, in arena. */
+static bool take_new_config(struct arena *arena, struct span *fault)
+{
+    struct config *config = load(&run.options, "reload");
+    if (config == NULL) {
+        *fault = SPAN("it has errors");
+        return false;
+    }
+    bool taken = gateway_reload(&run.gateway, config, arena, fault);
+    if (taken) {
+        log_set_level((enum log_level)config->log_level);
+        log_write(LOG_INFO, "reload", "the new configuration is in force: %zu routes",
+                  config->route_count);
+    }
+    config_release(config); /* an edition has its own reference */
+    return taken;
+}
+
+static void reload(void)
+{
+    struct arena arena;
+    struct span fault;
+    if (run.stopping)
+        return;
+    arena_init(&arena, 1024);
+    service_notify_reloading();
+    if (!take_new_config(&arena, &fault))
+        log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
+    service_notify("READY=1\nSTATUS=serving");
+    arena_dispose(&arena);
 }
 
 /* ---- signals and the end ---- */
@@ -186,7 +227,7 @@ static void stop(int signal_number)
         _exit(1);
     }
     run.stopping = true;
-    run.drain_at = clock_after_ms(clock_mono(), run.gateway.config->drain.delay_ms);
+    run.drain_at = clock_after_ms(clock_mono(), run.gateway.edition->config->drain.delay_ms);
     atomic_store(&run.gateway.draining, true);
     log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));
@@ -221,8 +262,7 @@ static void on_signal(void *context, int fd)
                 access_log_reopen(run.gateway.access_log);
             break;
         case SIGHUP:
-            log_write(LOG_WARNING, "start",
-                      "this version cannot reload its configuration: restart it");
+            reload();
             break;
         }
     }
@@ -245,7 +285,8 @@ static void on_wake(void *context, int fd)
 
 static bool is_ready(void *context, struct admin_reasons *reasons)
 {
-    return gateway_is_ready(context, reasons);
+    const struct gateway *gateway = context;
+    return gateway_is_ready(context, gateway->edition, reasons);
 }
 
 /* The watchdog is fed while this thread and every worker turn their loops, at twice the pace that is asked for. */
@@ -262,7 +303,7 @@ static void feed_watchdog(void)
 
 /* ---- the list ---- */
 
-static int serve(const struct config *config, int signal_fd)
+static int serve(struct config *config, int signal_fd)
 {
     struct arena arena;
     struct span fault;
@@ -302,6 +343,7 @@ static int serve(const struct config *config, int signal_fd)
 
     while (run.workers_ended != run.gateway.worker_count) {
         admin_turn(run.admin, next_turn_ms());
+        gateway_drop_editions(&run.gateway);
         log_tell_held_back();
         feed_watchdog();
     }
@@ -315,11 +357,12 @@ static int serve(const struct config *config, int signal_fd)
 
 int command_run(int argc, char **argv)
 {
-    struct run_options options = {0};
-    int status = read_options(argc, argv, &options);
+    int status = read_options(argc, argv, &run.options);
     if (status >= 0)
         return status;
-    struct config *config = load(&options);
+    if (!settle_options(&run.options))
+        return 1;
+    struct config *config = load(&run.options, "config");
     if (config == NULL)
         return 1;
 #ifndef __SANITIZE_ADDRESS__         /* whose leak check attaches to the process */

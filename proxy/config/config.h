@@ -271,6 +271,9 @@ struct config *config_from_flags(const struct config_flags *flags,
                                  const struct config_options *options,
                                  struct problem_list *problems);
 
+/* Whether both would be the same caller of AWS, by everything that they say. */
+bool config_identity_is_same(const struct config_identity *a, const struct config_identity *b);
+
 struct config *config_retain(struct config *config);
 void config_release(struct config *config); /* takes NULL */
 

@@ -314,6 +314,36 @@ static void start_thread(struct keeper *keeper)
 
 /* ---- life ---- */
 
+static const struct keeper_identity *find_same(const struct keeper *previous,
+                                               const struct config_identity *wanted)
+{
+    for (size_t i = 0; i != previous->options.identity_count; ++i)
+        if (config_identity_is_same(previous->identities[i].config, wanted))
+            return &previous->identities[i];
+    return NULL;
+}
+
+/* The set that the keeper before held for the same identity is as good as it was: until the first fetch brings another, and
+ * where that fails. */
+static void take_over(struct keeper_identity *identity)
+{
+    struct keeper *previous = identity->keeper->options.previous;
+    const struct keeper_identity *same =
+        previous == NULL ? NULL : find_same(previous, identity->config);
+    if (same == NULL)
+        return;
+    pthread_mutex_lock(&previous->lock);
+    if (same->current != NULL) {
+        identity->current = credentials_retain(same->current);
+        atomic_store(&identity->generation, same->current->generation);
+    }
+    buffer_append(&identity->fault, buffer_span(&same->fault));
+    identity->last_failed = same->last_failed;
+    identity->refreshed = same->refreshed;
+    identity->failed = same->failed;
+    pthread_mutex_unlock(&previous->lock);
+}
+
 static void open_identity(struct keeper *keeper, size_t index)
 {
     struct keeper_identity *identity = &keeper->identities[index];
@@ -332,8 +362,10 @@ static void open_identity(struct keeper *keeper, size_t index)
                                                          .skew = options->skew,
                                                          .on_done = on_fetched,
                                                          .owner = identity});
-    if (identity->used)
-        begin_fetch(identity);
+    if (!identity->used)
+        return;
+    take_over(identity);
+    begin_fetch(identity);
 }
 
 static void close_identity(struct keeper_identity *identity)
@@ -362,6 +394,7 @@ struct keeper *keeper_create(const struct keeper_options *options)
     CHECK(keeper->identities != NULL);
     pthread_barrier_init(&keeper->opened, NULL, 2);
     start_thread(keeper);
+    keeper->options.previous = NULL;
     return keeper;
 }
 

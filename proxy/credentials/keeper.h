@@ -29,7 +29,10 @@ struct keeper_options {
     const bool *used;     /* by identity; those that are not are never fetched. NULL: all are */
     config_getenv getenv; /* from the keeper's thread too */
     void *getenv_context;
-    struct skew *skew;        /* of the process */
+    struct skew *skew; /* of the process */
+    /* The keeper before this one, at a reload: the sets of identities that are the same go on being used. Asked by
+     * keeper_create only. NULL: none. */
+    struct keeper *previous;
     keeper_on_event on_event; /* NULL: nobody listens */
     void *event_context;
     int64_t check_interval_ms; /* 0: 1000; tests take less */
@@ -90,6 +93,9 @@ void keeper_view_init(struct keeper_view *view, struct keeper *keeper, size_t id
                       struct loop *loop);
 /* Nobody waits any more. */
 void keeper_view_dispose(struct keeper_view *view);
+/* Nobody waits any more: whether nothing is on its way to this view's loop, so that it can be disposed of while the loop
+ * goes on. */
+MUST_USE bool keeper_view_rests(struct keeper_view *view);
 /* The set in force, or NULL when there is none or it has expired. Lent until the next call on this
  * view; who needs it longer retains it. */
 struct credentials *keeper_view_get(struct keeper_view *view, struct wall_time now);

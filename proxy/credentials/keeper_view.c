@@ -12,16 +12,31 @@ void keeper_view_init(struct keeper_view *view, struct keeper *keeper, size_t id
     view->task.run = on_task;
 }
 
-/* A task that was posted is not run any more: the loop belongs to the worker that ends. */
-void keeper_view_dispose(struct keeper_view *view)
+/* Under the keeper's lock. */
+static void unregister(struct keeper_view *view)
 {
     struct keeper_view **link = &view->identity->registered;
-    pthread_mutex_lock(&view->keeper->lock);
     while (view->registered && *link != view)
         link = &(*link)->next_registered;
     if (view->registered)
         *link = view->next_registered;
     view->registered = false;
+}
+
+bool keeper_view_rests(struct keeper_view *view)
+{
+    pthread_mutex_lock(&view->keeper->lock);
+    unregister(view);
+    bool rests = !view->posted;
+    pthread_mutex_unlock(&view->keeper->lock);
+    return rests;
+}
+
+/* A task that was posted is not run any more: the view rests, or the loop belongs to a worker that ends. */
+void keeper_view_dispose(struct keeper_view *view)
+{
+    pthread_mutex_lock(&view->keeper->lock);
+    unregister(view);
     pthread_mutex_unlock(&view->keeper->lock);
     credentials_release(view->credentials);
     view->credentials = NULL;

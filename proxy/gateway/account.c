@@ -58,7 +58,7 @@ static void set_overridden(struct access_record *record, const struct exchange *
 static void set_route(struct access_record *record, const struct exchange *ex)
 {
     const struct config_route *route = ex->match.route;
-    const struct config *config = ex->worker->gateway->config;
+    const struct config *config = exchange_config(ex);
     struct span path = ex->request.path;
     if (route != NULL) {
         access_record_set(record, ACCESS_ROUTE, route->name);

@@ -3,26 +3,34 @@
 
 #include <stdlib.h>
 
-void admit_init(struct admit *admit, const struct config *config,
-                const struct config_limits *limits)
+void admit_init(struct admit *admit, const struct config_limits *limits)
 {
-    *admit = (struct admit){.connections_max = limits->connections,
-                            .exchanges_max = limits->concurrency,
-                            .body_bytes_max = limits->body_bytes,
-                            .config = config};
-    size_t size = sizeof(struct admit_route) * (config->route_count + 1);
-    admit->routes = aligned_alloc(_Alignof(struct admit_route), size);
-    CHECK(admit->routes != NULL);
-    memset(admit->routes, 0, size);
-    for (size_t i = 0; i != config->route_count; ++i)
-        admit->routes[i].exchanges_max =
-            config->routes[i].concurrency != 0 ? config->routes[i].concurrency : UINT64_MAX;
+    *admit = (struct admit){0};
+    admit_set_limits(admit, limits);
 }
 
-void admit_dispose(struct admit *admit)
+void admit_set_limits(struct admit *admit, const struct config_limits *limits)
 {
-    free(admit->routes);
-    admit->routes = NULL;
+    atomic_store_explicit(&admit->connections_max, limits->connections, memory_order_relaxed);
+    atomic_store_explicit(&admit->exchanges_max, limits->concurrency, memory_order_relaxed);
+    atomic_store_explicit(&admit->body_bytes_max, limits->body_bytes, memory_order_relaxed);
+}
+
+struct admit_route *admit_routes_create(const struct config *config)
+{
+    size_t size = sizeof(struct admit_route) * (config->route_count + 1);
+    struct admit_route *routes = aligned_alloc(_Alignof(struct admit_route), size);
+    CHECK(routes != NULL);
+    memset(routes, 0, size);
+    for (size_t i = 0; i != config->route_count; ++i)
+        routes[i].exchanges_max =
+            config->routes[i].concurrency != 0 ? config->routes[i].concurrency : UINT64_MAX;
+    return routes;
+}
+
+void admit_routes_destroy(struct admit_route *routes)
+{
+    free(routes);
 }
 
 /* Never counts what it refuses, so that a large refusal does not crowd out a small request elsewhere. */
@@ -37,6 +45,11 @@ static bool take(atomic_uint_fast64_t *counter, uint64_t amount, uint64_t max)
     return true;
 }
 
+static uint64_t in_force(const atomic_uint_fast64_t *limit)
+{
+    return atomic_load_explicit(limit, memory_order_relaxed);
+}
+
 static void give_back(atomic_uint_fast64_t *counter, uint64_t amount)
 {
     uint64_t before = atomic_fetch_sub(counter, amount); /* seq_cst: listeners look at it next */
@@ -45,7 +58,7 @@ static void give_back(atomic_uint_fast64_t *counter, uint64_t amount)
 
 bool admit_connection(struct admit *admit)
 {
-    return take(&admit->connections, 1, admit->connections_max);
+    return take(&admit->connections, 1, in_force(&admit->connections_max));
 }
 
 void admit_last_connection(struct admit *admit)
@@ -58,26 +71,25 @@ void admit_release_connection(struct admit *admit)
     give_back(&admit->connections, 1);
 }
 
-bool admit_exchange(struct admit *admit, const struct config_route *route)
+bool admit_exchange(struct admit *admit, struct admit_route *route)
 {
-    struct admit_route *own = &admit->routes[route - admit->config->routes];
-    if (!take(&own->exchanges, 1, own->exchanges_max))
+    if (!take(&route->exchanges, 1, route->exchanges_max))
         return false;
-    if (take(&admit->exchanges, 1, admit->exchanges_max))
+    if (take(&admit->exchanges, 1, in_force(&admit->exchanges_max)))
         return true;
-    give_back(&own->exchanges, 1);
+    give_back(&route->exchanges, 1);
     return false;
 }
 
-void admit_release_exchange(struct admit *admit, const struct config_route *route)
+void admit_release_exchange(struct admit *admit, struct admit_route *route)
 {
     give_back(&admit->exchanges, 1);
-    give_back(&admit->routes[route - admit->config->routes].exchanges, 1);
+    give_back(&route->exchanges, 1);
 }
 
 bool admit_body_bytes(struct admit *admit, uint64_t bytes)
 {
-    return take(&admit->body_bytes, bytes, admit->body_bytes_max);
+    return take(&admit->body_bytes, bytes, in_force(&admit->body_bytes_max));
 }
 
 void admit_release_body_bytes(struct admit *admit, uint64_t bytes)

@@ -97,7 +97,7 @@ static void begin_signed(struct exchange *ex)
 static void begin(struct exchange *ex, bool fresh_only)
 {
     const struct config_route *route = ex->match.route;
-    struct pool *pool = worker_pool(ex->worker, route->upstream);
+    struct pool *pool = ex->use->pools[route->upstream - exchange_config(ex)->upstreams];
     ex->state = EXCHANGE_CALLING;
     if (client_start(&ex->client, pool, &client_callbacks, fresh_only)) {
         on_client_ready(&ex->client);

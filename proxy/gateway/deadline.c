@@ -31,8 +31,8 @@ static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *
 struct mono_time deadline_of(const struct exchange *ex, enum outcome *outcome)
 {
     const struct config_route *route = ex->match.route;
-    int64_t idle_ms = route != NULL ? route->timeouts.idle_ms
-                                    : ex->worker->gateway->config->limits.head_timeout_ms;
+    int64_t idle_ms =
+        route != NULL ? route->timeouts.idle_ms : exchange_config(ex)->limits.head_timeout_ms;
     /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which
      * may be what came of total. */
     bool caller_is_slow =

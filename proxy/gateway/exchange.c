@@ -54,6 +54,8 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
     ex->request.headers.count = 0;
     ex->request.method = ex->request.path = SPAN_NONE;
     ex->worker = worker;
+    ex->use = worker->use;
+    ++ex->use->exchanges;
     ex->peer = peer;
     ex->opened = started;
     ex->timer.fire = on_timer;
@@ -67,7 +69,7 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
 static void answer_ping(struct exchange *ex)
 {
     enum outcome unused;
-    if (!gateway_is_ready(ex->worker->gateway, NULL)) {
+    if (!gateway_is_ready(ex->worker->gateway, ex->use->edition, NULL)) {
         bool draining = ex->worker->draining;
         exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
@@ -121,7 +123,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
     ex->keep_alive = ex->request.keep_alive && !worker->draining;
 
     enum route_result found =
-        route_find(worker->gateway->routes, ex->request.method, ex->request.host, ex->request.path,
+        route_find(ex->use->edition->routes, ex->request.method, ex->request.host, ex->request.path,
                    &ex->arena, &ex->match);
     if (found != ROUTE_FOUND) {
         ex->match.route = NULL;
@@ -162,6 +164,12 @@ static void fail_body(struct exchange *ex, enum body_result result)
         &ex->arena, "the body is larger than the %llu bytes that route %.*s takes",
         (unsigned long long)ex->match.route->body_max, SPAN_ARG(ex->match.route->name));
     exchange_fail(ex, OUTCOME_BODY_TOO_LARGE, message);
+}
+
+static struct admit_route *admission_of(const struct exchange *ex)
+{
+    const struct edition *edition = ex->use->edition;
+    return &edition->admissions[ex->match.route - edition->config->routes];
 }
 
 static void enqueue(struct exchange *ex)
@@ -206,8 +214,9 @@ static enum body_result begin_body(struct exchange *ex)
     uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
                       : ex->request.framing == HTTP1_NO_BODY ? 0
                                                              : ex->request.content_length;
-    uint64_t max =
-        route->body_max < admit->body_bytes_max ? route->body_max : admit->body_bytes_max;
+    uint64_t max = atomic_load_explicit(&admit->body_bytes_max, memory_order_relaxed);
+    if (route->body_max < max)
+        max = route->body_max;
     ex->admitted = true;
     ex->admitted_at = now_of(ex);
     enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, max);
@@ -222,13 +231,13 @@ static void admit(struct exchange *ex)
 {
     const struct config_route *route = ex->match.route;
     struct gateway *gateway = ex->worker->gateway;
-    if (gateway->config->access_log.refuse_on_full &&
+    if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
         access_log_is_full(gateway->access_log, ex->worker->index)) {
         exchange_fail(ex, OUTCOME_BUSY,
                       SPAN("the access log is full, and access_log.on_full is refuse"));
         return;
     }
-    if (!others_wait(ex) && admit_exchange(&gateway->admit, route)) {
+    if (!others_wait(ex) && admit_exchange(&gateway->admit, admission_of(ex))) {
         enum body_result result = begin_body(ex);
         if (result != BODY_OK)
             fail_body(ex, result);
@@ -244,7 +253,7 @@ void exchange_admit_waiting(struct worker *worker)
 {
     for (struct exchange *ex = worker->waiting, *next; ex != NULL; ex = next) {
         next = ex->next_waiting;
-        if (!admit_exchange(&worker->gateway->admit, ex->match.route))
+        if (!admit_exchange(&worker->gateway->admit, admission_of(ex)))
             continue; /* another route may have room */
         dequeue(ex);
         ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
@@ -444,9 +453,10 @@ static void dispose(struct exchange *ex)
     body_release(&ex->body);
     dequeue(ex);
     if (ex->admitted) {
-        admit_release_exchange(&worker->gateway->admit, ex->match.route);
+        admit_release_exchange(&worker->gateway->admit, admission_of(ex));
         worker_wake_waiting(worker);
     }
+    --ex->use->exchanges;
     buffer_dispose(&ex->held);
     arena_reset(&ex->arena);
     if (worker->spare_count == SPARE_MAX) {

@@ -48,6 +48,7 @@ struct exchange {
         request; /* complete once request_parsed; before that method, path and headers as far as read */
     /* From here on all is zero when the exchange opens. */
     struct worker *worker;
+    struct edition_use *use; /* in which it began and ends */
     struct peer *peer;
     enum exchange_state state;
     enum outcome outcome;
@@ -82,6 +83,11 @@ struct exchange {
 
 /* Opens an exchange for the caller; caller->exchange is set. started: when the first byte of the head came. */
 struct exchange *exchange_open(struct peer *peer, struct mono_time started);
+
+static inline const struct config *exchange_config(const struct exchange *ex)
+{
+    return ex->use->edition->config;
+}
 
 /* Each of the following may end the exchange (caller->exchange is NULL then). */
 

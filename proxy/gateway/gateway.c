@@ -1,6 +1,7 @@
-/* Opening and closing what a gateway consists of. */
+/* Opening and closing what a gateway consists of, and taking another configuration into service. */
 #include "gateway/gateway.h"
 
+#include "base/cgroup.h"
 #include "net/listen.h"
 #include "observe/log.h"
 
@@ -17,63 +18,11 @@ static void on_keeper_event(void *context, enum keeper_event event, struct span 
               SPAN_ARG(message));
 }
 
-/* A number that a file holds; UINT64_MAX where it is not there or holds none ("max"). */
-static uint64_t read_number(const char *path)
+/* Those of the configuration; limits.body_bytes, where it says nothing, at most 40 % of what the container has. */
+static struct config_limits limits_of(const struct config *config)
 {
-    char text[32];
-    uint64_t number = UINT64_MAX;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return number;
-    size_t len = fread(text, 1, sizeof(text), file);
-    fclose(file);
-    while (len != 0 && text[len - 1] == '\n')
-        --len;
-    (void)span_parse_u64(span_make(text, len), &number);
-    return number;
-}
-
-/* The limit that one line of /proc/self/cgroup leads to: "0::/PATH" of version 2, "N:memory:/PATH" of version 1. */
-static uint64_t limit_of_line(struct span line)
-{
-    char path[512];
-    struct span number, controllers, group;
-    span_split(line, ':', &number, &line);
-    if (!span_split(line, ':', &controllers, &group))
-        return UINT64_MAX;
-    const char *format = controllers.len == 0 ? "/sys/fs/cgroup%.*s/memory.max"
-                                              : "/sys/fs/cgroup/memory%.*s/memory.limit_in_bytes";
-    if (controllers.len != 0 && !span_equals(controllers, SPAN("memory")))
-        return UINT64_MAX;
-    int len = snprintf(path, sizeof(path), format, SPAN_ARG(group));
-    return len < (int)sizeof(path) ? read_number(path) : UINT64_MAX;
-}
-
-/* The least memory limit of the process's own cgroups; UINT64_MAX where there is none to be read. In a container their
- * paths may be the host's, which are not to be seen; then the root of the mount is the container's own. */
-static uint64_t memory_limit(void)
-{
-    char line[512];
-    uint64_t limit = read_number("/sys/fs/cgroup/memory.max");
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        struct span text = span_from(line);
-        text.len = span_find(text, '\n');
-        uint64_t own = limit_of_line(text);
-        limit = own < limit ? own : limit;
-    }
-    if (file != NULL)
-        fclose(file);
-    uint64_t first = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    return first < limit ? first : limit;
-}
-
-/* limits.body_bytes, unless the container has less: then 40 % of that. */
-static void open_limits(struct gateway *gateway)
-{
-    const struct config *config = gateway->config;
     struct config_limits limits = config->limits;
-    uint64_t share = memory_limit() / 5 * 2;
+    uint64_t share = cgroup_memory_limit() / 5 * 2;
     if (!limits.body_bytes_given && share < limits.body_bytes)
         limits.body_bytes = share;
     for (size_t i = 0; i != config->route_count; ++i)
@@ -83,7 +32,7 @@ static void open_limits(struct gateway *gateway)
                       SPAN_ARG(config->routes[i].name),
                       (unsigned long long)config->routes[i].body_max,
                       (unsigned long long)limits.body_bytes);
-    admit_init(&gateway->admit, config, &limits);
+    return limits;
 }
 
 /* Every connection is a descriptor: takes what the hard limit allows. */
@@ -118,59 +67,6 @@ static bool open_log(struct gateway *gateway, struct arena *arena, struct span *
     return false;
 }
 
-/* The store of an earlier upstream that trusts the same, for a bundle takes 20 ms and 1 MiB to load. */
-static X509_STORE *shared_trust(struct gateway *gateway, size_t index)
-{
-    const struct config_upstream *upstreams = gateway->config->upstreams;
-    for (size_t i = 0; i != index; ++i) {
-        if (gateway->trusts[i] == NULL || upstreams[i].extra_ca_file_count != 0 ||
-            upstreams[index].extra_ca_file_count != 0 ||
-            !span_equals(upstreams[i].ca_file, upstreams[index].ca_file))
-            continue;
-        X509_STORE_up_ref(gateway->trusts[i]);
-        return gateway->trusts[i];
-    }
-    return NULL;
-}
-
-static bool open_trust(struct gateway *gateway, struct arena *arena, struct span *fault)
-{
-    const struct config *config = gateway->config;
-    gateway->trusts = calloc(config->upstream_count, sizeof(X509_STORE *));
-    CHECK(gateway->trusts != NULL);
-    for (size_t i = 0; i != config->upstream_count; ++i) {
-        const struct config_upstream *upstream = &config->upstreams[i];
-        if (!upstream->url.tls)
-            continue;
-        gateway->trusts[i] = shared_trust(gateway, i);
-        if (gateway->trusts[i] != NULL)
-            continue;
-        struct tls_trust_options options = {upstream->ca_file.at, upstream->extra_ca_files,
-                                            upstream->extra_ca_file_count};
-        gateway->trusts[i] = tls_trust_load(&options, arena, fault);
-        if (gateway->trusts[i] == NULL)
-            return false;
-    }
-    return true;
-}
-
-static bool open_listener_tls(struct gateway *gateway, struct arena *arena, struct span *fault)
-{
-    const struct config *config = gateway->config;
-    gateway->listen_tls = calloc(config->listener_count, sizeof(struct tls_context *));
-    CHECK(gateway->listen_tls != NULL);
-    for (size_t i = 0; i != config->listener_count; ++i) {
-        const struct config_listener *listener = &config->listeners[i];
-        if (listener->certificate_file.at == NULL)
-            continue;
-        gateway->listen_tls[i] = tls_context_create_server(listener->certificate_file.at,
-                                                           listener->key_file.at, arena, fault);
-        if (gateway->listen_tls[i] == NULL)
-            return false;
-    }
-    return true;
-}
-
 static bool open_listeners(struct gateway *gateway, struct arena *arena, struct span *fault)
 {
     const struct config *config = gateway->config;
@@ -178,8 +74,6 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
     CHECK(gateway->listen_fds != NULL);
     for (size_t i = 0; i != config->listener_count; ++i)
         gateway->listen_fds[i] = -1;
-    if (!open_listener_tls(gateway, arena, fault))
-        return false;
     for (size_t i = 0; i != config->listener_count; ++i) {
         const struct config_address *address = &config->listeners[i].address;
         gateway->listen_fds[i] = listen_open(address, BACKLOG, arena, fault);
@@ -197,38 +91,119 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
     return true;
 }
 
-static void open_keeper(struct gateway *gateway, const struct gateway_options *options)
+/* ---- editions ---- */
+
+static struct edition *make_edition(struct gateway *gateway, struct config *config,
+                                    struct arena *arena, struct span *fault)
 {
-    const struct config *config = gateway->config;
-    bool *used = calloc(config->identity_count, sizeof(bool));
-    CHECK(used != NULL);
-    for (size_t i = 0; i != config->route_count; ++i)
-        used[config->routes[i].identity] |= config_operation_is_aws(config->routes[i].operation);
-    gateway->keeper = keeper_create(&(struct keeper_options){
-        .identities = config->identities,
-        .identity_count = config->identity_count,
-        .used = used,
-        .getenv = options->getenv,
-        .getenv_context = options->getenv_context,
-        .skew = &gateway->skew,
-        .on_event = on_keeper_event,
-    });
-    free(used);
+    struct edition *edition =
+        edition_create(&(struct edition_options){.config = config,
+                                                 .started_with = gateway->config,
+                                                 .workers = gateway->worker_count,
+                                                 .getenv = gateway->getenv,
+                                                 .getenv_context = gateway->getenv_context,
+                                                 .skew = &gateway->skew,
+                                                 .on_keeper_event = on_keeper_event,
+                                                 .previous = gateway->edition},
+                       arena, fault);
+    if (edition == NULL)
+        return NULL;
+    edition->older = gateway->edition;
+    gateway->edition = edition;
+    return edition;
 }
+
+static bool is_same_address(bool has_a, const struct config_address *a, bool has_b,
+                            const struct config_address *b)
+{
+    return has_a == has_b &&
+           (!has_a || (span_equals(a->text, b->text) && a->unix_mode == b->unix_mode));
+}
+
+static bool has_same_listeners(const struct config *a, const struct config *b)
+{
+    bool same = a->listener_count == b->listener_count;
+    for (size_t i = 0; same && i != a->listener_count; ++i)
+        same = is_same_address(true, &a->listeners[i].address, true, &b->listeners[i].address);
+    return same;
+}
+
+/* What the process has once and for all. */
+static void tell_not_reloaded(const struct config *started_with, const struct config *config)
+{
+    const struct config *a = started_with, *b = config;
+    const struct {
+        const char *key;
+        bool same;
+    } keys[] = {
+        {"listen", has_same_listeners(a, b)},
+        {"admin", is_same_address(a->has_admin, &a->admin, b->has_admin, &b->admin)},
+        {"health", is_same_address(a->has_health, &a->health, b->has_health, &b->health)},
+        {"workers", a->workers == b->workers},
+        {"access_log", a->access_log.off == b->access_log.off &&
+                           span_equals(a->access_log.file, b->access_log.file)},
+    };
+    for (size_t i = 0; i != sizeof(keys) / sizeof(*keys); ++i)
+        if (!keys[i].same)
+            log_write(LOG_WARNING, "reload",
+                      "%s has changed: that takes effect when sagegate is started again",
+                      keys[i].key);
+}
+
+bool gateway_reload(struct gateway *gateway, struct config *config, struct arena *arena,
+                    struct span *fault)
+{
+    size_t alive = 0;
+    gateway_drop_editions(gateway);
+    for (const struct edition *edition = gateway->edition; edition != NULL;
+         edition = edition->older)
+        ++alive;
+    if (alive == GATEWAY_EDITIONS_MAX) {
+        *fault = arena_printf(arena,
+                              "requests are still under way in each of the last %zu "
+                              "configurations: reload when some have ended",
+                              alive);
+        return false;
+    }
+    struct edition *edition = make_edition(gateway, config, arena, fault);
+    if (edition == NULL)
+        return false;
+    tell_not_reloaded(gateway->config, config);
+    struct config_limits limits = limits_of(config);
+    admit_set_limits(&gateway->admit, &limits);
+    worker_turn_all(gateway, edition);
+    return true;
+}
+
+void gateway_drop_editions(struct gateway *gateway)
+{
+    for (struct edition **at = &gateway->edition->older; *at != NULL;) {
+        struct edition *edition = *at;
+        if (atomic_load_explicit(&edition->users, memory_order_acquire) != 0) {
+            at = &edition->older;
+            continue;
+        }
+        *at = edition->older;
+        edition_destroy(edition);
+    }
+}
+
+/* ---- life ---- */
 
 bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                   struct arena *arena, struct span *fault)
 {
-    *gateway =
-        (struct gateway){.config = options->config, .on_worker_ended = options->on_worker_ended};
+    *gateway = (struct gateway){.config = options->config,
+                                .getenv = options->getenv,
+                                .getenv_context = options->getenv_context,
+                                .on_worker_ended = options->on_worker_ended};
     gateway->worker_count = options->config->workers;
-    open_limits(gateway);
-    gateway->routes = route_table_create(options->config);
+    struct config_limits limits = limits_of(options->config);
+    admit_init(&gateway->admit, &limits);
     raise_descriptor_limit(options->config);
-    if (!open_log(gateway, arena, fault))
-        return false;
-    open_keeper(gateway, options);
-    return open_trust(gateway, arena, fault) && open_listeners(gateway, arena, fault);
+    return open_log(gateway, arena, fault) &&
+           make_edition(gateway, options->config, arena, fault) != NULL &&
+           open_listeners(gateway, arena, fault);
 }
 
 void gateway_start(struct gateway *gateway)
@@ -246,29 +221,25 @@ void gateway_close(struct gateway *gateway)
     for (size_t i = 0; gateway->listen_fds != NULL && !started && i != config->listener_count; ++i)
         listen_close(gateway->listen_fds[i], &config->listeners[i].address);
     free(gateway->listen_fds);
-    for (size_t i = 0; gateway->listen_tls != NULL && i != config->listener_count; ++i)
-        tls_context_destroy(gateway->listen_tls[i]);
-    free(gateway->listen_tls);
-    for (size_t i = 0; gateway->trusts != NULL && i != config->upstream_count; ++i)
-        X509_STORE_free(gateway->trusts[i]);
-    free(gateway->trusts);
-    if (gateway->keeper != NULL)
-        keeper_destroy(gateway->keeper);
+    while (gateway->edition != NULL) {
+        struct edition *edition = gateway->edition;
+        gateway->edition = edition->older;
+        edition_destroy(edition);
+    }
     access_log_destroy(gateway->access_log);
-    route_table_destroy(gateway->routes);
-    admit_dispose(&gateway->admit);
 }
 
 /* The identities that routes use. */
-static bool has_credentials(struct gateway *gateway, struct admin_reasons *reasons)
+static bool has_credentials(struct gateway *gateway, const struct edition *edition,
+                            struct admin_reasons *reasons)
 {
-    const struct config *config = gateway->config;
+    const struct config *config = edition->config;
     struct wall_time now = skew_correct(&gateway->skew, clock_wall());
     bool all = true;
     struct buffer text;
     buffer_init(&text, 4096);
     for (size_t i = 0; i != config->identity_count; ++i) {
-        struct keeper_values values = keeper_values(gateway->keeper, i, now);
+        struct keeper_values values = keeper_values(edition->keeper, i, now);
         /* With its source broken a set that is about to end counts as ended. */
         struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
         buffer_clear(&text);
@@ -276,7 +247,7 @@ static bool has_credentials(struct gateway *gateway, struct admin_reasons *reaso
             continue;
         if (i != 0)
             buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
-        if (keeper_status(gateway->keeper, i, at, &text))
+        if (keeper_status(edition->keeper, i, at, &text))
             continue;
         all = false;
         if (reasons != NULL)
@@ -286,9 +257,11 @@ static bool has_credentials(struct gateway *gateway, struct admin_reasons *reaso
     return all;
 }
 
-bool gateway_is_ready(struct gateway *gateway, struct admin_reasons *reasons)
+bool gateway_is_ready(struct gateway *gateway, const struct edition *edition,
+                      struct admin_reasons *reasons)
 {
-    bool usable = has_credentials(gateway, reasons) || gateway->config->ready_without_credentials;
+    bool usable =
+        has_credentials(gateway, edition, reasons) || edition->config->ready_without_credentials;
     bool draining = atomic_load(&gateway->draining);
     if (draining && reasons != NULL)
         admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));

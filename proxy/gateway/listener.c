@@ -129,10 +129,10 @@ static bool accept_one(struct listener *listener)
     struct loop *loop = gateway->workers[0].loop;
     if (!admit_connection(&gateway->admit)) {
         log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
-                  (unsigned long long)gateway->admit.connections_max);
+                  (unsigned long long)atomic_load(&gateway->admit.connections_max));
         pause_all(listeners);
         atomic_store(&listeners->resume_wanted, true);
-        if (atomic_load(&gateway->admit.connections) < gateway->admit.connections_max)
+        if (atomic_load(&gateway->admit.connections) < atomic_load(&gateway->admit.connections_max))
             listener_resume_all(gateway); /* the last departure came before it was wanted */
         return false;
     }
@@ -173,12 +173,20 @@ void listener_open_all(struct gateway *gateway)
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
         listener->gateway = gateway;
-        listener->tls = gateway->listen_tls[i];
+        listener->tls = gateway->workers[0].use->edition->listen_tls[i];
         listener->sock = h2o_evloop_socket_create(
             gateway->workers[0].loop->h2o, gateway->listen_fds[i], H2O_SOCKET_FLAG_DONT_READ);
         listener->sock->data = listener;
         h2o_socket_read_start(listener->sock, on_acceptable);
     }
+}
+
+void listener_turn_all(struct gateway *gateway, const struct edition *edition)
+{
+    struct listeners *listeners = listeners_of(gateway);
+    for (size_t i = 0; i != listeners->count; ++i)
+        listeners->list[i].tls = edition->listen_tls[i];
+    resume_all(listeners); /* there may be room for more connections now */
 }
 
 /* What the kernel has taken for us is served, also beyond limits.connections: closing would reset it. */

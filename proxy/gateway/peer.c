@@ -27,7 +27,7 @@ static const struct connection_callbacks connection_callbacks = {on_readable, on
 
 static const struct config_limits *limits_of(const struct peer *peer)
 {
-    return &peer->worker->gateway->config->limits;
+    return &worker_config(peer->worker)->limits;
 }
 
 /* ---- open ---- */
@@ -72,7 +72,8 @@ void peer_open(struct worker *worker, int fd, struct tls_context *tls)
     peer->timer.fire = on_timer;
     name_peer(peer, fd);
     reply_init(&peer->reply);
-    buffer_init(&peer->in, limits_of(peer)->head_bytes + LOOP_READ_SIZE + 2 * PEER_PIPELINED_MAX);
+    peer->head_bytes_max = limits_of(peer)->head_bytes;
+    buffer_init(&peer->in, peer->head_bytes_max + LOOP_READ_SIZE + 2 * PEER_PIPELINED_MAX);
     peer->next = worker->peers;
     if (worker->peers != NULL)
         worker->peers->previous = peer;
@@ -223,7 +224,7 @@ static bool take_head(struct peer *peer, struct span *input)
     long len = http1_scan_head(*input, &peer->scanned);
     if (len < 0)
         return refuse(peer, OUTCOME_BAD_REQUEST, bad_bytes(*input));
-    if ((len == 0 ? input->len : (size_t)len) > limits->head_bytes)
+    if ((len == 0 ? input->len : (size_t)len) > peer->head_bytes_max)
         return refuse(peer, OUTCOME_HEAD_TOO_LARGE, SPAN_NONE);
     if (len == 0)
         return false;
@@ -422,7 +423,7 @@ void peer_drain(struct peer *peer)
     }
     if (peer->state != PEER_IDLE) /* a head or a handshake has its own limit */
         return;
-    int64_t idle_ms = peer->worker->gateway->config->drain.idle_ms;
+    int64_t idle_ms = worker_config(peer->worker)->drain.idle_ms;
     if (!peer->served && idle_ms < PEER_FIRST_REQUEST_MS)
         idle_ms = PEER_FIRST_REQUEST_MS; /* just accepted: its request may be on its way */
     if (idle_ms == 0)

@@ -37,6 +37,7 @@ struct peer {
     struct exchange *exchange; /* NULL: none */
     struct buffer in; /* bytes read and not yet used: part of a head, or pipelined requests */
     size_t scanned;   /* of `in`, by http1_scan_head */
+    uint64_t head_bytes_max; /* limits.head_bytes when it was accepted: `in` has room for that */
     struct http1_body body;
     struct timer timer;     /* keep-alive, head, body or discard limit, by state */
     struct mono_time since; /* of the request's first byte, or of the last progress of its body */

@@ -8,7 +8,7 @@
 
 static struct keeper_view *view_of(struct exchange *ex)
 {
-    return worker_credentials(ex->worker, ex->match.route);
+    return &ex->use->credentials[ex->match.route->identity];
 }
 
 static struct skew *skew_of(const struct exchange *ex)
@@ -30,7 +30,7 @@ const struct credentials *renew_get(struct exchange *ex, struct wall_time now)
     ex->renewal.generation = credentials->generation;
     ex->renewal.offset_s = skew_offset_s(skew_of(ex));
     ex->identity = identity == 0 ? credentials->source
-                                 : ex->worker->gateway->config->identities[identity].name;
+                                 : exchange_config(ex)->identities[identity].name;
     return credentials;
 }
 
@@ -57,7 +57,7 @@ bool renew_wait(struct exchange *ex, void (*then)(struct exchange *ex))
 {
     struct renewal *renewal = &ex->renewal;
     struct loop *loop = ex->worker->loop;
-    int64_t wait_ms = ex->worker->gateway->config->credentials.wait_ms;
+    int64_t wait_ms = exchange_config(ex)->credentials.wait_ms;
     renewal->waiter.wake = on_wake;
     renewal->limit.fire = on_limit;
     if (wait_ms == 0 || !keeper_view_wait(view_of(ex), &renewal->waiter))

@@ -13,16 +13,6 @@ enum { TURN_MS = 1000, LAST_WORD_MS = 500 };
 
 /* ---- what exchanges ask of their worker ---- */
 
-struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream)
-{
-    return worker->pools[upstream - worker->gateway->config->upstreams];
-}
-
-struct keeper_view *worker_credentials(struct worker *worker, const struct config_route *route)
-{
-    return &worker->credentials[route->identity];
-}
-
 const unsigned char *worker_take_random(struct worker *worker)
 {
     if (worker->random_left == 0) {
@@ -71,26 +61,6 @@ void worker_note_peer_gone(struct worker *worker)
 
 /* ---- life ---- */
 
-static struct pool *open_pool(struct worker *worker, size_t index)
-{
-    const struct config *config = worker->gateway->config;
-    const struct config_upstream *upstream = &config->upstreams[index];
-    struct pool_options options = {
-        .dialer = {.host = upstream->url.host,
-                   .port = upstream->url.port,
-                   .trust = worker->gateway->trusts[index],
-                   .proxy_host = upstream->proxy_host,
-                   .proxy_port = upstream->proxy_port,
-                   .proxy_authorization = upstream->proxy_authorization,
-                   .connects_max = config->pool.connects_max},
-        .warm = config->pool.warm,
-        .idle_max = config->pool.idle_max,
-        .idle_timeout_ms = config->pool.idle_timeout_ms,
-        .age_max_ms = config->pool.age_max_ms,
-    };
-    return pool_create(worker->loop, &options);
-}
-
 /* On its own thread: libh2o keeps memory by thread. */
 static void open_worker(struct worker *worker)
 {
@@ -100,26 +70,33 @@ static void open_worker(struct worker *worker)
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
-    worker->credentials = calloc(gateway->config->identity_count, sizeof(struct keeper_view));
-    CHECK(worker->credentials != NULL);
-    for (size_t i = 0; i != gateway->config->identity_count; ++i)
-        keeper_view_init(&worker->credentials[i], gateway->keeper, i, worker->loop);
-    worker->pools = calloc(gateway->config->upstream_count, sizeof(struct pool *));
-    CHECK(worker->pools != NULL);
-    for (size_t i = 0; i != gateway->config->upstream_count; ++i)
-        worker->pools[i] = open_pool(worker, i);
+    worker->use = edition_use_create(gateway->edition, worker->loop);
 }
 
 static void dispose_worker(struct worker *worker)
 {
-    for (size_t i = 0; i != worker->gateway->config->upstream_count; ++i)
-        pool_destroy(worker->pools[i]);
-    free(worker->pools);
+    while (worker->use != NULL) {
+        struct edition_use *use = worker->use;
+        worker->use = use->older;
+        edition_use_destroy(use);
+    }
     exchange_destroy_spares(worker);
-    for (size_t i = 0; i != worker->gateway->config->identity_count; ++i)
-        keeper_view_dispose(&worker->credentials[i]);
     sigv4_key_cache_destroy(worker->keys);
     bearer_cache_destroy(worker->bearers);
+}
+
+/* Between two turns, when nothing of theirs is being called back. */
+static void drop_old_uses(struct worker *worker)
+{
+    for (struct edition_use **at = &worker->use->older; *at != NULL;) {
+        struct edition_use *use = *at;
+        if (!edition_use_is_over(use)) {
+            at = &use->older;
+            continue;
+        }
+        *at = use->older;
+        edition_use_destroy(use);
+    }
 }
 
 static void *run_worker(void *argument)
@@ -133,6 +110,7 @@ static void *run_worker(void *argument)
     pthread_barrier_wait(&gateway->opened);
     while (!worker->stopped) {
         loop_turn(worker->loop, TURN_MS);
+        drop_old_uses(worker);
         atomic_store_explicit(&worker->turned, true, memory_order_relaxed);
     }
     atomic_store_explicit(&worker->ended, true, memory_order_relaxed);
@@ -177,6 +155,54 @@ bool worker_have_all_turned(struct gateway *gateway)
     return true;
 }
 
+/* ---- another edition ---- */
+
+struct turn {
+    struct loop_task task;
+    struct worker *worker;
+    struct edition *edition;
+};
+
+static void turn_to(struct worker *worker, struct edition *edition)
+{
+    struct edition_use *use = edition_use_create(edition, worker->loop);
+    use->older = worker->use;
+    worker->use = use;
+}
+
+static void post_turn(struct worker *worker, struct edition *edition,
+                      void (*run)(struct loop_task *task))
+{
+    struct turn *turn = malloc(sizeof(*turn));
+    CHECK(turn != NULL);
+    *turn = (struct turn){.task.run = run, .worker = worker, .edition = edition};
+    loop_post(worker->loop, &turn->task);
+}
+
+static void on_turn(struct loop_task *task)
+{
+    struct turn *turn = (struct turn *)task;
+    turn_to(turn->worker, turn->edition);
+    free(turn);
+}
+
+/* Worker 0 accepts: what it has handed over with the old edition's certificates lies in the others' queues before they are
+ * told. */
+static void on_turn_first(struct loop_task *task)
+{
+    struct turn *turn = (struct turn *)task;
+    struct gateway *gateway = turn->worker->gateway;
+    listener_turn_all(gateway, turn->edition);
+    for (unsigned i = 1; i < gateway->worker_count; ++i)
+        post_turn(&gateway->workers[i], turn->edition, on_turn);
+    on_turn(task);
+}
+
+void worker_turn_all(struct gateway *gateway, struct edition *edition)
+{
+    post_turn(&gateway->workers[0], edition, on_turn_first);
+}
+
 /* ---- drain ---- */
 
 static void on_drain_limit(struct timer *timer)
@@ -201,7 +227,7 @@ static void drain_worker(struct worker *worker)
     }
     worker->drain_timer.fire = on_drain_limit;
     loop_set_timer(worker->loop, &worker->drain_timer,
-                   clock_after_ms(worker->loop->now, worker->gateway->config->drain.limit_ms + 1));
+                   clock_after_ms(worker->loop->now, worker_config(worker)->drain.limit_ms + 1));
     stop_if_drained(worker);
 }
 

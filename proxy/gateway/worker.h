@@ -5,11 +5,8 @@
 #include <pthread.h>
 
 #include "aws/bearer.h"
-#include "credentials/keeper.h"
-#include "gateway/admit.h"
+#include "gateway/edition.h"
 #include "gateway/ids.h"
-#include "gateway/route.h"
-#include "net/pool.h"
 #include "observe/access_log.h"
 
 struct peer;
@@ -17,17 +14,17 @@ struct exchange;
 struct listeners;
 struct worker;
 
-/* The process: immutable after start, but for what is atomic. */
+/* The process: immutable after start, but for what is atomic and what only the main thread sees. */
 struct gateway {
-    const struct config *config;
-    struct route_table *routes;
+    const struct config
+        *config; /* started with: what the process has once; the rest is an edition's to say */
+    struct edition *edition; /* in force, and older ones behind it; main thread only */
+    config_getenv getenv;
+    void *getenv_context;
     struct admit admit;
     struct access_log *access_log; /* NULL: off */
-    struct keeper *keeper;
-    struct skew skew;                /* of the machine's clock */
-    X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
-    int *listen_fds;                 /* by listener */
-    struct tls_context **listen_tls; /* by listener; NULL for a plain one */
+    struct skew skew;              /* of the machine's clock */
+    int *listen_fds;               /* by listener */
     struct listeners *listeners;
     struct worker *workers;
     unsigned worker_count;
@@ -43,11 +40,10 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct loop *loop;
-    struct pool **pools; /* by upstream */
+    struct edition_use *use; /* of the edition in force, and of older ones behind it */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
-    struct keeper_view *credentials; /* by identity */
-    struct peer *peers;              /* all open connections */
+    struct peer *peers; /* all open connections */
     atomic_uint peer_count;
     struct exchange *waiting; /* for admission, in order of coming */
     struct loop_task wake_task;
@@ -72,10 +68,15 @@ void worker_join_all(struct gateway *gateway);
  * the main thread. */
 MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
+/* From the main thread, between start and drain: each worker turns to that edition, worker 0 first. */
+void worker_turn_all(struct gateway *gateway, struct edition *edition);
+
 /* Worker side. */
-struct pool *worker_pool(struct worker *worker, const struct config_upstream *upstream);
-/* The credentials that sign for its requests. */
-struct keeper_view *worker_credentials(struct worker *worker, const struct config_route *route);
+/* The configuration in force for what is no exchange's. */
+static inline const struct config *worker_config(const struct worker *worker)
+{
+    return worker->use->edition->config;
+}
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
 /* An exchange has ended: whoever waits for admission, on any worker, tries again in its own turn. */

@@ -1,6 +1,7 @@
 /* Talking to systemd: datagrams to its socket, and the descriptors from 3 on that it left us. */
 #include "net/service.h"
 
+#include "base/clock.h"
 #include "net/listen.h"
 
 #include <errno.h>
@@ -104,6 +105,14 @@ void service_notify(const char *state)
 {
     if (service.notify_fd != -1)
         (void)send(service.notify_fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void service_notify_reloading(void)
+{
+    char state[64];
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)clock_mono().us);
+    service_notify(state);
 }
 
 int64_t service_watchdog_ms(void)

@@ -16,6 +16,9 @@ void service_open(void);
 /* Sends assignments such as "READY=1", by lines; losing one is no error of ours. */
 void service_notify(const char *state);
 
+/* RELOADING=1, with the time that goes with it: READY=1 has to follow. */
+void service_notify_reloading(void);
+
 /* How often the manager wants to hear WATCHDOG=1, in milliseconds; 0: not at all. */
 int64_t service_watchdog_ms(void);
 

@@ -11,26 +11,25 @@
 
 enum { THREADS = 4, ROUNDS = 20000, PLACES = 3 };
 
-static struct config_route routes[2];
-static struct config config;
 static struct admit admit;
+static struct admit_route *routes;
 
 static int set_up(void **state)
 {
     (void)state;
-    routes[0].concurrency = PLACES - 1;
-    routes[1].concurrency = 0; /* no limit of its own */
-    config.routes = routes;
-    config.route_count = 2;
+    const struct config_route of_config[2] = {{.concurrency = PLACES - 1},
+                                              {.concurrency = 0} /* no limit of its own */};
+    const struct config config = {.routes = of_config, .route_count = 2};
+    routes = admit_routes_create(&config);
     struct config_limits limits = {.connections = 2, .concurrency = PLACES, .body_bytes = 1000};
-    admit_init(&admit, &config, &limits);
+    admit_init(&admit, &limits);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    admit_dispose(&admit);
+    admit_routes_destroy(routes);
     return 0;
 }
 
@@ -46,6 +45,20 @@ static void connections(void **state)
     admit_release_connection(&admit);
     admit_release_connection(&admit);
     assert_int_equal(atomic_load(&admit.connections), 0);
+}
+
+static void other_limits_hold_from_then_on(void **state)
+{
+    (void)state;
+    assert_true(admit_connection(&admit));
+    assert_true(admit_connection(&admit));
+    admit_set_limits(&admit, &(struct config_limits){.connections = 1, .concurrency = 1});
+    assert_false(admit_connection(&admit));
+    admit_release_connection(&admit);
+    assert_false(admit_connection(&admit)); /* one is above the limit no more, and still there */
+    admit_release_connection(&admit);
+    assert_true(admit_connection(&admit));
+    admit_release_connection(&admit);
 }
 
 static void a_routes_places_are_of_all_places(void **state)
@@ -65,8 +78,8 @@ static void a_routes_places_are_of_all_places(void **state)
     admit_release_exchange(&admit, &routes[0]);
     admit_release_exchange(&admit, &routes[1]);
     assert_int_equal(atomic_load(&admit.exchanges), 0);
-    assert_int_equal(atomic_load(&admit.routes[0].exchanges), 0);
-    assert_int_equal(atomic_load(&admit.routes[1].exchanges), 0);
+    assert_int_equal(atomic_load(&routes[0].exchanges), 0);
+    assert_int_equal(atomic_load(&routes[1].exchanges), 0);
 }
 
 static void body_bytes(void **state)
@@ -123,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(connections, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_limits_hold_from_then_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_routes_places_are_of_all_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_at_once, set_up, tear_down),

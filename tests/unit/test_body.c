@@ -11,7 +11,6 @@
 
 enum { MEMORY = 1024 * 1024 };
 
-static struct config config;
 static struct admit admit;
 static struct arena arena;
 static char bytes[512 * 1024];
@@ -20,7 +19,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct config_limits limits = {.body_bytes = MEMORY};
-    admit_init(&admit, &config, &limits);
+    admit_init(&admit, &limits);
     arena_init(&arena, 16 * 1024);
     for (size_t i = 0; i != sizeof(bytes); ++i)
         bytes[i] = (char)(i * 31 + i / 251);
@@ -32,7 +31,6 @@ static int tear_down(void **state)
     (void)state;
     assert_int_equal(atomic_load(&admit.body_bytes), 0);
     arena_dispose(&arena);
-    admit_dispose(&admit);
     return 0;
 }
 

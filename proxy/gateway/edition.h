@@ -1,0 +1,60 @@
+/* An edition: one configuration in service, with all that is made from it, and a worker's use of it.
+ *
+ * A reload makes the next edition beside the one in force and each worker turns to it between two of its events. A request
+ * ends in the edition in which it began: the old one goes when its last request has gone. An edition is immutable but for
+ * atomics and what its keeper guards. */
+#ifndef SAGEGATE_GATEWAY_EDITION_H
+#define SAGEGATE_GATEWAY_EDITION_H
+
+#include "credentials/keeper.h"
+#include "gateway/admit.h"
+#include "gateway/route.h"
+#include "net/pool.h"
+
+struct edition {
+    struct config *config; /* retained */
+    struct route_table *routes;
+    struct admit_route *admissions; /* by route */
+    struct keeper *keeper;
+    X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
+    struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
+    size_t listener_count;
+    atomic_uint users;     /* workers that use it, or are about to */
+    struct edition *older; /* main thread only */
+};
+
+struct edition_options {
+    struct config *config;
+    const struct config *started_with; /* whose listeners the process has */
+    unsigned workers;
+    config_getenv getenv;
+    void *getenv_context;
+    struct skew *skew;
+    keeper_on_event on_keeper_event;
+    const struct edition *previous; /* whose credentials are taken over; NULL: none */
+};
+
+/* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
+MUST_USE struct edition *edition_create(const struct edition_options *options, struct arena *arena,
+                                        struct span *fault);
+/* No worker uses it any more, or none was started. Takes NULL. */
+void edition_destroy(struct edition *edition);
+
+/* ---- a worker's use of it: on the worker's thread ---- */
+
+struct edition_use {
+    struct edition *edition;
+    struct pool **pools;             /* by upstream */
+    struct keeper_view *credentials; /* by identity */
+    size_t exchanges;                /* of this worker, that began in it */
+    struct edition_use *older;
+};
+
+/* Takes over one of edition->users. */
+MUST_USE struct edition_use *edition_use_create(struct edition *edition, struct loop *loop);
+/* No exchange is left in it, and nothing is on its way to it. */
+MUST_USE bool edition_use_is_over(struct edition_use *use);
+/* It is over, or its loop turns no more; none of its connections is being called back. */
+void edition_use_destroy(struct edition_use *use);
+
+#endif
