@@ -126,6 +126,7 @@ void worker_start_all(struct gateway *gateway)
     gateway->workers = calloc(count, sizeof(struct worker));
     CHECK(gateway->workers != NULL);
     pthread_barrier_init(&gateway->opened, NULL, count + 1);
+    sem_init(&gateway->turned, 0, 0);
     for (unsigned i = 0; i != count; ++i) {
         struct worker *worker = &gateway->workers[i];
         worker->gateway = gateway;
@@ -183,6 +184,7 @@ static void on_turn(struct loop_task *task)
 {
     struct turn *turn = (struct turn *)task;
     turn_to(turn->worker, turn->edition);
+    sem_post(&turn->worker->gateway->turned);
     free(turn);
 }
 
@@ -201,6 +203,8 @@ static void on_turn_first(struct loop_task *task)
 void worker_turn_all(struct gateway *gateway, struct edition *edition)
 {
     post_turn(&gateway->workers[0], edition, on_turn_first);
+    for (unsigned waiting = gateway->worker_count; waiting != 0;)
+        waiting -= sem_wait(&gateway->turned) == 0; /* else a signal */
 }
 
 /* ---- drain ---- */

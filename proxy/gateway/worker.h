@@ -3,6 +3,7 @@
 #define SAGEGATE_GATEWAY_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "aws/bearer.h"
 #include "gateway/edition.h"
@@ -29,6 +30,7 @@ struct gateway {
     struct worker *workers;
     unsigned worker_count;
     pthread_barrier_t opened; /* workers and the main thread meet while starting */
+    sem_t turned;             /* one for each worker that has turned to the newest edition */
     atomic_bool draining;     /* /ready is false; the workers are told by worker_drain_all */
     void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
 };
@@ -68,7 +70,8 @@ void worker_join_all(struct gateway *gateway);
  * the main thread. */
 MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
-/* From the main thread, between start and drain: each worker turns to that edition, worker 0 first. */
+/* From the main thread, between start and drain: each worker turns to that edition, worker 0 first, between two of its
+ * events. Returns when all have. */
 void worker_turn_all(struct gateway *gateway, struct edition *edition);
 
 /* Worker side. */

@@ -1,0 +1,266 @@
+"""SIGHUP: another configuration while requests flow; what begins follows the new one, what is under way ends in the old."""
+
+import http.client
+import json
+import re
+import signal
+import threading
+
+import pytest
+import trustme
+from conftest import HEAD
+from lib import eventually
+from standins import LivingKeys, StandIn
+from test_listener_tls import context
+
+pytestmark = pytest.mark.threads
+
+
+def route(name, path, endpoint, more=""):
+    return f'  - {{ name: {name}, match: {{ path: "{path}" }}, endpoint: {endpoint}{more} }}\n'
+
+
+ONE = "routes:\n" + route("one", "/one", "echo")
+TWO = "routes:\n" + route("one", "/one", "echo") + route("two", "/two", "echo")
+
+
+@pytest.fixture
+def reload(endpoint, ca_file):
+    """reload(gateway, text): writes the text behind the usual head, and waits until it is in force or refused."""
+    def act(gateway, text, refused=False, url=None, ca=None):
+        text = HEAD.format(url=url or endpoint.url, ca=ca or ca_file) + text
+        gateway.config_file.write_text(gateway._fill(text))
+        again(gateway, refused)
+
+    return act
+
+
+def again(gateway, refused=False):
+    said = "the configuration in force stays" if refused else "the new configuration is in force"
+    if refused:
+        gateway.allow_warnings('"topic": "reload"')
+    before = sum(said in line["message"] for line in gateway.diagnostics)
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: sum(said in line["message"] for line in gateway.diagnostics) > before, 10, said)
+
+
+def test_a_new_route_is_there_and_a_kept_one_stays(start_gateway, reload):
+    gateway = start_gateway("workers: 2\n" + ONE)
+    with gateway.caller() as kept:
+        assert kept.call("/two").status == 404
+        reload(gateway, "workers: 2\n" + TWO)
+        assert kept.call("/two").status == 200
+        assert kept.call("/one").status == 200, "the caller's connection lives through it"
+        reload(gateway, "workers: 2\n" + ONE)
+        assert kept.call("/two").status == 404
+
+
+def test_a_configuration_with_errors_changes_nothing(start_gateway, reload):
+    gateway = start_gateway(ONE)
+    reload(gateway, "routse: []\n" + TWO.replace("endpoint: echo", "endpont: echo"), refused=True)
+    assert gateway.call("/one").status == 200 and gateway.call("/two").status == 404
+    told = [line["message"] for line in gateway.diagnostics if line["topic"] == "reload" and line["level"] == "error"]
+    assert any(re.search(r"sagegate\.yaml:\d+:\d+: routse: ", text) for text in told), told
+    assert any("endpont" in text and "did you mean endpoint" in text for text in told), told
+    assert json.loads(gateway.admin("/ready")[1])["ready"] is True
+    gateway.config_file.unlink()
+    again(gateway, refused=True)
+    assert gateway.call("/one").status == 200
+
+
+def test_a_bundle_that_cannot_be_read_changes_nothing(start_gateway, reload, tmp_path):
+    gateway = start_gateway(ONE)
+    (tmp_path / "empty.pem").write_text("")
+    reload(gateway, TWO, refused=True, ca=tmp_path / "empty.pem")
+    assert gateway.call("/one").status == 200 and gateway.call("/two").status == 404
+
+
+def test_what_is_under_way_ends_in_the_configuration_in_which_it_began(start_gateway, endpoint, reload):
+    gateway = start_gateway("routes:\n" + route("old", "/count", "count-5-300"))
+    with gateway.caller() as caller:
+        caller.ask("/count", b"x")
+        endpoint.wait_for(1)
+        reload(gateway, "limits: { concurrency: 1 }\nroutes:\n" + route("new", "/count", "echo"))
+        reload(gateway, "limits: { concurrency: 9 }\nroutes:\n" + route("new", "/count", "echo"))
+        assert gateway.call("/count", b"now").body == b"now"
+        answer = caller.answer()
+        assert answer.status == 200 and answer.body.endswith(b"part 5 of 5\n")
+        assert caller.call("/count", b"then").body == b"then"
+    assert gateway.line(route="old")["outcome"] == "ok"
+    assert gateway.line(route="new")["outcome"] == "ok"
+
+
+def test_many_reloads_under_load_lose_nothing(start_gateway, reload):
+    gateway = start_gateway("workers: 2\n" + ONE)
+    stop, failed, served = threading.Event(), [], [0] * 4
+
+    def call_on(index):
+        while not stop.is_set():
+            with gateway.caller() as caller:
+                for _ in range(20):
+                    answer = caller.call("/one", b"body")
+                    served[index] += 1
+                    if (answer.status, answer.body) != (200, b"body"):
+                        failed.append(answer)
+
+    threads = [threading.Thread(target=call_on, args=(i,)) for i in range(len(served))]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        reload(gateway, "workers: 2\n" + (ONE if number % 2 else TWO))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failed and min(served) > 0
+
+
+def test_old_configurations_are_given_back(start_gateway, endpoint, reload):
+    gateway = start_gateway("pool: { warm: 1 }\n" + ONE)
+    eventually(lambda: len(endpoint.open) == 1, 5)
+    for _ in range(5):
+        gateway.call("/one", b"x")
+        again(gateway)
+    eventually(lambda: len(endpoint.open) == 1, 5, "the old ones' connections are closed")
+
+
+def test_too_many_that_are_still_in_use(start_gateway, endpoint, reload):
+    gateway = start_gateway(ONE)
+    callers = []
+    for number in range(8):
+        endpoint.next_fault(stall="head")
+        callers.append(gateway.caller())
+        callers[-1].ask("/one", b"x")
+        endpoint.wait_for(number + 1)
+        again(gateway, refused=number == 7)
+    for caller in callers:
+        caller.close()
+    gateway.diagnostic(topic="reload", message="still under way in each of the last 8")
+    for _ in callers:
+        gateway.line(outcome="client_gone")
+    eventually(lambda: again(gateway) is None, 5)
+
+
+def test_what_the_process_has_once_is_told(start_gateway, reload, endpoint, ca_file):
+    gateway = start_gateway(ONE)
+    gateway.allow_warnings("takes effect when sagegate is started again")
+    reload(gateway, "workers: 2\naccess_log: false\n" + TWO)
+    for key in ("workers", "access_log"):
+        gateway.diagnostic(topic="reload", level="warning", message=f"{key} has changed")
+    assert gateway.call("/two").status == 200
+    assert gateway.line(route="two")["outcome"] == "ok"
+
+
+def test_a_rotated_bundle_is_read_again(start_gateway, endpoint, reload, tmp_path):
+    """The authority in the file is another by now; that of the running gateway is no more than a memory."""
+    bundle = tmp_path / "bundle.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    gateway = start_gateway(ONE, ca=bundle)
+    assert gateway.call("/one").outcome == "tls_failed"
+    endpoint.ca_file(bundle)
+    gateway.allow_warnings("tls_failed")
+    again(gateway)
+    assert gateway.call("/one").status == 200
+
+
+def test_a_listeners_certificate_is_read_again(start_gateway, endpoint, ca_file, tmp_path):
+    def write_pair():
+        authority = trustme.CA()
+        pair = authority.issue_cert("localhost", "127.0.0.1")
+        pair.private_key_pem.write_to_path(tmp_path / "key.pem")
+        (tmp_path / "chain.pem").write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    write_pair()
+    gateway = start_gateway(f"""
+workers: 2
+listen: [{{ address: "@LISTEN@", tls: {{ certificate_file: "{tmp_path}/chain.pem", key_file: "{tmp_path}/key.pem" }} }}]
+region: us-east-1
+credentials: {{ source: env }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+""" + ONE, head=False)
+
+    def call():
+        connection = http.client.HTTPSConnection("localhost", gateway.port, context=context(tmp_path), timeout=10)
+        connection.request("POST", "/one", b"x")
+        return connection, connection.getresponse().read()
+
+    kept, body = call()
+    assert body == b"x"
+    write_pair()
+    again(gateway)
+    assert call()[1] == b"x", "by the new authority"
+    kept.request("POST", "/one", b"y")
+    assert kept.getresponse().read() == b"y", "a connection of the old certificate goes on"
+    (tmp_path / "key.pem").write_text("no key")
+    again(gateway, refused=True)
+    assert call()[1] == b"x"
+
+
+def test_credentials_live_through_a_reload_while_their_source_is_down(start_gateway, endpoint, ca_file):
+    endpoint.keys = LivingKeys(endpoint.keys)
+    with StandIn(endpoint.keys) as broker:
+        uri = broker.url + "/v1/credentials"
+        head = HEAD.format(url=endpoint.url, ca=ca_file).replace("source: env", "source: container")
+        gateway = start_gateway(head + "ready_requires: credentials\n" + ONE, head=False,
+                                env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri})
+        assert gateway.call("/one").status == 200
+        broker.fault = 500
+        gateway.allow_warnings('"topic": "credentials"')
+        gateway.config_file.write_text(gateway._fill(head + "ready_requires: credentials\n" + TWO))
+        again(gateway)
+        for _ in range(5):
+            assert gateway.call("/two").status == 200
+        assert gateway.admin("/ready")[0] == 200
+        gateway.diagnostic(topic="credentials", message="container")
+
+
+def test_limits_follow(start_gateway, endpoint, reload):
+    gateway = start_gateway("limits: { concurrency: 1 }\n" + ONE)
+    endpoint.next_fault(stall="head")
+    with gateway.caller() as first:
+        first.ask("/one", b"x")
+        endpoint.wait_for(1)
+        assert gateway.call("/one").outcome == "busy"
+        reload(gateway, "limits: { concurrency: 2, head_bytes: 4KiB }\n" + ONE)
+        assert gateway.call("/one").status == 200
+        assert gateway.call("/one", headers=[("X-Long", "x" * 5000)]).status == 431
+
+
+def test_a_larger_head_is_taken_on_connections_that_come_after(start_gateway, reload):
+    gateway = start_gateway("limits: { head_bytes: 4KiB }\n" + ONE)
+    long = [("X-Long", "x" * 30000)]
+    with gateway.caller() as kept:
+        assert kept.call("/one").status == 200
+        reload(gateway, "limits: { head_bytes: 64KiB }\n" + ONE)
+        assert gateway.call("/one", headers=long).status == 200
+        assert kept.call("/one", headers=long).status == 431
+
+
+def test_waiting_requests_go_on_behind_a_reload(start_gateway, endpoint, reload):
+    gateway = start_gateway("limits: { concurrency: 1 }\nroutes:\n" + route("one", "/one", "echo", ", wait_for: 20s"))
+    endpoint.next_fault(stall="head")
+    with gateway.caller() as first, gateway.caller() as second:
+        first.ask("/one", b"x")
+        endpoint.wait_for(1)
+        second.ask("/one", b"second")
+        reload(gateway, TWO)
+        first.close()
+        assert second.answer().body == b"second"
+
+
+def test_sighup_while_draining_is_nothing(start_gateway, endpoint):
+    gateway = start_gateway("drain: { delay: 1s }\n" + ONE)
+    gateway.signal(signal.SIGTERM)
+    gateway.diagnostic(topic="drain", message="not ready any more")
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.stop()
+    assert not any(line["topic"] == "reload" for line in gateway.diagnostics)
+
+
+def test_without_a_file_the_flags_hold(start_gateway, endpoint, ca_file):
+    gateway = start_gateway(None, arguments=["run", "--endpoint", "echo", "--listen", "@LISTEN@", "--region",
+                                             "us-east-1", "--set", f"upstream.endpoint_url={endpoint.url}",
+                                             "--set", f"upstream.ca_file={ca_file}"])
+    assert gateway.call("/", b"x").body == b"x"
+    again(gateway)
+    assert gateway.call("/", b"y").body == b"y"
