@@ -60,8 +60,6 @@ static struct worker *least_loaded(struct gateway *gateway)
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
-    /* Counted on arrival at the latest: peer_open adds its own. */
-    atomic_fetch_sub_explicit(&handover->worker->peer_count, 1, memory_order_relaxed);
     peer_open(handover->worker, handover->fd, handover->tls);
     if (handover->worker->draining)
         peer_drain(handover->worker->peers);
@@ -71,6 +69,7 @@ static void on_handover(struct loop_task *task)
 static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
 {
     struct worker *worker = least_loaded(gateway);
+    atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     if (worker->index == 0) {
         peer_open(worker, fd, tls);
         return;
@@ -78,7 +77,6 @@ static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
     struct handover *handover = malloc(sizeof(*handover));
     CHECK(handover != NULL);
     *handover = (struct handover){.task.run = on_handover, .worker = worker, .fd = fd, .tls = tls};
-    atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     loop_post(worker->loop, &handover->task);
 }
 

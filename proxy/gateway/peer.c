@@ -78,7 +78,6 @@ void peer_open(struct worker *worker, int fd, struct tls_context *tls)
     if (worker->peers != NULL)
         worker->peers->previous = peer;
     worker->peers = peer;
-    atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
     connection_open(&peer->conn, worker->loop, fd, &connection_callbacks, peer);
     connection_guard(&peer->conn);
     connection_limit_unsent(&peer->conn, REPLY_HIGH_WATERMARK);

@@ -50,7 +50,7 @@ struct peer {
     char name[PEER_NAME_SIZE]; /* the peer's address, or "unix" */
 };
 
-/* Takes over an accepted descriptor, counted by admit_connection; tls: the listener's, NULL for a plain one. */
+/* Takes over an accepted descriptor, counted by admit_connection and in worker->peer_count; tls: the listener's, NULL for a plain one. */
 void peer_open(struct worker *worker, int fd, struct tls_context *tls);
 /* Nothing is under way: closes at once. Else the answer under way is the last one. */
 void peer_drain(struct peer *peer);

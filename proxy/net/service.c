@@ -110,8 +110,7 @@ void service_notify(const char *state)
 void service_notify_reloading(void)
 {
     char state[64];
-    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
-             (long long)clock_mono().us);
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono().us);
     service_notify(state);
 }
 
