@@ -29,8 +29,8 @@ const struct credentials *renew_get(struct exchange *ex, struct wall_time now)
         return NULL;
     ex->renewal.generation = credentials->generation;
     ex->renewal.offset_s = skew_offset_s(skew_of(ex));
-    ex->identity = identity == 0 ? credentials->source
-                                 : exchange_config(ex)->identities[identity].name;
+    ex->identity =
+        identity == 0 ? credentials->source : exchange_config(ex)->identities[identity].name;
     return credentials;
 }
 
