@@ -109,7 +109,7 @@ struct edition *edition_create(const struct edition_options *options, struct are
         return NULL;
     }
     edition->routes = route_table_create(edition->config);
-    edition->admissions = admit_routes_create(edition->config);
+    edition->admit_routes = admit_routes_create(edition->config);
     edition->keeper = create_keeper(options);
     return edition;
 }
@@ -119,7 +119,7 @@ void edition_destroy(struct edition *edition)
     if (edition == NULL)
         return;
     keeper_destroy(edition->keeper);
-    admit_routes_destroy(edition->admissions);
+    admit_routes_destroy(edition->admit_routes);
     route_table_destroy(edition->routes);
     for (size_t i = 0; edition->listen_tls != NULL && i != edition->listener_count; ++i)
         tls_context_destroy(edition->listen_tls[i]);

@@ -14,7 +14,7 @@
 struct edition {
     struct config *config; /* retained */
     struct route_table *routes;
-    struct admit_route *admissions; /* by route */
+    struct admit_route *admit_routes; /* by route */
     struct keeper *keeper;
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */

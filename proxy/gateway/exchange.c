@@ -2,6 +2,7 @@
 #include "gateway/exchange.h"
 
 #include "gateway/account.h"
+#include "gateway/admission.h"
 #include "gateway/answer.h"
 #include "gateway/call.h"
 #include "gateway/deadline.h"
@@ -13,7 +14,6 @@
 enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 
 static bool rest_is_small(struct exchange *ex);
-static void admit(struct exchange *ex);
 static void on_timer(struct timer *timer);
 static void end(struct exchange *ex, enum peer_ending ending);
 
@@ -63,7 +63,7 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
     return ex;
 }
 
-/* ---- steps 2 to 6: parse, route, fill in, admit ---- */
+/* ---- steps 2 to 5: parse, route, fill in ---- */
 
 /* As a model's container would be asked: nothing is called. */
 static void answer_ping(struct exchange *ex)
@@ -151,120 +151,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
         ex->json =
             json_scan_create(&ex->arena, ex->match.route->watched, ex->match.route->watched_count);
     tell_dropped_append(ex);
-    admit(ex);
-}
-
-static void fail_body(struct exchange *ex, enum body_result result)
-{
-    if (result == BODY_MEMORY_FULL) {
-        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
-        return;
-    }
-    struct span message = arena_printf(
-        &ex->arena, "the body is larger than the %llu bytes that route %.*s takes",
-        (unsigned long long)ex->match.route->body_max, SPAN_ARG(ex->match.route->name));
-    exchange_fail(ex, OUTCOME_BODY_TOO_LARGE, message);
-}
-
-static struct admit_route *admission_of(const struct exchange *ex)
-{
-    const struct edition *edition = ex->use->edition;
-    return &edition->admissions[ex->match.route - edition->config->routes];
-}
-
-static void enqueue(struct exchange *ex)
-{
-    struct exchange **at = &ex->worker->waiting;
-    while (*at != NULL)
-        at = &(*at)->next_waiting;
-    *at = ex;
-    ex->state = EXCHANGE_QUEUED;
-    ex->queued_at = now_of(ex);
-    atomic_fetch_add(&ex->worker->gateway->admit.waiting, 1);
-    enum outcome unused;
-    exchange_arm_by(ex, deadline_of(ex, &unused));
-}
-
-/* Nobody overtakes those of the same route who came before. */
-static bool others_wait(const struct exchange *ex)
-{
-    for (const struct exchange *at = ex->worker->waiting; at != NULL; at = at->next_waiting)
-        if (at->match.route == ex->match.route)
-            return true;
-    return false;
-}
-
-static void dequeue(struct exchange *ex)
-{
-    struct exchange **at = &ex->worker->waiting;
-    if (ex->state != EXCHANGE_QUEUED)
-        return;
-    while (*at != ex)
-        at = &(*at)->next_waiting;
-    *at = ex->next_waiting;
-    ex->state = EXCHANGE_OPENED;
-    atomic_fetch_sub(&ex->worker->gateway->admit.waiting, 1);
-}
-
-/* Past the limits on concurrency: the bytes, then the body may come. */
-static enum body_result begin_body(struct exchange *ex)
-{
-    const struct config_route *route = ex->match.route;
-    struct admit *admit = &ex->worker->gateway->admit;
-    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
-                      : ex->request.framing == HTTP1_NO_BODY ? 0
-                                                             : ex->request.content_length;
-    uint64_t max = atomic_load_explicit(&admit->body_bytes_max, memory_order_relaxed);
-    if (route->body_max < max)
-        max = route->body_max;
-    ex->admitted = true;
-    ex->admitted_at = now_of(ex);
-    enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, max);
-    if (result != BODY_OK)
-        return result;
-    ex->state = EXCHANGE_BODY;
-    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
-    return BODY_OK;
-}
-
-static void admit(struct exchange *ex)
-{
-    const struct config_route *route = ex->match.route;
-    struct gateway *gateway = ex->worker->gateway;
-    if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
-        access_log_is_full(gateway->access_log, ex->worker->index)) {
-        exchange_fail(ex, OUTCOME_BUSY,
-                      SPAN("the access log is full, and access_log.on_full is refuse"));
-        return;
-    }
-    if (!others_wait(ex) && admit_exchange(&gateway->admit, admission_of(ex))) {
-        enum body_result result = begin_body(ex);
-        if (result != BODY_OK)
-            fail_body(ex, result);
-        return;
-    }
-    if (route->wait_for_ms == 0)
-        exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
-    else
-        enqueue(ex);
-}
-
-void exchange_admit_waiting(struct worker *worker)
-{
-    for (struct exchange *ex = worker->waiting, *next; ex != NULL; ex = next) {
-        next = ex->next_waiting;
-        if (!admit_exchange(&worker->gateway->admit, admission_of(ex)))
-            continue; /* another route may have room */
-        dequeue(ex);
-        ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
-        enum body_result result = begin_body(ex);
-        if (result == BODY_OK) {
-            peer_exchange_admitted(ex->peer);
-            continue;
-        }
-        ex->keep_alive = false; /* its body has not been read and is not going to be */
-        fail_body(ex, result);
-    }
+    admission_ask(ex);
 }
 
 void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message)
@@ -289,7 +176,7 @@ void exchange_take_body(struct exchange *ex, struct span data)
         json_scan_push(ex->json, data);
     enum body_result result = body_append(&ex->body, data);
     if (result != BODY_OK)
-        fail_body(ex, result);
+        admission_fail_body(ex, result);
 }
 
 void exchange_end_body(struct exchange *ex)
@@ -388,7 +275,7 @@ static bool rest_is_small(struct exchange *ex)
 
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
-    dequeue(ex);
+    admission_leave(ex);
     const struct outcome_info *info = outcome_info(outcome);
     struct reply *reply = &ex->peer->reply;
     ex->outcome = outcome;
@@ -451,11 +338,8 @@ static void dispose(struct exchange *ex)
     if (ex->held_reserved)
         admit_release_body_bytes(&worker->gateway->admit, EXCHANGE_COLLECT_MAX);
     body_release(&ex->body);
-    dequeue(ex);
-    if (ex->admitted) {
-        admit_release_exchange(&worker->gateway->admit, admission_of(ex));
-        worker_wake_waiting(worker);
-    }
+    admission_leave(ex);
+    admission_release(ex);
     --ex->use->exchanges;
     buffer_dispose(&ex->held);
     arena_reset(&ex->arena);

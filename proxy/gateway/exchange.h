@@ -123,9 +123,6 @@ void exchange_arm_by(struct exchange *ex, struct mono_time at);
 /* Overwrites the upstream request's head, which holds the session token. */
 void exchange_wipe_head(struct exchange *ex);
 
-/* Tries those that wait on this worker again, in their order. */
-void exchange_admit_waiting(struct worker *worker);
-
 /* Memory of a spare exchange, when its worker ends. */
 void exchange_destroy_spares(struct worker *worker);
 

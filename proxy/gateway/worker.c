@@ -1,6 +1,7 @@
 /* Workers: threads that accept, hand over, serve and drain. */
 #include "gateway/worker.h"
 
+#include "gateway/admission.h"
 #include "gateway/exchange.h"
 #include "gateway/listener.h"
 #include "observe/log.h"
@@ -32,7 +33,7 @@ static void on_wake(struct loop_task *task)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, wake_task, task);
     atomic_store(&worker->woken, false);
-    exchange_admit_waiting(worker);
+    admission_ask_again(worker);
 }
 
 void worker_wake_waiting(struct worker *worker)
