@@ -23,6 +23,7 @@ struct dialer {
     struct dial *waiting, **waiting_end; /* for its answer, in order of coming */
     struct dial *queued, **queued_end;   /* for a place under connects_max */
     size_t under_way;
+    bool *destroyed; /* of a function that goes on after a callback; else NULL */
 };
 
 struct dialer_attempt {
@@ -95,6 +96,8 @@ void dialer_destroy(struct dialer *dialer)
     if (dialer == NULL)
         return;
     CHECK(dialer->waiting == NULL && dialer->queued == NULL && dialer->under_way == 0);
+    if (dialer->destroyed != NULL)
+        *dialer->destroyed = true;
     if (dialer->query != NULL)
         resolver_cancel(dialer->query);
     tls_context_destroy(dialer->tls);
@@ -209,17 +212,20 @@ static void stop_waiting(struct dial *dial)
     dial->query = NULL;
 }
 
-/* Whoever begins to wait in a callback stands behind those of this answer, for the next one. */
+/* Whoever begins to wait in a callback stands behind those of this answer, for the next one. A
+ * callback may destroy the dialer. */
 static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error)
 {
     struct dialer *dialer = owner;
     struct resolver_query *query = dialer->query;
+    bool destroyed = false;
     dialer->query = NULL;
+    dialer->destroyed = &destroyed;
     if (addresses->count != 0) {
         dialer->addresses = *addresses;
         dialer->resolved = dialer->loop->now;
     }
-    while (dialer->waiting != NULL && dialer->waiting->query == query) {
+    while (!destroyed && dialer->waiting != NULL && dialer->waiting->query == query) {
         struct dial *dial = dialer->waiting;
         stop_waiting(dial);
         if (dialer->addresses.count != 0) {
@@ -230,6 +236,8 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
         leave(dial);
         dial->on_failed(dial, DIALER_DNS_FAILED, error);
     }
+    if (!destroyed)
+        dialer->destroyed = NULL;
 }
 
 /* ---- the race of addresses ---- */

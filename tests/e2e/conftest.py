@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 
 import leaks  # noqa: E402
 import lib  # noqa: E402
+import standins  # noqa: E402
 from tests.endpoint import Endpoint  # noqa: E402
 
 Endpoint.witness = staticmethod(lambda seen: leaks.learn_request(seen.headers))
@@ -105,6 +106,19 @@ def start_gateway(endpoint, ca_file, tmp_path):
     yield start
     for gateway in started:
         gateway.stop()
+
+
+@pytest.fixture
+def keys(endpoint):
+    known, endpoint.keys = endpoint.keys, standins.LivingKeys(endpoint.keys)
+    yield endpoint.keys
+    endpoint.keys = known
+
+
+@pytest.fixture
+def standin(keys):
+    with standins.StandIn(keys) as standin:
+        yield standin
 
 
 @pytest.fixture(scope="session")

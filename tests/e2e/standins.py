@@ -79,7 +79,8 @@ class Asked:
 
 class StandIn:
     """Use as a context manager. `fault` is played for every request until it is None:
-    an int (that status), "stall", "cut", "garbage", "huge", "endless", "redirect", "expired", "denied"."""
+    an int (that status), a pair of a status and a body, "stall", "cut", "garbage", "huge", "endless", "redirect",
+    "expired", "denied"."""
 
     def __init__(self, keys, tls=False, life=3600.0, names=("localhost",)):
         self.issuer = Issuer(keys, life)
@@ -194,6 +195,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         if isinstance(fault, int):
             self._answer(fault, '{"code":"Broken","message":"on command"}')
+        elif isinstance(fault, tuple):
+            self._answer(*fault)
         elif fault == "stall":
             self.standin.stopping.wait(20)
         elif fault == "cut":
