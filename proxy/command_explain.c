@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "gateway/guard.h"
 
 static const char help[] =
     "Usage: sagegate explain -c FILE METHOD PATH [OPTION]...\n"
@@ -200,6 +201,12 @@ static void find_out(struct explanation *e, const char *body)
     e->outcome = OUTCOME_OK;
     if (!parse(e) || !find_route(e))
         return;
+    struct span forbidden;
+    enum outcome guard = guard_check(e->match.route, &e->request, NULL, &e->arena, &forbidden);
+    if (guard != OUTCOME_OK) {
+        refuse(e, guard, forbidden);
+        return;
+    }
     ids_make(&ids, random, epoch, &e->request.headers);
     const struct config_route *route = e->match.route;
     fill_request(route, &e->match, &e->request, &ids, &e->arena, &e->fill);

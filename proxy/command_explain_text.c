@@ -224,6 +224,18 @@ static void print_request(const struct explanation *e)
         print_row("drops", "%.*s", SPAN_ARG(dropped));
 }
 
+/* Who it is that calls is not known here. */
+static void print_guards(const struct config_guards *guards)
+{
+    if (guards->peer_count == 0)
+        return;
+    print_label("guards");
+    printf("only for peers");
+    for (size_t i = 0; i != guards->peer_count; ++i)
+        printf("%s %.*s", i == 0 ? "" : ",", SPAN_ARG(guards->peers[i].text));
+    putchar('\n');
+}
+
 static const char *format_ms(struct explanation *e, int64_t ms)
 {
     if (ms % 1000 != 0)
@@ -267,6 +279,7 @@ void command_explain_print_text(struct explanation *e)
     if (e->routed)
         print_route(e);
     if (e->outcome == OUTCOME_OK) {
+        print_guards(&e->match.route->guards);
         print_destination(e);
         print_parameters(e);
         print_request(e);

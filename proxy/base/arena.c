@@ -87,6 +87,15 @@ struct span arena_copy(struct arena *arena, struct span s)
     return span_make(at, s.len);
 }
 
+struct span arena_lower(struct arena *arena, struct span s)
+{
+    char *at = arena_alloc(arena, s.len + 1);
+    for (size_t i = 0; i != s.len; ++i)
+        at[i] = s.at[i] >= 'A' && s.at[i] <= 'Z' ? (char)(s.at[i] | 0x20) : s.at[i];
+    at[s.len] = '\0';
+    return span_make(at, s.len);
+}
+
 struct span arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args, again;

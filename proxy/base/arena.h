@@ -28,6 +28,8 @@ void *arena_alloc(struct arena *arena, size_t size);
 void *arena_zalloc(struct arena *arena, size_t count, size_t size);
 /* A copy that ends in NUL (not counted in len); SPAN_NONE stays SPAN_NONE. */
 struct span arena_copy(struct arena *arena, struct span s);
+/* A copy in ASCII lower case, that ends in NUL. */
+struct span arena_lower(struct arena *arena, struct span s);
 /* printf into the arena; ends in NUL. */
 struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

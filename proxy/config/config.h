@@ -165,6 +165,24 @@ enum config_stream_format { CONFIG_STREAM_DECODED, CONFIG_STREAM_RAW };
 
 enum config_errors { CONFIG_ERRORS_UNWRAP, CONFIG_ERRORS_PASS };
 
+struct config_peer {
+    struct span text; /* as written */
+    enum config_peer_kind { CONFIG_PEER_ANY, CONFIG_PEER_NETWORK, CONFIG_PEER_USER } kind;
+    uint32_t uid;              /* of a user */
+    unsigned char address[16]; /* of a network; IPv4 as ::ffff:a.b.c.d */
+    unsigned prefix_bits;      /* of those 128 */
+};
+
+/* Who may call. */
+struct config_guards {
+    const struct span *hosts; /* patterns of the Host's name, in lower case; none: any */
+    size_t host_count;
+    const struct span *origins; /* patterns of web pages' origins; none: no page */
+    size_t origin_count;
+    const struct config_peer *peers; /* none: whoever can connect */
+    size_t peer_count;
+};
+
 struct config_route {
     struct span name;
     unsigned line; /* of the file, for warnings; 0 if from flags */
@@ -180,8 +198,9 @@ struct config_route {
     size_t endpoint_allow_count;
     enum config_operation operation;
     enum config_errors errors; /* default: pass for native, unwrap elsewhere */
-    uint32_t callers_may_set;  /* bit 1u << enum sagemaker_parameter */
-    uint32_t lacks;            /* likewise: what its operation has not, though InvokeEndpoint has */
+    struct config_guards guards;
+    uint32_t callers_may_set; /* bit 1u << enum sagemaker_parameter */
+    uint32_t lacks;           /* likewise: what its operation has not, though InvokeEndpoint has */
     bool callers_may_set_given; /* false: all that the operation has */
     enum config_stream_format stream_format;
     bool stream_error_events; /* stream_errors: event */

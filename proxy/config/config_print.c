@@ -309,6 +309,19 @@ static void print_parameters(struct print *print, const struct config_route *rou
     }
 }
 
+static void print_guards(struct print *print, const struct config_guards *guards)
+{
+    struct span *peers = arena_zalloc(&print->arena, guards->peer_count + 1, sizeof(*peers));
+    for (size_t i = 0; i != guards->peer_count; ++i)
+        peers[i] = guards->peers[i].text;
+    fputs("    guards:\n", print->out);
+    if (guards->host_count != 0)
+        print_texts(print, "      hosts", guards->hosts, guards->host_count);
+    print_texts(print, "      origins", guards->origins, guards->origin_count);
+    if (guards->peer_count != 0)
+        print_texts(print, "      peers", peers, guards->peer_count);
+}
+
 static void print_setters(struct print *print, const struct config_route *route)
 {
     struct span names[SAGEMAKER_PARAMETERS];
@@ -360,6 +373,7 @@ static void print_route(struct print *print, const struct config_route *route)
         print_word(print, "    stream_errors", SETTING_ROUTE_STREAM_ERRORS,
                    route->stream_error_events);
     }
+    print_guards(print, &route->guards);
     print_setters(print, route);
     print_parameters(print, route);
 }

@@ -66,6 +66,9 @@ void read_policies_merge(struct reader *reader, const struct read_policies *inhe
                          const struct read_policies *own, const struct read_scope *scope,
                          struct config_route *route);
 
+/* read_guards.c: the guards of `defaults` or of a route, over those that it inherits. */
+void read_guards(struct reader *reader, const struct yaml_node *map, struct config_guards *guards);
+
 /* read_watch.c: the members of a JSON body that the route needs, once its templates are there; map is told of too many. */
 void read_watched(struct reader *reader, struct yaml_node *map, struct config_route *route);
 /* Does the template hold ${json.X}? t may be NULL. */

@@ -13,6 +13,7 @@ struct base {
     size_t identity;
     struct config_timeouts timeouts;
     uint64_t body_max;
+    struct config_guards guards;
     bool errors_given;
     enum config_errors errors;
     size_t stream_format, stream_errors; /* places in their settings' words */
@@ -153,6 +154,7 @@ static void read_base(struct reader *reader, const struct yaml_node *root, struc
         .callers_may_set_given = setters != NULL,
         .callers_may_set = setters == NULL ? 0 : read_setters(reader, setters, &scope),
     };
+    read_guards(reader, map, &base->guards);
     read_policies(reader, reader_find(map, SETTING_DEFAULTS_PARAMETERS), &scope, &base->policies);
     if (base->policies.nodes[SAGEMAKER_INFERENCE_ID] != NULL)
         return;
@@ -394,6 +396,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
         .wait_for_ms = reader_number(reader, map, SETTING_ROUTE_WAIT_FOR),
         .on_half_close = (enum config_half_close)reader_word(map, SETTING_ROUTE_ON_HALF_CLOSE),
         .callers_may_set_given = base->callers_may_set_given,
+        .guards = base->guards,
     };
     const struct yaml_node *operation = reader_find(map, SETTING_ROUTE_OPERATION);
     struct span word = operation == NULL ? SPAN("invoke") : operation->text;
@@ -418,6 +421,7 @@ static void read_route(struct reader *reader, struct yaml_node *map, const struc
     }
     if (route->operation == CONFIG_NATIVE)
         check_native_path(reader, map, scope.pattern);
+    read_guards(reader, map, &route->guards);
     read_body_max(reader, map, base, route);
     read_stream(reader, map, base, route);
     read_endpoint(reader, map, &scope, route);

@@ -169,6 +169,7 @@ const char *setting_type_text(enum setting_type type)
         [SETTING_TYPE_PATH] = "a file's name",
         [SETTING_TYPE_NAME] = "a name",
         [SETTING_TYPE_HOST] = "a host name",
+        [SETTING_TYPE_PEER] = "an address, a network, uid:NUMBER or *",
         [SETTING_TYPE_PARAMETER] = "a parameter's name",
     };
     return texts[type];

@@ -32,6 +32,7 @@ enum setting_type {
     SETTING_TYPE_PATH, /* of a file that is written; likewise */
     SETTING_TYPE_NAME, /* [A-Za-z0-9._-]+ */
     SETTING_TYPE_HOST,
+    SETTING_TYPE_PEER, /* of guards.peers */
     SETTING_TYPE_PARAMETER,
 };
 

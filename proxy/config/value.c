@@ -260,3 +260,62 @@ struct span value_print_size(int64_t bytes, struct arena *arena)
 {
     return print_unit(bytes, size_units, sizeof(size_units) / sizeof(size_units[0]), "", arena);
 }
+
+/* ---- peers ---- */
+
+/* IPv4 as ::ffff:a.b.c.d. *bits is what a prefix may have at most, *base what it has beyond the text's. */
+static bool parse_ip(struct span host, unsigned char out[16], unsigned *bits, unsigned *base)
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char text[INET6_ADDRSTRLEN];
+    if (host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.at, host.len);
+    text[host.len] = '\0';
+    memcpy(out, mapped, sizeof(mapped));
+    *bits = 32;
+    *base = 96;
+    if (inet_pton(AF_INET, text, out + 12) == 1)
+        return true;
+    *bits = 128;
+    *base = 0;
+    return inet_pton(AF_INET6, text, out) == 1;
+}
+
+static bool parse_network(struct span text, struct config_peer *out)
+{
+    struct span host, prefix;
+    unsigned bits, base;
+    uint64_t number;
+    bool has_prefix = span_split(text, '/', &host, &prefix);
+    if (!parse_ip(host, out->address, &bits, &base))
+        return false;
+    number = bits;
+    if (has_prefix && (!span_parse_u64(prefix, &number) || number > bits))
+        return false;
+    out->kind = CONFIG_PEER_NETWORK;
+    out->prefix_bits = base + (unsigned)number;
+    return true;
+}
+
+bool value_parse_peer(struct span text, struct arena *arena, struct config_peer *out,
+                      struct span *fault)
+{
+    struct config_peer peer = {.text = text, .kind = CONFIG_PEER_ANY};
+    uint64_t uid = UINT64_MAX;
+    bool ok = span_equals(text, SPAN("*"));
+    if (!ok && span_starts_with(text, SPAN("uid:"))) {
+        ok = span_parse_u64(span_from_offset(text, 4), &uid) && uid < UINT32_MAX;
+        peer.kind = CONFIG_PEER_USER;
+        peer.uid = (uint32_t)uid;
+    } else if (!ok) {
+        ok = parse_network(text, &peer);
+    }
+    if (ok)
+        *out = peer;
+    else
+        *fault = arena_printf(
+            arena, "\"%.*s\": write an address or network (10.0.0.0/8, ::1), uid:1000 or *",
+            SPAN_ARG(text));
+    return ok;
+}

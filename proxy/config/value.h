@@ -21,6 +21,9 @@ MUST_USE bool value_parse_bool(struct span text, struct arena *arena, bool *out,
 /* All but unix_mode, which becomes 0600. Texts in arena, ending in NUL as config.h says. */
 MUST_USE bool value_parse_address(struct span text, struct arena *arena, struct config_address *out,
                                   struct span *fault);
+/* "10.0.0.0/8", "::1", "uid:1000" or "*"; its text is the caller's. */
+MUST_USE bool value_parse_peer(struct span text, struct arena *arena, struct config_peer *out,
+                               struct span *fault);
 /* "0660". */
 MUST_USE bool value_parse_mode(struct span text, struct arena *arena, unsigned *out,
                                struct span *fault);

@@ -180,6 +180,8 @@ static void verify_form(struct yaml_load *load, struct yaml_node *node,
                         const struct setting *setting, struct span text)
 {
     enum sagemaker_parameter parameter;
+    struct config_peer peer;
+    struct span fault;
     switch (setting->type) {
     case SETTING_TYPE_NAME:
         if (!is_name(text))
@@ -195,6 +197,10 @@ static void verify_form(struct yaml_load *load, struct yaml_node *node,
         if (!is_host(text) && !is_ipv6_literal(text))
             yaml_error(load, node, "\"%.*s\" is no host name (without scheme and port)",
                        SPAN_ARG(text));
+        return;
+    case SETTING_TYPE_PEER:
+        if (!value_parse_peer(text, load->arena, &peer, &fault))
+            yaml_error(load, node, "%.*s", SPAN_ARG(fault));
         return;
     case SETTING_TYPE_PARAMETER:
         if (!sagemaker_parameter_by_name(text, &parameter)) {

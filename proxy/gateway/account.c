@@ -77,7 +77,7 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     access_record_set(record, ACCESS_REQUEST_ID, span_make(ex->ids.request_id, IDS_UUID_SIZE));
     access_record_set(record, ACCESS_TRACE_ID, span_make(ex->ids.trace_id, IDS_TRACE_ID_SIZE));
     access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
-    access_record_set(record, ACCESS_CLIENT, span_from(ex->peer->name));
+    access_record_set(record, ACCESS_CLIENT, span_from(ex->peer->remote.name));
     access_record_set(record, ACCESS_METHOD, ex->request.method);
     set_route(record, ex);
     if (ex->fill.path.len != 0)

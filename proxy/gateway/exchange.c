@@ -7,6 +7,7 @@
 #include "gateway/call.h"
 #include "gateway/deadline.h"
 #include "gateway/gateway.h"
+#include "gateway/guard.h"
 #include "observe/log.h"
 
 #include <stdlib.h>
@@ -131,6 +132,13 @@ void exchange_take_head(struct exchange *ex, struct span head)
             SPAN("the path has a malformed %-escape, or a part that a route captures is empty, "
                  "a dot segment, or holds an encoded slash, backslash or NUL");
         exchange_fail(ex, outcome_of_route(found), found == ROUTE_BAD_PATH ? why : SPAN_NONE);
+        return;
+    }
+    struct span forbidden;
+    enum outcome guard =
+        guard_check(ex->match.route, &ex->request, &ex->peer->remote, &ex->arena, &forbidden);
+    if (guard != OUTCOME_OK) {
+        exchange_fail(ex, guard, forbidden);
         return;
     }
     fill_request(ex->match.route, &ex->match, &ex->request, &ex->ids, &ex->arena, &ex->fill);

@@ -4,10 +4,7 @@
 #include "gateway/exchange.h"
 #include "observe/log.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static void on_handshake(struct connection *conn, bool succeeded);
@@ -32,24 +29,6 @@ static const struct config_limits *limits_of(const struct peer *peer)
 
 /* ---- open ---- */
 
-static void name_peer(struct peer *peer, int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof(address);
-    char text[INET6_ADDRSTRLEN];
-    memcpy(peer->name, "unix", 5);
-    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0)
-        return;
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-    if (address.ss_family == AF_INET &&
-        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text)) != NULL)
-        snprintf(peer->name, sizeof(peer->name), "%s:%u", text, ntohs(v4->sin_port));
-    if (address.ss_family == AF_INET6 &&
-        inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text)) != NULL)
-        snprintf(peer->name, sizeof(peer->name), "[%s]:%u", text, ntohs(v6->sin6_port));
-}
-
 static void set_state(struct peer *peer, enum peer_state state, int64_t limit_ms)
 {
     struct loop *loop = peer->worker->loop;
@@ -70,7 +49,7 @@ void peer_open(struct worker *worker, int fd, struct tls_context *tls)
     CHECK(peer != NULL);
     peer->worker = worker;
     peer->timer.fire = on_timer;
-    name_peer(peer, fd);
+    remote_read(fd, &peer->remote);
     reply_init(&peer->reply);
     peer->head_bytes_max = limits_of(peer)->head_bytes;
     buffer_init(&peer->in, peer->head_bytes_max + LOOP_READ_SIZE + 2 * PEER_PIPELINED_MAX);
@@ -90,7 +69,7 @@ static void on_handshake(struct connection *conn, bool succeeded)
 {
     struct peer *peer = conn->owner;
     if (!succeeded) {
-        log_write(LOG_INFO, "tls", "%s: the handshake failed: %s", peer->name,
+        log_write(LOG_INFO, "tls", "%s: the handshake failed: %s", peer->remote.name,
                   connection_error(conn));
         destroy(peer);
         return;

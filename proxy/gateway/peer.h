@@ -5,6 +5,7 @@
 #ifndef SAGEGATE_GATEWAY_PEER_H
 #define SAGEGATE_GATEWAY_PEER_H
 
+#include "gateway/remote.h"
 #include "gateway/reply.h"
 #include "gateway/worker.h"
 
@@ -12,7 +13,6 @@ enum {
     PEER_DISCARD_MAX = 64 * 1024, /* bytes of a refused request that are read and dropped */
     PEER_DISCARD_MS = 1000,       /* and for how long, before the connection closes */
     PEER_PIPELINED_MAX = 64 * 1024,
-    PEER_NAME_SIZE = 64,
     PEER_RELEASE_MS = 500, /* an idle TLS connection then gives its buffers back */
     PEER_HEADS_A_TURN = 8, /* pipelined requests begun before others have their turn */
     PEER_FIRST_REQUEST_MS =
@@ -47,7 +47,7 @@ struct peer {
     bool pumping;     /* inside pump: endings are left to it */
     bool half_closed; /* the peer has shut its sending side and awaits the answer */
     bool closing;
-    char name[PEER_NAME_SIZE]; /* the peer's address, or "unix" */
+    struct remote remote; /* who it is */
 };
 
 /* Takes over an accepted descriptor, counted by admit_connection and in worker->peer_count; tls: the listener's, NULL for a plain one. */

@@ -140,8 +140,7 @@ void route_table_destroy(struct route_table *table)
 
 /* ---- host and method --------------------------------------------------------------------------- */
 
-/* Without the port; an IPv6 address keeps its brackets. */
-static struct span host_name(struct span host)
+struct span route_host_name(struct span host)
 {
     size_t bracket = span_find(host, ']');
     if (host.len != 0 && host.at[0] == '[' && bracket != host.len)
@@ -291,7 +290,7 @@ enum route_result route_find(const struct route_table *table, struct span method
                              struct span path, struct arena *arena, struct route_match *out)
 {
     struct search search = {
-        .table = table, .method = method, .host = host_name(host), .best = SIZE_MAX};
+        .table = table, .method = method, .host = route_host_name(host), .best = SIZE_MAX};
     if (path.len == 0 || path.at[0] != '/')
         return ROUTE_NONE;
     if (!path_match_escapes_are_valid(path))
@@ -326,7 +325,7 @@ enum route_verdict route_judge(const struct route_table *table, size_t index, st
     enum path_match_result result = path_match(&entry->pattern, path, NULL, NULL, NULL);
     if (result == PATH_MATCH_NO)
         return ROUTE_OTHER_PATH;
-    if (!takes_host(entry->route, host_name(host)))
+    if (!takes_host(entry->route, route_host_name(host)))
         return ROUTE_OTHER_HOST;
     if (!takes_method(entry->route, method))
         return ROUTE_OTHER_METHOD;

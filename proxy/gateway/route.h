@@ -35,6 +35,9 @@ struct route_match {
     struct span allowed; /* with ROUTE_METHOD_NOT_ALLOWED */
 };
 
+/* Of a Host header: without the port; an IPv6 address keeps its brackets. */
+struct span route_host_name(struct span host);
+
 /* path without query; host may be SPAN_NONE. HEAD is taken where the route takes GET. A route whose capture would be
  * refused does not match; where no other one takes the path, the path is refused. */
 enum route_result route_find(const struct route_table *table, struct span method, struct span host,

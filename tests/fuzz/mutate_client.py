@@ -76,7 +76,7 @@ def request_of(rng):
         b"X-Amzn-SageMaker-Custom-Attributes: a=b", b"X-Amzn-SageMaker-Target-Variant: A", b"User-Agent: x/1",
         b"X-Amzn-SageMaker-InputLocation: s3://b/k", b"traceparent: 00-%032x-%016x-01" % (7, 9), b"Cookie: c=d",
         b"Connection: keep-alive", b"Connection: X-Named", b"Authorization: Bearer x", b"X-Amz-Date: 20200101T000000Z",
-        b"X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793", b"Origin: http://localhost",
+        b"X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793", b"Referer: http://localhost/",
         b"Expect: 100-continue", b"Empty:", b"Utf8: \xc3\xa9\xff", b"TE: trailers",
     ], rng.randint(0, 6))
     if version == b"1.1" and rng.random() < 0.4:

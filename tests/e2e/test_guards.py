@@ -1,0 +1,102 @@
+"""Who may call: web pages may not unless they are named; Hosts and peers where a route has a list of them."""
+
+import os
+
+import lib
+import pytest
+from lib import Caller
+
+CONFIG = """
+defaults:
+  guards: { hosts: ["localhost", "127.0.0.1", "*.svc"] }
+routes:
+  - name: call
+    match: { path: /call }
+    endpoint: echo
+  - name: any-host
+    match: { path: /any-host }
+    endpoint: echo
+    guards: { hosts: ["*"] }
+  - name: page
+    match: { path: /page }
+    endpoint: echo
+    guards: { origins: ["https://*.corp.example"] }
+  - name: elsewhere
+    match: { path: /elsewhere }
+    endpoint: echo
+    guards: { peers: [203.0.113.0/24, "uid:4000000000"] }
+  - name: here
+    match: { path: /here }
+    endpoint: echo
+    guards: { peers: [127.0.0.0/8, "uid:%d"] }
+  - name: ping
+    match: { path: /ping }
+    operation: ping
+""" % os.geteuid()
+
+
+@pytest.mark.parametrize("headers", [
+    [("Origin", "https://evil.example")],                                 # a page posts across sites
+    [("Host", "evil.svc:8080"), ("Origin", "http://evil.svc:8080")],       # its name resolves to this host
+    [("Origin", "null")], [("Sec-Fetch-Site", "cross-site")],
+    [("Host", "evil.example")], [("Host", "localhost.evil.example")],
+])
+def test_what_a_page_sends_is_refused(gateway, endpoint, headers):
+    with gateway.caller() as caller:
+        answer = caller.call("/call", b"x", headers)
+        assert (answer.status, answer.outcome) == (403, "forbidden_host")
+        assert "guards." in answer.json()["Message"] and "'call'" in answer.json()["Message"]
+        assert gateway.line(outcome="forbidden_host")["route"] == "call"
+        assert caller.call("/call", b"next").body == b"next", "the connection goes on"
+    assert len(endpoint.requests) == 1
+
+
+def test_a_page_cannot_even_ping(gateway):
+    answer = gateway.call("/ping", method="GET", headers=[("Origin", "https://evil.example")])
+    assert (answer.status, answer.outcome) == (403, "forbidden_host")
+
+
+def test_who_may(gateway):
+    assert gateway.call("/call", b"x", [("Host", "Inference.svc:8080")]).status == 200
+    assert gateway.call("/any-host", b"x", [("Host", "whatever.example")]).status == 200
+    assert gateway.call("/page", b"x", [("Origin", "https://app.corp.example")]).status == 200
+    assert gateway.call("/page", b"x", [("Origin", "https://app.corp.example"), ("Host", "evil")]).status == 403
+    assert gateway.call("/page", b"x", [("Origin", "https://evil.example")]).status == 403
+    assert gateway.call("/page", b"x").status == 200, "no page at all"
+
+
+def test_peers_by_address(gateway, endpoint):
+    assert gateway.call("/here", b"x").status == 200
+    answer = gateway.call("/elsewhere", b"x", [("Expect", "100-continue")])
+    assert (answer.status, answer.outcome, answer.interim) == (403, "forbidden_peer", [])
+    assert gateway.line(outcome="forbidden_peer")["route"] == "elsewhere"
+    assert len(endpoint.requests) == 1
+
+
+def test_peers_by_user(start_gateway, endpoint, ca_file, tmp_path):
+    path = tmp_path / "gateway.sock"
+    start_gateway(f'listen: [{{ address: "@LISTEN@" }}, {{ address: "unix:{path}" }}]\nregion: us-east-1\n'
+                  f'credentials: {{ source: env }}\nupstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}'
+                  + CONFIG, head=False)
+    with Caller(path) as caller:
+        assert caller.call("/here", b"x").status == 200
+        answer = caller.call("/elsewhere", b"x")
+        assert (answer.status, answer.outcome) == (403, "forbidden_peer")
+
+
+def test_by_default_any_host_may(start_gateway):
+    """Services of Kubernetes, names in /etc/hosts, curl --resolve: programs call by any name."""
+    gateway = start_gateway()
+    assert gateway.call("/call/echo", b"x", [("Host", "inference.ml.svc.cluster.local:8080")]).status == 200
+    assert gateway.call("/call/echo", b"x", [("Origin", "https://evil.example")]).outcome == "forbidden_host"
+
+
+def test_explain_tells(tmp_path):
+    file = tmp_path / "sagegate.yaml"
+    file.write_text("region: us-east-1\n" + CONFIG)
+    refused = lib.run("explain", "-c", file, "POST", "/call", "-H", "Origin: https://evil.example")
+    assert refused.returncode == 1 and "refused    forbidden_host, status 403: a web page" in refused.stdout
+    refused = lib.run("explain", "-c", file, "POST", "/call", "--host", "evil.example", "--json")
+    assert refused.returncode == 1 and '"outcome":"forbidden_host"' in refused.stdout
+    taken = lib.run("explain", "-c", file, "POST", "/here", "--host", "localhost")
+    assert taken.returncode == 0 and "guards     only for peers 127.0.0.0/8, uid:" in taken.stdout
