@@ -4,6 +4,7 @@ Nothing here knows what is right; the tests say that.
 """
 
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -55,18 +56,22 @@ routes:
 """
 
 
-def ports_of_this_process():
-    """Below the ephemeral range, so that nobody's outgoing connection takes one meanwhile; apart from those of the
-    other processes of the same run."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return range(12000 + 5000 * (number % 4), 12000 + 5000 * (number % 4 + 1))
+def _ports():
+    """One after the other, so that none comes twice within a gateway's life. Below the ephemeral range, so that nobody's
+    outgoing connection takes one meanwhile; apart from those of the other processes of the same run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    ports = range(12000 + 5000 * worker, 17000 + 5000 * worker)
+    first = random.randrange(len(ports))
+    return itertools.cycle([*ports[first:], *ports[:first]])
+
+
+PORTS = _ports()
 
 
 def free_port(host="127.0.0.1"):
     """A port that nobody listens on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        port = random.choice(ports_of_this_process())
+    for port in PORTS:
         with socket.socket(family) as probe:
             try:
                 probe.bind((host, port))
