@@ -48,15 +48,18 @@ class Issuer:
         number = next(self.count)
         set_ = (f"ASIAISSUED{number:06}", f"issued-secret/{number:06}+EXAMPLE",
                 f"issued-token-{number:06}-EXAMPLE=" if self.token else None)
-        self.issued.append(set_)
-        leaks.learn(*set_[1:])
-        self.keys[set_[0]] = Key(set_[1], set_[2])
+        self.remember(*set_)
         expiration = None
         if self.life is not None:
             self.keys.until[set_[0]] = time.time() + self.life
             expiration = datetime.datetime.fromtimestamp(time.time() + self.life, datetime.timezone.utc).strftime(
                 "%Y-%m-%dT%H:%M:%S.%fZ")
         return (*set_, expiration)
+
+    def remember(self, key_id, secret, token):
+        self.issued.append((key_id, secret, token))
+        self.keys[key_id] = Key(secret, token)
+        leaks.learn(secret, token)
 
     def document(self, token_name, **more):
         """The JSON of credential_process (SessionToken), of containers and IMDS (Token)."""

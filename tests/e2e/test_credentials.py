@@ -1,7 +1,6 @@
 """Credentials from every source: start, serve, rotate, fail, recover; waiting, refusals, and a wrong clock."""
 
 import json
-import os
 import pathlib
 import re
 import time
@@ -530,25 +529,3 @@ def test_no_output_holds_a_secret(standin, start, endpoint, tmp_path):
     secrets = {secret for issued in standin.issuer.issued for secret in issued[1:] if secret}
     secrets |= {"bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", *standin.session_tokens}
     assert len(secrets) > 20 and [secret for secret in secrets if secret in text] == []
-
-
-# -- the soak
-
-
-@pytest.mark.threads
-def test_no_request_fails_while_credentials_expire_every_few_seconds(standin, start, endpoint, tmp_path):
-    seconds = float(os.environ.get("SAGEGATE_SOAK_SECONDS", "12"))
-    source = WebIdentity(standin, tmp_path)
-    standin.issuer.life = 2.0
-    gateway = start(source.more, source.env)
-    deadline = time.monotonic() + seconds
-    count = 0
-    with gateway.caller() as caller:
-        while time.monotonic() < deadline:
-            answer = caller.call("/call/echo", b"x")
-            assert answer.status == 200, (answer.status, answer.outcome, gateway.told())
-            count += 1
-    gateway.stop()
-    assert all(line["outcome"] == "ok" and line["identity"] == "web_identity" for line in gateway.lines)
-    used = {seen.access_key for seen in endpoint.requests}
-    assert len(used) >= seconds / 4 and count > 10 * seconds

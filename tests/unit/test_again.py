@@ -129,3 +129,24 @@ def test_the_summary(tmp_path, turns, status, last, told):
     for part in told:
         assert part in done.stdout
     assert ("unsteady" in done.stdout.split("summary")[1]) == bool(told)
+
+
+def test_steps_beside_each_other_are_all_told(tmp_path):
+    """Also what failed among them."""
+    for name in ("tests/fuzz", "deploy", "bin", "build/fuzz"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")
+    scripts = {"deploy/install-deps": "", "bin/cmake": "", "build/fuzz/fuzz_a": "sleep 0.5", "build/fuzz/fuzz_b": "exit 3",
+               "build/fuzz/fuzz_c": ""}
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in "abc":
+        (tmp_path / f"tests/fuzz/fuzz_{name}.c").touch()
+    for name in ("client", "upstream"):
+        (tmp_path / f"tests/fuzz/mutate_{name}.py").write_text("import sys; assert sys.argv[1:] == ['--cases', '7']")
+    done = subprocess.run([tmp_path / "tests/run", "fuzz"], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "FUZZ_CASES": "7"})
+    told = [line.split()[:4:3] for line in done.stdout.splitlines() if line.startswith(("  fuzz_", "  mutate_"))]
+    assert told == [["fuzz_a", "0"], ["fuzz_b", "1"], ["fuzz_c", "0"], ["mutate_client", "0"], ["mutate_upstream", "0"]]
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "4 passed, 1 failed, 0 skipped")
