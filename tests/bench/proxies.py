@@ -11,6 +11,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e")]
+os.environ.setdefault("SAGEGATE_BIN", str(ROOT / "build/release/sagegate"))
 
 import lib  # noqa: E402
 import peers  # noqa: E402
@@ -102,10 +103,10 @@ TEXTS = {"sagegate": SAGEGATE, "nginx": NGINX, "haproxy": HAPROXY}
 
 
 class Proxy(peers.Server):
-    """One of the three, pinned to its core."""
+    """One of the three, pinned to its core. text: another configuration than the one above."""
 
-    def __init__(self, name, directory, words, warm=0):
-        text = TEXTS[name].replace("@WARM@", str(warm))
+    def __init__(self, name, directory, words, warm=0, text=None):
+        text = (text or TEXTS[name]).replace("@WARM@", str(warm))
         for word, value in words.items():
             text = text.replace(f"@{word}@", str(value))
         if os.geteuid() != 0:

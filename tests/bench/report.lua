@@ -1,7 +1,23 @@
 -- wrk's part of a measurement: one POST of BENCH_BODY bytes again and again, the result as one line of JSON.
+-- BENCH_CLOSE_EVERY=N: a connection is closed after about N requests. BENCH_PAUSE=MS: a connection waits between two
+-- requests, for a time drawn from an exponential distribution with that mean: arrivals as of many independent callers.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = string.rep("x", tonumber(os.getenv("BENCH_BODY")))
+
+local close_every = tonumber(os.getenv("BENCH_CLOSE_EVERY"))
+local pause = tonumber(os.getenv("BENCH_PAUSE"))
+
+if close_every then
+   function init()
+      local keep = wrk.format()
+      local close = wrk.format(nil, nil, {["Connection"] = "close", ["Content-Type"] = "application/json"})
+      request = function() return math.random(close_every) == 1 and close or keep end
+   end
+end
+if pause then
+   function delay() return math.floor(-pause * math.log(1 - math.random()) + 0.5) end
+end
 
 function done(summary, latency, requests)
    local errors = summary.errors

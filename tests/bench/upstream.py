@@ -1,7 +1,7 @@
 """The upstream of streams and of large bodies: TLS 1.3, a thread for each connection. Run by tests/bench/run.
 
-/hold...: the head and one chunk of an answer, and then nothing until the connection ends. Any other: the body is read
-to its end and answered by a line.
+The body is read to its end. /hold: the head and one chunk of an answer, and then nothing until the connection ends.
+/silent: nothing. Any other: a line.
 """
 
 import socketserver
@@ -41,6 +41,10 @@ class Handler(socketserver.BaseRequestHandler):
                 if got == 0:
                     return
                 left -= got
+            if b"/silent" in head.split(b"\r\n", 1)[0]:
+                while self.request.recv(100):
+                    pass
+                return
             if b"/hold" in head.split(b"\r\n", 1)[0]:
                 self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
                 while self.request.recv(100):
