@@ -85,14 +85,16 @@ static void print_trail(struct span trail)
         printf("       %14s%.*s\n", "", SPAN_ARG(line));
 }
 
-static void print_set(const struct credentials *set, struct span name)
+static void print_set(const struct credentials *set, struct span name, struct wall_time now)
 {
     char expires[CLOCK_RFC3339_SIZE] = "never";
+    bool over = credentials_is_expired(set, now);
     if (set->expires.us != 0)
         clock_format_rfc3339(set->expires, expires);
     struct span tail = credentials_key_id_tail(set);
-    print_line("credentials", true, "%.*s: %.*s, key id ...%.*s, expires %s", SPAN_ARG(name),
-               SPAN_ARG(set->source), SPAN_ARG(tail), expires);
+    print_line("credentials", !over, "%.*s: %.*s, key id ...%.*s, %s %s%s", SPAN_ARG(name),
+               SPAN_ARG(set->source), SPAN_ARG(tail), over ? "expired" : "expires", expires,
+               over ? ": the source must give a newer set, or this machine's clock is wrong" : "");
 }
 
 /* ---- identity ---- */
@@ -112,7 +114,8 @@ static bool ask_identity(struct doctor *doctor, const struct plan *plan,
     char text[128];
     buffer_init_fixed(&form, text, sizeof(text));
     sts_append_caller_identity(&form);
-    sts_request(plan, buffer_span(&form), set, clock_wall(), &doctor->arena, &request);
+    sts_request(plan, buffer_span(&form), set, skew_correct(&doctor->skew, clock_wall()),
+                &doctor->arena, &request);
     request.trust = plan->sts.tls ? tls_trust_load(&options, &doctor->arena, &fault) : NULL;
     if (plan->sts.tls && request.trust == NULL) {
         print_line("identity", false, "%s: %.*s", plan->ca_origin, SPAN_ARG(fault));
@@ -151,6 +154,12 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
         note_fault(doctor, DOCTOR_IDENTITY);
         return;
     }
+    /* Refused, and by a clock that is not ours: the gateway would sign by that one, too. */
+    if (good && doctor->call.status != 0 && doctor->call.status != 200 && plan.sts.tls &&
+        skew_learn(&doctor->skew, doctor->call.date, clock_wall())) {
+        http_call_dispose(&doctor->call);
+        good = ask_identity(doctor, &plan, set);
+    }
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
     good = good && doctor->call.status != 0 &&
@@ -181,15 +190,14 @@ static void check_credentials(struct doctor *doctor, const struct config_identit
     fetch_init(fetch, &options);
     doctor->done = false;
     bool ended = fetch_start(fetch) || wait_until_done(doctor, FETCH_LIMIT_MS);
-    bool good = ended && fetch->result == CREDENTIALS_FOUND &&
-                !credentials_is_expired(fetch->found, clock_wall());
-    if (good)
-        print_set(fetch->found, identity->label);
+    bool found = ended && fetch->result == CREDENTIALS_FOUND;
+    struct wall_time now = skew_correct(&doctor->skew, clock_wall());
+    bool good = found && !credentials_is_expired(fetch->found, now);
+    if (found)
+        print_set(fetch->found, identity->label, now);
     else if (!ended)
-        print_line("credentials", false, "%.*s: no answer", SPAN_ARG(identity->label));
-    else if (fetch->result == CREDENTIALS_FOUND)
-        print_line("credentials", false, "%.*s: what was found has expired",
-                   SPAN_ARG(identity->label));
+        print_line("credentials", false, "%.*s: %.*s: it has not ended within %d s",
+                   SPAN_ARG(identity->label), SPAN_ARG(fetch->plan.source), FETCH_LIMIT_MS / 1000);
     else
         print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(fetch->notes.fault));

@@ -121,6 +121,15 @@ static bool get_epoch_ms(const json_t *object, const char *key, struct wall_time
 
 /* ---- sets ---- */
 
+static struct span printable(struct span text, struct arena *arena)
+{
+    char *at = arena_alloc(arena, text.len + 1);
+    for (size_t i = 0; i != text.len; ++i)
+        at[i] = (char)(text.at[i] >= ' ' && text.at[i] < 0x7f ? text.at[i] : '?');
+    at[text.len] = '\0';
+    return span_make(at, text.len);
+}
+
 static bool get_parts(const json_t *object, enum document_form form,
                       struct credentials_parts *parts, struct span *fault, struct arena *arena)
 {
@@ -150,7 +159,12 @@ static bool check_form(const json_t *object, enum document_form form, struct spa
         return false;
     if (code.at == NULL || span_equals(code, SPAN("Success")))
         return true;
-    *fault = SPAN("its Code is not Success");
+    if (code.len > ERROR_TEXT_MAX / 2)
+        code.len = ERROR_TEXT_MAX / 2;
+    *fault = arena_printf(arena,
+                          "Code is \"%.*s\", not Success: does the role's trust policy name "
+                          "ec2.amazonaws.com?",
+                          SPAN_ARG(printable(code, arena)));
     return false;
 }
 
@@ -173,15 +187,6 @@ struct credentials *document_read_set(enum document_form form, struct span text,
 }
 
 /* ---- the rest ---- */
-
-static struct span printable(struct span text, struct arena *arena)
-{
-    char *at = arena_alloc(arena, text.len + 1);
-    for (size_t i = 0; i != text.len; ++i)
-        at[i] = (char)(text.at[i] >= ' ' && text.at[i] < 0x7f ? text.at[i] : '?');
-    at[text.len] = '\0';
-    return span_make(at, text.len);
-}
 
 struct span document_error_text(struct span text, struct arena *arena)
 {

@@ -22,6 +22,16 @@ static void fail(struct fetch *fetch, struct span what)
                                    SPAN_ARG(fetch->plan.url.authority), SPAN_ARG(what)));
 }
 
+/* What to look at where a bearer's token was refused. */
+static struct span token_hint(struct fetch *fetch, int status)
+{
+    const char *file = fetch->plan.token_file;
+    if ((status != 401 && status != 403) || file == NULL)
+        return SPAN("");
+    return arena_printf(&fetch->arena, "; the token was that of %s%s", file,
+                        fetch->plan.base == PLAN_SSO ? ": run `aws sso login`" : "");
+}
+
 /* A status that is no 200, or none at all. */
 static void fail_status(struct fetch *fetch, const struct http_call *call, const char *asked)
 {
@@ -30,8 +40,15 @@ static void fail_status(struct fetch *fetch, const struct http_call *call, const
         return;
     }
     struct span text = document_error_text(http_call_answer(call), &fetch->arena);
-    fail(fetch, arena_printf(&fetch->arena, "%s: HTTP status %d%s%.*s", asked, call->status,
-                             text.len != 0 ? ": " : "", SPAN_ARG(text)));
+    fail(fetch, arena_printf(&fetch->arena, "%s: HTTP status %d%s%.*s%.*s", asked, call->status,
+                             text.len != 0 ? ": " : "", SPAN_ARG(text),
+                             SPAN_ARG(token_hint(fetch, call->status))));
+}
+
+/* Status 200, but the body is no set. */
+static void fail_body(struct fetch *fetch, struct span fault)
+{
+    fail(fetch, arena_printf(&fetch->arena, "the answer: %.*s", SPAN_ARG(fault)));
 }
 
 /* A token goes into a header: no control characters, nothing beyond ASCII. */
@@ -109,7 +126,7 @@ static void on_set(struct http_call *call)
         document_read_set(sso ? DOCUMENT_SSO : DOCUMENT_CONTAINER, http_call_answer(call),
                           fetch->plan.source, &fetch->arena, &fault);
     if (set == NULL) {
-        fail(fetch, fault);
+        fail_body(fetch, fault);
         return;
     }
     fetch_take_base(fetch, set);
@@ -253,7 +270,7 @@ static void on_imds_list(struct http_call *call)
              (c != '\0' && strchr("+=,.@-_", c) != NULL);
     }
     if (!ok) {
-        fail(fetch, SPAN("what should be the role's name is none"));
+        fail(fetch, SPAN("the list of IAM roles that it gives holds no role's name"));
         return;
     }
     memcpy(fetch->role_name, name.at, name.len);
@@ -282,7 +299,7 @@ static void on_imds_set(struct http_call *call)
     struct credentials *set = document_read_set(DOCUMENT_IMDS, http_call_answer(call), SPAN("imds"),
                                                 &fetch->arena, &fault);
     if (set == NULL) {
-        fail(fetch, fault);
+        fail_body(fetch, fault);
         return;
     }
     fetch_take_base(fetch, set);

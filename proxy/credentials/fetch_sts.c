@@ -12,7 +12,7 @@ enum { WEB_TOKEN_MAX = 20000, WEB_TOKEN_MIN = 4 };
 static void send_form(struct fetch *fetch, struct buffer *form, const struct credentials *signer);
 static void on_answer(struct http_call *call);
 
-/* "sts: HOST: ROLE: what" */
+/* "SOURCE: sts: HOST: ROLE: what" */
 static void fail(struct fetch *fetch, struct span role_arn, struct span what)
 {
     fetch_fail(fetch,
@@ -109,12 +109,16 @@ static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
                         const struct sts_answer *answer)
 {
     struct arena *arena = &fetch->arena;
+    /* By a token: which one it was is the first thing to look at. */
+    struct span token = fetch->set != NULL ? SPAN("")
+                                           : arena_printf(arena, "; the token was that of %s",
+                                                          fetch->plan.token_file);
     if (answer->error_code.len == 0)
         fail(fetch, role_arn, arena_printf(arena, "HTTP status %d", status));
     else
         fail(fetch, role_arn,
-             arena_printf(arena, "%.*s: %.*s", SPAN_ARG(answer->error_code),
-                          SPAN_ARG(answer->error_message)));
+             arena_printf(arena, "%.*s: %.*s%.*s", SPAN_ARG(answer->error_code),
+                          SPAN_ARG(answer->error_message), SPAN_ARG(token)));
 }
 
 static void on_answer(struct http_call *call)
@@ -139,7 +143,7 @@ static void on_answer(struct http_call *call)
         http_call_answer(call), by_token ? SPAN("web_identity") : SPAN("assume_role"),
         &fetch->arena, &answer, &fault);
     if (set == NULL) {
-        fail(fetch, role_arn, fault);
+        fail(fetch, role_arn, arena_printf(&fetch->arena, "the answer: %.*s", SPAN_ARG(fault)));
         return;
     }
     if (!by_token)

@@ -169,48 +169,67 @@ static bool profile_assumes_role(const struct make *make)
 
 /* ---- the chain ---- */
 
-static void note(struct make *make, struct span source, enum credentials_result result)
+/* "SOURCE: what came of it"; why: with NOT_CONFIGURED, what it lacks. */
+static void note(struct make *make, const char *source, enum credentials_result result,
+                 const char *why)
 {
     static const char *const ends[] = {
-        [CREDENTIALS_FOUND] = "found",
-        [CREDENTIALS_NOT_CONFIGURED] = "not configured",
+        [CREDENTIALS_FOUND] = "this one is asked",
+        [CREDENTIALS_NOT_CONFIGURED] = "not configured: ",
         [CREDENTIALS_FAILED] = "configured and broken",
     };
-    make->plan->trail = arena_printf(make->arena, "%.*s%.*s: %s\n", SPAN_ARG(make->plan->trail),
-                                     SPAN_ARG(source), ends[result]);
+    make->plan->trail =
+        arena_printf(make->arena, "%.*s%s: %s%s\n", SPAN_ARG(make->plan->trail), source,
+                     ends[result], result == CREDENTIALS_NOT_CONFIGURED ? why : "");
 }
 
+static enum credentials_result try_profile_noted(struct make *make)
+{
+    enum credentials_result result = try_profile(make);
+    note(make, "profile", result,
+         arena_printf(make->arena, "no profile \"%.*s\" with credentials in %s or %s",
+                      SPAN_ARG(make->profile),
+                      make->files.config_name != NULL ? make->files.config_name : "~/.aws/config",
+                      make->files.credentials_name != NULL ? make->files.credentials_name
+                                                           : "~/.aws/credentials")
+             .at);
+    return result;
+}
+
+/* Each in its turn, until one is configured. */
 static enum credentials_result walk_default(struct make *make)
 {
     /* A profile that the configuration names was meant: the environment's keys do not count. */
     bool named = make->options->identity->credentials.profile.at != NULL;
     enum credentials_result result = named ? CREDENTIALS_NOT_CONFIGURED : try_env(make);
-    note(make, SPAN("env"), result);
+    note(make, "env", result,
+         named ? "credentials.profile names a profile instead" : "AWS_ACCESS_KEY_ID is not set");
     if (result == CREDENTIALS_NOT_CONFIGURED) {
         result = try_static(make);
-        note(make, SPAN("static"), result);
+        note(make, "static", result, "credentials.file is not set");
     }
-    if (result == CREDENTIALS_NOT_CONFIGURED)
-        result = open_profiles(make);
+    if (result != CREDENTIALS_NOT_CONFIGURED)
+        return result;
+    result = open_profiles(make);
+    if (result == CREDENTIALS_FAILED)
+        note(make, "profile", result, "");
     if (result == CREDENTIALS_NOT_CONFIGURED && !profile_assumes_role(make)) {
         result = try_web_identity(make, true);
-        note(make, SPAN("web_identity"), result);
+        note(make, "web_identity", result, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
     }
-    if (result == CREDENTIALS_NOT_CONFIGURED) {
-        result = try_profile(make);
-        note(make, SPAN("profile"), result);
-    }
+    if (result == CREDENTIALS_NOT_CONFIGURED)
+        result = try_profile_noted(make);
     if (result == CREDENTIALS_NOT_CONFIGURED) {
         result = try_process(make);
-        note(make, SPAN("process"), result);
+        note(make, "process", result, "credentials.process is not set");
     }
     if (result == CREDENTIALS_NOT_CONFIGURED) {
         result = try_container(make);
-        note(make, SPAN("container"), result);
+        note(make, "container", result, "AWS_CONTAINER_CREDENTIALS_FULL_URI is not set");
     }
     if (result == CREDENTIALS_NOT_CONFIGURED) {
         result = try_imds(make);
-        note(make, SPAN("imds"), result);
+        note(make, "imds", result, "AWS_EC2_METADATA_DISABLED is true");
     }
     return result;
 }

@@ -288,6 +288,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         key_id = authorization.partition("Credential=")[2].partition("/")[0]
         if standin.fault == "denied":
             self._sts_error(403, "AccessDenied", "not authorized to perform: sts:AssumeRole")
+        elif authorization and abs(self._signed_at() - time.time() - standin.clock_skew_s) > 300:
+            self._sts_error(403, "SignatureDoesNotMatch", "Signature expired: it is too old or too young")
         elif action == "AssumeRoleWithWebIdentity" and form.get("WebIdentityToken") != standin.web_token:
             self._sts_error(400, "InvalidIdentityToken", "the token is not right")
         elif action != "AssumeRoleWithWebIdentity" and standin.issuer.keys.get(key_id) is None:
@@ -297,6 +299,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                               "<Account>111122223333</Account></GetCallerIdentityResult></R>", "text/xml")
         else:
             self._sts_set(action)
+
+    def _signed_at(self):
+        at = datetime.datetime.strptime(self.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+        return at.replace(tzinfo=datetime.timezone.utc).timestamp()
 
     def _sts_set(self, action):
         issuer = self.standin.issuer

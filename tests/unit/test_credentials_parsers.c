@@ -265,7 +265,9 @@ static void json_at_fault_is_told_without_its_values(void **state)
         {DOCUMENT_CONTAINER,
          "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":\"tomorrow\"}",
          "Expiration is no RFC 3339 time such as 2015-08-30T12:36:00Z"},
-        {DOCUMENT_IMDS, "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}", "its Code is not Success"},
+        {DOCUMENT_IMDS, "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}",
+         "Code is \"AssumeRoleUnauthorizedAccess\", not Success: does the role's trust policy name "
+         "ec2.amazonaws.com?"},
         {DOCUMENT_SSO, "{\"message\":\"no\"}", "roleCredentials is missing"},
         {DOCUMENT_SSO, "{\"roleCredentials\":{\"accessKeyId\":\"A\",\"secretAccessKey\":\"s\"}}",
          "expiration is no number of milliseconds since 1970"},

@@ -1,0 +1,274 @@
+"""What every source may get to see that is bad, and that the message names the source and the place to look at.
+
+`sagegate doctor` fetches once and tells; it goes the keeper's way. Each case has stand-ins and files of its own, so that
+many are looked at at once."""
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import lib
+import sources
+import standins
+
+CONFIG = """
+region: us-east-1
+{more}
+upstream: {{ endpoint_url: "http://127.0.0.1:1" }}
+routes:
+  - {{ name: a, match: {{ path: /a }}, endpoint: echo }}
+"""
+SECRETS = ["secret-EXAMPLE", "bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", "issued-secret", "issued-token"]
+ROLE = "arn:aws:iam::111122223333:role/infer"
+
+
+def examine(directory, more, env, prefix=()):
+    """What `doctor` tells of the credentials: the one line, which shows no secret and no sign of a crash."""
+    file = directory / "sagegate.yaml"
+    file.write_text(CONFIG.format(more=more))
+    done = subprocess.run([*prefix, lib.BINARY, "doctor", "-c", file], timeout=60, capture_output=True, text=True,
+                          env=lib.environment({**sources.NO_KEYS, "HOME": str(directory), **env}))
+    told = [line for line in done.stdout.splitlines() if line[5:].startswith("credentials ") and "warning" not in line]
+    assert done.returncode == 2 and len(told) == 1 and told[0].startswith("FAIL"), (done.returncode, done.stdout, done.stderr)
+    assert "Sanitizer" not in done.stderr
+    assert [secret for secret in SECRETS if secret in done.stdout + done.stderr] == []
+    assert all(c.isprintable() for c in told[0])
+    return told[0].removeprefix("FAIL credentials  default: ")
+
+
+def play(kind, fault, directory):
+    directory.mkdir()
+    with standins.StandIn(standins.LivingKeys()) as standin:
+        source = kind(standin, directory)
+        standin.fault = fault
+        told = examine(directory, source.more, source.env)
+        return told.replace(f"127.0.0.1:{standin.server.server_port}", "HOST").replace(str(directory), "DIR")
+
+
+# ---- those who are asked by HTTP
+
+COMMON = [
+    (503, "HTTP status 503"),
+    (429, "HTTP status 429"),
+    ("stall", "no answer within"),
+    ("endless", "no answer within"),
+    ("cut", "the answer was cut short"),
+    ("garbage", "the answer is not well-formed HTTP/1.1"),
+    ("huge", "the answer is larger than 64 KiB"),
+    ("redirect", "HTTP status 302"),
+    ((403, "<html>no</html>"), "HTTP status 403"),
+]
+JSON = [
+    ((200, ""), "the answer: line 1, column 0: the JSON ends too early"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the answer: line 1, column 31: the JSON ends too early"),
+    ((200, "<html>secret-EXAMPLE</html>"), "the answer: line 1, column 1: not JSON"),
+    ((200, "[" * 5000), "the answer: line 1, column "),
+    ((400, '{"Code": "Bad", "Message": "a\\u001b[31mb"}'), "HTTP status 400: Bad: a?[31mb"),
+]
+SET = [
+    ((200, "{}"), "the answer: AccessKeyId is missing or empty"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE\\u0001"}'),
+     "the answer: SecretAccessKey has a control character at position 15 of 15"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Token": "a\\nb"}'), "Token has a line break"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": 5}'), "Expiration is no string"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": "soon"}'), "Expiration is no RFC 3339"),
+    ("expired", "container, key id "),
+]
+XML = [
+    ((200, ""), "the answer: line 1: no element found"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE"}'), "the answer: line 1: not well-formed"),
+    ((200, "<a><b>secret-EXAMPLE</a>"), "the answer: line 1: mismatched tag"),
+    ((200, '<!DOCTYPE a [<!ENTITY b "x">]><a>&b;</a>'), "the answer: line 1: "),
+    ((200, "<a>" * 5000), "the answer: line 1: "),
+    ((200, "<a/>"), "the answer: "),
+    ("denied", "AccessDenied: not authorized"),
+]
+
+
+@pytest.mark.parametrize("kind, place, faults", [
+    (sources.Container, "container: HOST: ", COMMON + JSON + SET + [
+        ("denied", "HTTP status 401: AccessDenied: the token is not right; the token was that of DIR/token")]),
+    (sources.Imds, "imds: HOST: ", COMMON[:1] + COMMON[2:] + [
+        ("denied", 'Code is "AssumeRoleUnauthorizedAccess", not Success'),
+        ((200, ""), "the session token is empty or has control characters"),
+        ((200, "a b"), "the list of IAM roles that it gives holds no role's name"),
+        ((200, "../../user-data"), "the list of IAM roles that it gives holds no role's name"),
+        ((200, "x" * 200), "the list of IAM roles that it gives holds no role's name"),
+        ((200, "role-only"), "the answer: line 1, column 4: not JSON")]),
+    (sources.WebIdentity, f"web_identity: sts: HOST: {ROLE}: ", COMMON + XML[:-1] + [
+        ("denied", "AccessDenied: not authorized to perform: sts:AssumeRole; the token was that of DIR/token")]),
+    (sources.Role, f"profile: sts: HOST: {ROLE}-inner: ", COMMON + XML),
+    (sources.Sso, "sso: HOST: ", COMMON + JSON + [
+        ("denied", "HTTP status 401: Session token not found or invalid; the token was that of DIR/.aws/sso/cache/"),
+        ((200, "{}"), "the answer: roleCredentials is missing"),
+        ((200, '{"roleCredentials": {"accessKeyId": "A", "secretAccessKey": "secret-EXAMPLE", "expiration": "1"}}'),
+         "expiration is no number of milliseconds")]),
+], ids=["container", "imds", "web_identity", "assume_role", "sso"])
+def test_an_answer_that_is_bad_is_told_with_source_and_place(kind, place, faults, tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(lambda case: play(kind, case[1][0], tmp_path / str(case[0])), enumerate(faults)))
+    for (fault, part), text in zip(faults, told):
+        assert part in text, (fault, text)
+        assert fault == "expired" or text.startswith(place), (fault, text)
+
+
+# ---- files
+
+def fifo(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def directory(path):
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def closed(path):
+    path.chmod(0)
+
+
+def holding(text):
+    return lambda path: path.write_bytes(text)
+
+
+def sso_cache(tmp_path):
+    return next((tmp_path / ".aws/sso/cache").iterdir())
+
+
+GONE, LARGE = os.unlink, holding(b"x" * (2 << 20))
+ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (closed, "cannot open: Permission denied"),
+            (LARGE, "larger than ")]
+
+
+@pytest.mark.parametrize("kind, name, place, faults", [
+    (sources.Container, "token", "container: the token file DIR/token", ANY_FILE + [
+        (GONE, "there is no such file"), (holding(b""), "is empty or has control characters"),
+        (holding(b"bearer-EXAMPLE\r\nX: y"), "is empty or has control characters"),
+        (holding(b"\xff\xfebearer"), "is empty or has control characters")]),
+    (sources.WebIdentity, "token", "web_identity: the token file DIR/token", ANY_FILE + [
+        (GONE, "there is no such file"), (holding(b"\n"), "has no 4 to 20000 characters"),
+        (holding(b"x" * 20001), "has no 4 to 20000 characters")]),
+    (sources.Static, "set.json", "static: DIR/set.json: ", ANY_FILE + [
+        (GONE, "cannot open: No such file"), (holding(b"\0" * 100), "line 1, column 1: "),
+        (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "a key stands there twice")]),
+    (sources.Sso, sso_cache, "sso: DIR/.aws/sso/cache/", ANY_FILE + [
+        (GONE, "there is no such file; run `aws sso login`"), (holding(b"{"), "the JSON ends too early"),
+        (holding(b'{"accessToken": "sso-bearer-EXAMPLE", "expiresAt": "2015-01-01T00:00:00Z"}'), "run `aws sso login`"),
+        (holding(b'{"accessToken": "sso-bearer-EXAMPLE\\n", "expiresAt": "2999-01-01T00:00:00Z"}'), "control characters"),
+        (holding(b'{"accessToken": "sso-bearer-EXAMPLE"}'), "expiresAt is missing")]),
+    (sources.Role, ".aws/config", "profile: DIR/.aws/config: ", ANY_FILE + [
+        (holding(b"[profile outer\n"), "line 1: "), (holding(b"\nrole_arn = x\n"), "line 2: ")]),
+    (sources.Role, ".aws/config", "profile: profile \"outer\": ", [
+        (holding(b"[profile outer]\nrole_arn = a\n"), "one of source_profile and credential_source"),
+        (holding(b"[profile outer]\nrole_arn = a\nsource_profile = none\n"), "does not exist"),
+        (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nmfa_serial = m\n"), "mfa_serial"),
+        (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nduration_seconds = 5\n"), "900 to 43200"),
+        (holding(b"[profile outer]\ncredential_process = 'x\n"), "credential_process: ")]),
+    (sources.Role, ".aws/config", "profile: there is no profile \"outer\"", [(GONE, ""), (holding(b"[other]\n"), "")]),
+    (sources.Role, ".aws/credentials", "profile: DIR/.aws/credentials: ", ANY_FILE + [(holding(b"x = y"), "line 1: ")]),
+    (sources.Process, "helper", "process: DIR/helper: ", [
+        (holding(b"#!/bin/sh\nexit 3\n"), "ended with status 3"), (holding(b"#!/bin/sh\necho secret-EXAMPLE\n"), "not JSON"),
+        (holding(b"#!/bin/sh\necho '{\"Version\": 1, \"AccessKeyId\": 1}'\n"), "AccessKeyId is no string")]),
+    (sources.Process, "helper", "process: cannot run DIR/helper: ", [
+        (GONE, "No such file"), (directory, "Permission denied"), (closed, "Permission denied")]),
+], ids=["container", "web_identity", "static", "sso", "config", "profile", "no profile", "credentials", "process", "command"])
+def test_a_file_that_is_bad_is_told_by_its_name(kind, name, place, faults, tmp_path):
+    # Root may read anything, unless it gives that up.
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if prefix and shutil.which("setpriv") is None:
+        pytest.fail("setpriv (util-linux) is missing")
+
+    def one(case):
+        number, (fault, _) = case
+        here = tmp_path / str(number)
+        here.mkdir()
+        with standins.StandIn(standins.LivingKeys()) as standin:
+            source = kind(standin, here)
+            fault(name(here) if callable(name) else here / name)
+            return examine(here, source.more, source.env, prefix).replace(str(here), "DIR")
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(one, enumerate(faults)))
+    for (fault, part), text in zip(faults, told):
+        assert text.startswith(place) and part in text, (fault, text)
+
+
+def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path):
+    sources.write(tmp_path / ".aws/credentials", "[default]\naws_access_key_id = A\naws_secret_access_key = secret-EXAMPLE\n",
+                  0o644)
+    file = tmp_path / "sagegate.yaml"
+    file.write_text(CONFIG.format(more=""))
+    done = lib.run("doctor", "-c", file, env={**sources.NO_KEYS, "HOME": str(tmp_path),
+                                              "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"})
+    assert f"warning: profile: {tmp_path}/.aws/credentials: mode 0644 lets others than its owner read it" in done.stdout
+    assert "secret-EXAMPLE" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind, variable, url, part", [
+    (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", "container: 10.0.0.1 may not be asked"),
+    (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/x", "169.254.169.254 may not"),
+    (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI is no path"),
+    (sources.WebIdentity, "AWS_ENDPOINT_URL_STS", "http://sts.example", "sts: AWS_ENDPOINT_URL_STS: http:// beyond"),
+    (sources.Sso, "AWS_ENDPOINT_URL_SSO", "http://portal.example", "AWS_ENDPOINT_URL_SSO: http:// beyond"),
+    (sources.WebIdentity, "AWS_CA_BUNDLE", "/none.pem", "web_identity: AWS_CA_BUNDLE: /none.pem: "),
+    (sources.WebIdentity, "HTTPS_PROXY", "socks5://x", "HTTPS_PROXY: "),
+], ids=["container", "metadata", "relative", "sts", "sso", "ca", "proxy"])
+def test_an_address_that_may_not_be_asked_is_told_by_its_setting(kind, variable, url, part, tmp_path):
+    with standins.StandIn(standins.LivingKeys()) as standin:
+        source = kind(standin, tmp_path)
+        more = {"AWS_ENDPOINT_URL_STS": "https://sts.example"} if variable in ("AWS_CA_BUNDLE", "HTTPS_PROXY") else {}
+        assert part in examine(tmp_path, source.more, {**source.env, **more, variable: url})
+        assert standin.asked == []
+
+
+# ---- nothing falls through
+
+def env_half(_standin, _directory):
+    return "", {"AWS_ACCESS_KEY_ID": "AKIDHALF"}
+
+
+def env_over(_standin, _directory):
+    return "", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "2015-01-01T00:00:00Z"}
+
+
+def no_profile(_standin, _directory):
+    return "", {"AWS_PROFILE": "none"}
+
+
+def broken_config(_standin, here):
+    sources.write(here / ".aws/config", "[default\n")
+    return "", {}
+
+
+def failing(kind, more="", **env):
+    def make(standin, here):
+        source = kind(standin, here)
+        source.fail()
+        return more.replace("DIR", str(here)), {**source.env, **env}
+    return make
+
+
+@pytest.mark.parametrize("make, part", [
+    (env_half, "AWS_SECRET_ACCESS_KEY is not"),
+    (env_over, "expired 2015"),
+    (no_profile, 'no profile "none"'),
+    (broken_config, "line 1: "),
+    (failing(sources.Static, ', file: "DIR/set.json"'), "static: "),
+    (failing(sources.Role, AWS_PROFILE="outer"), "HTTP status 500"),
+    (failing(sources.WebIdentity), "HTTP status 500"),
+    (failing(sources.Sso, AWS_PROFILE="dev"), "HTTP status 500"),
+    (failing(sources.Process, ", process: \"'DIR/helper'\""), "ended with status 7"),
+    (failing(sources.Container), "HTTP status 500"),
+], ids=["env", "expired", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
+def test_a_source_that_is_configured_and_fails_is_not_passed_over(make, part, tmp_path):
+    """The instance would give a set: the node's, not the program's."""
+    with standins.StandIn(standins.LivingKeys()) as node, standins.StandIn(standins.LivingKeys()) as standin:
+        more, env = make(standin, tmp_path)
+        text = f'credentials: {{ source: default, imds_endpoint: "{node.url}"{more} }}'
+        told = examine(tmp_path, text, {"AWS_EC2_METADATA_DISABLED": None, **env})
+        assert part in told
+        assert node.asked == []
