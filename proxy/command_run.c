@@ -4,6 +4,7 @@
 #include "credentials/region.h"
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
+#include "gateway/scrape.h"
 #include "net/service.h"
 #include "observe/log.h"
 #include "version.h"
@@ -196,8 +197,11 @@ static void reload(void)
         return;
     arena_init(&arena, 1024);
     service_notify_reloading();
-    if (!take_new_config(&arena, &fault))
+    ++run.gateway.reloads;
+    if (!take_new_config(&arena, &fault)) {
+        ++run.gateway.reloads_refused;
         log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
+    }
     service_notify("READY=1\nSTATUS=serving");
     arena_dispose(&arena);
 }
@@ -289,6 +293,11 @@ static bool is_ready(void *context, struct admin_reasons *reasons)
     return gateway_is_ready(context, gateway->edition, reasons);
 }
 
+static void write_metrics(void *context, struct buffer *out)
+{
+    scrape_write(context, out);
+}
+
 /* The watchdog is fed while this thread and every worker turn their loops, at twice the pace that is asked for. */
 static void feed_watchdog(void)
 {
@@ -309,14 +318,20 @@ static int serve(struct config *config, int signal_fd)
     struct span fault;
     arena_init(&arena, 4096);
     struct gateway_options gateway_options = {
-        .config = config, .getenv = command_getenv, .on_worker_ended = on_worker_ended};
+        .config = config,
+        .getenv = command_getenv,
+        .on_worker_ended = on_worker_ended,
+        .version = span_from(SAGEGATE_VERSION),
+        .build = span_from(SAGEGATE_BUILD),
+    };
     struct admin_options admin_options = {
         .admin = config->has_admin ? &config->admin : NULL,
         .health = config->has_health ? &config->health : NULL,
         .is_ready = is_ready,
+        .write_metrics = write_metrics,
         .context = &run.gateway,
-        .version = span_from(SAGEGATE_VERSION),
-        .build = span_from(SAGEGATE_BUILD),
+        .version = gateway_options.version,
+        .build = gateway_options.build,
     };
     bool opened = gateway_open(&run.gateway, &gateway_options, &arena, &fault);
     if (opened) {

@@ -1,4 +1,4 @@
-/* Where the time of an exchange went, and the record of it. */
+/* Where the time of an exchange went, and what is told of it. */
 #include "gateway/account.h"
 
 static int64_t between(struct mono_time from, struct mono_time to)
@@ -33,6 +33,30 @@ void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
     if (client->first_byte.us != 0)
         times[ACCESS_GAP_MAX_US] = client->gap_max_us;
 }
+
+int64_t account_upstream_us(const struct client *client)
+{
+    if (client->started.us == 0)
+        return 0;
+    if (client->ready.us == 0) /* not connected */
+        return between(client->started, client->last_byte);
+    int64_t answer = between(client->send_started, client->last_byte);
+    return between(client->started, client->ready) + (answer > 0 ? answer : 0);
+}
+
+int64_t account_overhead_us(const struct exchange *ex)
+{
+    struct mono_time now = ex->worker->loop->now;
+    if (ex->attempts == 0)
+        return -1;
+    int64_t sending = between(ex->opened, ex->arrived_at) - ex->wait_us;
+    int64_t taking = ex->taking_at.us == 0 ? 0 : between(ex->taking_at, now);
+    int64_t waited = sending + ex->upstream_us + account_upstream_us(&ex->client) + taking;
+    int64_t rest = between(ex->opened, now) - waited;
+    return rest > 0 ? rest : 0;
+}
+
+/* ---- the record ---- */
 
 static void set_parameter(struct access_record *record, const struct exchange *ex,
                           enum access_text field, enum sagemaker_parameter parameter)
@@ -99,7 +123,12 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
 }
 
-void account_write(const struct exchange *ex)
+static uint64_t parts_of(const struct exchange *ex)
+{
+    return ex->stream.form != STREAM_NONE ? ex->stream.parts : ex->client.parts;
+}
+
+static void write_record(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
 {
     struct worker *worker = ex->worker;
     struct access_log *log = worker->gateway->access_log;
@@ -113,8 +142,41 @@ void account_write(const struct exchange *ex)
     record->reused = ex->client.reused;
     record->bytes_in = ex->body.size;
     record->bytes_out = ex->peer->reply.body_bytes;
-    record->parts = ex->stream.form != STREAM_NONE ? ex->stream.parts : ex->client.parts;
-    account_times(ex, record->times);
+    record->parts = parts_of(ex);
+    memcpy(record->times, times, sizeof(record->times));
     set_texts(record, ex);
     access_log_commit(log, worker->index);
+}
+
+/* ---- the metrics ---- */
+
+static size_t counted_as(const struct exchange *ex)
+{
+    bool is_callers = ex->outcome == OUTCOME_MODEL_ERROR && ex->judged &&
+                      ex->verdict.model_status >= 400 && ex->verdict.model_status < 500;
+    return is_callers ? SERIES_MODEL_ERROR_OF_CALLER : (size_t)ex->outcome;
+}
+
+static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
+{
+    struct worker *worker = ex->worker;
+    const struct metrics_exchange exchange = {.outcome = counted_as(ex),
+                                              .attempts = ex->attempts,
+                                              .bytes_in = ex->body.size,
+                                              .bytes_out = ex->peer->reply.body_bytes,
+                                              .parts = parts_of(ex),
+                                              .total_us = times[ACCESS_TOTAL_US],
+                                              .first_byte_us = times[ACCESS_FIRST_BYTE_US],
+                                              .overhead_us = account_overhead_us(ex)};
+    struct metrics_route *series =
+        ex->series != NULL ? ex->series : ex->use->edition->series.no_route;
+    metrics_end(series, worker->index, &exchange);
+}
+
+void account_end(const struct exchange *ex)
+{
+    int64_t times[ACCESS_TIMES];
+    account_times(ex, times);
+    count(ex, times);
+    write_record(ex, times);
 }

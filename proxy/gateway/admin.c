@@ -7,9 +7,9 @@
 
 #include "gateway/admin.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "net/listen.h"
+#include "observe/exposition.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -27,6 +27,7 @@ enum {
     BODY_MAX = 131072, /* more than 32 reasons of 512 bytes, all escapes, can take */
     REASONS_MAX = 32,
     REASON_MESSAGE_MAX = 512,
+    METRICS_PAGES_MAX = 4, /* under way at a time: a reader that does not read holds one */
     WATCHES_MAX = 8
 };
 
@@ -66,6 +67,7 @@ struct admin {
     struct listener listeners[2]; /* admin, health */
     struct watch watches[WATCHES_MAX];
     size_t watch_count;
+    unsigned metrics_pages; /* under way */
 };
 
 struct handler {
@@ -80,16 +82,22 @@ struct admin_reasons {
 
 /* ---- answers ---- */
 
-static void send_json(h2o_req_t *req, int status, const char *reason, const struct buffer *body)
+static void send_page(h2o_req_t *req, int status, const char *reason, const char *content_type,
+                      const struct buffer *body)
 {
     req->res.status = status;
     req->res.reason = reason;
     req->res.content_length = body->len;
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
-                   H2O_STRLIT("application/json"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
+                   strlen(content_type));
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
                    H2O_STRLIT("no-store"));
     h2o_send_inline(req, body->at, body->len);
+}
+
+static void send_json(h2o_req_t *req, int status, const char *reason, const struct buffer *body)
+{
+    send_page(req, status, reason, "application/json", body);
 }
 
 void admin_reason(struct admin_reasons *reasons, struct span code, struct span message)
@@ -128,6 +136,45 @@ static void answer_ready(const struct listener *listener, h2o_req_t *req, struct
     send_json(req, ready ? 200 : 503, ready ? "OK" : "Service Unavailable", body);
 }
 
+/* libh2o: the request's memory is given back, and the page with it. */
+static void on_metrics_page_gone(void *place)
+{
+    --(*(struct admin **)place)->metrics_pages;
+}
+
+/* The page lives in the request until its reader has it all. */
+static void send_metrics(struct admin *admin, h2o_req_t *req, const struct buffer *page)
+{
+    struct admin **place =
+        h2o_mem_alloc_shared(&req->pool, sizeof(struct admin *), on_metrics_page_gone);
+    *place = admin;
+    ++admin->metrics_pages;
+    send_page(req, 200, "OK", EXPOSITION_CONTENT_TYPE, page);
+}
+
+static void answer_metrics(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+{
+    struct admin *admin = listener->admin;
+    struct buffer page;
+    if (admin->metrics_pages == METRICS_PAGES_MAX) {
+        buffer_append(body,
+                      SPAN("{\"error\":\"busy\",\"message\":\"others have not read theirs\"}\n"));
+        send_json(req, 503, "Service Unavailable", body);
+        return;
+    }
+    buffer_init(&page, ADMIN_METRICS_MAX);
+    admin->options.write_metrics(admin->options.context, &page);
+    if (page.overflowed) {
+        log_write(LOG_ERROR, "metrics", "the page of /metrics is longer than %d bytes",
+                  ADMIN_METRICS_MAX);
+        buffer_append(body, SPAN("{\"error\":\"too_large\",\"message\":\"too many series\"}\n"));
+        send_json(req, 500, "Internal Server Error", body);
+    } else {
+        send_metrics(admin, req, &page);
+    }
+    buffer_dispose(&page);
+}
+
 static void answer_version(const struct listener *listener, h2o_req_t *req, struct buffer *body)
 {
     buffer_append(body, SPAN("{\"version\":\""));
@@ -145,18 +192,24 @@ static const struct page {
     bool on_health;
     void (*answer)(const struct listener *listener, h2o_req_t *req, struct buffer *body);
 } pages[] = {
-    {SPAN("/live"), true, answer_live},
-    {SPAN("/ready"), true, answer_ready},
-    {SPAN("/version"), false, answer_version},
+    {SPAN("/live"), true, answer_live},       {SPAN("/ready"), true, answer_ready},
+    {SPAN("/metrics"), true, answer_metrics}, {SPAN("/version"), false, answer_version},
     {SPAN("/"), false, answer_paths},
 };
 enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
+
+static bool has_page(const struct listener *listener, const struct page *page)
+{
+    if (page->answer == answer_metrics && listener->admin->options.write_metrics == NULL)
+        return false;
+    return page->on_health || !listener->is_health;
+}
 
 static void put_paths(const struct listener *listener, struct buffer *body)
 {
     struct span separator = SPAN("\"paths\":[\"");
     for (size_t i = 0; i != PAGES; ++i) {
-        if (listener->is_health && !pages[i].on_health)
+        if (!has_page(listener, &pages[i]))
             continue;
         buffer_append(body, separator);
         buffer_append(body, pages[i].path);
@@ -190,7 +243,7 @@ static void answer_wrong_method(h2o_req_t *req, struct buffer *body)
 static const struct page *find_page(const struct listener *listener, struct span path)
 {
     for (size_t i = 0; i != PAGES; ++i)
-        if (span_equals(pages[i].path, path) && (pages[i].on_health || !listener->is_health))
+        if (span_equals(pages[i].path, path) && has_page(listener, &pages[i]))
             return &pages[i];
     return NULL;
 }
@@ -447,6 +500,7 @@ void admin_destroy(struct admin *admin)
     if (admin == NULL)
         return;
     admin->options.is_ready = is_never_ready;
+    admin->options.write_metrics = NULL;
     for (size_t i = 0; i != 2; ++i) {
         stop_listener(&admin->listeners[i]);
         admin->listeners[i].resume_at.us = 0;

@@ -7,6 +7,8 @@
  *     path      admin  health  answer
  *     /live     yes    yes     200 {"live":true}: the main thread turns
  *     /ready    yes    yes     200 or 503 {"ready":true,"reasons":[{"code":"...","message":"..."}]}
+ *     /metrics  yes    yes     200 in Prometheus's text format; 503 while four such pages are under way,
+ *                              500 where one would be longer than ADMIN_METRICS_MAX
  *     /version  yes            200 {"version":"0.1.0","build":"..."}
  *     /         yes            200 {"paths":["/live",...]}
  *
@@ -17,8 +19,11 @@
 #define SAGEGATE_GATEWAY_ADMIN_H
 
 #include "base/arena.h"
-#include "base/check.h"
+#include "base/buffer.h"
 #include "config/config.h"
+
+/* Of a page of metrics: 1,000 routes that all see traffic make 5 MiB. */
+enum { ADMIN_METRICS_MAX = 32 * 1024 * 1024 };
 
 struct admin;
 struct admin_reasons;
@@ -30,6 +35,8 @@ struct admin_options {
      * against it, and what does not hinder but should be known, goes through admin_reason. NULL:
      * always ready. */
     bool (*is_ready)(void *context, struct admin_reasons *reasons);
+    /* Writes the page of /metrics; likewise. NULL: there is no such page. */
+    void (*write_metrics)(void *context, struct buffer *out);
     void *context;
     struct span version, build; /* must outlive the admin */
     unsigned connections_max;   /* a listener; 0: 64 */

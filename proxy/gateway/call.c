@@ -1,6 +1,7 @@
 /* The upstream half of an exchange: call, judge the answer, pass it on; steps 8 to 10. */
 #include "gateway/call.h"
 
+#include "gateway/account.h"
 #include "gateway/answer.h"
 #include "gateway/authorize.h"
 #include "observe/log.h"
@@ -99,6 +100,7 @@ static void begin(struct exchange *ex, bool fresh_only)
     const struct config_route *route = ex->match.route;
     struct pool *pool = ex->use->pools[route->upstream - exchange_config(ex)->upstreams];
     ex->state = EXCHANGE_CALLING;
+    ex->upstream_us += account_upstream_us(&ex->client);
     if (client_start(&ex->client, pool, &client_callbacks, fresh_only)) {
         on_client_ready(&ex->client);
         return;

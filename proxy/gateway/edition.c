@@ -110,6 +110,7 @@ struct edition *edition_create(const struct edition_options *options, struct are
     }
     edition->routes = route_table_create(edition->config);
     edition->admit_routes = admit_routes_create(edition->config);
+    series_open(&edition->series, options->metrics, edition->config);
     edition->keeper = create_keeper(options);
     return edition;
 }
@@ -120,6 +121,7 @@ void edition_destroy(struct edition *edition)
         return;
     keeper_destroy(edition->keeper);
     admit_routes_destroy(edition->admit_routes);
+    series_dispose(&edition->series);
     route_table_destroy(edition->routes);
     for (size_t i = 0; edition->listen_tls != NULL && i != edition->listener_count; ++i)
         tls_context_destroy(edition->listen_tls[i]);
@@ -133,7 +135,8 @@ void edition_destroy(struct edition *edition)
 
 /* ---- a worker's use ---- */
 
-static struct pool *create_pool(const struct edition *edition, size_t index, struct loop *loop)
+static struct pool *create_pool(const struct edition *edition, size_t index, unsigned worker,
+                                struct loop *loop)
 {
     const struct config *config = edition->config;
     const struct config_upstream *upstream = &config->upstreams[index];
@@ -144,7 +147,8 @@ static struct pool *create_pool(const struct edition *edition, size_t index, str
                    .proxy_host = upstream->proxy_host,
                    .proxy_port = upstream->proxy_port,
                    .proxy_authorization = upstream->proxy_authorization,
-                   .connects_max = config->pool.connects_max},
+                   .connects_max = config->pool.connects_max,
+                   .tally = metrics_tally(edition->series.upstreams[index], worker)},
         .warm = config->pool.warm,
         .idle_max = config->pool.idle_max,
         .idle_timeout_ms = config->pool.idle_timeout_ms,
@@ -153,7 +157,7 @@ static struct pool *create_pool(const struct edition *edition, size_t index, str
     return pool_create(loop, &options);
 }
 
-struct edition_use *edition_use_create(struct edition *edition, struct loop *loop)
+struct edition_use *edition_use_create(struct edition *edition, unsigned worker, struct loop *loop)
 {
     const struct config *config = edition->config;
     struct edition_use *use = calloc(1, sizeof(*use));
@@ -165,7 +169,7 @@ struct edition_use *edition_use_create(struct edition *edition, struct loop *loo
     for (size_t i = 0; i != config->identity_count; ++i)
         keeper_view_init(&use->credentials[i], edition->keeper, i, loop);
     for (size_t i = 0; i != config->upstream_count; ++i)
-        use->pools[i] = create_pool(edition, i, loop);
+        use->pools[i] = create_pool(edition, i, worker, loop);
     return use;
 }
 

@@ -9,12 +9,14 @@
 #include "credentials/keeper.h"
 #include "gateway/admit.h"
 #include "gateway/route.h"
+#include "gateway/series.h"
 #include "net/pool.h"
 
 struct edition {
     struct config *config; /* retained */
     struct route_table *routes;
     struct admit_route *admit_routes; /* by route */
+    struct series series;             /* what its requests are counted into */
     struct keeper *keeper;
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
@@ -30,6 +32,7 @@ struct edition_options {
     config_getenv getenv;
     void *getenv_context;
     struct skew *skew;
+    struct metrics *metrics; /* of the process */
     keeper_on_event on_keeper_event;
     const struct edition *previous; /* whose credentials are taken over; NULL: none */
 };
@@ -50,8 +53,9 @@ struct edition_use {
     struct edition_use *older;
 };
 
-/* Takes over one of edition->users. */
-MUST_USE struct edition_use *edition_use_create(struct edition *edition, struct loop *loop);
+/* Takes over one of edition->users. worker: by number, loop: its own. */
+MUST_USE struct edition_use *edition_use_create(struct edition *edition, unsigned worker,
+                                                struct loop *loop);
 /* No exchange is left in it, and nothing is on its way to it. */
 MUST_USE bool edition_use_is_over(struct edition_use *use);
 /* It is over, or its loop turns no more; none of its connections is being called back. */

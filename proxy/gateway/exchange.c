@@ -109,6 +109,13 @@ static void tell_dropped_append(const struct exchange *ex)
                       SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
 }
 
+static void begin_counting(struct exchange *ex)
+{
+    const struct edition *edition = ex->use->edition;
+    ex->series = edition->series.routes[ex->match.route - edition->config->routes];
+    metrics_begin(ex->series, ex->worker->index);
+}
+
 void exchange_take_head(struct exchange *ex, struct span head)
 {
     struct worker *worker = ex->worker;
@@ -134,6 +141,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
         exchange_fail(ex, outcome_of_route(found), found == ROUTE_BAD_PATH ? why : SPAN_NONE);
         return;
     }
+    begin_counting(ex);
     struct span forbidden;
     enum outcome guard =
         guard_check(ex->match.route, &ex->request, &ex->peer->remote, &ex->arena, &forbidden);
@@ -195,6 +203,7 @@ void exchange_end_body(struct exchange *ex)
         return;
     }
     CHECK(ex->state == EXCHANGE_BODY);
+    ex->arrived_at = now_of(ex);
     body_end(&ex->body);
     ex->body_ended_at = loop_read_clock(ex->worker->loop);
     call_start(ex);
@@ -224,9 +233,13 @@ void exchange_flush(struct exchange *ex)
         ex->reply_progress = now_of(ex);
     if (ex->state == EXCHANGE_STREAMING)
         balance(ex);
-    if (ex->state != EXCHANGE_ANSWERED || reply_held(reply) != 0 ||
-        !connection_is_flushed(&ex->peer->conn))
+    if (ex->state != EXCHANGE_ANSWERED)
         return;
+    if (reply_held(reply) != 0 || !connection_is_flushed(&ex->peer->conn)) {
+        if (ex->taking_at.us == 0)
+            ex->taking_at = now_of(ex);
+        return;
+    }
     if (!ex->keep_alive || ex->body_ended) /* else the rest of a refused request is still to come */
         end(ex, ex->keep_alive ? PEER_KEEP : PEER_CLOSE);
 }
@@ -366,7 +379,7 @@ static void end(struct exchange *ex, enum peer_ending ending)
     struct peer *peer = ex->peer;
     CHECK(ex->client.phase == CLIENT_IDLE);
     loop_read_clock(ex->worker->loop);
-    account_write(ex);
+    account_end(ex);
     peer->exchange = NULL;
     dispose(ex);
     peer_exchange_ended(peer, ending);

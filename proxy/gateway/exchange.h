@@ -56,6 +56,7 @@ struct exchange {
     bool request_parsed, keep_alive, body_ended, admitted;
     struct ids ids;
     struct route_match match;
+    struct metrics_route *series; /* of the route; NULL: none took it */
     struct fill_result fill;
     struct json_scan *json; /* of the body, where the route watches it */
     struct body body;
@@ -78,7 +79,12 @@ struct exchange {
     struct exchange *next_waiting; /* in worker->waiting, while EXCHANGE_QUEUED */
     struct timer timer;
     struct mono_time opened, queued_at, admitted_at, body_ended_at;
+    struct mono_time arrived_at; /* when the body's last byte was read */
+    struct mono_time
+        taking_at; /* since the caller has all of the answer still to take; 0: it took it at once */
     int64_t wait_us, credentials_us, sign_us;
+    int64_t
+        upstream_us; /* waited for the upstream in attempts before this one: account_upstream_us */
 };
 
 /* Opens an exchange for the caller; caller->exchange is set. started: when the first byte of the head came. */

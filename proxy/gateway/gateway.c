@@ -103,6 +103,7 @@ static struct edition *make_edition(struct gateway *gateway, struct config *conf
                                                  .getenv = gateway->getenv,
                                                  .getenv_context = gateway->getenv_context,
                                                  .skew = &gateway->skew,
+                                                 .metrics = gateway->metrics,
                                                  .on_keeper_event = on_keeper_event,
                                                  .previous = gateway->edition},
                        arena, fault);
@@ -172,6 +173,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct arena
     struct config_limits limits = limits_of(config);
     admit_set_limits(&gateway->admit, &limits);
     worker_turn_all(gateway, edition);
+    gateway->loaded = clock_wall();
     return true;
 }
 
@@ -196,8 +198,13 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
     *gateway = (struct gateway){.config = options->config,
                                 .getenv = options->getenv,
                                 .getenv_context = options->getenv_context,
+                                .worker_count = options->config->workers,
+                                .started = clock_wall(),
+                                .version = options->version,
+                                .build = options->build,
                                 .on_worker_ended = options->on_worker_ended};
-    gateway->worker_count = options->config->workers;
+    gateway->loaded = gateway->started;
+    gateway->metrics = series_create_metrics(gateway->worker_count);
     struct config_limits limits = limits_of(options->config);
     admit_init(&gateway->admit, &limits);
     raise_descriptor_limit(options->config);
@@ -227,6 +234,7 @@ void gateway_close(struct gateway *gateway)
         edition_destroy(edition);
     }
     access_log_destroy(gateway->access_log);
+    metrics_destroy(gateway->metrics);
 }
 
 /* The identities that routes use. */

@@ -11,6 +11,7 @@ struct gateway_options {
     void *getenv_context;
     /* From a worker's thread, once for each that has ended. */
     void (*on_worker_ended)(struct gateway *gateway);
+    struct span version, build; /* for the metrics; outlive the gateway */
 };
 
 /* Opens log, credentials, trust and listening sockets. False, with *fault one clear line in arena, where something cannot

@@ -71,7 +71,7 @@ static void open_worker(struct worker *worker)
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
-    worker->use = edition_use_create(gateway->edition, worker->loop);
+    worker->use = edition_use_create(gateway->edition, worker->index, worker->loop);
 }
 
 static void dispose_worker(struct worker *worker)
@@ -167,7 +167,7 @@ struct turn {
 
 static void turn_to(struct worker *worker, struct edition *edition)
 {
-    struct edition_use *use = edition_use_create(edition, worker->loop);
+    struct edition_use *use = edition_use_create(edition, worker->index, worker->loop);
     use->older = worker->use;
     worker->use = use;
 }

@@ -24,8 +24,12 @@ struct gateway {
     void *getenv_context;
     struct admit admit;
     struct access_log *access_log; /* NULL: off */
-    struct skew skew;              /* of the machine's clock */
-    int *listen_fds;               /* by listener */
+    struct metrics *metrics;
+    struct wall_time started, loaded;  /* the process; the configuration in force */
+    uint64_t reloads, reloads_refused; /* main thread only */
+    struct span version, build;        /* of the program */
+    struct skew skew;                  /* of the machine's clock */
+    int *listen_fds;                   /* by listener */
     struct listeners *listeners;
     struct worker *workers;
     unsigned worker_count;

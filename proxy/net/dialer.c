@@ -23,7 +23,8 @@ struct dialer {
     struct dial *waiting, **waiting_end; /* for its answer, in order of coming */
     struct dial *queued, **queued_end;   /* for a place under connects_max */
     size_t under_way;
-    bool *destroyed; /* of a function that goes on after a callback; else NULL */
+    bool *destroyed;     /* of a function that goes on after a callback; else NULL */
+    struct tally unread; /* where nobody wants to know */
 };
 
 struct dialer_attempt {
@@ -88,6 +89,8 @@ struct dialer *dialer_create(struct loop *loop, const struct dialer_options *opt
         resolver_parse_numeric(next_host(dialer), next_port(dialer), &dialer->addresses);
     dialer->waiting_end = &dialer->waiting;
     dialer->queued_end = &dialer->queued;
+    if (dialer->options.tally == NULL)
+        dialer->options.tally = &dialer->unread;
     return dialer;
 }
 
@@ -105,6 +108,11 @@ void dialer_destroy(struct dialer *dialer)
     free((char *)dialer->options.proxy_host.at);
     free((char *)dialer->options.proxy_authorization.at);
     free(dialer);
+}
+
+struct tally *dialer_tally(const struct dialer *dialer)
+{
+    return dialer->options.tally;
 }
 
 /* ---- taking turns ---- */
@@ -171,6 +179,19 @@ static void leave(struct dial *dial)
     begin_soon(next);
 }
 
+static void fail(struct dial *dial, enum dialer_failure failure, const char *why)
+{
+    static const enum tally_count counts[] = {
+        [DIALER_DNS_FAILED] = TALLY_DNS_FAILED,
+        [DIALER_CONNECT_FAILED] = TALLY_CONNECT_FAILED,
+        [DIALER_PROXY_REFUSED] = TALLY_PROXY_REFUSED,
+        [DIALER_TLS_FAILED] = TALLY_TLS_FAILED,
+    };
+    tally_add(dial->dialer->options.tally, counts[failure]);
+    leave(dial);
+    dial->on_failed(dial, failure, why);
+}
+
 /* ---- the name ---- */
 
 static void use_addresses(struct dial *dial)
@@ -221,6 +242,8 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
     bool destroyed = false;
     dialer->query = NULL;
     dialer->destroyed = &destroyed;
+    if (addresses->count == 0)
+        tally_add(dialer->options.tally, TALLY_LOOKUPS_FAILED);
     if (addresses->count != 0) {
         dialer->addresses = *addresses;
         dialer->resolved = dialer->loop->now;
@@ -233,8 +256,7 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
             begin_attempt(dial);
             continue;
         }
-        leave(dial);
-        dial->on_failed(dial, DIALER_DNS_FAILED, error);
+        fail(dial, DIALER_DNS_FAILED, error);
     }
     if (!destroyed)
         dialer->destroyed = NULL;
@@ -299,8 +321,7 @@ static void fail_unless_more(struct dial *dial, enum dialer_failure failure, con
         begin_anew(dial);
         return;
     }
-    leave(dial);
-    dial->on_failed(dial, failure, why);
+    fail(dial, failure, why);
 }
 
 static void on_stagger(struct timer *timer)
@@ -452,8 +473,13 @@ static void drop_attempts(struct dial *dial)
 static void win(struct dialer_attempt *attempt)
 {
     struct dial *dial = attempt->dial;
+    struct tally *tally = dial->dialer->options.tally;
     struct connection conn;
     connection_move(&conn, &attempt->conn);
+    tally_add(tally, TALLY_OPENED);
+    if (conn.tls != NULL)
+        tally_add(tally,
+                  tls_is_resumed(conn.tls) ? TALLY_HANDSHAKES_RESUMED : TALLY_HANDSHAKES_FULL);
     drop_attempts(dial);
     leave(dial);
     dial->on_connected(dial, &conn);
@@ -473,6 +499,7 @@ void dialer_cancel(struct dial *dial)
     struct dialer *dialer = dial->dialer;
     if (dialer == NULL)
         return;
+    tally_add(dialer->options.tally, TALLY_GIVEN_UP);
     if (dial->queued) {
         unlink_from(&dialer->queued, &dialer->queued_end, dial);
         dial->queued = false;

@@ -9,6 +9,7 @@
 
 #include "net/connection.h"
 #include "net/resolver.h"
+#include "net/tally.h"
 
 struct dialer_options {
     struct span host; /* a name or a numeric address; copied */
@@ -19,6 +20,7 @@ struct dialer_options {
     uint16_t proxy_port;
     struct span proxy_authorization; /* "Basic ...", or SPAN_NONE */
     size_t connects_max;             /* dials under way; 0: no limit */
+    struct tally *tally;             /* outlives the dialer; NULL: nobody wants to know */
 };
 
 struct dialer;
@@ -26,6 +28,8 @@ struct dialer;
 struct dialer *dialer_create(struct loop *loop, const struct dialer_options *options);
 /* None may be under way. Takes NULL. */
 void dialer_destroy(struct dialer *dialer);
+/* What it counts into: options.tally, or its own. */
+struct tally *dialer_tally(const struct dialer *dialer);
 
 enum dialer_failure {
     DIALER_DNS_FAILED,

@@ -10,6 +10,7 @@ struct pool {
     struct loop *loop;
     struct pool_options options;
     struct dialer *dialer;
+    struct tally *tally;                   /* the dialer's */
     struct pool_connection *idle, *oldest; /* newest first */
     size_t idle_count;
     struct dial warm; /* a connection being made ahead of need */
@@ -31,8 +32,17 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options)
     if (pool->options.warm > options->idle_max)
         pool->options.warm = options->idle_max;
     pool->dialer = dialer_create(loop, &options->dialer);
+    pool->tally = dialer_tally(pool->dialer);
     keep_warm(pool);
     return pool;
+}
+
+/* An idle connection is held from now on. */
+static void count_held(struct pool *pool)
+{
+    --pool->idle_count;
+    tally_subtract(pool->tally, TALLY_IDLE);
+    tally_add(pool->tally, TALLY_ACTIVE);
 }
 
 void pool_close_idle(struct pool *pool)
@@ -40,10 +50,10 @@ void pool_close_idle(struct pool *pool)
     while (pool->idle != NULL) {
         struct pool_connection *pc = pool->idle;
         pool->idle = pc->next;
+        count_held(pool);
         pool_drop(pc);
     }
     pool->oldest = NULL;
-    pool->idle_count = 0;
 }
 
 void pool_destroy(struct pool *pool)
@@ -83,7 +93,7 @@ static void unlink_idle(struct pool_connection *pc)
     else
         pool->oldest = pc->previous;
     pc->next = pc->previous = NULL;
-    --pool->idle_count;
+    count_held(pool);
     loop_cancel_timer(pool->loop, &pc->timer);
 }
 
@@ -148,6 +158,7 @@ struct pool_connection *pool_take(struct pool *pool)
     if (pc == NULL)
         return NULL;
     unlink_idle(pc);
+    tally_add(pool->tally, TALLY_REUSED);
     keep_warm(pool);
     return pc;
 }
@@ -158,6 +169,7 @@ struct pool_connection *pool_adopt(struct pool *pool, struct connection *conn)
     CHECK(pc != NULL);
     pc->pool = pool;
     pc->opened = pool->loop->now;
+    tally_add(pool->tally, TALLY_ACTIVE);
     connection_move(&pc->conn, conn);
     return pc;
 }
@@ -185,6 +197,8 @@ void pool_put(struct pool_connection *pc)
         pool->oldest = pc;
     pool->idle = pc;
     ++pool->idle_count;
+    tally_subtract(pool->tally, TALLY_ACTIVE);
+    tally_add(pool->tally, TALLY_IDLE);
     pc->timer.fire = on_idle_for_long;
     loop_set_timer(pool->loop, &pc->timer, clock_after_ms(pool->loop->now, RELEASE_AFTER_MS));
 }
@@ -192,6 +206,7 @@ void pool_put(struct pool_connection *pc)
 void pool_drop(struct pool_connection *pc)
 {
     loop_cancel_timer(pc->pool->loop, &pc->timer);
+    tally_subtract(pc->pool->tally, TALLY_ACTIVE);
     connection_close(&pc->conn);
     free(pc);
 }

@@ -345,6 +345,11 @@ void tls_release_buffers(struct tls *tls)
     SSL_free_buffers(tls->ssl);
 }
 
+bool tls_is_resumed(const struct tls *tls)
+{
+    return SSL_session_reused(tls->ssl) == 1;
+}
+
 const char *tls_error_text(const struct tls *tls)
 {
     return tls->error;

@@ -62,6 +62,8 @@ ssize_t tls_write(struct tls *tls, const struct iovec *iov, int count);
 /* Puts a close_notify into loop->cipher_out. */
 void tls_close_notify(struct tls *tls);
 void tls_release_buffers(struct tls *tls);
+/* After the handshake: whether an earlier session was resumed. */
+bool tls_is_resumed(const struct tls *tls);
 /* For people and logs: "certificate has expired", "hostname mismatch", "no close_notify"... Valid until tls_destroy. */
 const char *tls_error_text(const struct tls *tls);
 

@@ -345,6 +345,16 @@ def test_fields_of_the_access_line():
                                  f"add {sorted(fields - set(told))}")
 
 
+def test_metrics():
+    """The page of /metrics is held against the same file in test_metrics.py."""
+    table = re.sub(r'"\s*\n\s*"', "", source("observe/metrics.def"))
+    metrics = re.findall(r'^METRIC\(\w+, (\w+), (\w+), "(.*?)",\s*"(.*?)"\)', table, re.MULTILINE)
+    assert len(metrics) == table.count("\nMETRIC(")
+    rows = [[name.strip("`"), kind, re.findall(r"`(\w+)`", labels), told]
+            for name, kind, labels, told in rows_of("metric", "type", "labels")]
+    assert rows == [[name, kind.lower(), labels.split(), told] for kind, name, labels, told in metrics]
+
+
 def test_keys_that_are_not_there_yet():
     """Those that settings.def calls LATER: building one takes it out there and here."""
     table = re.sub(r'"\s+"', "", source("config/settings.def"))

@@ -28,6 +28,7 @@ struct scene {
     struct admin *admin;
     bool ready;
     unsigned reasons, asked;
+    size_t metrics; /* bytes of the page */
 };
 
 static bool is_ready(void *context, struct admin_reasons *reasons)
@@ -44,11 +45,22 @@ static bool is_ready(void *context, struct admin_reasons *reasons)
     return scene->ready;
 }
 
+static void write_metrics(void *context, struct buffer *out)
+{
+    const struct scene *scene = context;
+    ++((struct scene *)context)->asked;
+    buffer_append(out, SPAN("# a page\n"));
+    while (out->len < scene->metrics && !out->overflowed)
+        buffer_append(out,
+                      SPAN("# and more of it, and more of it, and more of it, and more of it\n"));
+}
+
 static void start(struct scene *scene, unsigned connections_max)
 {
     const struct admin_options options = {.admin = &scene->admin_address,
                                           .health = &scene->health_address,
                                           .is_ready = is_ready,
+                                          .write_metrics = write_metrics,
                                           .context = scene,
                                           .version = SPAN("0.1.0"),
                                           .build = SPAN("v0.1.0-1-gabc"),
@@ -181,7 +193,7 @@ static void admin_has_every_page(void **state)
     assert_answer(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 200 OK\r\n",
                   "{\"version\":\"0.1.0\",\"build\":\"v0.1.0-1-gabc\"}\n");
     assert_answer(ask_on(scene, fd, "GET", "/"), "HTTP/1.1 200 OK\r\n",
-                  "{\"paths\":[\"/live\",\"/ready\",\"/version\",\"/\"]}\n");
+                  "{\"paths\":[\"/live\",\"/ready\",\"/metrics\",\"/version\",\"/\"]}\n");
     assert_answer(ask_on(scene, fd, "POST", "/live"), "HTTP/1.1 405 Method Not Allowed\r\n",
                   "{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n");
     assert_non_null(strstr(answer, "\r\nallow: GET, HEAD\r\n"));
@@ -192,7 +204,7 @@ static void health_has_only_what_probes_need(void **state)
 {
     struct scene *scene = *state;
     static const char not_found[] = "{\"error\":\"not_found\",\"message\":\"no such path here\","
-                                    "\"paths\":[\"/live\",\"/ready\"]}\n";
+                                    "\"paths\":[\"/live\",\"/ready\",\"/metrics\"]}\n";
     start(scene, 0);
     int fd = connect_health(scene);
     assert_answer(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
@@ -363,6 +375,58 @@ static void nobody_is_asked_while_it_ends(void **state)
     close(fd);
 }
 
+static void metrics_are_text_on_both(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    for (int i = 0; i != 2; ++i) {
+        int fd = i == 0 ? connect_admin(scene) : connect_health(scene);
+        const char *text = ask_on(scene, fd, "GET", "/metrics?x=1");
+        assert_non_null(strstr(text, "HTTP/1.1 200 OK\r\n"));
+        assert_non_null(
+            strcasestr(text, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+        assert_non_null(strstr(text, "\r\n\r\n# a page\n"));
+        close(fd);
+    }
+}
+
+static void a_page_of_metrics_too_long_is_an_error(void **state)
+{
+    struct scene *scene = *state;
+    start(scene, 0);
+    scene->metrics = (size_t)ADMIN_METRICS_MAX + 1;
+    int fd = connect_health(scene);
+    assert_non_null(strstr(ask_on(scene, fd, "GET", "/metrics"), "HTTP/1.1 500 "));
+    close(fd);
+}
+
+/* Whoever asks and does not read holds a page; the fifth gets none. */
+static void pages_that_nobody_reads_are_counted(void **state)
+{
+    struct scene *scene = *state;
+    const struct span request = SPAN("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    int fds[4];
+    start(scene, 0);
+    scene->metrics = 8 * 1024 * 1024; /* more than a socket takes */
+    for (size_t i = 0; i != 4; ++i) {
+        fds[i] = connect_admin(scene);
+        assert_int_equal(send(fds[i], request.at, request.len, 0), request.len);
+    }
+    for (int i = 0; i != 1000 && scene->asked != 4; ++i)
+        admin_turn(scene->admin, 5);
+    assert_int_equal(scene->asked, 4);
+    int fd = connect_admin(scene);
+    assert_non_null(strstr(ask_on(scene, fd, "GET", "/metrics"), "HTTP/1.1 503 "));
+    assert_non_null(strstr(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 "));
+    for (size_t i = 0; i != 4; ++i)
+        close(fds[i]);
+    scene->metrics = 0;
+    for (int i = 0; i != 1000 && scene->asked == 4; ++i)
+        ask_on(scene, fd, "GET", "/metrics"); /* once they are gone */
+    assert_non_null(strstr(answer, "HTTP/1.1 200 "));
+    close(fd);
+}
+
 static void without_addresses_it_is_a_loop_alone(void **state)
 {
     struct scene *scene = *state;
@@ -387,6 +451,9 @@ int main(void)
         TEST(an_address_that_is_taken_is_told_and_nothing_stays_open),
         TEST(the_end_closes_connections_and_takes_the_socket_away),
         TEST(nobody_is_asked_while_it_ends),
+        TEST(metrics_are_text_on_both),
+        TEST(a_page_of_metrics_too_long_is_an_error),
+        TEST(pages_that_nobody_reads_are_counted),
         TEST(without_addresses_it_is_a_loop_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,194 @@
+/* Gathering the page of GET /metrics. */
+#include "gateway/scrape.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static void write_one(struct exposition *page, enum metric metric, uint64_t value)
+{
+    exposition_begin(page, metric);
+    exposition_u64(page, NULL, value);
+}
+
+/* ---- callers and limits ---- */
+
+static struct span number_text(unsigned number, char text[12])
+{
+    struct buffer out;
+    buffer_init_fixed(&out, text, 12);
+    buffer_append_u64(&out, number);
+    return buffer_span(&out);
+}
+
+static void write_connections(const struct gateway *gateway, struct exposition *page)
+{
+    exposition_begin(page, METRIC_CONNECTIONS);
+    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+        char text[12];
+        struct span worker = number_text(i, text);
+        exposition_u64(page, &worker,
+                       atomic_load_explicit(&gateway->workers[i].peer_count, memory_order_relaxed));
+    }
+    write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admit.connections_max));
+}
+
+static void write_limits(const struct gateway *gateway, struct exposition *page)
+{
+    const struct admit *admit = &gateway->admit;
+    write_one(page, METRIC_ADMITTED, atomic_load(&admit->exchanges));
+    write_one(page, METRIC_ADMITTED_LIMIT, atomic_load(&admit->exchanges_max));
+    write_one(page, METRIC_WAITING, atomic_load(&admit->waiting));
+    write_one(page, METRIC_BODY_RESERVED, atomic_load(&admit->body_bytes));
+    write_one(page, METRIC_BODY_LIMIT, atomic_load(&admit->body_bytes_max));
+    write_one(page, METRIC_ACCESS_LOG_DROPPED, access_log_dropped(gateway->access_log));
+}
+
+/* ---- credentials ---- */
+
+static void write_identity(const struct exposition *page, const struct keeper_values *values,
+                           struct wall_time now)
+{
+    switch (page->metric) {
+    case METRIC_CREDENTIALS_USABLE:
+        exposition_u64(page, &values->name, values->usable);
+        return;
+    case METRIC_CREDENTIALS_INFO:
+        if (values->source.at != NULL)
+            exposition_u64(page, (const struct span[]){values->name, values->source}, 1);
+        return;
+    case METRIC_CREDENTIALS_EXPIRY:
+        if (values->expires.us != 0)
+            exposition_seconds(page, &values->name, values->expires.us - now.us);
+        return;
+    case METRIC_CREDENTIALS_REFRESHES:
+        exposition_u64(page, &values->name, values->refreshed);
+        return;
+    case METRIC_CREDENTIALS_FAILURES:
+        exposition_u64(page, &values->name, values->failed);
+        return;
+    case METRIC_CREDENTIALS_LAST_FAILURE:
+        if (values->last_failed.us != 0)
+            exposition_seconds(page, &values->name, values->last_failed.us);
+        return;
+    default:
+        return;
+    }
+}
+
+static void write_credentials(struct gateway *gateway, struct exposition *page)
+{
+    static const enum metric families[] = {
+        METRIC_CREDENTIALS_USABLE,    METRIC_CREDENTIALS_INFO,     METRIC_CREDENTIALS_EXPIRY,
+        METRIC_CREDENTIALS_REFRESHES, METRIC_CREDENTIALS_FAILURES, METRIC_CREDENTIALS_LAST_FAILURE,
+    };
+    const struct edition *edition = gateway->edition;
+    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
+    for (size_t i = 0; i != sizeof(families) / sizeof(families[0]); ++i) {
+        exposition_begin(page, families[i]);
+        for (size_t k = 0; k != edition->config->identity_count; ++k) {
+            struct keeper_values values = keeper_values(edition->keeper, k, now);
+            if (values.used)
+                write_identity(page, &values, now);
+        }
+    }
+    exposition_begin(page, METRIC_CLOCK_OFFSET);
+    exposition_seconds(page, NULL, skew_offset_s(&gateway->skew) * INT64_C(1000000));
+}
+
+/* ---- the configuration ---- */
+
+static void write_config(const struct gateway *gateway, struct exposition *page)
+{
+    const struct span taken = SPAN("taken"), refused = SPAN("refused");
+    uint64_t in_use = 0;
+    for (const struct edition *at = gateway->edition; at != NULL; at = at->older)
+        ++in_use;
+    exposition_begin(page, METRIC_CONFIG_RELOADS);
+    exposition_u64(page, &taken, gateway->reloads - gateway->reloads_refused);
+    exposition_u64(page, &refused, gateway->reloads_refused);
+    exposition_begin(page, METRIC_CONFIG_LOADED);
+    exposition_seconds(page, NULL, gateway->loaded.us);
+    write_one(page, METRIC_CONFIGS_IN_USE, in_use);
+}
+
+/* ---- the process ---- */
+
+static int64_t us_of(struct timeval time)
+{
+    return time.tv_sec * INT64_C(1000000) + time.tv_usec;
+}
+
+static void write_cpu(const struct gateway *gateway, struct exposition *page)
+{
+    struct rusage usage;
+    exposition_begin(page, METRIC_WORKER_CPU);
+    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+        char text[12];
+        struct span worker = number_text(i, text);
+        struct timespec time;
+        clockid_t clock;
+        if (pthread_getcpuclockid(gateway->workers[i].thread, &clock) == 0 &&
+            clock_gettime(clock, &time) == 0) /* else it has ended */
+            exposition_seconds(page, &worker, time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000);
+    }
+    exposition_begin(page, METRIC_CPU);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        exposition_seconds(page, NULL, us_of(usage.ru_utime) + us_of(usage.ru_stime));
+}
+
+static void write_memory(struct exposition *page)
+{
+    unsigned long long size, resident;
+    FILE *file = fopen("/proc/self/statm", "re");
+    exposition_begin(page, METRIC_RESIDENT);
+    if (file == NULL)
+        return;
+    if (fscanf(file, "%llu %llu", &size, &resident) == 2)
+        exposition_u64(page, NULL, resident * (uint64_t)sysconf(_SC_PAGESIZE));
+    fclose(file);
+}
+
+static void write_descriptors(struct exposition *page)
+{
+    struct rlimit limit;
+    uint64_t open = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    exposition_begin(page, METRIC_OPEN_FDS);
+    if (folder != NULL) {
+        while (readdir(folder) != NULL)
+            ++open;
+        closedir(folder);
+        exposition_u64(page, NULL, open - 3); /* "." and "..", and the folder's own */
+    }
+    exposition_begin(page, METRIC_MAX_FDS);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        exposition_u64(page, NULL, limit.rlim_cur);
+}
+
+static void write_process(struct gateway *gateway, struct exposition *page)
+{
+    const struct span build[] = {gateway->version, gateway->build};
+    exposition_begin(page, METRIC_BUILD_INFO);
+    exposition_u64(page, build, 1);
+    write_one(page, METRIC_READY, gateway_is_ready(gateway, gateway->edition, NULL));
+    write_one(page, METRIC_DRAINING, atomic_load(&gateway->draining));
+    write_cpu(gateway, page);
+    exposition_begin(page, METRIC_START_TIME);
+    exposition_seconds(page, NULL, gateway->started.us);
+    write_memory(page);
+    write_descriptors(page);
+}
+
+void scrape_write(struct gateway *gateway, struct buffer *out)
+{
+    struct exposition page = {.out = out};
+    metrics_write(gateway->metrics, &page);
+    write_connections(gateway, &page);
+    write_limits(gateway, &page);
+    write_credentials(gateway, &page);
+    write_config(gateway, &page);
+    write_process(gateway, &page);
+}
