@@ -107,6 +107,7 @@ struct config_limits {
     int64_t head_timeout_ms; /* from a request's first byte to the end of its head, default 10 s */
     int64_t body_timeout_ms; /* between two pieces of a request's body, default 30 s */
     int64_t keep_alive_timeout_ms; /* an idle caller's connection, default 75 s */
+    uint64_t keep_alive_requests;  /* on one caller's connection; 0: any number */
 };
 
 struct config_pool {

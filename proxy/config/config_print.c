@@ -187,6 +187,7 @@ static void print_limits(struct print *print, const struct config *config)
     print_time(print, "  head_timeout", config->limits.head_timeout_ms);
     print_time(print, "  body_timeout", config->limits.body_timeout_ms);
     print_time(print, "  keep_alive_timeout", config->limits.keep_alive_timeout_ms);
+    print_count(print, "  keep_alive_requests", config->limits.keep_alive_requests);
     fputs("pool:\n", print->out);
     print_count(print, "  idle_max", config->pool.idle_max);
     print_time(print, "  idle_timeout", config->pool.idle_timeout_ms);

@@ -131,6 +131,8 @@ static void read_limits(struct reader *reader, const struct yaml_node *root)
         .head_timeout_ms = reader_number(reader, limits, SETTING_LIMITS_HEAD_TIMEOUT),
         .body_timeout_ms = reader_number(reader, limits, SETTING_LIMITS_BODY_TIMEOUT),
         .keep_alive_timeout_ms = reader_number(reader, limits, SETTING_LIMITS_KEEP_ALIVE_TIMEOUT),
+        .keep_alive_requests =
+            (uint64_t)reader_number(reader, limits, SETTING_LIMITS_KEEP_ALIVE_REQUESTS),
     };
     reader->config->pool = (struct config_pool){
         .idle_max = (uint64_t)reader_number(reader, pool, SETTING_POOL_IDLE_MAX),

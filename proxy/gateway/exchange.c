@@ -128,7 +128,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
         return;
     }
     ex->request_parsed = true;
-    ex->keep_alive = ex->request.keep_alive && !worker->draining;
+    ex->keep_alive = ex->request.keep_alive && peer_goes_on(ex->peer);
 
     enum route_result found =
         route_find(ex->use->edition->routes, ex->request.method, ex->request.host, ex->request.path,

@@ -212,7 +212,7 @@ static bool take_head(struct peer *peer, struct span *input)
     peer->scanned = 0;
     reply_reset(&peer->reply);
     struct exchange *ex = exchange_open(peer, peer->since);
-    peer->served = true;
+    ++peer->requests;
     set_state(peer, PEER_WAITING, 0);
     exchange_take_head(ex, head);
     if (peer->exchange == NULL) /* refused, and the answer is out */
@@ -235,6 +235,12 @@ static void begin_body(struct peer *peer, bool has_come)
         reply_append_continue(&peer->reply);
         exchange_flush(ex);
     }
+}
+
+bool peer_goes_on(const struct peer *peer)
+{
+    uint64_t max = limits_of(peer)->keep_alive_requests;
+    return !peer->worker->draining && (max == 0 || peer->requests < max);
 }
 
 void peer_exchange_admitted(struct peer *peer)
@@ -402,7 +408,7 @@ void peer_drain(struct peer *peer)
     if (peer->state != PEER_IDLE) /* a head or a handshake has its own limit */
         return;
     int64_t idle_ms = worker_config(peer->worker)->drain.idle_ms;
-    if (!peer->served && idle_ms < PEER_FIRST_REQUEST_MS)
+    if (peer->requests == 0 && idle_ms < PEER_FIRST_REQUEST_MS)
         idle_ms = PEER_FIRST_REQUEST_MS; /* just accepted: its request may be on its way */
     if (idle_ms == 0)
         destroy(peer);

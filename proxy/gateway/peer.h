@@ -43,9 +43,9 @@ struct peer {
     struct mono_time since; /* of the request's first byte, or of the last progress of its body */
     int64_t idle_ms;        /* the limit of the state */
     uint64_t discarded;
-    bool served;      /* a request has come */
-    bool pumping;     /* inside pump: endings are left to it */
-    bool half_closed; /* the peer has shut its sending side and awaits the answer */
+    uint64_t requests; /* that have come */
+    bool pumping;      /* inside pump: endings are left to it */
+    bool half_closed;  /* the peer has shut its sending side and awaits the answer */
     bool closing;
     struct remote remote; /* who it is */
 };
@@ -56,6 +56,9 @@ void peer_open(struct worker *worker, int fd, struct tls_context *tls);
 void peer_drain(struct peer *peer);
 /* Closes now, whatever is under way (outcome drain_cut). */
 void peer_cut(struct peer *peer);
+
+/* May another request come behind this one? */
+bool peer_goes_on(const struct peer *peer);
 
 /* The exchange had to wait and may go on: its body is read now. May end it. */
 void peer_exchange_admitted(struct peer *peer);

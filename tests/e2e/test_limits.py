@@ -2,6 +2,7 @@
 
 import time
 
+import lib
 import pytest
 from lib import Broken, eventually
 
@@ -119,3 +120,15 @@ def test_more_connections_than_are_taken(gateway):
         for caller in idle + [late]:
             caller.close()
     eventually(lambda: gateway.call("/call/echo", b"x").status == 200)
+
+
+def test_a_connection_carries_so_many_requests(start_gateway, endpoint):
+    gateway = start_gateway("limits: { keep_alive_requests: 3 }\n" + lib.ROUTES)
+    with gateway.caller() as caller:
+        assert [caller.call("/call/echo", b"x").header("Connection") for _ in range(3)] == [None, None, "close"]
+        assert caller.is_closed()
+    with gateway.caller() as piped:
+        piped.send(b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\ny" * 5)
+        assert [piped.answer().body for _ in range(3)] == [b"y"] * 3
+        assert piped.is_closed()
+    eventually(lambda: len(endpoint.requests) == 6, 5)

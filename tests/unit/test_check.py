@@ -115,7 +115,7 @@ upstreams:
   near: { endpoint_url: "http://127.0.0.1:4566" }
   far: { endpoint_url: "http://10.0.0.1", allow_plaintext: true }
 limits: { connections: 10, body_bytes: 64MiB, concurrency: 11, head_bytes: 10000, head_timeout: 1500ms,
-          body_timeout: 90s, keep_alive_timeout: 1h }
+          body_timeout: 90s, keep_alive_timeout: 1h, keep_alive_requests: 1000 }
 pool: { idle_max: 0, idle_timeout: 1m, age_max: 1h }
 drain: { limit: 0s }
 defaults:

@@ -292,6 +292,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->limits.head_timeout_ms, 10000);
     assert_int_equal(c->limits.body_timeout_ms, 30000);
     assert_int_equal(c->limits.keep_alive_timeout_ms, 75000);
+    assert_int_equal(c->limits.keep_alive_requests, 0);
     assert_int_equal(c->pool.idle_max, 64);
     assert_int_equal(c->pool.idle_timeout_ms, 20000);
     assert_int_equal(c->pool.age_max_ms, 600000);
@@ -348,7 +349,7 @@ static void test_every_setting_arrives(void **state)
              "credentials: { source: static, file: /creds }\n"
              "limits: { connections: 5, body_bytes: 6MiB, concurrency: 7, head_bytes: 8KiB, "
              "head_timeout: 9s,\n"
-             "  body_timeout: 10s, keep_alive_timeout: 11s }\n"
+             "  body_timeout: 10s, keep_alive_timeout: 11s, keep_alive_requests: 12 }\n"
              "pool: { idle_max: 12, idle_timeout: 13s, age_max: 14s }\ndrain: { limit: 15s }\n"
              "access_log: { file: /log, on_full: refuse, log_path: full }\nlog: { level: error }\n"
              "upstream: { fips: true, dualstack: true, ca_file: /ca, extra_ca_files: [/b, /c] }\n"
@@ -371,6 +372,7 @@ static void test_every_setting_arrives(void **state)
     assert_int_equal(c->limits.head_timeout_ms, 9000);
     assert_int_equal(c->limits.body_timeout_ms, 10000);
     assert_int_equal(c->limits.keep_alive_timeout_ms, 11000);
+    assert_int_equal(c->limits.keep_alive_requests, 12);
     assert_int_equal(c->pool.idle_max, 12);
     assert_int_equal(c->pool.idle_timeout_ms, 13000);
     assert_int_equal(c->pool.age_max_ms, 14000);
