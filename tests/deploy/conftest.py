@@ -1,38 +1,68 @@
 """What is made once for the tests under tests/deploy: the image and the corner that it runs in."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 
 import pytest
 
-from tests.deploy.machine import KEPT, ROOT, Corner, debian_root, eventually, run
+from tests.deploy.machine import (KEPT, ROOT, Corner, debian, debian_for_arm64, debian_with_systemd, eventually,
+                                  helm, in_memory, run, tools)
 
 ENDPOINT_PORT = 18443
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 
 
+# Modules in the order in which they run: those first that need nothing, for meanwhile what the others
+# need is fetched.
+ORDER = ("service_manager", "quickstart", "kubernetes", "helm", "compose_and_ecs", "bundle", "image", "pods",
+         "systemd", "arm64")
+FETCHED = {"kubernetes": [tools], "helm": [tools, helm], "image": [debian], "pods": [tools, debian],
+           "systemd": [debian_with_systemd], "arm64": [debian_for_arm64]}
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.stem.removeprefix("test_")
+        return ORDER.index(name) if name in ORDER else -1
+    items.sort(key=place)
+
+
+def pytest_collection_finish(session):
+    """What the chosen tests need of other machines is fetched from now on, by a thread."""
+    wanted = {item.path.stem.removeprefix("test_"): None for item in session.items}
+    makers = dict.fromkeys(maker for name in wanted for maker in FETCHED.get(name, []))
+
+    def fetch():
+        for maker in makers:
+            with contextlib.suppress(Exception):  # the test that needs it tries again, and tells
+                maker()
+    if makers and not session.config.option.collectonly:
+        threading.Thread(target=fetch, daemon=True).start()
+
+
 @pytest.fixture(scope="session")
 def corner(tmp_path_factory):
     storage = KEPT / "containers"
-    with Corner(tmp_path_factory.mktemp("corner"), storage) as corner:
+    with in_memory(storage) if "DEPLOY_KEEP_LAYERS" not in os.environ else contextlib.nullcontext(), \
+            Corner(tmp_path_factory.mktemp("corner"), storage) as corner:
         yield corner
-    if "DEPLOY_KEEP_LAYERS" not in os.environ:
-        shutil.rmtree(storage, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def build(corner, tmp_path_factory):
-    """build(context, tag): the image of a source tree, by the Dockerfile; in the machine's own network, for apt-get."""
+    """build(context, tag, option...): the image of a source tree, by the Dockerfile; in the machine's own network, for apt-get."""
     path = "ENV=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    corner.outside("podman", "import", "--quiet", "--change", path, debian_root("debian"),
+    corner.outside("podman", "import", "--quiet", "--change", path, debian(),
                    "docker.io/library/debian:bookworm-slim")
 
-    def build(context, tag):
+    def build(context, tag, *options):
         corner.outside(
             "buildah", "build", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers",
-            "--format", "docker", "--timestamp", "0", "--build-arg", "BUILD=tested", "-t", tag,
+            "--format", "docker", "--timestamp", "0", "--build-arg", "BUILD=tested", "-t", tag, *options,
             "-f", context / "deploy/docker/Dockerfile", context, timeout=600)
         (told,) = json.loads(corner.outside("podman", "image", "inspect", tag).stdout)
         return told

@@ -4,12 +4,15 @@ build/, and a corner of the machine to run containers in.
 Nothing here knows what is right; the tests say that.
 """
 
+import collections
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tarfile
+import threading
 import time
 import zipfile
 
@@ -41,29 +44,65 @@ def eventually(test, timeout=10.0, what="it"):
         time.sleep(0.05)
 
 
+MAKING = collections.defaultdict(threading.Lock)
+
+
 def kept(name, make):
     """KEPT/name, made by make(path) unless a fresh one is there; never half made."""
     path = KEPT / name
-    if path.exists() and time.time() - path.stat().st_mtime < KEPT_FOR_S:
+    with MAKING[name]:
+        if path.exists() and time.time() - path.stat().st_mtime < KEPT_FOR_S:
+            return path
+        KEPT.mkdir(parents=True, exist_ok=True)
+        making = KEPT / f"{name}.{os.getpid()}"
+        make(making)
+        if path.is_dir():
+            shutil.rmtree(path)
+        making.rename(path)
+        os.utime(path)
         return path
-    KEPT.mkdir(parents=True, exist_ok=True)
-    making = KEPT / f"{name}.{os.getpid()}"
-    make(making)
-    if path.is_dir():
-        shutil.rmtree(path)
-    making.rename(path)
-    os.utime(path)
-    return path
 
 
-def debian_root(name, *packages, architectures=None):
-    """A Debian system as a tar file."""
+def debian():
+    """What the image debian:bookworm-slim has, as a tar file."""
     def make(path):
-        include = ",".join(("ca-certificates", "usr-is-merged", *packages))
-        native = run("dpkg", "--print-architecture").stdout.strip()
-        run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar",
-            f"--architectures={architectures or native}", f"--include={include}", SUITE, path)
-    return kept(f"{name}.tar", make)
+        # As in that image: what is installed need not outlive a power cut.
+        quick = 'echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/docker-apt-speedup"'
+        run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", "--include=ca-certificates,usr-is-merged",
+            f"--essential-hook={quick}", SUITE, path)
+    return kept("debian.tar", make)
+
+
+def debian_with(name, *packages, foreign=()):
+    """The same with packages, and with those of foreign architectures, as a tar file."""
+    def make(path):
+        architectures = ",".join((run("dpkg", "--print-architecture").stdout.strip(), *foreign))
+        adds = [f'--setup-hook=chroot "$1" dpkg --add-architecture {other}' for other in foreign]
+        run("mmdebstrap", "--quiet", "--variant=custom", "--format=tar", f"--architectures={architectures}",
+            f'--setup-hook=tar -C "$1" -xf {debian()}', *adds, f"--include={','.join(packages)}", SUITE, path)
+    return kept(f"debian-{name}.tar", make)
+
+
+def debian_with_systemd():
+    return debian_with("systemd", "systemd", "systemd-sysv", "dbus", "libh2o-evloop0.13", "libyaml-0-2",
+                       "libjansson4", "libexpat1", "libseccomp2")
+
+
+def debian_for_arm64():
+    """With what builds the program for arm64."""
+    needed = run(ROOT / "deploy/install-deps", "--list", "--for", "arm64").stdout.split()
+    return debian_with("arm64", *needed, "libcmocka-dev:arm64", foreign=["arm64"])
+
+
+def from_debian(package):
+    """A folder with the contents of one package; nothing is installed."""
+    def make(path):
+        path.mkdir()
+        run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=path)
+        (archive,) = path.glob("*.deb")
+        run("dpkg", "-x", archive, path)
+        archive.unlink()
+    return kept(package, make)
 
 
 def from_trixie(*packages):
@@ -84,6 +123,26 @@ def from_trixie(*packages):
             run("dpkg", "-x", package, path)
         shutil.rmtree(state)
     return kept("trixie-" + "-".join(packages), make)
+
+
+@contextlib.contextmanager
+def in_memory(folder):
+    """The folder as memory where there is enough of it: some gigabytes of small files, soon gone again."""
+    run("umount", "--lazy", folder, check=False)  # of a run that was killed
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 10 * 1024**3:
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "none", folder)
+    try:
+        yield folder
+    finally:
+        run("umount", "--lazy", folder, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def tools():
+    """Kustomize, and the schema of Kubernetes."""
+    return from_trixie("kustomize", "golang-k8s-cli-runtime-dev")
 
 
 def helm():
@@ -167,3 +226,10 @@ class Corner:
 
     def podman(self, *command, **more):
         return self.run("podman", *command, **more)
+
+    def layers_of(self, tag, folder):
+        """An image's layers as opened tar files, the lowest first."""
+        self.outside("podman", "save", "--quiet", "--format", "docker-archive", "-o", folder / "image.tar", tag)
+        archive = tarfile.open(folder / "image.tar")
+        (manifest,) = json.load(archive.extractfile("manifest.json"))
+        return [tarfile.open(fileobj=archive.extractfile(name)) for name in manifest["Layers"]]

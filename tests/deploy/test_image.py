@@ -2,7 +2,6 @@
 
 import json
 import signal
-import tarfile
 
 import pytest
 
@@ -31,16 +30,10 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="session")
 def files(corner, image, tmp_path_factory):
     """The image's files by name: what tar says of each, and its bytes."""
-    folder = tmp_path_factory.mktemp("image")
-    corner.outside("podman", "save", "--quiet", "--format", "docker-archive", "-o", folder / "image.tar",
-                   "localhost/sagegate:0.1.0")
     found = {}
-    with tarfile.open(folder / "image.tar") as archive:
-        (manifest,) = json.load(archive.extractfile("manifest.json"))
-        for name in manifest["Layers"]:
-            layer = tarfile.open(fileobj=archive.extractfile(name))
-            for member in layer:
-                found[member.name] = member, layer.extractfile(member).read() if member.isfile() else b""
+    for layer in corner.layers_of("localhost/sagegate:0.1.0", tmp_path_factory.mktemp("image")):
+        for member in layer:
+            found[member.name] = member, layer.extractfile(member).read() if member.isfile() else b""
     return found
 
 

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.deploy.machine import BINARY, ROOT, eventually, from_trixie, run
+from tests.deploy.machine import BINARY, ROOT, eventually, run, tools
 
 KUBERNETES = ROOT / "deploy/kubernetes"
 NEWER = pathlib.Path(os.environ.get("K8S_OPENAPI", ROOT / "../shared/data/k8s-1.34-openapi-v2-trimmed.json"))
@@ -20,10 +20,6 @@ SIDECARS = sorted(f"examples/{d.name}" for d in (KUBERNETES / "examples").iterdi
 ALL = ["gateway", *GATEWAYS, *SIDECARS]
 # Of the Prometheus operator, which no Kubernetes schema has.
 FOREIGN = {"monitoring.coreos.com/v1"}
-
-
-def tools():
-    return from_trixie("kustomize", "golang-k8s-cli-runtime-dev")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.deploy.conftest import ENDPOINT_PORT, KEYS
-from tests.deploy.machine import ROOT, debian_root, eventually, run
+from tests.deploy.machine import SUITE, debian, debian_with_systemd, eventually, in_memory, run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -27,7 +27,8 @@ routes: [{{ name: all, match: {{ path: /* }}, endpoint: echo }}]
 @pytest.fixture(scope="session")
 def package(context, tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
-    run(context / "deploy/debian/build", folder, timeout=400)
+    built = run(context / "deploy/debian/build", folder, timeout=400)
+    (folder / "log").write_text(built.stdout + built.stderr)
     return folder
 
 
@@ -96,9 +97,7 @@ class Booted:
 def system(corner, endpoint, package, tmp_path_factory):
     root = tmp_path_factory.mktemp("system") / "root"
     root.mkdir()
-    run("tar", "-C", root, "-xf", debian_root(
-        "debian-systemd", "systemd", "systemd-sysv", "dbus", "libh2o-evloop0.13", "libyaml-0-2", "libjansson4", "libexpat1",
-        "libseccomp2"))
+    run("tar", "-C", root, "-xf", debian_with_systemd())
     shutil.copy(the_deb(package), root / "root/sagegate.deb")
     with Booted(corner, root) as system:
         yield system
@@ -126,6 +125,20 @@ def test_lintian_and_its_contents(package):
                  "usr/share/man/man5/sagegate.yaml.5.gz", "usr/share/bash-completion/completions/sagegate",
                  "etc/sagegate/sagegate.yaml"):
         assert f"./{name}\n" in files
+
+
+def test_every_compiler_call_was_hardened(package):
+    run("blhc", "--all", package / "log")
+
+
+def test_installed_and_purged_it_leaves_the_system_as_it_was(package, tmp_path):
+    with in_memory(tmp_path / "piuparts") as folder:
+        (folder / "root").mkdir()
+        run("tar", "-C", folder / "root", "-xf", debian())
+        told = run("piuparts", "--no-upgrade-test", "--no-eatmydata", "--existing-chroot", folder / "root",
+                   "--tmpdir", folder, "--distribution", SUITE, "--mirror", "http://deb.debian.org/debian main",
+                   the_deb(package), timeout=400).stdout
+    assert "PASS: All tests." in told
 
 
 def test_the_manual_has_every_command_and_every_key(package, tmp_path):
@@ -235,6 +248,7 @@ def test_purged_it_leaves_nothing(system):
     system.unit("start")
     system("dpkg", "--purge", "sagegate")
     assert system("systemctl", "is-active", "sagegate", check=False).stdout.strip() != "active"
-    for name in ("/usr/bin/sagegate", "/lib/systemd/system/sagegate.service", "/usr/share/doc/sagegate"):
+    for name in ("/usr/bin/sagegate", "/lib/systemd/system/sagegate.service", "/usr/share/doc/sagegate",
+                 "/var/log/sagegate", "/var/log/private/sagegate"):
         assert not pathlib.Path(f"{system.root}{name}").exists()
     assert not system("find", "/etc/systemd", "-name", "*sagegate*").stdout
