@@ -80,7 +80,7 @@ def free_port(host="127.0.0.1"):
                 continue
 
 
-def eventually(test, timeout=5.0, what="it"):
+def eventually(test, timeout=20.0, what="it"):
     """Waits until test() is true and returns what it returned."""
     deadline = time.monotonic() + timeout
     while True:
@@ -228,7 +228,7 @@ class Gateway:
     def told(self):
         return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])
 
-    def line(self, timeout=5.0, **fields):
+    def line(self, timeout=20.0, **fields):
         """Waits for one access line with these values and takes it out of the list."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -240,7 +240,7 @@ class Gateway:
                 if not self._changed.wait(deadline - time.monotonic()):
                     raise AssertionError(f"no access line with {fields} among {self.lines}")
 
-    def diagnostic(self, timeout=5.0, **fields):
+    def diagnostic(self, timeout=20.0, **fields):
         """Waits for a diagnostic with these values; texts match as parts of the value."""
         def found():
             return [line for line in self.diagnostics
@@ -305,7 +305,7 @@ class Gateway:
     def url(self):
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-    def caller(self, timeout=10.0):
+    def caller(self, timeout=30.0):
         return Caller((self.host, self.port), timeout)
 
     def call(self, path="/call/echo", body=b"", headers=(), method="POST"):
@@ -380,7 +380,7 @@ class Answer:
 class Caller:
     """A strict HTTP/1.1 client over one connection, which can also send whatever it is told."""
 
-    def __init__(self, address, timeout=10.0):
+    def __init__(self, address, timeout=30.0):
         if isinstance(address, tuple):
             self.sock = socket.create_connection(address, timeout)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -463,7 +463,11 @@ class Caller:
             return data
         return self.sock.recv(size)
 
-    def is_closed(self, timeout=2.0):
+    def is_silent(self):
+        """Nothing more has come so far."""
+        return not self.buffer and not select.select([self.sock], [], [], 0)[0]
+
+    def is_closed(self, timeout=10.0):
         """The gateway has ended the connection and said nothing more."""
         if self.buffer or not select.select([self.sock], [], [], timeout)[0]:
             return False

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import time
 
 import pytest
 from lib import Broken
@@ -67,22 +68,23 @@ def test_nothing_secret_or_private_is_in_it(gateway, endpoint):
 
 def test_times_are_measured(gateway, endpoint):
     endpoint.next_fault(delay_ms=150, delay_body_ms=120)
+    began = time.monotonic()
     gateway.call("/call/echo", b"x")
     line = gateway.line()
-    assert 150_000 <= line["first_byte_us"] < 400_000
-    assert 115_000 <= line["stream_us"] < 400_000
+    passed_us = (time.monotonic() - began) * 1_000_000
+    assert line["first_byte_us"] >= 150_000 and line["stream_us"] >= 115_000
+    assert line["total_us"] <= passed_us
     assert sum(line[name] for name in ("first_byte_us", "stream_us")) <= line["total_us"]
-    assert line["total_us"] <= sum(line[name] for name in PHASES) + 50_000
+    assert line["total_us"] <= sum(line[name] for name in PHASES) + 100_000
 
 
 def test_a_slow_caller_is_seen_as_receiving(gateway):
-    import time
     with gateway.caller() as caller:
         caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
         time.sleep(0.2)
         caller.send("b").answer()
     line = gateway.line()
-    assert 195_000 <= line["receive_us"] < 600_000 and line["total_us"] >= line["receive_us"]
+    assert 195_000 <= line["receive_us"] <= line["total_us"]
 
 
 def test_the_connection_is_charged_to_who_opens_it(gateway, endpoint):
@@ -110,8 +112,8 @@ def test_hashing_grows_with_the_body(gateway):
 def test_streams_count_parts_and_gaps(gateway):
     gateway.call("/call/count-4-80", b"x")
     line = gateway.line()
-    assert line["parts"] >= 4 and 70_000 <= line["gap_max_us"] < 300_000
-    assert 230_000 <= line["stream_us"] < 600_000
+    assert line["parts"] >= 4 and 70_000 <= line["gap_max_us"] < line["stream_us"]
+    assert line["stream_us"] >= 230_000
     assert line["bytes_out"] == 4 * len("part 1 of 4\n")
 
 

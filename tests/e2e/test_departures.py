@@ -60,7 +60,7 @@ def open_caller(gateway, kind):
 
 def is_cancelled(endpoint, seen):
     """SageMaker sees the call given up."""
-    eventually(lambda: seen.connection not in endpoint.open, 3, "the upstream connection is closed")
+    eventually(lambda: seen.connection not in endpoint.open, 10, "the upstream connection is closed")
 
 
 @pytest.mark.parametrize("how", LEAVE)
@@ -72,8 +72,8 @@ def test_while_waiting_for_the_answer(gateway, endpoint, kind, how):
     endpoint.wait_for(1)
     began = time.monotonic()
     LEAVE[how](caller)
-    assert gateway.line(outcome="client_gone", timeout=3)["attempts"] == 1
-    assert time.monotonic() - began < 2
+    assert gateway.line(outcome="client_gone", timeout=10)["attempts"] == 1
+    assert time.monotonic() - began < 5
     is_cancelled(endpoint, endpoint.requests[0])
     caller.close()
     assert gateway.call("/auto/echo", b"next").body == b"next"
@@ -86,7 +86,7 @@ def test_while_it_streams(gateway, endpoint, kind, how):
     caller.ask("/auto/count-200-50", b"x")
     assert caller.read_some().startswith(b"HTTP/1.1 200")
     LEAVE[how](caller)
-    line = gateway.line(outcome="client_gone", timeout=3)
+    line = gateway.line(outcome="client_gone", timeout=10)
     assert line["status"] == 200 and line["total_us"] < 8_000_000
     is_cancelled(endpoint, endpoint.requests[0])
     caller.close()
@@ -104,7 +104,7 @@ def test_while_the_stream_is_held_back(gateway, endpoint, kind, how):
         sent = seen.sent
         time.sleep(0.3)
     LEAVE[how](caller)
-    gateway.line(outcome="client_gone", timeout=3)
+    gateway.line(outcome="client_gone", timeout=10)
     is_cancelled(endpoint, seen)
 
 
@@ -120,7 +120,7 @@ def test_while_queued(gateway, endpoint, kind, how):
             caller.ask("/one/echo", body, [("Content-Length", str(len(body) + 1))] if not body else ())
             time.sleep(0.1)
             LEAVE[how](caller)
-            assert gateway.line(outcome="client_gone", timeout=3)["attempts"] == 0
+            assert gateway.line(outcome="client_gone", timeout=10)["attempts"] == 0
         assert holder.answer().body == b"held"
     assert gateway.call("/one/echo", b"free").body == b"free"
     assert len(endpoint.requests) == 2
@@ -138,7 +138,7 @@ def test_with_more_requests_behind_it(gateway, endpoint, kind, how, pending):
     caller.ask("/auto/echo", b"y" * pending)
     time.sleep(0.1)
     LEAVE[how](caller)
-    gateway.line(outcome="client_gone", timeout=3)
+    gateway.line(outcome="client_gone", timeout=10)
     is_cancelled(endpoint, endpoint.requests[0])
     assert [seen.body for seen in endpoint.requests] == [b"x"], "what came behind is not begun any more"
 
@@ -150,7 +150,7 @@ def test_inside_head_and_body(gateway, endpoint, how):
         caller.send(sent)
         time.sleep(0.1)
         LEAVE[how](caller)
-        assert gateway.line(outcome="client_gone", timeout=3)["attempts"] == 0
+        assert gateway.line(outcome="client_gone", timeout=10)["attempts"] == 0
         caller.close()
     assert endpoint.requests == []
 
@@ -187,7 +187,7 @@ def test_a_half_close(gateway, endpoint, who, kind):
         caller.ask(path, b"half", headers, version=version)
         shut(caller)
         if not waits:
-            gateway.line(outcome="client_gone", timeout=3)
+            gateway.line(outcome="client_gone", timeout=10)
             return
         answer = caller.answer()
         assert (answer.status, answer.body) == (200, b"half")
@@ -205,7 +205,7 @@ def test_a_half_close_then_a_reset_cancels(gateway, endpoint, kind):
     time.sleep(0.3)
     assert gateway.lines == []
     caller.reset()
-    gateway.line(outcome="client_gone", timeout=3)
+    gateway.line(outcome="client_gone", timeout=10)
     is_cancelled(endpoint, endpoint.requests[0])
 
 
@@ -236,5 +236,5 @@ def test_a_half_close_before_the_body_is_no_whole_request(gateway, endpoint):
         waits.ask("/patient/echo", b"", [("Content-Length", "5")])
         shut(waits)
         assert holder.answer().body == b"held"
-        gateway.line(outcome="client_gone", timeout=3)
+        gateway.line(outcome="client_gone", timeout=10)
     assert len(endpoint.requests) == 1

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import subprocess
-import time
 
 import pytest
 from lib import ACCESS_KEY, SECRET_KEY, Broken
@@ -68,10 +67,9 @@ def test_only_what_belongs_there_is_sent(gateway, endpoint):
 
 def test_events_pass_as_they_come(gateway, endpoint):
     body = b'{"model": "chat-4-80", "stream": true}'
-    began = time.monotonic()
     answer = gateway.call("/v1/chat/completions", body, JSON)
-    arrived = [when - began for when, data in answer.pieces if data]
-    assert answer.header("Content-Type") == "text/event-stream" and arrived[0] < 0.08 < arrived[-1]
+    arrived = [when for when, data in answer.pieces if data]
+    assert answer.header("Content-Type") == "text/event-stream" and arrived[-1] - arrived[0] > 0.1
     assert answer.body.endswith(b"data: [DONE]\n\n")
 
 

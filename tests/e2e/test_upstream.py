@@ -177,13 +177,13 @@ def test_the_next_address_when_one_is_silent(names, named):
         return [sock, *full]
     held = silent()
     names.hosts("runtime.test 127.0.0.78", "runtime.test 127.0.0.1")
-    gateway = names.gateway(named, "pool: { idle_max: 0 }\n" + ROUTE)
+    gateway = names.gateway(named, "pool: { idle_max: 0 }\n" + ROUTE.replace("connect: 1500ms", "connect: 6s"))
     times = []
     for turn in range(4):
         began = time.monotonic()
         assert gateway.call("/call/echo", b"%d" % turn).body == b"%d" % turn
         times.append(time.monotonic() - began)
-    assert max(times) < 1.4, times
+    assert max(times) < 5, times
     for sock in held:
         sock.close()
 
@@ -206,7 +206,7 @@ def test_connections_are_kept_and_dropped_when_idle(start_gateway, endpoint):
     for _ in range(5):
         gateway.call("/call/echo", b"x")
     assert endpoint.connections == before + 1
-    eventually(lambda: not endpoint.open, 4, "the idle connection is closed")
+    eventually(lambda: not endpoint.open, 15, "the idle connection is closed")
     gateway.call("/call/echo", b"x")
     assert endpoint.connections == before + 2
 
@@ -225,7 +225,7 @@ def test_no_more_idle_ones_than_asked_for(start_gateway, endpoint):
     for _ in range(6):
         endpoint.next_fault(delay_ms=400)
     at_once(gateway, 6)
-    eventually(lambda: len(endpoint.open) == 2, 3, "two are kept")
+    eventually(lambda: len(endpoint.open) == 2, 15, "two are kept")
 
 
 def test_old_connections_are_not_used_again(start_gateway, endpoint):
@@ -236,7 +236,7 @@ def test_old_connections_are_not_used_again(start_gateway, endpoint):
     gateway.call("/call/echo", b"x")
     gateway.call("/call/echo", b"x")
     assert endpoint.requests[2].connection != first
-    eventually(lambda: first not in endpoint.open, 3, "the old one is closed")
+    eventually(lambda: first not in endpoint.open, 15, "the old one is closed")
 
 
 def test_connections_made_ahead_of_need(start_gateway, endpoint):

@@ -179,7 +179,7 @@ class Endpoint:
             wire.cut()
         return set(wires)
 
-    def wait_for(self, what, timeout=5.0):
+    def wait_for(self, what, timeout=20.0):
         """Waits until `what(endpoint)` is true, or until there are so many requests if it is a number."""
         test = what if callable(what) else lambda endpoint: len(endpoint.requests) >= what
         deadline = time.monotonic() + timeout
