@@ -101,6 +101,12 @@ static bool signs_again(struct fetch *fetch, const struct http_call *call,
         !skew_learn(fetch->options.skew, call->date, clock_wall()))
         return false;
     fetch->retried = true;
+    fetch->notes.warning = arena_printf(
+        &fetch->arena,
+        "%.*s: sts: %.*s refused a signature for its time: this machine's clock is %lld s off "
+        "AWS's; signing by AWS's time until the clock is mended",
+        SPAN_ARG(fetch->plan.source), SPAN_ARG(fetch->plan.sts.authority),
+        (long long)-skew_offset_s(fetch->options.skew));
     fetch_assume_role(fetch);
     return true;
 }

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 
 import leaks  # noqa: E402
 import lib  # noqa: E402
+import sources  # noqa: E402
 import standins  # noqa: E402
 from tests.endpoint import Endpoint  # noqa: E402
 
@@ -119,6 +120,17 @@ def keys(endpoint):
 def standin(keys):
     with standins.StandIn(keys) as standin:
         yield standin
+
+
+@pytest.fixture
+def start(start_gateway, endpoint, ca_file, tmp_path):
+    """start(more, env=()): a gateway with no keys but those that `more` and the environment name."""
+    def start(more, env=(), **others):
+        text = sources.HEAD.format(url=endpoint.url, ca=ca_file, more=more) + sources.ROUTES
+        gateway = start_gateway(text, head=False, env={**sources.NO_KEYS, "HOME": str(tmp_path), **dict(env)}, **others)
+        gateway.allow_warnings(sources.TROUBLE)
+        return gateway
+    return start
 
 
 @pytest.fixture(scope="session")

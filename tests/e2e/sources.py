@@ -7,6 +7,29 @@ import json
 import standins
 
 NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
+ROUTES = """
+routes:
+  - name: call
+    match: { path: "/call/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+"""
+HEAD = """
+listen: [{{ address: "@LISTEN@" }}]
+admin: {{ address: "@ADMIN@" }}
+health: {{ address: "@HEALTH@" }}
+region: us-east-1
+{more}
+upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
+"""
+TROUBLE = r'"topic": ?"(credentials|signature)"'
+
+
+def key_of(endpoint):
+    return endpoint.requests[-1].access_key
+
+
+def call(gateway):
+    return gateway.call("/call/echo", b"hello")
 
 
 def write(path, text, mode=0o600):

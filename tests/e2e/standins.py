@@ -85,7 +85,7 @@ class StandIn:
     an int (that status), a pair of a status and a body, "stall", "cut", "garbage", "huge", "endless", "redirect",
     "expired", "denied"."""
 
-    def __init__(self, keys, tls=False, life=3600.0, names=("localhost",)):
+    def __init__(self, keys, tls=False, life=3600.0, names=("localhost",), address=("127.0.0.1", 0)):
         self.issuer = Issuer(keys, life)
         self.fault = None
         self.asked = []
@@ -95,10 +95,12 @@ class StandIn:
         self.bearer = None            # what a container's request must bring
         self.web_token = None         # what a web identity must be
         self.clock_skew_s = 0
+        self.delay_s = 0              # before each answer
         self.stopping = threading.Event()
         handler = type("Handler", (_Handler,), {"standin": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        server = type("Server", (http.server.ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
+        self.server = server(address, handler)
         self.tls = tls
         if tls:
             self.server.socket = certificates.context(list(names)).wrap_socket(self.server.socket, server_side=True)
@@ -217,6 +219,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self):
         self._take()
+        self.standin.stopping.wait(self.standin.delay_s)
         fault = self.standin.fault
         try:
             if fault is not None and fault not in ("expired", "denied"):

@@ -9,33 +9,7 @@ import pytest
 
 import lib
 import standins
-from sources import NO_KEYS, SOURCES, Container, Imds, Role, WebIdentity, write
-
-ROUTES = """
-routes:
-  - name: call
-    match: { path: "/call/{endpoint}" }
-    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
-"""
-HEAD = """
-listen: [{{ address: "@LISTEN@" }}]
-admin: {{ address: "@ADMIN@" }}
-health: {{ address: "@HEALTH@" }}
-region: us-east-1
-{more}
-upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
-"""
-TROUBLE = r'"topic": ?"(credentials|signature)"'
-
-
-@pytest.fixture
-def start(start_gateway, endpoint, ca_file, tmp_path):
-    def start(more, env=(), **others):
-        text = HEAD.format(url=endpoint.url, ca=ca_file, more=more) + ROUTES
-        gateway = start_gateway(text, head=False, env={**NO_KEYS, "HOME": str(tmp_path), **dict(env)}, **others)
-        gateway.allow_warnings(TROUBLE)
-        return gateway
-    return start
+from sources import NO_KEYS, ROUTES, SOURCES, TROUBLE, Container, Imds, Role, WebIdentity, call, key_of, write
 
 
 def read(path):
@@ -43,14 +17,6 @@ def read(path):
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def key_of(endpoint):
-    return endpoint.requests[-1].access_key
-
-
-def call(gateway):
-    return gateway.call("/call/echo", b"hello")
 
 
 # -- each source

@@ -1,0 +1,131 @@
+"""Credentials at the edges: many refusals at once, clocks, a set that ends soon, addresses that are AWS's own."""
+
+import concurrent.futures
+import ctypes
+import re
+import subprocess
+
+import pytest
+
+import lib
+import standins
+from sources import NO_KEYS, ROUTES, Container, Role, Static, call
+
+CLONE_NEWNET = 0x40000000
+
+
+# -- what AWS refuses
+
+
+@pytest.mark.threads
+def test_a_storm_of_refusals_makes_one_fetch(standin, start, endpoint, tmp_path):
+    """A hundred callers hold a set that AWS no longer knows: one set is fetched, each request is signed once more."""
+    source = Container(standin, tmp_path)
+    standin.issuer.life = 3600
+    gateway = start(source.more + "\nworkers: 2", source.env)
+    assert call(gateway).status == 200
+    endpoint.strict = False
+    standin.delay_s = 0.3
+    del standin.issuer.keys[standin.issuer.issued[0][0]]
+    callers = [gateway.caller() for _ in range(100)]
+    for caller in callers:
+        caller.ask("/call/echo", b"x" * 1000)
+    answers = [caller.answer() for caller in callers]
+    for caller in callers:
+        caller.close()
+    assert [(answer.status, answer.outcome) for answer in answers if answer.status != 200] == []
+    assert standin.count("/v1/") == 2
+    lib.eventually(lambda: len(gateway.lines) >= 101, 10, "the lines")
+    attempts = [line["attempts"] for line in gateway.lines]
+    assert set(attempts) <= {1, 2} and attempts.count(2) > 10, attempts
+    assert len(endpoint.requests) <= 201
+
+
+# -- clocks
+
+
+def test_a_clock_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
+    """AWS is an hour behind: STS refuses the first signature and takes the second; SageMaker then takes the first."""
+    endpoint.strict = False
+    endpoint.clock_skew_s = -3600
+    with standins.StandIn(keys, tls=True) as standin:
+        standin.clock_skew_s = -3600
+        source = Role(standin, tmp_path)
+        standin.issuer.life = 7200
+        gateway = start(source.more, {**source.env, "AWS_CA_BUNDLE": str(ca_file)})
+        assert call(gateway).status == 200
+        assert gateway.line()["attempts"] == 1
+        assert standin.count("AssumeRole") == 3
+        told = gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")["message"]
+        assert re.search(r"profile: sts: localhost:\d+ refused .* clock is (3599|3600|3601) s off", told), told
+        endpoint.clock_skew_s = 0
+        assert call(gateway).status == 200
+        gateway.diagnostic(topic="clock", level="info")
+
+
+def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path):
+    standin.clock_skew_s = -3600
+    source = Role(standin, tmp_path)
+    gateway = start(source.more, source.env)
+    assert "SignatureDoesNotMatch" in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
+    assert call(gateway).outcome == "no_credentials"
+
+
+# -- readiness
+
+
+@pytest.mark.parametrize("life, requires, ready", [
+    (9, "credentials", 503), (9, "listening", 200), (600, "credentials", 200)])
+def test_a_set_that_ends_soon_and_cannot_be_renewed_is_not_ready(standin, start, tmp_path, life, requires, ready):
+    """Before it ends calls go on: whoever asks /ready has time to send them elsewhere."""
+    source = Static(standin, tmp_path)
+    standin.issuer.life = life
+    source.rotate()
+    gateway = start(source.more + f"\nready_requires: {requires}", source.env)
+    source.fail()
+    gateway.diagnostic(5, topic="credentials", level="warning", message="the JSON ends too early")
+    assert call(gateway).status == 200
+    status, body = gateway.admin("/ready")
+    assert status == ready
+    assert (b"no_credentials" in body) == (life == 9)
+
+
+# -- addresses
+
+
+def run_in_a_network_of_its_own(address, function):
+    """In a thread whose loopback has the address: what the function opens and starts lives there."""
+    def inside():
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare: a network of its own needs root")
+        plain = ["nodad"] if ":" in address else []
+        for words in (["link", "set", "lo", "up"], ["addr", "add", address, "dev", "lo", *plain]):
+            subprocess.run(["ip", *words], check=True)
+        return function()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(inside).result()
+
+
+@pytest.mark.parametrize("address, path, env", [
+    ("169.254.170.2", "/v2/credentials/abc?x=1", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/abc?x=1",
+                                                 "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/not-this"}),
+    ("169.254.170.23", "/v1/credentials", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}),
+    ("fd00:ec2::23", "/v1/credentials", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[fd00:ec2::23]/v1/credentials"}),
+    ("169.254.169.254", "/latest/api/token", {"AWS_EC2_METADATA_DISABLED": None}),
+    ("fd00:ec2::254", "/latest/api/token", {"AWS_EC2_METADATA_DISABLED": None,
+                                            "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}),
+], ids=["ecs", "eks", "eks ipv6", "imds", "imds ipv6"])
+def test_sources_are_found_at_aws_s_own_addresses(address, path, env, tmp_path):
+    file = tmp_path / "sagegate.yaml"
+    file.write_text('region: us-east-1\nupstream: { endpoint_url: "http://127.0.0.1:1" }\n' + ROUTES)
+
+    def look():
+        with standins.StandIn(standins.LivingKeys(), address=(address, 80)) as standin:
+            return standin, lib.run("doctor", "-c", file, env={
+                **NO_KEYS, "HOME": str(tmp_path), "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1", **env})
+
+    standin, done = run_in_a_network_of_its_own(f"{address}/{128 if ':' in address else 32}", look)
+    assert "key id ...0001" in done.stdout, done.stdout + done.stderr
+    assert standin.asked[0].path == path
+    assert standin.asked[0].headers["host"] == (f"[{address}]" if ":" in address else address)
