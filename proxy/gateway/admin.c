@@ -1,54 +1,25 @@
 /* Serves /live, /ready and the like with libh2o's HTTP server; turns the main thread's loop. */
-#if !defined(H2O_USE_LIBUV) || H2O_USE_LIBUV
-#error "libh2o-evloop was built with H2O_USE_LIBUV=0; every unit that sees it must be too"
-#endif
-#include <h2o.h>
-#include <h2o/http1.h>
-
 #include "gateway/admin.h"
 
 #include "base/clock.h"
+#include "gateway/admin_listener.h"
 #include "net/listen.h"
 #include "observe/exposition.h"
 #include "observe/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum {
     CONNECTIONS_MAX = 64,
-    BACKLOG = 64,
-    ACCEPTS_A_TURN = 16,
     REQUEST_TIMEOUT_MS = 10000, /* an idle connection, a head and its body, in all */
     ENTITY_MAX = 4096,
-    ACCEPT_PAUSE_MS = 100, /* after accept() found no descriptor or memory left */
     CLOSE_LIMIT_MS = 200,
     BODY_MAX = 131072, /* more than 32 reasons of 512 bytes, all escapes, can take */
     REASONS_MAX = 32,
     REASON_MESSAGE_MAX = 512,
     METRICS_PAGES_MAX = 4, /* under way at a time: a reader that does not read holds one */
     WATCHES_MAX = 8
-};
-
-struct connection {
-    struct connection *next, *previous; /* of the listener, oldest first */
-    struct listener *listener;
-    h2o_socket_t *socket;
-    bool is_ending; /* shut down; the library closes it in its next turn */
-};
-
-struct listener {
-    struct admin *admin;
-    const struct config_address *address; /* NULL: there is no such listener */
-    bool is_health;
-    int fd;
-    h2o_socket_t *socket;
-    h2o_hostconf_t *hosts[2]; /* what it serves, NULL-terminated */
-    h2o_accept_ctx_t accept;
-    struct connection oldest; /* anchor of the ring of connections */
-    unsigned connections;
-    struct mono_time resume_at; /* us 0: it accepts */
 };
 
 struct watch {
@@ -64,7 +35,7 @@ struct admin {
     h2o_loop_t *loop;
     h2o_globalconf_t config;
     h2o_context_t context;
-    struct listener listeners[2]; /* admin, health */
+    struct admin_listener listeners[2]; /* admin, health */
     struct watch watches[WATCHES_MAX];
     size_t watch_count;
     unsigned metrics_pages; /* under way */
@@ -72,7 +43,7 @@ struct admin {
 
 struct handler {
     h2o_handler_t super;
-    const struct listener *listener;
+    const struct admin_listener *listener;
 };
 
 struct admin_reasons {
@@ -114,14 +85,14 @@ void admin_reason(struct admin_reasons *reasons, struct span code, struct span m
     buffer_append(reasons->out, SPAN("\"}"));
 }
 
-static void answer_live(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_live(const struct admin_listener *listener, h2o_req_t *req, struct buffer *body)
 {
     (void)listener;
     buffer_append(body, SPAN("{\"live\":true}\n"));
     send_json(req, 200, "OK", body);
 }
 
-static void answer_ready(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_ready(const struct admin_listener *listener, h2o_req_t *req, struct buffer *body)
 {
     const struct admin_options *options = &listener->admin->options;
     struct buffer items;
@@ -152,7 +123,8 @@ static void send_metrics(struct admin *admin, h2o_req_t *req, const struct buffe
     send_page(req, 200, "OK", EXPOSITION_CONTENT_TYPE, page);
 }
 
-static void answer_metrics(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_metrics(const struct admin_listener *listener, h2o_req_t *req,
+                           struct buffer *body)
 {
     struct admin *admin = listener->admin;
     struct buffer page;
@@ -175,7 +147,8 @@ static void answer_metrics(const struct listener *listener, h2o_req_t *req, stru
     buffer_dispose(&page);
 }
 
-static void answer_version(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_version(const struct admin_listener *listener, h2o_req_t *req,
+                           struct buffer *body)
 {
     buffer_append(body, SPAN("{\"version\":\""));
     buffer_append_json(body, listener->admin->options.version);
@@ -185,12 +158,13 @@ static void answer_version(const struct listener *listener, h2o_req_t *req, stru
     send_json(req, 200, "OK", body);
 }
 
-static void answer_paths(const struct listener *listener, h2o_req_t *req, struct buffer *body);
+static void answer_paths(const struct admin_listener *listener, h2o_req_t *req,
+                         struct buffer *body);
 
 static const struct page {
     struct span path;
     bool on_health;
-    void (*answer)(const struct listener *listener, h2o_req_t *req, struct buffer *body);
+    void (*answer)(const struct admin_listener *listener, h2o_req_t *req, struct buffer *body);
 } pages[] = {
     {SPAN("/live"), true, answer_live},       {SPAN("/ready"), true, answer_ready},
     {SPAN("/metrics"), true, answer_metrics}, {SPAN("/version"), false, answer_version},
@@ -198,14 +172,14 @@ static const struct page {
 };
 enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
 
-static bool has_page(const struct listener *listener, const struct page *page)
+static bool has_page(const struct admin_listener *listener, const struct page *page)
 {
     if (page->answer == answer_metrics && listener->admin->options.write_metrics == NULL)
         return false;
     return page->on_health || !listener->is_health;
 }
 
-static void put_paths(const struct listener *listener, struct buffer *body)
+static void put_paths(const struct admin_listener *listener, struct buffer *body)
 {
     struct span separator = SPAN("\"paths\":[\"");
     for (size_t i = 0; i != PAGES; ++i) {
@@ -218,14 +192,15 @@ static void put_paths(const struct listener *listener, struct buffer *body)
     buffer_append(body, SPAN("\"]}\n"));
 }
 
-static void answer_paths(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_paths(const struct admin_listener *listener, h2o_req_t *req, struct buffer *body)
 {
     buffer_append_char(body, '{');
     put_paths(listener, body);
     send_json(req, 200, "OK", body);
 }
 
-static void answer_not_found(const struct listener *listener, h2o_req_t *req, struct buffer *body)
+static void answer_not_found(const struct admin_listener *listener, h2o_req_t *req,
+                             struct buffer *body)
 {
     buffer_append(body, SPAN("{\"error\":\"not_found\",\"message\":\"no such path here\","));
     put_paths(listener, body);
@@ -240,7 +215,7 @@ static void answer_wrong_method(h2o_req_t *req, struct buffer *body)
     send_json(req, 405, "Method Not Allowed", body);
 }
 
-static const struct page *find_page(const struct listener *listener, struct span path)
+static const struct page *find_page(const struct admin_listener *listener, struct span path)
 {
     for (size_t i = 0; i != PAGES; ++i)
         if (span_equals(pages[i].path, path) && has_page(listener, &pages[i]))
@@ -252,7 +227,7 @@ static const struct page *find_page(const struct listener *listener, struct span
  * copied it). */
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
-    const struct listener *listener = ((struct handler *)super)->listener;
+    const struct admin_listener *listener = ((struct handler *)super)->listener;
     struct span method = span_make(req->method.base, req->method.len);
     struct span path = span_make(req->path.base, req->path.len);
     struct buffer body;
@@ -267,77 +242,6 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
         page->answer(listener, req, &body);
     buffer_dispose(&body);
     return 0;
-}
-
-/* ---- connections ---- */
-
-/* libh2o: a connection's socket was closed, by either side. */
-static void on_connection_closed(void *context)
-{
-    struct connection *connection = context;
-    connection->previous->next = connection->next;
-    connection->next->previous = connection->previous;
-    --connection->listener->connections;
-    free(connection);
-}
-
-/* The library then reads the end and closes. False where all are ending already. */
-static bool end_oldest(struct listener *listener)
-{
-    struct connection *oldest = listener->oldest.next;
-    while (oldest != &listener->oldest && oldest->is_ending)
-        oldest = oldest->next;
-    if (oldest == &listener->oldest)
-        return false;
-    oldest->is_ending = true;
-    shutdown(h2o_socket_get_fd(oldest->socket), SHUT_RDWR);
-    return true;
-}
-
-static void adopt(struct listener *listener, h2o_socket_t *socket)
-{
-    struct connection *connection = calloc(1, sizeof(*connection));
-    CHECK(connection != NULL);
-    connection->listener = listener;
-    connection->socket = socket;
-    connection->next = &listener->oldest;
-    connection->previous = listener->oldest.previous;
-    connection->previous->next = connection;
-    listener->oldest.previous = connection;
-    ++listener->connections;
-    socket->on_close.cb = on_connection_closed;
-    socket->on_close.data = connection;
-    h2o_accept(&listener->accept, socket);
-}
-
-static void on_accept_failed(struct listener *listener)
-{
-    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
-        return; /* nothing waits any more, or the caller has left */
-    log_write(LOG_WARNING, "listener", "%.*s: cannot accept: %m",
-              SPAN_ARG(listener->address->text));
-    h2o_socket_read_stop(listener->socket);
-    listener->resume_at = clock_after_ms(clock_mono(), ACCEPT_PAUSE_MS);
-}
-
-/* The listener is readable: connections wait. */
-static void on_connections_waiting(h2o_socket_t *socket, const char *error)
-{
-    struct listener *listener = socket->data;
-    if (error != NULL)
-        return;
-    for (int i = 0; i != ACCEPTS_A_TURN; ++i) {
-        if (listener->connections >= listener->admin->options.connections_max) {
-            end_oldest(listener); /* its close makes room for the next turn */
-            return;
-        }
-        h2o_socket_t *accepted = h2o_evloop_socket_accept(socket);
-        if (accepted == NULL) {
-            on_accept_failed(listener);
-            return;
-        }
-        adopt(listener, accepted);
-    }
 }
 
 /* ---- listeners ---- */
@@ -364,34 +268,11 @@ static void configure_library(struct admin *admin)
     }
 }
 
-static void start_listener(struct admin *admin, struct listener *listener)
-{
-    listener->accept = (h2o_accept_ctx_t){.ctx = &admin->context, .hosts = listener->hosts};
-    listener->socket =
-        h2o_evloop_socket_create(admin->loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
-    listener->socket->data = listener;
-    h2o_socket_read_start(listener->socket, on_connections_waiting);
-}
-
-static void stop_listener(struct listener *listener)
-{
-    if (listener->socket == NULL)
-        return;
-    listen_unlink(listener->address);
-    h2o_socket_read_stop(listener->socket);
-    h2o_socket_close(listener->socket);
-    listener->socket = NULL;
-    listener->fd = -1;
-}
-
 static bool open_listeners(struct admin *admin, struct arena *arena, struct span *fault)
 {
     for (size_t i = 0; i != 2; ++i) {
-        struct listener *listener = &admin->listeners[i];
-        if (listener->address == NULL)
-            continue;
-        listener->fd = listen_open(listener->address, BACKLOG, arena, fault);
-        if (listener->fd != -1)
+        struct admin_listener *listener = &admin->listeners[i];
+        if (admin_listener_open(listener, arena, fault))
             continue;
         if (i == 1)
             listen_close(admin->listeners[0].fd, admin->listeners[0].address);
@@ -407,14 +288,10 @@ static struct admin *make_admin(const struct admin_options *options)
     admin->options = *options;
     if (admin->options.connections_max == 0)
         admin->options.connections_max = CONNECTIONS_MAX;
-    for (size_t i = 0; i != 2; ++i) {
-        struct listener *listener = &admin->listeners[i];
-        listener->admin = admin;
-        listener->address = i == 0 ? options->admin : options->health;
-        listener->is_health = i == 1;
-        listener->fd = -1;
-        listener->oldest.next = listener->oldest.previous = &listener->oldest;
-    }
+    for (size_t i = 0; i != 2; ++i)
+        admin_listener_init(&admin->listeners[i], admin, i == 0 ? options->admin : options->health,
+                            admin->options.connections_max);
+    admin->listeners[1].is_health = true;
     return admin;
 }
 
@@ -431,32 +308,22 @@ struct admin *admin_create(const struct admin_options *options, struct arena *ar
     h2o_context_init(&admin->context, admin->loop, &admin->config);
     for (size_t i = 0; i != 2; ++i)
         if (admin->listeners[i].fd != -1)
-            start_listener(admin, &admin->listeners[i]);
+            admin_listener_start(&admin->listeners[i], &admin->context);
     return admin;
 }
 
 /* ---- the loop ---- */
 
-static void resume_listeners(struct admin *admin, struct mono_time now)
-{
-    for (size_t i = 0; i != 2; ++i) {
-        struct listener *listener = &admin->listeners[i];
-        if (listener->resume_at.us == 0 || now.us < listener->resume_at.us)
-            continue;
-        listener->resume_at.us = 0;
-        h2o_socket_read_start(listener->socket, on_connections_waiting);
-    }
-}
-
 void admin_turn(struct admin *admin, int max_wait_ms)
 {
     for (size_t i = 0; i != 2; ++i)
-        if (admin->listeners[i].resume_at.us != 0 && max_wait_ms > ACCEPT_PAUSE_MS)
-            max_wait_ms = ACCEPT_PAUSE_MS;
+        if (admin->listeners[i].resume_at.us != 0 && max_wait_ms > ADMIN_LISTENER_PAUSE_MS)
+            max_wait_ms = ADMIN_LISTENER_PAUSE_MS;
     /* epoll_ctl failing would leave a descriptor silently unpolled: nothing good can follow. */
     if (h2o_evloop_run(admin->loop, max_wait_ms) != 0)
         CHECK(errno == EINTR);
-    resume_listeners(admin, clock_mono());
+    for (size_t i = 0; i != 2; ++i)
+        admin_listener_resume(&admin->listeners[i], clock_mono());
 }
 
 static void on_watched_readable(h2o_socket_t *socket, const char *error)
@@ -501,12 +368,8 @@ void admin_destroy(struct admin *admin)
         return;
     admin->options.is_ready = is_never_ready;
     admin->options.write_metrics = NULL;
-    for (size_t i = 0; i != 2; ++i) {
-        stop_listener(&admin->listeners[i]);
-        admin->listeners[i].resume_at.us = 0;
-        while (end_oldest(&admin->listeners[i]))
-            ;
-    }
+    for (size_t i = 0; i != 2; ++i)
+        admin_listener_stop(&admin->listeners[i]);
     while (admin->watch_count != 0)
         h2o_socket_close(admin->watches[--admin->watch_count].socket);
     struct mono_time limit = clock_after_ms(clock_mono(), CLOSE_LIMIT_MS);
@@ -517,19 +380,14 @@ void admin_destroy(struct admin *admin)
     ended = admin;
 }
 
-static struct span name_of(const struct listener *listener, struct arena *arena)
-{
-    return listener->fd == -1 ? SPAN_NONE : listen_name(listener->fd, arena);
-}
-
 struct span admin_name(const struct admin *admin, struct arena *arena)
 {
-    return name_of(&admin->listeners[0], arena);
+    return admin_listener_name(&admin->listeners[0], arena);
 }
 
 struct span admin_health_name(const struct admin *admin, struct arena *arena)
 {
-    return name_of(&admin->listeners[1], arena);
+    return admin_listener_name(&admin->listeners[1], arena);
 }
 
 struct span admin_library_version(void)
