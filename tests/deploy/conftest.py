@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from tests.deploy.machine import (KEPT, ROOT, Corner, debian, debian_for_arm64, debian_with_systemd, eventually,
-                                  helm, in_memory, run, tools)
+from tests.deploy.machine import (KEPT, ROOT, Corner, debian, debian_for_arm64, debian_with_systemd, docker_compose,
+                                  eventually, helm, in_memory, run, tools)
 
 ENDPOINT_PORT = 18443
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1",
@@ -18,10 +18,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1",
 
 # Modules in the order in which they run: those first that need nothing, for meanwhile what the others
 # need is fetched.
-ORDER = ("service_manager", "quickstart", "kubernetes", "helm", "compose_and_ecs", "bundle", "image", "pods",
-         "systemd", "arm64")
-FETCHED = {"kubernetes": [tools], "helm": [tools, helm], "image": [debian], "pods": [tools, debian],
-           "systemd": [debian_with_systemd], "arm64": [debian_for_arm64]}
+ORDER = ("service_manager", "quickstart", "kubernetes", "helm", "bundle", "image", "compose_and_ecs",
+         "pods", "systemd", "arm64")
+FETCHED = {"kubernetes": [tools], "helm": [tools, helm], "image": [debian], "compose_and_ecs": [debian, docker_compose],
+           "pods": [tools, debian], "systemd": [debian_with_systemd], "arm64": [debian_for_arm64]}
 
 
 def pytest_collection_modifyitems(items):

@@ -145,6 +145,11 @@ def tools():
     return from_trixie("kustomize", "golang-k8s-cli-runtime-dev")
 
 
+def docker_compose():
+    """Docker's own compose."""
+    return from_trixie("docker-compose") / "usr/libexec/docker/cli-plugins/docker-compose"
+
+
 def helm():
     """Helm: HELM_BIN, or the one in AWS's package for CDK at npm, which has the programs inside."""
     if "HELM_BIN" in os.environ:
