@@ -20,7 +20,7 @@ region: us-east-1
 credentials: @CREDENTIALS@
 upstream: {{ endpoint_url: "https://127.0.0.1:{ENDPOINT_PORT}", ca_file: /etc/sagegate/ca.pem }}
 access_log: {{ file: /var/log/sagegate/access.log }}
-routes: [{{ name: all, match: {{ path: /* }}, endpoint: echo }}]
+routes: [@ROUTES@]
 """
 
 
@@ -104,15 +104,16 @@ def system(corner, endpoint, package, tmp_path_factory):
     shutil.rmtree(root, ignore_errors=True)
 
 
-def configure(system, endpoint, credentials="{ source: env }"):
-    system.write("/etc/sagegate/sagegate.yaml", CONFIG.replace("@CREDENTIALS@", credentials))
+def configure(system, endpoint, credentials="{ source: env }", routes="{ name: all, match: { path: /* }, endpoint: echo }"):
+    system.write("/etc/sagegate/sagegate.yaml",
+                 CONFIG.replace("@CREDENTIALS@", credentials).replace("@ROUTES@", routes))
     system.write("/etc/sagegate/ca.pem", (endpoint / "ca.pem").read_text())
     system.write("/etc/sagegate/environment", "".join(f"{name}={value}\n" for name, value in KEYS.items()), 0o600)
 
 
-def call(system, body, *options):
+def call(system, body, *options, path="/x"):
     return system.corner.run("curl", "-sS", "--noproxy", "*", "--max-time", "10", *options,
-                             "http://127.0.0.1:8080/x", "-H", "Content-Type: text/plain", "-d", body).stdout
+                             f"http://127.0.0.1:8080{path}", "-H", "Content-Type: text/plain", "-d", body).stdout
 
 
 # ---- the package ----
@@ -190,6 +191,24 @@ def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
     assert json.loads(lines[-1])["outcome"] == "ok"
     local = system("stat", "-c", "%a %F", "/run/sagegate/gateway.sock").stdout.strip()
     assert local == "666 socket"
+
+
+def test_reloaded_it_serves_other_routes_and_the_same_callers(system, endpoint, verdicts):
+    before = system.property("MainPID")
+    configure(system, endpoint, routes="{ name: all, match: { path: /y/* }, endpoint: echo }")
+    system.unit("reload")
+    eventually(lambda: "no_route" in call(system, "old"), 10, "the new routes count")
+    assert call(system, "new", path="/y/z") == "new"
+    assert verdicts()[-1] == "ok"
+    assert (system.property("MainPID"), system.property("ActiveState")) == (before, "active")
+    configure(system, endpoint, routes="{ nam: all }")
+    assert system("systemctl", "reload", "sagegate", check=False).returncode != 0
+    assert "nam: unknown key" in system("journalctl", "--unit", "sagegate", "--output", "cat").stdout
+    assert call(system, "still", path="/y/z") == "still"
+    assert system.property("MainPID") == before
+    configure(system, endpoint)
+    system.unit("reload")
+    eventually(lambda: call(system, "again") == "again", 10, "the first routes are back")
 
 
 def test_killed_it_is_back(system):
