@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 
@@ -203,6 +204,24 @@ def test_a_change_of_the_configuration_changes_the_pods(tmp_path):
     templates = [pod_of(of_kind(list(yaml.safe_load_all(text)), "Deployment")[0])
                  for text in (changed, rendered_text("gateway"))]
     assert templates[0] != templates[1]
+
+
+def test_the_kustomizations_of_the_guide_build(tmp_path):
+    run("cp", "-r", KUBERNETES, tmp_path / "kubernetes")
+    guide = (ROOT / "deploy/README.md").read_text()
+    found = re.findall(r"```yaml\n(apiVersion: kustomize.*?)```", guide, re.DOTALL)
+    for number, (text, original) in enumerate(zip(found, ("sidecar", "shared"), strict=True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "kustomization.yaml").write_text(text.replace("deploy/kubernetes", "../kubernetes"))
+        (folder / "sagegate.yaml").write_bytes((ROOT / f"conf/{original}.yaml").read_bytes())
+        (folder / "deployment.yaml").write_bytes((KUBERNETES / "examples/deployment/deployment.yaml").read_bytes())
+        objects = list(yaml.safe_load_all(run(tools() / "usr/bin/kustomize", "build", folder).stdout))
+        assert [p for thing in objects for p in problems("older", thing)] == []
+        container, _ = gateway_container(objects)
+        assert container["image"] == "REGISTRY/sagegate:0.1.0"
+        (environment,) = [o["data"] for o in of_kind(objects, "ConfigMap") if "AWS_REGION" in o["data"]]
+        assert environment["AWS_REGION"] == "eu-west-1" and "AWS_WEB_IDENTITY_TOKEN_FILE" in environment
 
 
 def test_the_files_under_conf_are_what_is_deployed():
