@@ -155,26 +155,38 @@ static bool settle_options(struct run_options *options)
     return false;
 }
 
-/* NULL where it has errors; they and the warnings are told. */
-static struct config *load(const struct run_options *options, const char *topic)
+/* NULL where it has errors; they and the warnings are in problems, and told. */
+static struct config *load(const struct run_options *options, const char *topic,
+                           struct problem_list *problems)
 {
     struct config_options load_options = {.getenv = command_getenv, .find_region = region_find};
-    struct problem_list problems;
-    problem_list_init(&problems);
+    problem_list_init(problems);
     struct config *config = options->file != NULL
-                                ? config_load(options->file, &load_options, &problems)
-                                : config_from_flags(&options->flags, &load_options, &problems);
-    log_write_problems(topic, &problems);
-    problem_list_dispose(&problems);
+                                ? config_load(options->file, &load_options, problems)
+                                : config_from_flags(&options->flags, &load_options, problems);
+    log_write_problems(topic, problems);
     return config;
 }
 
 /* ---- reload ---- */
 
-/* False: nothing has changed, and *fault says why, in arena. */
-static bool take_new_config(struct arena *arena, struct span *fault)
+static void give_reasons(struct admin_reasons *reasons, const struct problem_list *problems,
+                         struct arena *arena)
 {
-    struct config *config = load(&run.options, "reload");
+    for (const struct problem *p = problems->first; p != NULL; p = p->next)
+        admin_reason(reasons, p->level == PROBLEM_WARNING ? SPAN("warning") : SPAN("error"),
+                     arena_printf(arena, "%.*s:%u:%u: %.*s", SPAN_ARG(p->file), p->line, p->column,
+                                  SPAN_ARG(p->message)));
+}
+
+/* False: nothing has changed, and *fault says why, in arena. reasons may be NULL. */
+static bool take_new_config(struct admin_reasons *reasons, struct arena *arena, struct span *fault)
+{
+    struct problem_list problems;
+    struct config *config = load(&run.options, "reload", &problems);
+    if (reasons != NULL)
+        give_reasons(reasons, &problems, arena);
+    problem_list_dispose(&problems);
     if (config == NULL) {
         *fault = SPAN("it has errors");
         return false;
@@ -189,21 +201,24 @@ static bool take_new_config(struct arena *arena, struct span *fault)
     return taken;
 }
 
-static void reload(void)
+/* By SIGHUP, reasons being NULL, or by POST /reload. */
+static bool reload(struct admin_reasons *reasons)
 {
     struct arena arena;
-    struct span fault;
-    if (run.stopping)
-        return;
+    struct span fault = SPAN("the gateway is shutting down");
     arena_init(&arena, 1024);
     service_notify_reloading();
     ++run.gateway.reloads;
-    if (!take_new_config(&arena, &fault)) {
+    bool taken = !run.stopping && take_new_config(reasons, &arena, &fault);
+    if (!taken) {
         ++run.gateway.reloads_refused;
         log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
+        if (reasons != NULL)
+            admin_reason(reasons, SPAN("refused"), fault);
     }
-    service_notify("READY=1\nSTATUS=serving");
+    service_notify(run.stopping ? "STOPPING=1" : "READY=1\nSTATUS=serving");
     arena_dispose(&arena);
+    return taken;
 }
 
 /* ---- signals and the end ---- */
@@ -266,7 +281,8 @@ static void on_signal(void *context, int fd)
                 access_log_reopen(run.gateway.access_log);
             break;
         case SIGHUP:
-            reload();
+            if (!run.stopping)
+                (void)reload(NULL);
             break;
         }
     }
@@ -296,6 +312,12 @@ static bool is_ready(void *context, struct admin_reasons *reasons)
 static void write_metrics(void *context, struct buffer *out)
 {
     scrape_write(context, out);
+}
+
+static bool on_reload_asked(void *context, struct admin_reasons *reasons)
+{
+    (void)context;
+    return reload(reasons);
 }
 
 /* The watchdog is fed while this thread and every worker turn their loops, at twice the pace that is asked for. */
@@ -328,6 +350,7 @@ static int serve(struct config *config, int signal_fd)
         .admin = config->has_admin ? &config->admin : NULL,
         .health = config->has_health ? &config->health : NULL,
         .is_ready = is_ready,
+        .reload = on_reload_asked,
         .write_metrics = write_metrics,
         .context = &run.gateway,
         .version = gateway_options.version,
@@ -377,7 +400,9 @@ int command_run(int argc, char **argv)
         return status;
     if (!settle_options(&run.options))
         return 1;
-    struct config *config = load(&run.options, "config");
+    struct problem_list problems;
+    struct config *config = load(&run.options, "config", &problems);
+    problem_list_dispose(&problems);
     if (config == NULL)
         return 1;
 #ifndef __SANITIZE_ADDRESS__         /* whose leak check attaches to the process */

@@ -10,9 +10,12 @@
  *     /metrics  yes    yes     200 in Prometheus's text format; 503 while four such pages are under way,
  *                              500 where one would be longer than ADMIN_METRICS_MAX
  *     /version  yes            200 {"version":"0.1.0","build":"..."}
+ *     /reload   yes            POST: 200, or 422 where nothing has changed,
+ *                              {"reloaded":true,"reasons":[{"code":"...","message":"..."}]}
  *     /         yes            200 {"paths":["/live",...]}
  *
- * GET and HEAD; another method is 405, another path 404, with {"error":"...","message":"..."}. A
+ * GET and HEAD but where POST stands; another method is 405, another path 404, a POST from a web
+ * page (it has an Origin) 403, with {"error":"...","message":"..."}. A
  * listener has at most connections_max connections; one more ends the oldest, so that nobody can
  * lock the probes out by holding connections open. */
 #ifndef SAGEGATE_GATEWAY_ADMIN_H
@@ -37,6 +40,9 @@ struct admin_options {
     bool (*is_ready)(void *context, struct admin_reasons *reasons);
     /* Writes the page of /metrics; likewise. NULL: there is no such page. */
     void (*write_metrics)(void *context, struct buffer *out);
+    /* Reads the configuration again; likewise. False: nothing has changed. What is wrong, and what
+     * should be known, goes through admin_reason. NULL: there is no such page. */
+    bool (*reload)(void *context, struct admin_reasons *reasons);
     void *context;
     struct span version, build; /* must outlive the admin */
     unsigned connections_max;   /* a listener; 0: 64 */
@@ -62,7 +68,7 @@ void admin_turn(struct admin *admin, int max_wait_ms);
 void admin_watch_fd(struct admin *admin, int fd, void (*on_readable)(void *context, int fd),
                     void *context);
 
-/* In is_ready only. code: a short word of a public promise ("no_credentials", "draining"); message:
+/* In is_ready and reload only. code: a short word of a public promise ("no_credentials", "draining"); message:
  * a line for people, cut at 512 bytes, without secrets. At most 32 are taken. */
 void admin_reason(struct admin_reasons *reasons, struct span code, struct span message);
 

@@ -263,3 +263,34 @@ def test_without_a_file_the_flags_hold(start_gateway, endpoint, ca_file):
     assert gateway.call("/", b"x").body == b"x"
     again(gateway)
     assert gateway.call("/", b"y").body == b"y"
+
+
+def post(gateway, path="/reload", port=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port or gateway.admin_port, timeout=10)
+    connection.request("POST", path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_by_the_admin_listener(start_gateway, endpoint, ca_file):
+    gateway = start_gateway(ONE)
+    head = HEAD.format(url=endpoint.url, ca=ca_file)
+    gateway.config_file.write_text(gateway._fill(head + TWO))
+    assert post(gateway) == (200, {"reloaded": True, "reasons": []})
+    assert gateway.call("/two").status == 200
+    gateway.allow_warnings('"topic": "reload"')
+    gateway.config_file.write_text(gateway._fill(head + "routse: []\n" + TWO))
+    status, answer = post(gateway)
+    assert status == 422 and answer["reloaded"] is False
+    assert answer["reasons"][0]["code"] == "error" and "sagegate.yaml:" in answer["reasons"][0]["message"]
+    assert answer["reasons"][-1] == {"code": "refused", "message": "it has errors"}
+    assert gateway.call("/two").status == 200
+
+
+def test_nobody_else_reloads(start_gateway):
+    gateway = start_gateway(ONE)
+    assert gateway.admin("/reload")[0] == 405
+    assert post(gateway, port=gateway.health_port)[0] == 404
+    assert post(gateway, Origin="https://evil.example")[0] == 403
+    assert post(gateway, "/live")[0] == 405
+    assert not any(line["topic"] == "reload" for line in gateway.diagnostics)

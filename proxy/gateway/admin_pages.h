@@ -1,0 +1,17 @@
+/* What the admin and health listeners answer. The table of pages stands in gateway/admin.h. */
+#ifndef SAGEGATE_GATEWAY_ADMIN_PAGES_H
+#define SAGEGATE_GATEWAY_ADMIN_PAGES_H
+
+#include "gateway/admin.h"
+
+struct st_h2o_req_t;
+
+struct admin_pages {
+    const struct admin_options *options; /* the admin's */
+    unsigned metrics_pages;              /* under way */
+};
+
+/* Answers one request, before it returns. */
+void admin_pages_answer(struct admin_pages *pages, bool is_health, struct st_h2o_req_t *req);
+
+#endif
