@@ -7,8 +7,8 @@
  *     path      admin  health  answer
  *     /live     yes    yes     200 {"live":true}: the main thread turns
  *     /ready    yes    yes     200 or 503 {"ready":true,"reasons":[{"code":"...","message":"..."}]}
- *     /metrics  yes    yes     200 in Prometheus's text format; 503 while four such pages are under way,
- *                              500 where one would be longer than ADMIN_METRICS_MAX
+ *     /metrics  yes    yes     200 in Prometheus's text format; 500 where it would be longer than
+ *                              ADMIN_METRICS_MAX. Of more than four that are under way the oldest ends
  *     /version  yes            200 {"version":"0.1.0","build":"..."}
  *     /reload   yes            POST: 200, or 422 where nothing has changed,
  *                              {"reloaded":true,"reasons":[{"code":"...","message":"..."}]}
@@ -25,7 +25,7 @@
 #include "base/buffer.h"
 #include "config/config.h"
 
-/* Of a page of metrics: 1,000 routes that all see traffic make 5 MiB. */
+/* Of a page of metrics: 1,000 routes that all see traffic make 6 MB. */
 enum { ADMIN_METRICS_MAX = 32 * 1024 * 1024 };
 
 struct admin;

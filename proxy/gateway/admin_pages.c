@@ -9,16 +9,25 @@
 #include "observe/exposition.h"
 #include "observe/log.h"
 
+#include <sys/socket.h>
+
 enum {
     BODY_MAX = 131072, /* more than 32 reasons of 512 bytes, all escapes, can take */
     REASONS_MAX = 32,
     REASON_MESSAGE_MAX = 512,
-    METRICS_PAGES_MAX = 4, /* under way at a time: a reader that does not read holds one */
+    METRICS_PAGES_MAX = 4, /* under way at a time */
 };
 
 struct admin_reasons {
     struct buffer *out;
     unsigned count;
+};
+
+struct metrics_page { /* that its reader has not taken yet */
+    struct admin_pages *pages;
+    struct metrics_page *older, *newer;
+    h2o_socket_t *socket; /* of its reader */
+    bool is_ending;       /* shut down */
 };
 
 struct context {
@@ -86,31 +95,47 @@ static void answer_ready(const struct context *context, h2o_req_t *req, struct b
 }
 
 /* libh2o: the request's memory is given back, and the page with it. */
-static void on_metrics_page_gone(void *place)
+static void on_metrics_page_gone(void *memory)
 {
-    --(*(struct admin_pages **)place)->metrics_pages;
+    struct metrics_page *page = memory;
+    struct admin_pages *pages = page->pages;
+    *(page->newer != NULL ? &page->newer->older : &pages->newest) = page->older;
+    *(page->older != NULL ? &page->older->newer : &pages->oldest) = page->newer;
+    --pages->under_way;
+}
+
+/* Whoever does not read shall neither hold memory nor stand in the way of others. The library then closes. */
+static void end_oldest_page(const struct admin_pages *pages)
+{
+    struct metrics_page *page = pages->oldest;
+    while (page != NULL && page->is_ending)
+        page = page->newer;
+    if (page == NULL)
+        return;
+    page->is_ending = true;
+    shutdown(h2o_socket_get_fd(page->socket), SHUT_RDWR);
 }
 
 /* The page lives in the request until its reader has it all. */
-static void send_metrics(struct admin_pages *pages, h2o_req_t *req, const struct buffer *page)
+static void send_metrics(struct admin_pages *pages, h2o_req_t *req, const struct buffer *text)
 {
-    struct admin_pages **place =
-        h2o_mem_alloc_shared(&req->pool, sizeof(struct admin_pages *), on_metrics_page_gone);
-    *place = pages;
-    ++pages->metrics_pages;
-    send_page(req, 200, "OK", EXPOSITION_CONTENT_TYPE, page);
+    if (pages->under_way >= METRICS_PAGES_MAX)
+        end_oldest_page(pages);
+    struct metrics_page *page =
+        h2o_mem_alloc_shared(&req->pool, sizeof(*page), on_metrics_page_gone);
+    *page = (struct metrics_page){.pages = pages,
+                                  .older = pages->newest,
+                                  .socket = req->conn->callbacks->get_socket(req->conn)};
+    *(pages->newest != NULL ? &pages->newest->newer : &pages->oldest) = page;
+    pages->newest = page;
+    ++pages->under_way;
+    send_page(req, 200, "OK", EXPOSITION_CONTENT_TYPE, text);
 }
 
 static void answer_metrics(const struct context *context, h2o_req_t *req, struct buffer *body)
 {
     struct admin_pages *pages = context->pages;
     struct buffer page;
-    if (pages->metrics_pages == METRICS_PAGES_MAX) {
-        buffer_append(body,
-                      SPAN("{\"error\":\"busy\",\"message\":\"others have not read theirs\"}\n"));
-        send_json(req, 503, "Service Unavailable", body);
-        return;
-    }
     buffer_init(&page, ADMIN_METRICS_MAX);
     pages->options->write_metrics(pages->options->context, &page);
     if (page.overflowed) {

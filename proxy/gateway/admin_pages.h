@@ -5,10 +5,13 @@
 #include "gateway/admin.h"
 
 struct st_h2o_req_t;
+struct metrics_page;
 
+/* All zero but for options at first. */
 struct admin_pages {
-    const struct admin_options *options; /* the admin's */
-    unsigned metrics_pages;              /* under way */
+    const struct admin_options *options;  /* the admin's */
+    struct metrics_page *newest, *oldest; /* of metrics, that are under way */
+    unsigned under_way;
 };
 
 /* Answers one request, before it returns. */

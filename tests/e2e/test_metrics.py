@@ -35,6 +35,11 @@ routes:
     match: { path: "/one/{endpoint}" }
     endpoint: { value: "${path.endpoint}", allow: ["?*"] }
     concurrency: 1
+  - name: patient
+    match: { path: "/patient/{endpoint}" }
+    endpoint: { value: "${path.endpoint}", allow: ["?*"] }
+    concurrency: 1
+    wait_for: 20s
   - name: short
     match: { path: "/short/{endpoint}" }
     endpoint: { value: "${path.endpoint}", allow: ["?*"] }
@@ -113,9 +118,8 @@ def check_histogram(page, name, field, lines):
     assert routes_of(page, name + "_count") == by_route(lines, lambda line: 1)
     for labels, value in page.of(name + "_bucket").items():
         labels = dict(labels)
-        mine = [line for line in lines if line.get("route", "(none)") == labels["route"]]
-        assert value == sum(line[field] <= round(float(labels["le"]) * 1e6) for line in mine
-                            ) if labels["le"] != "+Inf" else len(mine), (name, labels)
+        assert value == sum(line[field] <= float(labels["le"].replace("+Inf", "inf")) * 1e6 * (1 + 1e-9) for line in lines
+                            if line.get("route", "(none)") == labels["route"]), (name, labels)
     sums = by_route(lines, lambda line: line[field])
     assert {route: round(value * 1e6) for route, value in routes_of(page, name + "_sum").items()} == sums
 
@@ -338,6 +342,32 @@ def test_the_process_and_its_limits(start_gateway, endpoint):
     assert abs(page.get("process_open_fds") - descriptors) <= 8
     assert 0 < page.sum("sagegate_worker_cpu_seconds_total") <= page.get("process_cpu_seconds_total")
     eventually(lambda: scrape(gateway).get("sagegate_route_requests_in_flight", route="call") == 0, 10)
+
+
+def test_overhead_is_what_the_gateway_adds(start_gateway, endpoint):
+    """Neither a slow caller's time nor a slow model's, but that in the queue for admission."""
+    gateway = start_gateway(CONFIG)
+
+    def slow(gateway, endpoint):
+        with gateway.caller() as caller:
+            caller.send("POST /call/size-3000000 HTTP/1.1\r\nHost: x\r\nX-Amzn-SageMaker-Custom-Attributes: "
+                        "x-fault=delay_ms:700\r\nContent-Length: 2\r\n\r\na")
+            time.sleep(0.7)
+            caller.send("b")
+            time.sleep(1.4)
+            assert len(caller.answer().body) == 3_000_000
+        return 1
+
+    def queued(gateway, endpoint):
+        assert gateway.call("/patient/count-3-200").status == 200
+        return 1
+
+    count = at_once(gateway, endpoint, [slow, queued, queued])
+    eventually(lambda: len(gateway.lines) == count, 10, f"{count} access lines")
+    added = routes_of(scrape(gateway), "sagegate_route_overhead_seconds_sum")
+    total, waited = (by_route(gateway.lines, lambda line: line[field] / 1e6) for field in ("total_us", "wait_us"))
+    assert total["call"] > 2 and added["call"] < 0.7, "the model took 0.7 s, the caller 1.4 s"
+    assert 0.3 < waited["patient"] <= added["patient"] < total["patient"] - 0.3
 
 
 def test_series_go_on_over_a_reload(start_gateway, endpoint):
