@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "config/config.h"
 #include "config/schema.h"
+#include "credentials/region.h"
 #include "gateway/route.h"
 
 static const char help[] =
@@ -69,7 +70,10 @@ int command_check(int argc, char **argv)
         schema_print(stdout);
         return 0;
     }
-    const struct config_options config_options = {.getenv = options.no_env ? NULL : command_getenv};
+    struct config_options config_options = {.getenv = command_getenv,
+                                            .find_region = region_find_in_files};
+    if (options.no_env)
+        config_options = (struct config_options){.getenv = NULL};
     struct problem_list problems;
     problem_list_init(&problems);
     struct config *config = config_load(options.file, &config_options, &problems);

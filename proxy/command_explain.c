@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "credentials/region.h"
 #include "gateway/guard.h"
 
 static const char help[] =
@@ -287,7 +288,8 @@ int command_explain(int argc, char **argv)
 {
     struct arguments args = {.file = NULL};
     struct explanation e = {.outcome = OUTCOME_OK};
-    const struct config_options options = {.getenv = command_getenv};
+    const struct config_options options = {.getenv = command_getenv,
+                                           .find_region = region_find_in_files};
     struct problem_list problems;
     int status;
     if (!parse_options(argc, argv, &args, &status))

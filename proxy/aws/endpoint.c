@@ -135,6 +135,13 @@ struct span endpoint_sts_host(const struct endpoint_options *options, struct are
                         SPAN_ARG(options->region), SPAN_ARG(suffix));
 }
 
+struct span endpoint_sso_portal_host(struct span region, struct arena *arena)
+{
+    CHECK(endpoint_region_is_valid(region));
+    return arena_printf(arena, "portal.sso.%.*s.%.*s", SPAN_ARG(region),
+                        SPAN_ARG(find_partition(region)->suffix));
+}
+
 /* ---- custom endpoints ---- */
 
 static bool fail(struct span *fault, const char *text)

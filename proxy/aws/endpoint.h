@@ -24,6 +24,9 @@ struct span endpoint_host(const struct endpoint_options *options, struct arena *
 /* STS's regional endpoint: "sts.us-east-1.amazonaws.com", allocated in arena. */
 struct span endpoint_sts_host(const struct endpoint_options *options, struct arena *arena);
 
+/* The portal of IAM Identity Center: "portal.sso.us-east-1.amazonaws.com", allocated in arena. */
+struct span endpoint_sso_portal_host(struct span region, struct arena *arena);
+
 /* A custom endpoint: "https://host[:port][/]" or "http://...", IPv6 in brackets. False, with *fault a text
  * for a person in arena, for anything else (user info, query, a path other than "/"). */
 struct endpoint_url {

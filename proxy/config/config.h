@@ -258,7 +258,7 @@ struct config_options {
     config_getenv getenv;
     void *getenv_context;
     /* The region that the profile names, or, where the file says `region: imds`, the instance's; in arena. SPAN_NONE, with
-     * *fault where the instance does not say. NULL: nobody is asked, and a text stands for the instance's. */
+     * *fault where the instance does not say or the files cannot be read. NULL: nobody is asked, and a text stands for the instance's. */
     struct span (*find_region)(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
                                struct arena *arena, struct span *fault);

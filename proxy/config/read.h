@@ -20,7 +20,7 @@ void read_identities_settle(struct reader *reader, const struct yaml_node *root)
 
 /* read_upstreams.c. After read_upstreams all have names and options; read_upstreams_settle gives
  * regions and URLs, once the routes are known, for an upstream that none uses needs no region. */
-void read_upstreams(struct reader *reader, const struct yaml_node *root);
+void read_upstreams(struct reader *reader, struct yaml_node *root);
 void read_upstreams_settle(struct reader *reader, struct yaml_node *root);
 
 /* Tells a fault of a variable of the environment. */

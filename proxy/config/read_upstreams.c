@@ -178,7 +178,7 @@ static struct span read_instance_region(struct reader *reader, struct yaml_node 
     return SPAN("region-of-the-instance"); /* stands for what it will say */
 }
 
-static struct span find_default_region(struct reader *reader, const struct yaml_node *root)
+static struct span find_default_region(struct reader *reader, struct yaml_node *root)
 {
     static const struct span names[] = {SPAN("AWS_REGION"), SPAN("AWS_DEFAULT_REGION")};
     struct yaml_node *node = reader_find(root, SETTING_REGION);
@@ -199,11 +199,15 @@ static struct span find_default_region(struct reader *reader, const struct yaml_
     struct span of_profile = ask_region(reader, false, &fault);
     if (of_profile.at != NULL && endpoint_region_is_valid(of_profile))
         return of_profile;
+    if (fault.at != NULL) {
+        yaml_error(reader->load, root, "region is missing, and %.*s", SPAN_ARG(fault));
+        return SPAN("region-from-profile");
+    }
     /* Without an environment to ask (check --no-env) this stands for what it will say. */
     return reader->load->options->getenv == NULL ? SPAN("region-from-environment") : SPAN_NONE;
 }
 
-void read_upstreams(struct reader *reader, const struct yaml_node *root)
+void read_upstreams(struct reader *reader, struct yaml_node *root)
 {
     struct config *config = reader->config;
     const struct yaml_node *named = reader_find(root, SETTING_UPSTREAMS);

@@ -83,6 +83,15 @@ void credentials_release(struct credentials *credentials)
     free(credentials);
 }
 
+bool credentials_parse_expires(struct span text, struct wall_time *out)
+{
+    if (!clock_parse_rfc3339(text, out))
+        return false;
+    if (out->us == 0)
+        out->us = -1;
+    return true;
+}
+
 struct span credentials_key_id_tail(const struct credentials *credentials)
 {
     struct span id = span_from(credentials->access_key_id);

@@ -45,6 +45,9 @@ struct credentials *credentials_retain(struct credentials *credentials);
 /* The last release wipes the secrets. Takes NULL. From any thread. */
 void credentials_release(struct credentials *credentials);
 
+/* An end as sources write it, RFC 3339. That of 1970 is an end too, though us 0 means none. */
+MUST_USE bool credentials_parse_expires(struct span text, struct wall_time *out);
+
 static inline bool credentials_is_expired(const struct credentials *credentials,
                                           struct wall_time now)
 {

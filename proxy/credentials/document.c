@@ -99,7 +99,7 @@ static bool get_time(const json_t *object, const char *key, struct wall_time *ou
     struct span text;
     if (!get_string(object, key, &text, fault, arena))
         return false;
-    if (text.at == NULL || clock_parse_rfc3339(text, out))
+    if (text.at == NULL || credentials_parse_expires(text, out))
         return true;
     *fault = arena_printf(arena, "%s is no RFC 3339 time such as 2015-08-30T12:36:00Z", key);
     return false;

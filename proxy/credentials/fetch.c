@@ -53,7 +53,8 @@ bool fetch_start(struct fetch *fetch)
     CHECK(!fetch->running);
     credentials_release(fetch->found);
     fetch->found = NULL;
-    fetch->retried = false;
+    fetch->token_renewed = false;
+    fetch->clock_corrected = false;
     fetch->role_index = 0;
     fetch->result = CREDENTIALS_NOT_CONFIGURED;
     arena_reset(&fetch->arena);

@@ -32,7 +32,8 @@ struct fetch {
     X509_STORE *trust;       /* NULL: not needed yet */
     struct secret token;     /* IMDS: the session's; container, SSO: the bearer's */
     char role_name[128];     /* IMDS */
-    bool retried;            /* IMDS: a new token was fetched; STS: the clock was corrected */
+    bool token_renewed;      /* IMDS: once a run */
+    bool clock_corrected;    /* STS: once a run */
     size_t role_index;       /* the role to be assumed next */
     struct credentials *set; /* what the roles so far have given */
     /* The result, until the next start. */

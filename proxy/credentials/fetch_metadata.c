@@ -233,9 +233,9 @@ static void ask_imds(struct fetch *fetch, struct span path, void (*on_done)(stru
 /* 401: the session's token has expired; once, a new one is fetched. */
 static bool begins_again(struct fetch *fetch, const struct http_call *call)
 {
-    if (call->status != 401 || fetch->retried)
+    if (call->status != 401 || fetch->token_renewed)
         return false;
-    fetch->retried = true;
+    fetch->token_renewed = true;
     begin_imds_token(fetch);
     return true;
 }

@@ -30,33 +30,45 @@ static struct span trim_token(struct span token)
     return token;
 }
 
-void fetch_from_web_identity(struct fetch *fetch)
+/* What keeps the token from being sent; SPAN_NONE: nothing does. Such a token has no blanks and no
+ * control characters, wherever it is from. */
+static struct span fault_of_token(struct span token, struct arena *arena)
 {
-    struct file_text text;
+    if (token.len < WEB_TOKEN_MIN || token.len > WEB_TOKEN_MAX)
+        return SPAN("it has no 4 to 20000 characters");
+    for (size_t i = 0; i != token.len; ++i)
+        if ((unsigned char)token.at[i] <= ' ' || (unsigned char)token.at[i] >= 0x7f)
+            return arena_printf(arena,
+                                "a blank, a control character or a byte beyond ASCII at position "
+                                "%zu of %zu",
+                                i + 1, token.len);
+    return SPAN_NONE;
+}
+
+static void send_web_token(struct fetch *fetch, struct span token)
+{
     struct buffer form;
-    struct span fault = SPAN("there is no such file");
-    const char *name = fetch->plan.token_file;
-    if (file_read(name, WEB_TOKEN_MAX + 2, &text, &fetch->arena, &fault) != FILE_READ) {
-        fetch_fail(fetch, arena_printf(&fetch->arena, "web_identity: the token file %s: %.*s", name,
-                                       SPAN_ARG(fault)));
-        return;
-    }
-    struct span token = trim_token(file_span(&text));
-    bool fits = token.len >= WEB_TOKEN_MIN && token.len <= WEB_TOKEN_MAX;
     buffer_init_fixed(&form, malloc(STS_FORM_MAX), STS_FORM_MAX);
     CHECK(form.at != NULL);
-    if (fits)
-        sts_append_web_identity(&fetch->plan.identity, token, &form);
-    file_dispose(&text);
-    if (fits)
-        send_form(fetch, &form, NULL);
+    sts_append_web_identity(&fetch->plan.identity, token, &form);
+    send_form(fetch, &form, NULL);
     secret_wipe(form.at, STS_FORM_MAX);
     free(form.at);
-    if (!fits)
-        fetch_fail(fetch, arena_printf(&fetch->arena,
-                                       "web_identity: the token file %s has no 4 to 20000 "
-                                       "characters",
-                                       name));
+}
+
+void fetch_from_web_identity(struct fetch *fetch)
+{
+    struct file_text text = {0};
+    struct span fault = SPAN("there is no such file");
+    const char *name = fetch->plan.token_file;
+    if (file_read(name, WEB_TOKEN_MAX + 2, &text, &fetch->arena, &fault) == FILE_READ)
+        fault = fault_of_token(trim_token(file_span(&text)), &fetch->arena);
+    if (fault.at == NULL)
+        send_web_token(fetch, trim_token(file_span(&text)));
+    else
+        fetch_fail(fetch, arena_printf(&fetch->arena, "web_identity: the token file %s: %.*s", name,
+                                       SPAN_ARG(fault)));
+    file_dispose(&text);
 }
 
 void fetch_assume_role(struct fetch *fetch)
@@ -96,11 +108,11 @@ static bool is_clock_code(struct span code)
 static bool signs_again(struct fetch *fetch, const struct http_call *call,
                         const struct sts_answer *answer)
 {
-    if (fetch->set == NULL || fetch->retried || !fetch->plan.sts.tls ||
+    if (fetch->set == NULL || fetch->clock_corrected || !fetch->plan.sts.tls ||
         !is_clock_code(answer->error_code) ||
         !skew_learn(fetch->options.skew, call->date, clock_wall()))
         return false;
-    fetch->retried = true;
+    fetch->clock_corrected = true;
     fetch->notes.warning = arena_printf(
         &fetch->arena,
         "%.*s: sts: %.*s refused a signature for its time: this machine's clock is %lld s off "

@@ -22,6 +22,12 @@ static uint32_t chance(struct keeper *keeper)
     return (uint32_t)(keeper->random >> 16);
 }
 
+/* By AWS's clock as far as it is known: that is the one by which sets end. */
+static struct wall_time aws_time(const struct keeper *keeper)
+{
+    return skew_correct(keeper->options.skew, clock_wall());
+}
+
 /* Of a named identity the name comes first. */
 static void tell(const struct keeper_identity *identity, enum keeper_event event,
                  struct span message)
@@ -62,14 +68,15 @@ static bool is_same(const struct credentials *a, const struct credentials *b)
            span_equals(secret_bytes(&a->session_token), secret_bytes(&b->session_token));
 }
 
-/* Takes the reference over. */
-static void put_in_force(struct keeper_identity *identity, struct credentials *credentials)
+/* Takes the reference over. now: by AWS's clock. */
+static void put_in_force(struct keeper_identity *identity, struct credentials *credentials,
+                         struct wall_time now)
 {
     struct keeper *keeper = identity->keeper;
     char text[KEEPER_STATUS_SIZE];
     struct buffer message;
     buffer_init_fixed(&message, text, sizeof(text));
-    describe(credentials, clock_wall(), &message);
+    describe(credentials, now, &message);
 
     pthread_mutex_lock(&keeper->lock);
     bool same = is_same(identity->current, credentials);
@@ -87,7 +94,7 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     credentials_release(old);
     if (!same || was_failing)
         tell(identity, KEEPER_LOADED, buffer_span(&message));
-    struct wall_time now = clock_wall(), expires = identity->current->expires;
+    struct wall_time expires = identity->current->expires;
     if (expires.us != 0)
         identity->due =
             same ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
@@ -207,7 +214,7 @@ static void set_timer(struct keeper_identity *identity)
     if (identity->retry_at.us != 0 && identity->retry_at.us < at.us)
         at = identity->retry_at;
     if (identity->due.us != 0 && identity->retry_at.us == 0) {
-        struct mono_time due = after_us(now, identity->due.us - clock_wall().us);
+        struct mono_time due = after_us(now, identity->due.us - aws_time(keeper).us);
         if (due.us < at.us)
             at = due;
     }
@@ -235,7 +242,7 @@ static void take_result(struct keeper_identity *identity)
 {
     struct fetch *fetch = &identity->fetch;
     struct credentials *found = fetch->found;
-    struct wall_time now = skew_correct(identity->keeper->options.skew, clock_wall());
+    struct wall_time now = aws_time(identity->keeper);
     watch_files(identity);
     identity->retry_at.us = 0;
     identity->due.us = 0;
@@ -248,7 +255,7 @@ static void take_result(struct keeper_identity *identity)
     } else {
         identity->failures = 0;
         note_warning(identity, fetch->notes.warning);
-        put_in_force(identity, found);
+        put_in_force(identity, found, now);
     }
     wake_views(identity);
     set_timer(identity);
@@ -261,8 +268,8 @@ static void on_timer(struct timer *timer)
     if (identity->fetch.running)
         return;
     bool retry = identity->retry_at.us != 0 && identity->retry_at.us <= now.us;
-    bool due =
-        identity->retry_at.us == 0 && identity->due.us != 0 && identity->due.us <= clock_wall().us;
+    bool due = identity->retry_at.us == 0 && identity->due.us != 0 &&
+               identity->due.us <= aws_time(identity->keeper).us;
     if (retry || due || has_changed_file(identity))
         begin_fetch(identity);
     else

@@ -19,7 +19,7 @@ struct keeper_identity {
     struct fetch fetch;
     struct timer timer;
     unsigned failures;         /* in a row */
-    struct wall_time due;      /* of the next refresh; us 0: none */
+    struct wall_time due;      /* of the next refresh, by AWS's clock; us 0: none */
     struct mono_time retry_at; /* after a failure; us 0: none */
     char *files[PLAN_FILES_MAX];
     struct file_version versions[PLAN_FILES_MAX];

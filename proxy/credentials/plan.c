@@ -99,14 +99,23 @@ static enum credentials_result try_imds(struct make *make)
 
 /* ---- profiles ---- */
 
+/* The one that is configured, else the environment's; SPAN_NONE: nobody names one. */
+static struct span named_profile(config_getenv getenv, void *context, struct span configured)
+{
+    struct span name = configured;
+    if (name.len == 0)
+        name = getenv(context, SPAN("AWS_PROFILE"));
+    if (name.len == 0)
+        name = getenv(context, SPAN("AWS_DEFAULT_PROFILE"));
+    return name.len == 0 ? SPAN_NONE : name;
+}
+
 static enum credentials_result open_profiles(struct make *make)
 {
     struct span fault;
     const struct plan_options *options = make->options;
     struct span configured = options->identity->credentials.profile;
-    struct span named = configured.at != NULL ? configured : variable(make, "AWS_PROFILE");
-    if (named.at == NULL)
-        named = variable(make, "AWS_DEFAULT_PROFILE");
+    struct span named = named_profile(options->getenv, options->getenv_context, configured);
     make->profile = arena_copy(make->arena, named.at == NULL ? SPAN("default") : named);
     make->profile_is_named = named.at != NULL;
     bool ok =
@@ -141,6 +150,12 @@ static enum credentials_result try_web_identity(struct make *make, bool environm
     if (arn.at == NULL)
         return fail(make, SPAN("web_identity: a token file is named, but no role: set "
                                "AWS_ROLE_ARN, or role_arn in the profile"));
+    if (arn.len > PLAN_ROLE_ARN_MAX)
+        return fail(make,
+                    arena_printf(make->arena,
+                                 "web_identity: AWS_ROLE_ARN, or role_arn in the profile, has "
+                                 "%zu characters; %d at most",
+                                 arn.len, PLAN_ROLE_ARN_MAX));
     plan->token_file = arena_copy(make->arena, file).at;
     plan->identity = (struct plan_role){.role_arn = arena_copy(make->arena, arn),
                                         .session_name = arena_copy(make->arena, name)};
@@ -398,15 +413,17 @@ void plan_dispose(struct plan *plan)
 }
 
 struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
-                                struct arena *arena)
+                                struct arena *arena, struct span *fault)
 {
     struct profile_files files;
-    struct span fault, region = SPAN_NONE;
-    struct span name = profile.len != 0 ? profile : getenv(context, SPAN("AWS_PROFILE"));
-    if (name.len == 0)
+    struct span why, region = SPAN_NONE;
+    struct span name = named_profile(getenv, context, profile);
+    if (name.at == NULL)
         name = SPAN("default");
-    if (profile_open(getenv, context, arena, &files, &fault))
+    if (profile_open(getenv, context, arena, &files, &why))
         region = arena_copy(arena, profile_get(&files, name, SPAN("region")));
+    else
+        *fault = arena_printf(arena, "profile: %.*s", SPAN_ARG(why));
     profile_close(&files);
     return region;
 }

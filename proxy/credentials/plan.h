@@ -13,7 +13,13 @@
 #include "credentials/profile.h"
 #include "credentials/source.h"
 
-enum { PLAN_ROLES_MAX = 8, PLAN_FILES_MAX = 3 };
+enum {
+    PLAN_ROLES_MAX = 8,
+    PLAN_FILES_MAX = 3,
+    /* STS API Reference, AssumeRole. */
+    PLAN_ROLE_ARN_MAX = 2048,
+    PLAN_EXTERNAL_ID_MAX = 1224
+};
 
 enum plan_base {
     PLAN_SET, /* the keys are in the plan */
@@ -74,9 +80,10 @@ void plan_dispose(struct plan *plan);
 MUST_USE bool plan_make_sts(const struct plan_options *options, struct arena *arena,
                             struct plan *out, struct span *fault);
 
-/* The region that a profile names, copied to arena; SPAN_NONE if none. profile: SPAN_NONE for AWS_PROFILE's, or default. */
+/* The region that a profile names, copied to arena; SPAN_NONE if none, and with *fault, in arena, where the files cannot be
+ * read. profile: SPAN_NONE for AWS_PROFILE's, or default. */
 struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
-                                struct arena *arena);
+                                struct arena *arena, struct span *fault);
 
 /* plan_addresses.c: where metadata, containers and STS are. False with *fault, a text in arena. */
 MUST_USE bool plan_address_container(struct plan *plan, const struct plan_options *options,

@@ -1,6 +1,8 @@
 /* Where instance metadata, a container's broker and STS are, and which addresses may be asked. */
 #include "credentials/plan.h"
 
+#include <arpa/inet.h>
+
 static struct span variable(const struct plan_options *options, const char *name)
 {
     struct span value = options->getenv(options->getenv_context, span_from(name));
@@ -92,9 +94,15 @@ bool plan_address_container(struct plan *plan, const struct plan_options *option
 
 /* ---- instance metadata ---- */
 
+static bool is_link_local(struct span host)
+{
+    struct in_addr v4;
+    return inet_pton(AF_INET, host.at, &v4) == 1 && ntohl(v4.s_addr) >> 16 == (169 << 8 | 254);
+}
+
 static bool is_metadata_host(const struct endpoint_url *url)
 {
-    return url->tls || url->loopback || span_starts_with(url->host, SPAN("169.254.")) ||
+    return url->tls || url->loopback || is_link_local(url->host) ||
            span_equals(url->host, SPAN("fd00:ec2::254"));
 }
 

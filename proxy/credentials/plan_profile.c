@@ -34,6 +34,18 @@ static enum credentials_result fail(struct walk *walk, struct span profile, cons
     return CREDENTIALS_FAILED;
 }
 
+/* True with a fault where a value is longer than STS takes it. */
+static bool is_too_long(struct walk *walk, struct span profile, const char *key, size_t max)
+{
+    struct span value = get(walk, profile, key);
+    if (value.len <= max)
+        return false;
+    (void)fail(
+        walk, profile,
+        arena_printf(walk->arena, "%s has %zu characters; %zu at most", key, value.len, max).at);
+    return true;
+}
+
 /* ---- keys, process, web identity ---- */
 
 static bool has_keys(const struct walk *walk, struct span profile)
@@ -78,6 +90,8 @@ static enum credentials_result take_web_identity(struct walk *walk, struct span 
     walk->plan->source = SPAN("web_identity");
     if (get(walk, profile, "role_arn").at == NULL)
         return fail(walk, profile, "web_identity_token_file has no role_arn beside it");
+    if (is_too_long(walk, profile, "role_arn", PLAN_ROLE_ARN_MAX))
+        return CREDENTIALS_FAILED;
     walk->plan->token_file = copy(walk, profile, "web_identity_token_file").at;
     walk->plan->identity =
         (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
@@ -111,7 +125,8 @@ static bool address_portal(struct walk *walk, struct span region, struct span *f
         return false;
     }
     if (url.len == 0)
-        url = arena_printf(walk->arena, "https://portal.sso.%.*s.amazonaws.com", SPAN_ARG(region));
+        url = arena_printf(walk->arena, "https://%.*s",
+                           SPAN_ARG(endpoint_sso_portal_host(region, walk->arena)));
     if (!endpoint_parse_url(url, walk->arena, &plan->url, fault))
         return false;
     if (plan->url.tls || plan->url.loopback)
@@ -173,6 +188,9 @@ static enum credentials_result push_role(struct walk *walk, struct span profile)
     if (duration.at != NULL &&
         (!span_parse_u64(duration, &seconds) || seconds < 900 || seconds > 43200))
         return fail(walk, profile, "duration_seconds is no number from 900 to 43200");
+    if (is_too_long(walk, profile, "role_arn", PLAN_ROLE_ARN_MAX) ||
+        is_too_long(walk, profile, "external_id", PLAN_EXTERNAL_ID_MAX))
+        return CREDENTIALS_FAILED;
     plan->roles[plan->role_count++] =
         (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
                            .session_name = copy(walk, profile, "role_session_name"),

@@ -1,7 +1,7 @@
 /* The times of refreshing. */
 #include "credentials/refresh.h"
 
-enum { MINUTE_S = 60, BACKOFF_LEAST_MS = 100, UNCHANGED_MAX_S = 60 };
+enum { MINUTE_S = 60, BACKOFF_LEAST_MS = 100, UNCHANGED_MAX_S = 60, LEAST_WAIT_MS = 100 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -19,7 +19,8 @@ struct wall_time refresh_due(struct wall_time now, struct wall_time expires, uin
     /* lead * (0.9 to 1.1) */
     lead = lead / 10 * 9 + (int64_t)((double)lead / 5 * ((double)chance / UINT32_MAX));
     struct wall_time due = {expires.us - lead};
-    return due.us > now.us ? due : now;
+    struct wall_time soonest = {now.us + LEAST_WAIT_MS * 1000};
+    return due.us > soonest.us ? due : soonest;
 }
 
 int64_t refresh_backoff_ms(unsigned failures, uint32_t chance)

@@ -66,7 +66,7 @@ struct span region_find(config_getenv getenv, void *getenv_context,
     const struct profile_files none = {.config_name = NULL};
     struct plan plan = {.source = SPAN("imds")};
     if (!from_instance)
-        return plan_profile_region(getenv, getenv_context, credentials->profile, arena);
+        return plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
     if (!plan_address_imds(&plan, &options, &none, SPAN("default"), arena, fault))
         return SPAN_NONE;
     struct span region = ask_instance(&plan, arena, fault);
@@ -74,4 +74,13 @@ struct span region_find(config_getenv getenv, void *getenv_context,
         return region;
     *fault = SPAN("imds: what should be the region is none");
     return SPAN_NONE;
+}
+
+struct span region_find_in_files(config_getenv getenv, void *getenv_context,
+                                 const struct config_credentials *credentials, bool from_instance,
+                                 struct arena *arena, struct span *fault)
+{
+    return from_instance
+               ? SPAN_NONE
+               : plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
 }

@@ -10,4 +10,9 @@ struct span region_find(config_getenv getenv, void *getenv_context,
                         const struct config_credentials *credentials, bool from_instance,
                         struct arena *arena, struct span *fault);
 
+/* The same without the network: of the instance's region it says neither what it is nor that it is not. */
+struct span region_find_in_files(config_getenv getenv, void *getenv_context,
+                                 const struct config_credentials *credentials, bool from_instance,
+                                 struct arena *arena, struct span *fault);
+
 #endif

@@ -39,7 +39,7 @@ enum credentials_result source_env_load(config_getenv getenv, void *context, str
             SPAN("environment: AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not");
         return CREDENTIALS_FAILED;
     }
-    if (expiration.len != 0 && !clock_parse_rfc3339(expiration, &parts.expires)) {
+    if (expiration.len != 0 && !credentials_parse_expires(expiration, &parts.expires)) {
         notes->fault = SPAN("environment: AWS_CREDENTIAL_EXPIRATION is no RFC 3339 time such as "
                             "2015-08-30T12:36:00Z");
         return CREDENTIALS_FAILED;

@@ -223,7 +223,7 @@ static struct credentials *make_set(const struct parse *parse, struct span sourc
                               CREDENTIALS_TOKEN_MAX);
         return NULL;
     }
-    if (!clock_parse_rfc3339(buffer_span(&values[FIELD_EXPIRATION]), &parts.expires)) {
+    if (!credentials_parse_expires(buffer_span(&values[FIELD_EXPIRATION]), &parts.expires)) {
         *fault = SPAN("Expiration is missing or no time");
         return NULL;
     }

@@ -41,6 +41,7 @@ class Issuer:
 
     def __init__(self, keys, life=3600.0, token=True):
         self.keys, self.life, self.token = keys, life, token
+        self.clock_skew_s = 0
         self.count = itertools.count(1)
         self.issued = []  # (key id, secret, token)
 
@@ -52,7 +53,8 @@ class Issuer:
         expiration = None
         if self.life is not None:
             self.keys.until[set_[0]] = time.time() + self.life
-            expiration = datetime.datetime.fromtimestamp(time.time() + self.life, datetime.timezone.utc).strftime(
+            ends = time.time() + self.clock_skew_s + self.life
+            expiration = datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime(
                 "%Y-%m-%dT%H:%M:%S.%fZ")
         return (*set_, expiration)
 

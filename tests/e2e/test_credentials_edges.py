@@ -4,6 +4,7 @@ import concurrent.futures
 import ctypes
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_a_clock_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
         endpoint.clock_skew_s = 0
         assert call(gateway).status == 200
         gateway.diagnostic(topic="clock", level="info")
+
+
+@pytest.mark.parametrize("skew_s", [-3600, 3600], ids=["the machine is ahead", "the machine is behind"])
+def test_sets_are_renewed_by_aws_s_time(skew_s, keys, start, endpoint, ca_file, tmp_path):
+    """Sets of six seconds, by a clock that is an hour off the machine's: each is renewed once before it ends."""
+    endpoint.strict = False
+    endpoint.clock_skew_s = skew_s
+    with standins.StandIn(keys, tls=True) as standin:
+        standin.clock_skew_s = standin.issuer.clock_skew_s = skew_s
+        source = Role(standin, tmp_path)
+        standin.issuer.life = 6
+        gateway = start(source.more, {**source.env, "AWS_CA_BUNDLE": str(ca_file)})
+        for _ in range(24):
+            assert call(gateway).status == 200
+            time.sleep(0.5)
+        assert 6 <= standin.count("AssumeRole") <= 15  # two a renewal, and one that was refused
+        gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")
 
 
 def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path):

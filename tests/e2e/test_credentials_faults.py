@@ -151,7 +151,9 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
         (holding(b"\xff\xfebearer"), "is empty or has control characters")]),
     (sources.WebIdentity, "token", "web_identity: the token file DIR/token", ANY_FILE + [
         (GONE, "there is no such file"), (holding(b"\n"), "has no 4 to 20000 characters"),
-        (holding(b"x" * 20001), "has no 4 to 20000 characters")]),
+        (holding(b"x" * 20001), "has no 4 to 20000 characters"),
+        (holding(b"web-token\r\nX: y"), "a control character or a byte beyond ASCII at position 10 of 15"),
+        (holding(b"web-token-\xc3\xa9"), "at position 11 of 12")]),
     (sources.Static, "set.json", "static: DIR/set.json: ", ANY_FILE + [
         (GONE, "cannot open: No such file"), (holding(b"\0" * 100), "line 1, column 1: "),
         (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "a key stands there twice")]),
@@ -167,6 +169,9 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = none\n"), "does not exist"),
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nmfa_serial = m\n"), "mfa_serial"),
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nduration_seconds = 5\n"), "900 to 43200"),
+        (holding(b"[profile outer]\nsource_profile = base\nrole_arn = " + b"/" * 60000), "role_arn has 60000 characters; 2048"),
+        (holding(b"[profile outer]\nsource_profile = base\nrole_arn = a\nexternal_id = " + b"/" * 60000), "external_id has"),
+        (holding(b"[profile outer]\nweb_identity_token_file = x\nrole_arn = " + b"/" * 60000), "role_arn has 60000"),
         (holding(b"[profile outer]\ncredential_process = 'x\n"), "credential_process: ")]),
     (sources.Role, ".aws/config", "profile: there is no profile \"outer\"", [(GONE, ""), (holding(b"[other]\n"), "")]),
     (sources.Role, ".aws/credentials", "profile: DIR/.aws/credentials: ", ANY_FILE + [(holding(b"x = y"), "line 1: ")]),
@@ -211,17 +216,20 @@ def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path)
 @pytest.mark.parametrize("kind, variable, url, part", [
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", "container: 10.0.0.1 may not be asked"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/x", "169.254.169.254 may not"),
+    (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.x.example", "169.254.x.example may not be asked"),
+    (sources.WebIdentity, "AWS_ROLE_ARN", "/" * 60000, "AWS_ROLE_ARN, or role_arn in the profile, has 60000"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI is no path"),
     (sources.WebIdentity, "AWS_ENDPOINT_URL_STS", "http://sts.example", "sts: AWS_ENDPOINT_URL_STS: http:// beyond"),
     (sources.Sso, "AWS_ENDPOINT_URL_SSO", "http://portal.example", "AWS_ENDPOINT_URL_SSO: http:// beyond"),
     (sources.WebIdentity, "AWS_CA_BUNDLE", "/none.pem", "web_identity: AWS_CA_BUNDLE: /none.pem: "),
     (sources.WebIdentity, "HTTPS_PROXY", "socks5://x", "HTTPS_PROXY: "),
-], ids=["container", "metadata", "relative", "sts", "sso", "ca", "proxy"])
+], ids=["container", "metadata", "imds", "role", "relative", "sts", "sso", "ca", "proxy"])
 def test_an_address_that_may_not_be_asked_is_told_by_its_setting(kind, variable, url, part, tmp_path):
     with standins.StandIn(standins.LivingKeys()) as standin:
         source = kind(standin, tmp_path)
         more = {"AWS_ENDPOINT_URL_STS": "https://sts.example"} if variable in ("AWS_CA_BUNDLE", "HTTPS_PROXY") else {}
-        assert part in examine(tmp_path, source.more, {**source.env, **more, variable: url})
+        text = "" if kind is sources.Imds else source.more  # what the file names comes before the variable
+        assert part in examine(tmp_path, text, {**source.env, **more, variable: url})
         assert standin.asked == []
 
 
@@ -231,8 +239,9 @@ def env_half(_standin, _directory):
     return "", {"AWS_ACCESS_KEY_ID": "AKIDHALF"}
 
 
-def env_over(_standin, _directory):
-    return "", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "2015-01-01T00:00:00Z"}
+def env_over(end):
+    return lambda _standin, _directory: ("", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s",
+                                              "AWS_CREDENTIAL_EXPIRATION": end})
 
 
 def no_profile(_standin, _directory):
@@ -254,7 +263,8 @@ def failing(kind, more="", **env):
 
 @pytest.mark.parametrize("make, part", [
     (env_half, "AWS_SECRET_ACCESS_KEY is not"),
-    (env_over, "expired 2015"),
+    (env_over("2015-01-01T00:00:00Z"), "expired 2015"),
+    (env_over("1970-01-01T00:00:00Z"), "expired 1969-12-31T23:59:59.999999Z"),
     (no_profile, 'no profile "none"'),
     (broken_config, "line 1: "),
     (failing(sources.Static, ', file: "DIR/set.json"'), "static: "),
@@ -263,7 +273,7 @@ def failing(kind, more="", **env):
     (failing(sources.Sso, AWS_PROFILE="dev"), "HTTP status 500"),
     (failing(sources.Process, ", process: \"'DIR/helper'\""), "ended with status 7"),
     (failing(sources.Container), "HTTP status 500"),
-], ids=["env", "expired", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
+], ids=["env", "expired", "1970", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
 def test_a_source_that_is_configured_and_fails_is_not_passed_over(make, part, tmp_path):
     """The instance would give a set: the node's, not the program's."""
     with standins.StandIn(standins.LivingKeys()) as node, standins.StandIn(standins.LivingKeys()) as standin:

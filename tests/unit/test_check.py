@@ -274,6 +274,22 @@ def test_fips_and_dualstack_by_the_environment(file, upstream, env, fips, dualst
     assert ("fips: true" in done.stdout, "dualstack: true" in done.stdout) == (fips, dualstack)
 
 
+@pytest.mark.parametrize("text, env, told", [
+    ("[default]\nregion = eu-west-1\n", {}, 'region: "eu-west-1"'),
+    ("[profile x]\nregion = eu-west-1\n", {"AWS_PROFILE": "x"}, 'region: "eu-west-1"'),
+    ("[profile x]\nregion = eu-west-1\n", {"AWS_DEFAULT_PROFILE": "x"}, 'region: "eu-west-1"'),
+    ("[profile x]\nregion = eu-west-1\n", {}, "region is missing: write"),
+    ("[profile x]\nregion = Mars\n", {"AWS_PROFILE": "x"}, "region is missing: write"),
+    ("\n[profile x\n", {}, "region is missing, and profile: DIR/config: line 2: the ']' of a section is missing"),
+], ids=["default", "profile", "older variable", "another", "no region", "broken"])
+def test_a_region_by_the_profile(file, tmp_path, text, env, told):
+    config = tmp_path / "config"
+    config.write_text(text)
+    done = check("-c", file(GOOD.replace("region: us-east-1", "")), "--print", env={"AWS_CONFIG_FILE": str(config), **env})
+    assert told in (done.stdout + done.stderr).replace(str(tmp_path), "DIR"), done.stdout + done.stderr
+    assert done.returncode == (0 if "eu-west-1" in told else 1)
+
+
 def test_a_wrong_variable_is_named(file):
     done = check("-c", file(GOOD.replace("region: us-east-1", "")), env={"AWS_REGION": "Mars", "AWS_ENDPOINT_URL": "ftp://x"})
     assert done.returncode == 1

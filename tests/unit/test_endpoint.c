@@ -101,6 +101,14 @@ static void test_hosts(void **state)
     }
 }
 
+static void test_portals_of_partitions(void **state)
+{
+    assert_span(endpoint_sso_portal_host(SPAN("us-east-1"), *state),
+                "portal.sso.us-east-1.amazonaws.com");
+    assert_span(endpoint_sso_portal_host(SPAN("cn-north-1"), *state),
+                "portal.sso.cn-north-1.amazonaws.com.cn");
+}
+
 static void test_unknown_regions_are_of_aws(void **state)
 {
     static const char *const unknown[] = {"us-gov-west", "us-gov--1", "cn-north-1a",
@@ -254,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_regions),
         cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_portals_of_partitions),
         cmocka_unit_test(test_unknown_regions_are_of_aws),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_refused_urls),
