@@ -32,6 +32,19 @@ static struct span token_hint(struct fetch *fetch, int status)
                         fetch->plan.base == PLAN_SSO ? ": run `aws sso login`" : "");
 }
 
+static bool repeats(struct span text, struct span token)
+{
+    return token.len != 0 && text.len != 0 &&
+           memmem(text.at, text.len, token.at, token.len) != NULL;
+}
+
+/* What the answer says of its error; not where it shows the token that it was asked with. */
+static struct span error_text(struct fetch *fetch, struct span answer)
+{
+    bool shows = repeats(answer, secret_bytes(&fetch->token)) || repeats(answer, fetch->plan.token);
+    return shows ? SPAN("its text repeats the token") : document_error_text(answer, &fetch->arena);
+}
+
 /* A status that is no 200, or none at all. */
 static void fail_status(struct fetch *fetch, const struct http_call *call, const char *asked)
 {
@@ -39,7 +52,7 @@ static void fail_status(struct fetch *fetch, const struct http_call *call, const
         fail(fetch, arena_printf(&fetch->arena, "%s: %s", asked, call->why));
         return;
     }
-    struct span text = document_error_text(http_call_answer(call), &fetch->arena);
+    struct span text = error_text(fetch, http_call_answer(call));
     fail(fetch, arena_printf(&fetch->arena, "%s: HTTP status %d%s%.*s%.*s", asked, call->status,
                              text.len != 0 ? ": " : "", SPAN_ARG(text),
                              SPAN_ARG(token_hint(fetch, call->status))));

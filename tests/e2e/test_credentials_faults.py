@@ -90,6 +90,7 @@ XML = [
 
 @pytest.mark.parametrize("kind, place, faults", [
     (sources.Container, "container: HOST: ", COMMON + JSON + SET + [
+        ((400, '{"Code": "Bad", "Message": "bearer-EXAMPLE is bad"}'), "HTTP status 400: its text repeats the token"),
         ("denied", "HTTP status 401: AccessDenied: the token is not right; the token was that of DIR/token")]),
     (sources.Imds, "imds: HOST: ", COMMON[:1] + COMMON[2:] + [
         ("denied", 'Code is "AssumeRoleUnauthorizedAccess", not Success'),
