@@ -151,6 +151,9 @@ static void on_answer(struct http_call *call)
         fail(fetch, role_arn, arena_copy(&fetch->arena, span_from(call->why)));
         return;
     }
+    /* Where no request goes out for want of a set, nobody else sees that the clock was mended. */
+    if (fetch->plan.sts.tls && skew_check(fetch->options.skew, call->date, clock_wall()))
+        fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
     if (call->status != 200) {
         (void)!sts_answer_read(http_call_answer(call), &fetch->arena, &answer, &fault);
         if (!signs_again(fetch, call, &answer))

@@ -112,7 +112,9 @@ static enum renew_result try_again(struct exchange *ex, void (*then)(struct exch
     renewal->done = true;
     if (renew_has_changed(ex))
         return RENEW_AGAIN;
-    return renew_wait(ex, then) ? RENEW_WAITING : RENEW_NOTHING;
+    if (renew_wait(ex, then))
+        return RENEW_WAITING;
+    return renew_has_changed(ex) ? RENEW_AGAIN : RENEW_NOTHING; /* it may have ended just now */
 }
 
 /* Nothing can be done about it here: someone has to know why. */

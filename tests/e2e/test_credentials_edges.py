@@ -10,7 +10,7 @@ import pytest
 
 import lib
 import standins
-from sources import NO_KEYS, ROUTES, Container, Role, Static, call
+from sources import NO_KEYS, ROUTES, Container, Role, Static, WebIdentity, call
 
 CLONE_NEWNET = 0x40000000
 
@@ -79,6 +79,23 @@ def test_sets_are_renewed_by_aws_s_time(skew_s, keys, start, endpoint, ca_file, 
             time.sleep(0.5)
         assert 6 <= standin.count("AssumeRole") <= 15  # two a renewal, and one that was refused
         gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")
+
+
+def test_sts_tells_that_the_clock_was_mended(keys, start, endpoint, ca_file, tmp_path):
+    """By the old offset every new set seems to be over, and no request goes out whose answer could tell."""
+    endpoint.strict = False
+    with standins.StandIn(keys, tls=True) as standin:
+        endpoint.clock_skew_s = standin.clock_skew_s = standin.issuer.clock_skew_s = 3600
+        source = WebIdentity(standin, tmp_path)
+        standin.issuer.life = 6
+        gateway = start(source.more, {**source.env, "AWS_CA_BUNDLE": str(ca_file)})
+        gateway.allow_warnings('"topic": "clock"')
+        assert call(gateway).status == 200  # and the clock is learned
+        endpoint.clock_skew_s = standin.clock_skew_s = standin.issuer.clock_skew_s = 0
+        standin.issuer.life = 600
+        time.sleep(8)
+        assert call(gateway).status == 200
+        gateway.diagnostic(topic="credentials", message="agrees with AWS's again")
 
 
 def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path):
