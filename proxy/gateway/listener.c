@@ -25,8 +25,8 @@ struct listeners {
     size_t count;
     bool paused;
     struct timer back_off;     /* descriptors ran out */
-    atomic_bool resume_wanted; /* paused at the limit: the next departure resumes */
-    struct loop_task resume;
+    atomic_bool resume_wanted; /* paused at the limit: the next departure posts resume */
+    struct loop_task resume;   /* alone ends that pause, so that it is never posted twice */
 };
 
 struct handover {
@@ -184,7 +184,7 @@ void listener_turn_all(struct gateway *gateway, const struct edition *edition)
     struct listeners *listeners = listeners_of(gateway);
     for (size_t i = 0; i != listeners->count; ++i)
         listeners->list[i].tls = edition->listen_tls[i];
-    resume_all(listeners); /* there may be room for more connections now */
+    listener_resume_all(gateway); /* there may be room for more connections now */
 }
 
 /* What the kernel has taken for us is served, also beyond limits.connections: closing would reset it. */

@@ -170,6 +170,7 @@ static void turn_to(struct worker *worker, struct edition *edition)
     struct edition_use *use = edition_use_create(edition, worker->index, worker->loop);
     use->older = worker->use;
     worker->use = use;
+    admission_ask_again(worker); /* there may be room for more requests now */
 }
 
 static void post_turn(struct worker *worker, struct edition *edition,
