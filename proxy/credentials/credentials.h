@@ -21,9 +21,9 @@ struct credentials {
     char access_key_id[CREDENTIALS_KEY_ID_MAX + 1];
     struct secret secret_access_key;
     struct secret session_token; /* empty: none */
-    uint64_t generation;      /* counts the keeper's sets from 1; 0 before it has taken one over */
-    struct wall_time expires; /* us 0: never */
-    struct span source;       /* "env", "static"; a literal */
+    uint64_t generation;         /* no other set's; 0 before a keeper has taken it over */
+    struct wall_time expires;    /* us 0: never */
+    struct span source;          /* "env", "static"; a literal */
 };
 
 /* What a source has read. The source wipes its own copies. */

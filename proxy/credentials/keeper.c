@@ -68,6 +68,9 @@ static bool is_same(const struct credentials *a, const struct credentials *b)
            span_equals(secret_bytes(&a->session_token), secret_bytes(&b->session_token));
 }
 
+/* Of all keepers: what is kept by key id and generation must not take one keeper's set for another's. */
+static atomic_uint_fast64_t last_generation;
+
 /* Takes the reference over. now: by AWS's clock. */
 static void put_in_force(struct keeper_identity *identity, struct credentials *credentials,
                          struct wall_time now)
@@ -85,7 +88,7 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     buffer_clear(&identity->fault);
     ++identity->refreshed;
     if (!same) {
-        credentials->generation = atomic_load(&identity->generation) + 1;
+        credentials->generation = atomic_fetch_add(&last_generation, 1) + 1;
         identity->current = credentials;
         atomic_store(&identity->generation, credentials->generation);
     }
@@ -411,6 +414,7 @@ void keeper_destroy(struct keeper *keeper)
         return;
     loop_post(keeper->loop, &keeper->stop_task);
     pthread_join(keeper->thread, NULL);
+    loop_give_back(keeper->loop);
     pthread_barrier_destroy(&keeper->opened);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper->identities);

@@ -32,9 +32,9 @@ static struct span ask(struct loop *loop, const struct http_call_request *reques
     return text;
 }
 
-static struct span ask_instance(const struct plan *plan, struct arena *arena, struct span *fault)
+static struct span ask_instance(struct loop *loop, const struct plan *plan, struct arena *arena,
+                                struct span *fault)
 {
-    struct loop *loop = loop_create();
     struct http_call_request request = {
         .url = &plan->url,
         .method = SPAN("PUT"),
@@ -69,7 +69,9 @@ struct span region_find(config_getenv getenv, void *getenv_context,
         return plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
     if (!plan_address_imds(&plan, &options, &none, SPAN("default"), arena, fault))
         return SPAN_NONE;
-    struct span region = ask_instance(&plan, arena, fault);
+    struct loop *loop = loop_create();
+    struct span region = ask_instance(loop, &plan, arena, fault);
+    loop_give_back(loop);
     if (region.at == NULL || endpoint_region_is_valid(region))
         return region;
     *fault = SPAN("imds: what should be the region is none");

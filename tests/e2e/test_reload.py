@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import os
 import signal
 import threading
 
 import pytest
 import trustme
 from conftest import HEAD
-from lib import eventually
+from lib import ACCESS_KEY, SECRET_KEY, eventually
 from standins import LivingKeys, StandIn
 from test_listener_tls import context
 
@@ -294,3 +295,76 @@ def test_nobody_else_reloads(start_gateway):
     assert post(gateway, Origin="https://evil.example")[0] == 403
     assert post(gateway, "/live")[0] == 405
     assert not any(line["topic"] == "reload" for line in gateway.diagnostics)
+
+
+def test_reloads_leave_nothing_open(start_gateway):
+    gateway = start_gateway(ONE)
+
+    def open_now():
+        return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+
+    def act():
+        gateway.call("/one", b"x")
+        again(gateway)
+
+    for _ in range(3):
+        act()
+    before = open_now()
+    for _ in range(8):
+        act()
+    eventually(lambda: open_now() <= before, 10, "no more descriptors are open than after the first reloads")
+
+
+def test_who_waits_goes_on_when_the_limit_is_raised(start_gateway, endpoint, reload):
+    waits = "routes:\n" + route("one", "/one", "echo", ", wait_for: 20s")
+    gateway = start_gateway("limits: { concurrency: 1 }\n" + waits)
+    endpoint.next_fault(stall="head")
+    with gateway.caller() as stalled, gateway.caller(timeout=10) as waiting:
+        stalled.ask("/one", b"x")
+        endpoint.wait_for(1)
+        waiting.ask("/one", b"y")
+        eventually(lambda: b"sagegate_waiting_requests 1" in gateway.admin("/metrics")[1], 5)
+        reload(gateway, "limits: { concurrency: 2 }\n" + waits)
+        assert waiting.answer().body == b"y"
+
+
+def test_the_limit_on_connections_changes_while_callers_crowd(start_gateway, reload):
+    def text(number):
+        return f"workers: 4\nlimits: {{ connections: {3 + number % 2} }}\n" + ONE
+
+    gateway = start_gateway(text(0))
+    gateway.allow_warnings("is reached: callers wait")
+    stop, failed = threading.Event(), []
+
+    def call():
+        while not stop.is_set():
+            if gateway.call("/nowhere").status != 404:
+                failed.append(1)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(30):
+        reload(gateway, text(number))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert gateway.call("/one", b"x").body == b"x"
+
+
+def test_another_secret_under_the_same_key_id_signs(start_gateway, endpoint, reload, tmp_path):
+    endpoint.strict = False
+
+    def text(secret):
+        file = tmp_path / f"{secret[:4]}.json"
+        file.write_text(json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": secret}))
+        file.chmod(0o600)
+        return f'identities: {{ own: {{ source: static, file: "{file}" }} }}\n' + \
+            "routes:\n" + route("one", "/one", "echo", ", identity: own")
+
+    gateway = start_gateway(text("mistyped" * 5))
+    gateway.allow_warnings("the secret access key does not belong to the access key id")
+    assert gateway.call("/one", b"x").status == 502
+    reload(gateway, text(SECRET_KEY))
+    assert gateway.call("/one", b"x").status == 200
