@@ -121,8 +121,9 @@ static void on_client_ready(struct client *client)
     struct mono_time got = loop_read_clock(loop);
     ex->credentials_us += clock_us_between(before, got);
     if (needed && credentials == NULL) {
-        client_cancel(client);
-        exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+        client_cancel(client); /* the set has ended while it connected */
+        if (!renew_wait(ex, begin_signed))
+            exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
     }
     exchange_wipe_head(ex); /* of an attempt before this one */

@@ -4,13 +4,15 @@ import concurrent.futures
 import ctypes
 import re
 import subprocess
+import threading
 import time
 
 import pytest
 
 import lib
 import standins
-from sources import NO_KEYS, ROUTES, Container, Role, Static, WebIdentity, call
+from sources import HEAD, NO_KEYS, ROUTES, Container, Role, Static, WebIdentity, call, write
+from test_upstream import Server, read_head, relay
 
 CLONE_NEWNET = 0x40000000
 
@@ -40,6 +42,57 @@ def test_a_storm_of_refusals_makes_one_fetch(standin, start, endpoint, tmp_path)
     attempts = [line["attempts"] for line in gateway.lines]
     assert set(attempts) <= {1, 2} and attempts.count(2) > 10, attempts
     assert len(endpoint.requests) <= 201
+
+
+# -- waiting
+
+
+def held_helper(standin, directory):
+    """A source's command that asks for a set; where the file `hold` is, it waits for `go` before that."""
+    helper = write(directory / "helper", f"""#!/usr/bin/python3
+import json, pathlib, time, urllib.request
+here = pathlib.Path("{directory}")
+if (here / "hold").exists():
+    (here / "asked").touch()
+    while not (here / "go").exists():
+        time.sleep(0.02)
+set_ = json.load(urllib.request.urlopen("{standin.url}/process"))
+print(json.dumps({{"Version": 1, "AccessKeyId": set_["AccessKeyId"], "SecretAccessKey": set_["SecretAccessKey"],
+                   "SessionToken": set_["Token"], "Expiration": set_["Expiration"]}}))
+""")
+    helper.chmod(0o700)
+    return helper
+
+
+def test_a_set_that_ends_while_the_connection_is_made_is_waited_for(standin, start_gateway, endpoint, ca_file, tmp_path):
+    """Also beyond the limit for connecting: that is not what is waited for any more."""
+    standin.issuer.life = 4
+    connected = threading.Event()
+
+    def connect_late(sock, _):
+        read_head(sock)
+        connected.wait(30)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        relay(sock, endpoint.port)
+    more = f'credentials: {{ source: process, process: "{held_helper(standin, tmp_path)}", wait: 20s }}'
+    with Server(connect_late) as proxy:
+        through = f'{ca_file}", proxy: "http://127.0.0.1:{proxy.port}'
+        text = HEAD.format(url=endpoint.url, ca=through, more=more) + ROUTES + "    timeouts: { connect: 4s }\n"
+        gateway = start_gateway(text, head=False, env={**NO_KEYS, "HOME": str(tmp_path)})
+        lib.eventually(lambda: gateway.admin("/ready")[0] == 200, 10, "the first set")
+        (tmp_path / "hold").touch()
+        lib.eventually((tmp_path / "asked").exists, 10, "a renewal")
+        with gateway.caller() as caller:
+            begun = time.monotonic()
+            caller.ask("/call/echo", b"hello")
+            lib.eventually(lambda: proxy.count == 1, 2, "a connection")
+            time.sleep(max(0, standin.issuer.keys.until[standin.issuer.issued[-1][0]] - time.time()) + 0.2)
+            connected.set()
+            time.sleep(max(0, begun + 4.5 - time.monotonic()))
+            (tmp_path / "go").touch()
+            assert caller.answer().status == 200
+        line = gateway.line()
+        assert line["outcome"] == "ok" and line["attempts"] == 1 and line["credentials_us"] > 1_000_000
 
 
 # -- clocks
