@@ -98,3 +98,25 @@ struct span credentials_key_id_tail(const struct credentials *credentials)
     size_t shown = id.len >= 8 ? 4 : id.len / 2;
     return span_from_offset(id, id.len - shown);
 }
+
+bool credentials_is_same(const struct credentials *a, const struct credentials *b)
+{
+    return a->expires.us == b->expires.us &&
+           span_equals(span_from(a->access_key_id), span_from(b->access_key_id)) &&
+           span_equals(secret_bytes(&a->secret_access_key), secret_bytes(&b->secret_access_key)) &&
+           span_equals(secret_bytes(&a->session_token), secret_bytes(&b->session_token));
+}
+
+void credentials_describe(const struct credentials *credentials, struct wall_time now,
+                          struct buffer *out)
+{
+    buffer_append(out, credentials->source);
+    buffer_append(out, SPAN(": key id ..."));
+    buffer_append(out, credentials_key_id_tail(credentials));
+    if (credentials->expires.us == 0)
+        return;
+    char expires[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(credentials->expires, expires);
+    buffer_append(out, credentials->expires.us > now.us ? SPAN(", expires ") : SPAN(", expired "));
+    buffer_append(out, span_from(expires));
+}

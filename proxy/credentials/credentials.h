@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -56,5 +57,10 @@ static inline bool credentials_is_expired(const struct credentials *credentials,
 
 /* For logs: the last four characters of the key id, fewer of a short one. */
 struct span credentials_key_id_tail(const struct credentials *credentials);
+/* For people: "imds: key id ...WXYZ, expires 2015-...". */
+void credentials_describe(const struct credentials *credentials, struct wall_time now,
+                          struct buffer *out);
+/* The same keys with the same end. */
+bool credentials_is_same(const struct credentials *a, const struct credentials *b);
 
 #endif

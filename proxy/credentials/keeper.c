@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "credentials/refresh.h"
-
 enum { CHECK_INTERVAL_MS = 1000, TURN_MS = 60 * 1000 };
 
 static void begin_fetch(struct keeper_identity *identity);
@@ -14,139 +12,7 @@ static void on_fetched(struct fetch *fetch);
 static void take_result(struct keeper_identity *identity);
 static void on_timer(struct timer *timer);
 
-static uint32_t chance(struct keeper *keeper)
-{
-    keeper->random ^= keeper->random << 13;
-    keeper->random ^= keeper->random >> 7;
-    keeper->random ^= keeper->random << 17;
-    return (uint32_t)(keeper->random >> 16);
-}
-
-/* By AWS's clock as far as it is known: that is the one by which sets end. */
-static struct wall_time aws_time(const struct keeper *keeper)
-{
-    return skew_correct(keeper->options.skew, clock_wall());
-}
-
-/* Of a named identity the name comes first. */
-static void tell(const struct keeper_identity *identity, enum keeper_event event,
-                 struct span message)
-{
-    const struct keeper_options *options = &identity->keeper->options;
-    char text[KEEPER_STATUS_SIZE + 128];
-    struct buffer out;
-    if (options->on_event == NULL)
-        return;
-    buffer_init_fixed(&out, text, sizeof(text));
-    if (identity != identity->keeper->identities)
-        buffer_printf(&out, "identity %.*s: ", SPAN_ARG(identity->config->label));
-    buffer_append(&out, message);
-    options->on_event(options->event_context, event, buffer_span(&out));
-}
-
-/* ---- what a fetch brought ---- */
-
-static void describe(const struct credentials *credentials, struct wall_time now,
-                     struct buffer *out)
-{
-    buffer_append(out, credentials->source);
-    buffer_append(out, SPAN(": key id ..."));
-    buffer_append(out, credentials_key_id_tail(credentials));
-    if (credentials->expires.us == 0)
-        return;
-    char expires[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(credentials->expires, expires);
-    buffer_append(out, credentials->expires.us > now.us ? SPAN(", expires ") : SPAN(", expired "));
-    buffer_append(out, span_from(expires));
-}
-
-static bool is_same(const struct credentials *a, const struct credentials *b)
-{
-    return a != NULL && a->expires.us == b->expires.us &&
-           span_equals(span_from(a->access_key_id), span_from(b->access_key_id)) &&
-           span_equals(secret_bytes(&a->secret_access_key), secret_bytes(&b->secret_access_key)) &&
-           span_equals(secret_bytes(&a->session_token), secret_bytes(&b->session_token));
-}
-
-/* Of all keepers: what is kept by key id and generation must not take one keeper's set for another's. */
-static atomic_uint_fast64_t last_generation;
-
-/* Takes the reference over. now: by AWS's clock. */
-static void put_in_force(struct keeper_identity *identity, struct credentials *credentials,
-                         struct wall_time now)
-{
-    struct keeper *keeper = identity->keeper;
-    char text[KEEPER_STATUS_SIZE];
-    struct buffer message;
-    buffer_init_fixed(&message, text, sizeof(text));
-    describe(credentials, now, &message);
-
-    pthread_mutex_lock(&keeper->lock);
-    bool same = is_same(identity->current, credentials);
-    bool was_failing = identity->fault.len != 0;
-    struct credentials *old = same ? credentials : identity->current;
-    buffer_clear(&identity->fault);
-    ++identity->refreshed;
-    if (!same) {
-        credentials->generation = atomic_fetch_add(&last_generation, 1) + 1;
-        identity->current = credentials;
-        atomic_store(&identity->generation, credentials->generation);
-    }
-    pthread_mutex_unlock(&keeper->lock);
-
-    credentials_release(old);
-    if (!same || was_failing)
-        tell(identity, KEEPER_LOADED, buffer_span(&message));
-    struct wall_time expires = identity->current->expires;
-    if (expires.us != 0)
-        identity->due =
-            same ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
-    else if (identity->fetch.plan.base != PLAN_SET && identity->fetch.plan.base != PLAN_PROCESS)
-        identity->due = (struct wall_time){now.us + REFRESH_UNEXPIRING_MS * INT64_C(1000)};
-}
-
-/* The set in force stays. The same fault again is not told again. */
-static void note_fault(struct keeper_identity *identity, struct span fault)
-{
-    struct keeper *keeper = identity->keeper;
-    if (fault.len > KEEPER_STATUS_SIZE)
-        fault.len = KEEPER_STATUS_SIZE;
-    pthread_mutex_lock(&keeper->lock);
-    bool known = span_equals(buffer_span(&identity->fault), fault);
-    buffer_clear(&identity->fault);
-    buffer_append(&identity->fault, fault);
-    identity->last_failed = clock_wall();
-    ++identity->failed;
-    pthread_mutex_unlock(&keeper->lock);
-    ++identity->failures;
-    identity->retry_at =
-        clock_after_ms(keeper->loop->now, refresh_backoff_ms(identity->failures, chance(keeper)));
-    if (!known)
-        tell(identity, KEEPER_FAILED, fault);
-}
-
-static void note_warning(struct keeper_identity *identity, struct span warning)
-{
-    if (span_equals(identity->warning_told, warning))
-        return;
-    arena_reset(&identity->warning_arena);
-    identity->warning_told = arena_copy(&identity->warning_arena, warning);
-    if (warning.len != 0)
-        tell(identity, KEEPER_WARNING, warning);
-}
-
-/* now: by AWS's clock. */
-static void note_expired(struct keeper_identity *identity, const struct credentials *credentials,
-                         struct wall_time now)
-{
-    char text[512];
-    struct buffer fault;
-    buffer_init_fixed(&fault, text, sizeof(text));
-    describe(credentials, now, &fault);
-    buffer_append(&fault, SPAN(": the source gives a set whose time is over; it must give a newer "
-                               "one, or this machine's clock is wrong"));
-    note_fault(identity, buffer_span(&fault));
-}
+/* ---- the end of a fetch ---- */
 
 /* All views that wait are woken on their own loops. */
 static void wake_views(struct keeper_identity *identity)
@@ -182,21 +48,15 @@ static bool has_changed_file(const struct keeper_identity *identity)
     return false;
 }
 
-/* A file that changed while it was read has another version by the next check, if the versions are
- * those from before: so they are taken anew only where the plan's files are others. */
+/* Those of the plan that has just been made; its own list of them goes with the next fetch. */
 static void watch_files(struct keeper_identity *identity)
 {
     const struct plan *plan = &identity->fetch.plan;
-    bool same = plan->file_count == identity->file_count;
-    for (size_t i = 0; same && i != plan->file_count; ++i)
-        same = strcmp(plan->files[i], identity->files[i]) == 0;
-    if (same)
-        return;
     forget_files(identity);
     for (size_t i = 0; i != plan->file_count; ++i) {
-        identity->files[i] = strdup(plan->files[i]);
+        identity->files[i] = strdup(plan->files[i].name);
         CHECK(identity->files[i] != NULL);
-        identity->versions[i] = file_version(plan->files[i]);
+        identity->versions[i] = plan->files[i].version;
     }
     identity->file_count = plan->file_count;
 }
@@ -217,7 +77,7 @@ static void set_timer(struct keeper_identity *identity)
     if (identity->retry_at.us != 0 && identity->retry_at.us < at.us)
         at = identity->retry_at;
     if (identity->due.us != 0 && identity->retry_at.us == 0) {
-        struct mono_time due = after_us(now, identity->due.us - aws_time(keeper).us);
+        struct mono_time due = after_us(now, identity->due.us - keeper_result_aws_time(keeper).us);
         if (due.us < at.us)
             at = due;
     }
@@ -230,8 +90,6 @@ static void begin_fetch(struct keeper_identity *identity)
     identity->fetching = true;
     pthread_mutex_unlock(&identity->keeper->lock);
     loop_read_clock(identity->keeper->loop);
-    for (size_t i = 0; i != identity->file_count; ++i)
-        identity->versions[i] = file_version(identity->files[i]);
     if (fetch_start(&identity->fetch))
         take_result(identity);
 }
@@ -243,23 +101,8 @@ static void on_fetched(struct fetch *fetch)
 
 static void take_result(struct keeper_identity *identity)
 {
-    struct fetch *fetch = &identity->fetch;
-    struct credentials *found = fetch->found;
-    struct wall_time now = aws_time(identity->keeper);
+    keeper_result_take(identity);
     watch_files(identity);
-    identity->retry_at.us = 0;
-    identity->due.us = 0;
-    fetch->found = NULL;
-    if (fetch->result != CREDENTIALS_FOUND) {
-        note_fault(identity, fetch->notes.fault);
-    } else if (credentials_is_expired(found, now)) {
-        note_expired(identity, found, now);
-        credentials_release(found);
-    } else {
-        identity->failures = 0;
-        note_warning(identity, fetch->notes.warning);
-        put_in_force(identity, found, now);
-    }
     wake_views(identity);
     set_timer(identity);
 }
@@ -272,7 +115,7 @@ static void on_timer(struct timer *timer)
         return;
     bool retry = identity->retry_at.us != 0 && identity->retry_at.us <= now.us;
     bool due = identity->retry_at.us == 0 && identity->due.us != 0 &&
-               identity->due.us <= aws_time(identity->keeper).us;
+               identity->due.us <= keeper_result_aws_time(identity->keeper).us;
     if (retry || due || has_changed_file(identity))
         begin_fetch(identity);
     else
@@ -324,33 +167,39 @@ static void start_thread(struct keeper *keeper)
 
 /* ---- life ---- */
 
+/* One that holds a set, if there is one; NULL: none is the same. Under the lock of `previous`. */
 static const struct keeper_identity *find_same(const struct keeper *previous,
                                                const struct config_identity *wanted)
 {
-    for (size_t i = 0; i != previous->options.identity_count; ++i)
-        if (config_identity_is_same(previous->identities[i].config, wanted))
-            return &previous->identities[i];
-    return NULL;
+    const struct keeper_identity *found = NULL;
+    for (size_t i = 0; i != previous->options.identity_count; ++i) {
+        const struct keeper_identity *identity = &previous->identities[i];
+        if (!config_identity_is_same(identity->config, wanted))
+            continue;
+        if (identity->current != NULL)
+            return identity;
+        if (found == NULL || identity->used)
+            found = identity;
+    }
+    return found;
 }
 
 /* The set that the keeper before held for the same identity is as good as it was: until the first fetch brings another, and
  * where that fails. */
-static void take_over(struct keeper_identity *identity)
+static void take_over(struct keeper_identity *identity, struct keeper *previous)
 {
-    struct keeper *previous = identity->keeper->options.previous;
-    const struct keeper_identity *same =
-        previous == NULL ? NULL : find_same(previous, identity->config);
-    if (same == NULL)
-        return;
     pthread_mutex_lock(&previous->lock);
-    if (same->current != NULL) {
-        identity->current = credentials_retain(same->current);
-        atomic_store(&identity->generation, same->current->generation);
+    const struct keeper_identity *same = find_same(previous, identity->config);
+    if (same != NULL) {
+        if (same->current != NULL) {
+            identity->current = credentials_retain(same->current);
+            atomic_store(&identity->generation, same->current->generation);
+        }
+        buffer_append(&identity->fault, buffer_span(&same->fault));
+        identity->last_failed = same->last_failed;
+        identity->refreshed = same->refreshed;
+        identity->failed = same->failed;
     }
-    buffer_append(&identity->fault, buffer_span(&same->fault));
-    identity->last_failed = same->last_failed;
-    identity->refreshed = same->refreshed;
-    identity->failed = same->failed;
     pthread_mutex_unlock(&previous->lock);
 }
 
@@ -374,7 +223,8 @@ static void open_identity(struct keeper *keeper, size_t index)
                                                          .owner = identity});
     if (!identity->used)
         return;
-    take_over(identity);
+    if (options->previous != NULL)
+        take_over(identity, options->previous);
     begin_fetch(identity);
 }
 
@@ -452,7 +302,7 @@ bool keeper_status(struct keeper *keeper, size_t index, struct wall_time now,
     const struct credentials *current = identity->current;
     bool usable = current != NULL && !credentials_is_expired(current, now);
     if (current != NULL)
-        describe(current, now, message);
+        credentials_describe(current, now, message);
     if (current != NULL && identity->fault.len != 0)
         buffer_append(message, SPAN("; "));
     buffer_append(message, buffer_span(&identity->fault));

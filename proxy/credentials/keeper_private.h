@@ -1,4 +1,4 @@
-/* What keeper.c and keeper_view.c share: the state of an identity. */
+/* What keeper.c, keeper_result.c and keeper_view.c share: the state of an identity. */
 #ifndef SAGEGATE_CREDENTIALS_KEEPER_PRIVATE_H
 #define SAGEGATE_CREDENTIALS_KEEPER_PRIVATE_H
 
@@ -53,5 +53,11 @@ struct keeper {
 
 /* The set in force retained, NULL before the first; *generation goes with it. */
 struct credentials *keeper_retain_current(struct keeper_identity *identity, uint64_t *generation);
+
+/* keeper_result.c; the keeper's thread only. The fetch has ended: the set in force becomes what it brought, if that is any
+ * good, and `due` or `retry_at` says when to fetch again. */
+void keeper_result_take(struct keeper_identity *identity);
+/* By AWS's clock as far as it is known: that is the one by which sets end. */
+struct wall_time keeper_result_aws_time(const struct keeper *keeper);
 
 #endif

@@ -26,10 +26,10 @@ static enum credentials_result fail(struct make *make, struct span fault)
     return CREDENTIALS_FAILED;
 }
 
-static void watch(struct make *make, const char *file)
+static void watch(struct make *make, const char *name, struct file_version version)
 {
-    if (file != NULL)
-        make->plan->files[make->plan->file_count++] = file;
+    if (name != NULL)
+        make->plan->files[make->plan->file_count++] = (struct plan_file){name, version};
 }
 
 /* ---- sources without a profile ---- */
@@ -50,7 +50,7 @@ static enum credentials_result try_static(struct make *make)
     struct span file = make->options->identity->credentials.file;
     if (file.at == NULL)
         return CREDENTIALS_NOT_CONFIGURED;
-    watch(make, file.at);
+    watch(make, file.at, file_version(file.at));
     make->plan->source = SPAN("static");
     enum credentials_result result =
         source_static_load(file.at, make->arena, &make->plan->set, &notes);
@@ -120,8 +120,8 @@ static enum credentials_result open_profiles(struct make *make)
     make->profile_is_named = named.at != NULL;
     bool ok =
         profile_open(options->getenv, options->getenv_context, make->arena, &make->files, &fault);
-    watch(make, make->files.config_name);
-    watch(make, make->files.credentials_name);
+    watch(make, make->files.config_name, make->files.config_version);
+    watch(make, make->files.credentials_name, make->files.credentials_version);
     if (!ok)
         return fail(make, arena_printf(make->arena, "profile: %.*s", SPAN_ARG(fault)));
     if (make->files.warning.at != NULL && make->warning.at == NULL)

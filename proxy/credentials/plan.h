@@ -38,6 +38,13 @@ struct plan_role {
     size_t tag_count;
 };
 
+/* A file whose change makes the plan another. */
+struct plan_file {
+    const char *name;
+    struct file_version
+        version; /* from before it was read: a change while it was read is one, too */
+};
+
 struct plan {
     enum plan_base base;
     struct span source;        /* "env", "profile", "imds" ...; a literal */
@@ -57,8 +64,7 @@ struct plan {
         portal_proxy;      /* of the environment; never for metadata and containers */
     const char *ca_file;   /* for STS, SSO and a container's https; NULL: the system's */
     const char *ca_origin; /* what names it: "AWS_CA_BUNDLE" */
-    const char
-        *files[PLAN_FILES_MAX]; /* whose change makes the plan another; filled on failure too */
+    struct plan_file files[PLAN_FILES_MAX]; /* filled on failure too */
     size_t file_count;
     struct span trail; /* for people: each source and what came of it, in lines */
 };

@@ -1,8 +1,6 @@
 /* The two shared files, read and asked as one. */
 #include "credentials/profile.h"
 
-#include "credentials/file.h"
-
 enum { TITLE_MAX = 512 };
 
 /* ---- files ---- */
@@ -53,6 +51,10 @@ bool profile_open(config_getenv getenv, void *context, struct arena *arena,
         or_else(getenv(context, SPAN("AWS_SHARED_CREDENTIALS_FILE")), SPAN("~/.aws/credentials"));
     *files = (struct profile_files){.config_name = expand(config, home, arena),
                                     .credentials_name = expand(credentials, home, arena)};
+    if (files->config_name != NULL)
+        files->config_version = file_version(files->config_name);
+    if (files->credentials_name != NULL)
+        files->credentials_version = file_version(files->credentials_name);
     return read_one(files->config_name, &files->config, files, arena, fault) &&
            read_one(files->credentials_name, &files->credentials, files, arena, fault);
 }

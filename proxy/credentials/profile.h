@@ -7,11 +7,13 @@
 #define SAGEGATE_CREDENTIALS_PROFILE_H
 
 #include "config/config.h"
+#include "credentials/file.h"
 #include "credentials/ini.h"
 
 struct profile_files {
     struct ini config, credentials;             /* empty where there is no such file */
     const char *config_name, *credentials_name; /* in the arena given; NULL without a HOME */
+    struct file_version config_version, credentials_version; /* from before they were read */
     struct span warning; /* secrets that others may read: "FILE: mode 0644 ..."; else SPAN_NONE */
 };
 

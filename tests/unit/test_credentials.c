@@ -30,6 +30,7 @@ struct scene {
     struct skew skew;
     /* The environment. */
     const char *key_id, *secret, *token, *expiration;
+    const char *replacement; /* takes the file's place once the plan asks for AWS_CA_BUNDLE */
     /* What the keeper told; under the lock. */
     pthread_mutex_t lock;
     unsigned events[KEEPER_FAILED + 1];
@@ -58,9 +59,20 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* As a careful writer does it: a new file takes the place of the old one. */
+static void write_file(const struct scene *scene, struct span text)
+{
+    char next[80];
+    snprintf(next, sizeof(next), "%s.next", scene->file);
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, text.at, text.len), text.len);
+    close(fd);
+    assert_int_equal(rename(next, scene->file), 0);
+}
+
 static struct span get_variable(void *context, struct span name)
 {
-    const struct scene *scene = context;
+    struct scene *scene = context;
     if (span_equals(name, SPAN("AWS_ACCESS_KEY_ID")))
         return span_from(scene->key_id);
     if (span_equals(name, SPAN("AWS_SECRET_ACCESS_KEY")))
@@ -71,18 +83,11 @@ static struct span get_variable(void *context, struct span name)
         return span_from(scene->expiration);
     if (span_equals(name, SPAN("AWS_EC2_METADATA_DISABLED")))
         return SPAN("true");
+    if (span_equals(name, SPAN("AWS_CA_BUNDLE")) && scene->replacement != NULL) {
+        write_file(scene, span_from(scene->replacement));
+        scene->replacement = NULL;
+    }
     return SPAN_NONE;
-}
-
-/* As a careful writer does it: a new file takes the place of the old one. */
-static void write_file(const struct scene *scene, struct span text)
-{
-    char next[80];
-    snprintf(next, sizeof(next), "%s.next", scene->file);
-    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_int_equal(write(fd, text.at, text.len), text.len);
-    close(fd);
-    assert_int_equal(rename(next, scene->file), 0);
 }
 
 static void set_environment(struct scene *scene, const char *key_id, const char *secret,
@@ -333,22 +338,28 @@ static void wait_until_told(struct scene *scene, enum keeper_event event, unsign
     assert_int_equal(told(scene, event), count);
 }
 
-static struct keeper *keep(struct scene *scene, enum config_credentials_source source,
-                           const char *file)
+static struct keeper_options options_of(struct scene *scene, enum config_credentials_source source,
+                                        const char *file)
 {
     scene->identity = (struct config_identity){
         .name = SPAN("default"),
         .credentials = {.source = source, .file = span_from(file)},
         .region = SPAN("us-east-1"),
     };
-    const struct keeper_options options = {.identities = &scene->identity,
-                                           .identity_count = 1,
-                                           .skew = &scene->skew,
-                                           .getenv = get_variable,
-                                           .getenv_context = scene,
-                                           .on_event = on_event,
-                                           .event_context = scene,
-                                           .check_interval_ms = 10};
+    return (struct keeper_options){.identities = &scene->identity,
+                                   .identity_count = 1,
+                                   .skew = &scene->skew,
+                                   .getenv = get_variable,
+                                   .getenv_context = scene,
+                                   .on_event = on_event,
+                                   .event_context = scene,
+                                   .check_interval_ms = 10};
+}
+
+static struct keeper *keep(struct scene *scene, enum config_credentials_source source,
+                           const char *file)
+{
+    const struct keeper_options options = options_of(scene, source, file);
     return keeper_create(&options);
 }
 
@@ -447,6 +458,39 @@ static void a_file_that_comes_late_is_found(void **state)
     wait_until_told(scene, KEEPER_LOADED, 1);
     assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE1");
     assert_int_equal(told(scene, KEEPER_FAILED), 1); /* not once a look */
+    keeper_destroy(keeper);
+}
+
+static void a_file_that_changes_while_it_is_read_is_read_again(void **state)
+{
+    struct scene *scene = *state;
+    write_file(scene, span_from(good_file));
+    scene->replacement = second_file;
+    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
+    wait_until_told(scene, KEEPER_LOADED, 2);
+    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE2");
+    keeper_destroy(keeper);
+}
+
+static void of_identities_that_are_the_same_the_set_is_taken_over(void **state)
+{
+    struct scene *scene = *state;
+    static const bool used[] = {false, true, false};
+    struct config_identity identities[3];
+    write_file(scene, span_from(good_file));
+    struct keeper_options options = options_of(scene, CREDENTIALS_STATIC, scene->file);
+    for (size_t i = 0; i != 3; ++i)
+        identities[i] = scene->identity;
+    options.identities = identities;
+    options.identity_count = 3;
+    options.used = used;
+    struct keeper *previous = keeper_create(&options);
+    unlink(scene->file);
+    struct keeper_options next = options_of(scene, CREDENTIALS_STATIC, scene->file);
+    next.previous = previous;
+    struct keeper *keeper = keeper_create(&next);
+    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE1");
+    keeper_destroy(previous);
     keeper_destroy(keeper);
 }
 
@@ -593,6 +637,8 @@ int main(void)
         TEST(an_environment_whose_time_is_over_is_told_and_not_used),
         TEST(a_source_that_fails_is_not_passed_over),
         TEST(a_file_that_comes_late_is_found),
+        TEST(a_file_that_changes_while_it_is_read_is_read_again),
+        TEST(of_identities_that_are_the_same_the_set_is_taken_over),
         TEST(a_good_set_is_only_replaced_by_a_good_one),
         TEST(an_expired_set_is_not_given_out),
         TEST(a_view_follows_the_keeper_and_keeps_no_old_set),
