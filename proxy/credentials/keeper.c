@@ -116,7 +116,9 @@ static void on_timer(struct timer *timer)
     bool retry = identity->retry_at.us != 0 && identity->retry_at.us <= now.us;
     bool due = identity->retry_at.us == 0 && identity->due.us != 0 &&
                identity->due.us <= keeper_result_aws_time(identity->keeper).us;
-    if (retry || due || has_changed_file(identity))
+    bool changed = has_changed_file(identity);
+    identity->files_changed |= changed;
+    if (retry || due || changed)
         begin_fetch(identity);
     else
         set_timer(identity);

@@ -3,8 +3,10 @@
  *
  * It fetches what is used when it is made, refreshes ahead of the end, and looks once a second
  * whether a file has changed. One fetch an identity at a time. A good set is only ever replaced by a
- * good one: where a source breaks, the old set stays until it expires by itself. It prints nothing
- * (it stands below the log): events go to a callback. */
+ * good one: where a source breaks, the old set stays until it expires by itself; so it does where one
+ * that is asked gives a set that ends sooner (a broker of several nodes, one of them stale), unless
+ * AWS has refused the old one or a file has changed. It prints nothing (it stands below the log):
+ * events go to a callback. */
 #ifndef SAGEGATE_CREDENTIALS_KEEPER_H
 #define SAGEGATE_CREDENTIALS_KEEPER_H
 

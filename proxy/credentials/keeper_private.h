@@ -24,6 +24,7 @@ struct keeper_identity {
     char *files[PLAN_FILES_MAX];
     struct file_version versions[PLAN_FILES_MAX];
     size_t file_count;
+    bool files_changed;       /* and no fetch has brought a set since */
     struct span warning_told; /* warning_arena's */
     struct arena warning_arena;
     struct loop_task force_task;
@@ -35,6 +36,7 @@ struct keeper_identity {
     struct wall_time last_failed;
     uint64_t refreshed, failed;
     bool fetching;
+    bool refused; /* AWS has refused `current` */
     struct mono_time forced;
     struct keeper_view *registered; /* views that wait for the fetch under way */
 };

@@ -35,6 +35,21 @@ static void tell(const struct keeper_identity *identity, enum keeper_event event
 /* Of all keepers: what is kept by key id and generation must not take one keeper's set for another's. */
 static atomic_uint_fast64_t last_generation;
 
+/* Who is asked before the set in force is over should give one that lasts longer. One that does not comes from a stale
+ * store; it counts only where the one in force is over, was refused, or is no longer what the files ask for. Under the
+ * lock. now: by AWS's clock. */
+static bool is_stale(const struct keeper_identity *identity, const struct credentials *credentials,
+                     struct wall_time now)
+{
+    const struct credentials *current = identity->current;
+    const struct plan *plan = &identity->fetch.plan;
+    bool is_asked = plan->base != PLAN_SET || plan->role_count != 0;
+    return is_asked && current != NULL && !credentials_is_expired(current, now) &&
+           !identity->refused && !identity->files_changed &&
+           span_equals(current->source, credentials->source) && credentials->expires.us != 0 &&
+           credentials->expires.us < current->expires.us;
+}
+
 /* Takes the reference over. now: by AWS's clock. */
 static void put_in_force(struct keeper_identity *identity, struct credentials *credentials,
                          struct wall_time now)
@@ -43,15 +58,17 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     char text[KEEPER_STATUS_SIZE];
     struct buffer message;
     buffer_init_fixed(&message, text, sizeof(text));
-    credentials_describe(credentials, now, &message);
 
     pthread_mutex_lock(&keeper->lock);
-    bool same = identity->current != NULL && credentials_is_same(identity->current, credentials);
+    bool stays =
+        identity->current != NULL && (credentials_is_same(identity->current, credentials) ||
+                                      is_stale(identity, credentials, now));
     bool was_failing = identity->fault.len != 0;
-    struct credentials *old = same ? credentials : identity->current;
+    struct credentials *old = stays ? credentials : identity->current;
     buffer_clear(&identity->fault);
     ++identity->refreshed;
-    if (!same) {
+    if (!stays) {
+        identity->refused = false;
         credentials->generation = atomic_fetch_add(&last_generation, 1) + 1;
         identity->current = credentials;
         atomic_store(&identity->generation, credentials->generation);
@@ -59,12 +76,14 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     pthread_mutex_unlock(&keeper->lock);
 
     credentials_release(old);
-    if (!same || was_failing)
+    identity->files_changed = false;
+    credentials_describe(identity->current, now, &message);
+    if (!stays || was_failing)
         tell(identity, KEEPER_LOADED, buffer_span(&message));
     struct wall_time expires = identity->current->expires;
     if (expires.us != 0)
         identity->due =
-            same ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
+            stays ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
     else if (identity->fetch.plan.base != PLAN_SET && identity->fetch.plan.base != PLAN_PROCESS)
         identity->due = (struct wall_time){now.us + REFRESH_UNEXPIRING_MS * INT64_C(1000)};
 }

@@ -121,6 +121,7 @@ bool keeper_view_refuse(struct keeper_view *view, uint64_t generation)
     struct mono_time now = clock_mono();
     pthread_mutex_lock(&view->keeper->lock);
     bool newer = atomic_load(&identity->generation) != generation;
+    identity->refused |= !newer;
     bool recently = identity->forced.us != 0 &&
                     clock_us_between(identity->forced, now) < KEEPER_FORCE_EVERY_MS * INT64_C(1000);
     bool force = !newer && !identity->fetching && !recently;

@@ -11,7 +11,7 @@ import pytest
 
 import lib
 import standins
-from sources import HEAD, NO_KEYS, ROUTES, Container, Role, Static, WebIdentity, call, write
+from sources import HEAD, NO_KEYS, ROUTES, Container, Role, Static, WebIdentity, call, key_of, write
 from test_upstream import Server, read_head, relay
 
 CLONE_NEWNET = 0x40000000
@@ -157,6 +157,31 @@ def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path
     gateway = start(source.more, source.env)
     assert "SignatureDoesNotMatch" in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
     assert call(gateway).outcome == "no_credentials"
+
+
+# -- a broker of several nodes
+
+
+def test_a_stale_set_does_not_replace_one_that_lasts_longer(standin, start, endpoint, tmp_path):
+    """But for a set that AWS refuses any other is better."""
+    source = Container(standin, tmp_path)
+    standin.issuer.life = 8
+    gateway = start(source.more, source.env)
+    gateway.allow_warnings("expired")
+    assert call(gateway).status == 200
+    standin.issuer.life = 2
+    issued = standin.issuer.issued
+    lib.eventually(lambda: len(issued) == 2, 10, "a renewal")
+    for _ in range(10):
+        assert call(gateway).status == 200 and key_of(endpoint) == issued[0][0]
+        time.sleep(0.03)
+    standin.issuer.life = 600
+    lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) != issued[0][0], 10, "one that lasts longer")
+    assert key_of(endpoint) == issued[2][0]
+    standin.issuer.life = 60
+    endpoint.next_fault(status=403, code="ExpiredTokenException", message="expired")
+    assert call(gateway).status == 200
+    assert key_of(endpoint) == issued[3][0]
 
 
 # -- readiness
