@@ -27,3 +27,8 @@ bool skew_check(struct skew *skew, struct wall_time date, struct wall_time machi
         return false;
     return atomic_exchange(&skew->offset_us, 0) != 0;
 }
+
+bool skew_forget(struct skew *skew)
+{
+    return atomic_exchange(&skew->offset_us, 0) != 0;
+}

@@ -1,7 +1,8 @@
 /* How far the machine's clock is off AWS's, as AWS's own answers tell. It reads no clock.
  *
  * One for the process. Learned from the Date of an answer that came over TLS and refused a signature
- * for its time; unlearned when a later Date shows that the clock has been mended. From any thread.
+ * for its time; unlearned when a later Date shows that the clock has been mended, or when the clock
+ * has been set. From any thread.
  * Source: the skew correction of the AWS SDKs (threshold 4 minutes). */
 #ifndef SAGEGATE_BASE_SKEW_H
 #define SAGEGATE_BASE_SKEW_H
@@ -32,5 +33,7 @@ static inline int64_t skew_offset_s(const struct skew *skew)
 bool skew_learn(struct skew *skew, struct wall_time date, struct wall_time machine);
 /* Any answer's date, to be told while an offset is in force. True where it has been dropped. */
 bool skew_check(struct skew *skew, struct wall_time date, struct wall_time machine);
+/* The machine's clock has been set, so that the offset is no longer true. True where there was one. */
+bool skew_forget(struct skew *skew);
 
 #endif

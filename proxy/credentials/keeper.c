@@ -2,6 +2,7 @@
 #include "credentials/keeper_private.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -61,6 +62,31 @@ static void watch_files(struct keeper_identity *identity)
     identity->file_count = plan->file_count;
 }
 
+/* ---- the machine's clock ---- */
+
+static int64_t clocks_us(void)
+{
+    return clock_wall().us - clock_mono().us;
+}
+
+/* With the clock set, an offset learned before is wrong, and where by it every set seems to be over no request goes out whose
+ * answer could tell. Dropped in vain (a machine that was suspended), it is learned again at the next refusal. */
+static void notice_set_clock(struct keeper *keeper)
+{
+    const struct keeper_options *options = &keeper->options;
+    int64_t now_us = clocks_us(), step_s = (now_us - keeper->clocks_us) / 1000000;
+    char text[160];
+    keeper->clocks_us = now_us;
+    if ((step_s < SKEW_MENDED_S && step_s > -SKEW_MENDED_S) || !skew_forget(options->skew) ||
+        options->on_event == NULL)
+        return;
+    snprintf(text, sizeof(text),
+             "this machine's clock has been set %s by %lld s: what was learned of AWS's clock is "
+             "dropped",
+             step_s > 0 ? "forward" : "back", (long long)(step_s > 0 ? step_s : -step_s));
+    options->on_event(options->event_context, KEEPER_WARNING, span_from(text));
+}
+
 /* ---- fetching ---- */
 
 static struct mono_time after_us(struct mono_time from, int64_t us)
@@ -101,6 +127,7 @@ static void on_fetched(struct fetch *fetch)
 
 static void take_result(struct keeper_identity *identity)
 {
+    notice_set_clock(identity->keeper);
     keeper_result_take(identity);
     watch_files(identity);
     wake_views(identity);
@@ -111,6 +138,7 @@ static void on_timer(struct timer *timer)
 {
     struct keeper_identity *identity = H2O_STRUCT_FROM_MEMBER(struct keeper_identity, timer, timer);
     struct mono_time now = identity->keeper->loop->now;
+    notice_set_clock(identity->keeper);
     if (identity->fetch.running)
         return;
     bool retry = identity->retry_at.us != 0 && identity->retry_at.us <= now.us;
@@ -250,6 +278,7 @@ struct keeper *keeper_create(const struct keeper_options *options)
     while (getrandom(&keeper->random, sizeof(keeper->random), 0) != sizeof(keeper->random) ||
            keeper->random == 0)
         continue;
+    keeper->clocks_us = clocks_us();
     keeper->stop_task.run = on_stop;
     pthread_mutex_init(&keeper->lock, NULL);
     keeper->identities = calloc(options->identity_count, sizeof(*keeper->identities));

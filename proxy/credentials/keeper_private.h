@@ -45,6 +45,7 @@ struct keeper {
     struct keeper_options options;
     struct loop *loop;
     uint64_t random;
+    int64_t clocks_us; /* wall less monotonic time at the last look; the keeper's thread only */
     pthread_mutex_t lock;
     struct keeper_identity *identities;
     bool stopping; /* the keeper's thread only */

@@ -134,6 +134,14 @@ def start(start_gateway, endpoint, ca_file, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """shim.c, for LD_PRELOAD."""
+    library = tmp_path_factory.mktemp("shim") / "shim.so"
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, HERE / "shim.c", "-ldl"], check=True, timeout=60)
+    return library
+
+
+@pytest.fixture(scope="session")
 def npm():
     """The directory with the JavaScript packages of package-lock.json, installed once below build/npm, and with the
     scripts of clients/, which find the packages there."""

@@ -1,5 +1,6 @@
 /* For LD_PRELOAD: getaddrinfo answers from the file $SHIM_HOSTS ("name address" a line; no line: the name server does
- * not answer), and the monotonic clock runs ahead by the seconds in the file $SHIM_AHEAD. */
+ * not answer), the monotonic clock runs ahead by the seconds in the file $SHIM_AHEAD, and the wall clock has been set forward by
+ * those in $SHIM_SET. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -33,18 +34,26 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return first == NULL ? EAI_AGAIN : 0;
 }
 
+/* The number in the file that the variable names; 0 where there is none. */
+static long number_in(const char *variable)
+{
+    long number = 0;
+    const char *path = getenv(variable);
+    FILE *file = path == NULL ? NULL : fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%ld", &number) != 1)
+        number = 0;
+    fclose(file);
+    return number;
+}
+
 int clock_gettime(clockid_t id, struct timespec *now)
 {
-    long ahead = 0;
-    const char *path = getenv("SHIM_AHEAD");
     int result = (int)syscall(SYS_clock_gettime, id, now);
-    if (path == NULL || id != CLOCK_MONOTONIC)
-        return result;
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return result;
-    if (fscanf(file, "%ld", &ahead) == 1)
-        now->tv_sec += ahead;
-    fclose(file);
+    if (id == CLOCK_MONOTONIC)
+        now->tv_sec += number_in("SHIM_AHEAD");
+    if (id == CLOCK_REALTIME)
+        now->tv_sec += number_in("SHIM_SET");
     return result;
 }

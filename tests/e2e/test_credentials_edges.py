@@ -151,6 +151,24 @@ def test_sts_tells_that_the_clock_was_mended(keys, start, endpoint, ca_file, tmp
         gateway.diagnostic(topic="credentials", message="agrees with AWS's again")
 
 
+def test_an_offset_is_dropped_when_the_clock_is_set(standin, start, endpoint, shim, tmp_path):
+    """The machine is an hour behind AWS, and then it is set right: by the old offset every set that can be had would be
+    over, and nobody who is asked tells the time."""
+    endpoint.strict = False
+    endpoint.clock_skew_s = standin.issuer.clock_skew_s = 3600
+    standin.issuer.life = 1200
+    source = Container(standin, tmp_path)
+    hosts, set_by = write(tmp_path / "hosts", "localhost 127.0.0.1\n"), tmp_path / "set"
+    gateway = start(source.more, {**source.env, "LD_PRELOAD": str(shim), "SHIM_HOSTS": str(hosts), "SHIM_SET": str(set_by),
+                                  "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"})
+    gateway.allow_warnings('"topic": "clock"')
+    assert call(gateway).status == 200
+    gateway.diagnostic(topic="clock", level="warning")
+    write(set_by, "3600")
+    gateway.diagnostic(10, topic="credentials", message="clock has been set forward by 3")
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a call")
+
+
 def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path):
     standin.clock_skew_s = -3600
     source = Role(standin, tmp_path)

@@ -1,11 +1,9 @@
 """The way to SageMaker: names and addresses, kept connections, TLS resumed, proxies, certificates, early answers."""
 
 import datetime
-import pathlib
 import select
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
@@ -82,14 +80,6 @@ def read_head(sock):
 
 
 # -- names and addresses
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    library = tmp_path_factory.mktemp("shim") / "shim.so"
-    source = pathlib.Path(__file__).parent / "shim.c"
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
-    return library
-
 
 @pytest.fixture
 def names(shim, tmp_path, ca_file, start_gateway):
