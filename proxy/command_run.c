@@ -155,11 +155,26 @@ static bool settle_options(struct run_options *options)
     return false;
 }
 
+/* The instance's region never changes: a reload does not wait for its answer again. */
+static struct span find_region(config_getenv getenv, void *getenv_context,
+                               const struct config_credentials *credentials, bool from_instance,
+                               struct arena *arena, struct span *fault)
+{
+    static char known[64];
+    if (from_instance && known[0] != '\0')
+        return arena_copy(arena, span_from(known));
+    struct span region =
+        region_find(getenv, getenv_context, credentials, from_instance, arena, fault);
+    if (from_instance && region.len < sizeof(known))
+        snprintf(known, sizeof(known), "%.*s", SPAN_ARG(region));
+    return region;
+}
+
 /* NULL where it has errors; they and the warnings are in problems, and told. */
 static struct config *load(const struct run_options *options, const char *topic,
                            struct problem_list *problems)
 {
-    struct config_options load_options = {.getenv = command_getenv, .find_region = region_find};
+    struct config_options load_options = {.getenv = command_getenv, .find_region = find_region};
     problem_list_init(problems);
     struct config *config = options->file != NULL
                                 ? config_load(options->file, &load_options, problems)
@@ -191,7 +206,7 @@ static bool take_new_config(struct admin_reasons *reasons, struct arena *arena, 
         *fault = SPAN("it has errors");
         return false;
     }
-    bool taken = gateway_reload(&run.gateway, config, arena, fault);
+    bool taken = gateway_reload(&run.gateway, config, reasons, arena, fault);
     if (taken) {
         log_set_level((enum log_level)config->log_level);
         log_write(LOG_INFO, "reload", "the new configuration is in force: %zu routes",

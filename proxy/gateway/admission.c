@@ -6,7 +6,7 @@
 static struct admit_route *counters_of(const struct exchange *ex)
 {
     const struct edition *edition = ex->use->edition;
-    return &edition->admit_routes[ex->match.route - edition->config->routes];
+    return edition->admit_routes[ex->match.route - edition->config->routes];
 }
 
 /* ---- waiting ---- */
@@ -28,7 +28,7 @@ static void enqueue(struct exchange *ex)
 static bool others_wait(const struct exchange *ex)
 {
     for (const struct exchange *at = ex->worker->waiting; at != NULL; at = at->next_waiting)
-        if (at->match.route == ex->match.route)
+        if (counters_of(at) == counters_of(ex))
             return true;
     return false;
 }
@@ -74,10 +74,15 @@ void admission_fail_body(struct exchange *ex, enum body_result result)
         exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
         return;
     }
-    struct span message = arena_printf(
-        &ex->arena, "the body is larger than the %llu bytes that route %.*s takes",
-        (unsigned long long)ex->match.route->body_max, SPAN_ARG(ex->match.route->name));
-    exchange_fail(ex, OUTCOME_BODY_TOO_LARGE, message);
+    const struct config_route *route = ex->match.route;
+    bool by_route = ex->body.max == route->body_max;
+    exchange_fail(ex, OUTCOME_BODY_TOO_LARGE,
+                  arena_printf(&ex->arena,
+                               by_route
+                                   ? "the body is larger than the %llu bytes that route %.*s takes"
+                                   : "the body is larger than the %llu bytes that "
+                                     "limits.body_bytes leaves route %.*s",
+                               (unsigned long long)ex->body.max, SPAN_ARG(route->name)));
 }
 
 /* ---- asking ---- */

@@ -16,21 +16,33 @@ void admit_set_limits(struct admit *admit, const struct config_limits *limits)
     atomic_store_explicit(&admit->body_bytes_max, limits->body_bytes, memory_order_relaxed);
 }
 
-struct admit_route *admit_routes_create(const struct config *config)
+void admit_dispose(struct admit *admit)
 {
-    size_t size = sizeof(struct admit_route) * (config->route_count + 1);
-    struct admit_route *routes = aligned_alloc(_Alignof(struct admit_route), size);
-    CHECK(routes != NULL);
-    memset(routes, 0, size);
-    for (size_t i = 0; i != config->route_count; ++i)
-        routes[i].exchanges_max =
-            config->routes[i].concurrency != 0 ? config->routes[i].concurrency : UINT64_MAX;
-    return routes;
+    while (admit->routes != NULL) {
+        struct admit_route *route = admit->routes;
+        admit->routes = route->next;
+        free((char *)route->name.at);
+        free(route);
+    }
 }
 
-void admit_routes_destroy(struct admit_route *routes)
+struct admit_route *admit_open_route(struct admit *admit, struct span name)
 {
-    free(routes);
+    for (struct admit_route *route = admit->routes; route != NULL; route = route->next)
+        if (span_equals(route->name, name))
+            return route;
+    struct admit_route *route = aligned_alloc(_Alignof(struct admit_route), sizeof(*route));
+    char *copy = strndup(name.at, name.len);
+    CHECK(route != NULL && copy != NULL);
+    *route = (struct admit_route){.next = admit->routes, .name = span_make(copy, name.len)};
+    admit_limit_route(route, 0);
+    admit->routes = route;
+    return route;
+}
+
+void admit_limit_route(struct admit_route *route, uint64_t max)
+{
+    atomic_store_explicit(&route->exchanges_max, max != 0 ? max : UINT64_MAX, memory_order_relaxed);
 }
 
 /* Never counts what it refuses, so that a large refusal does not crowd out a small request elsewhere. */
@@ -73,7 +85,7 @@ void admit_release_connection(struct admit *admit)
 
 bool admit_exchange(struct admit *admit, struct admit_route *route)
 {
-    if (!take(&route->exchanges, 1, route->exchanges_max))
+    if (!take(&route->exchanges, 1, in_force(&route->exchanges_max)))
         return false;
     if (take(&admit->exchanges, 1, in_force(&admit->exchanges_max)))
         return true;

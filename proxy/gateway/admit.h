@@ -8,9 +8,12 @@
 
 #include "config/config.h"
 
+/* A route's, by its name: the same one in every configuration that has a route of that name. */
 struct admit_route {
     _Alignas(64) atomic_uint_fast64_t exchanges;
-    uint64_t exchanges_max;
+    atomic_uint_fast64_t exchanges_max;
+    struct admit_route *next;
+    struct span name;
 };
 
 struct admit {
@@ -20,6 +23,7 @@ struct admit {
     _Alignas(64)
         atomic_uint_fast64_t waiting; /* requests that wait for their turn, of all workers */
     atomic_uint_fast64_t connections_max, exchanges_max, body_bytes_max;
+    struct admit_route *routes; /* main thread only */
 };
 
 /* limits: those in force, which may be lower than the configuration's. */
@@ -27,9 +31,12 @@ void admit_init(struct admit *admit, const struct config_limits *limits);
 /* From now on; what is above a lower limit already stays. From any thread. */
 void admit_set_limits(struct admit *admit, const struct config_limits *limits);
 
-/* The counters of a configuration's routes, by their place in it. */
-MUST_USE struct admit_route *admit_routes_create(const struct config *config);
-void admit_routes_destroy(struct admit_route *routes); /* takes NULL */
+void admit_dispose(struct admit *admit);
+
+/* The counters of the route of that name, which live until admit_dispose; without a limit at first. On the main thread. */
+MUST_USE struct admit_route *admit_open_route(struct admit *admit, struct span name);
+/* max 0: no limit of its own. From any thread. */
+void admit_limit_route(struct admit_route *route, uint64_t max);
 
 MUST_USE bool admit_connection(struct admit *admit);
 /* One more whatever the limit says, for what already waits when the process ends. */

@@ -43,16 +43,22 @@ static bool load_trusts(struct edition *edition, struct arena *arena, struct spa
 
 /* ---- listeners' certificates ---- */
 
-/* What this configuration says of a listener that the process has; its own word where this one does not name it. */
+/* What this configuration says of a listener that the process has; its own word where this one does not name it. An address
+ * may be there more than once (port 0): then by order. */
 static const struct config_listener *find_listener(const struct config *config,
-                                                   const struct config_listener *listener)
+                                                   const struct config *started_with, size_t index)
 {
+    const struct config_listener *wanted = &started_with->listeners[index];
+    size_t skip = 0;
+    for (size_t i = 0; i != index; ++i)
+        skip += span_equals(started_with->listeners[i].address.text, wanted->address.text);
     for (size_t i = 0; i != config->listener_count; ++i)
-        if (span_equals(config->listeners[i].address.text, listener->address.text))
+        if (span_equals(config->listeners[i].address.text, wanted->address.text) && skip-- == 0)
             return &config->listeners[i];
-    return listener;
+    return wanted;
 }
 
+/* Whether callers have to speak TLS stays as it is: an edit that loses the key must not open a port to all who listen in. */
 static bool load_listener_tls(struct edition *edition, const struct config *started_with,
                               struct arena *arena, struct span *fault)
 {
@@ -60,9 +66,16 @@ static bool load_listener_tls(struct edition *edition, const struct config *star
     edition->listen_tls = calloc(edition->listener_count, sizeof(struct tls_context *));
     CHECK(edition->listen_tls != NULL);
     for (size_t i = 0; i != edition->listener_count; ++i) {
-        const struct config_listener *listener =
-            find_listener(edition->config, &started_with->listeners[i]);
-        if (listener->certificate_file.at == NULL)
+        const struct config_listener *listener = find_listener(edition->config, started_with, i);
+        bool tls = listener->certificate_file.at != NULL;
+        if (tls != (started_with->listeners[i].certificate_file.at != NULL)) {
+            *fault = arena_printf(arena,
+                                  "listen: %.*s: a listener begins or ceases to speak TLS "
+                                  "when sagegate is started again",
+                                  SPAN_ARG(listener->address.text));
+            return false;
+        }
+        if (!tls)
             continue;
         edition->listen_tls[i] = tls_context_create_server(listener->certificate_file.at,
                                                            listener->key_file.at, arena, fault);
@@ -96,6 +109,15 @@ static struct keeper *create_keeper(const struct edition_options *options)
     return keeper;
 }
 
+static void open_admit_routes(struct edition *edition, struct admit *admit)
+{
+    const struct config *config = edition->config;
+    edition->admit_routes = calloc(config->route_count + 1, sizeof(struct admit_route *));
+    CHECK(edition->admit_routes != NULL);
+    for (size_t i = 0; i != config->route_count; ++i)
+        edition->admit_routes[i] = admit_open_route(admit, config->routes[i].name);
+}
+
 struct edition *edition_create(const struct edition_options *options, struct arena *arena,
                                struct span *fault)
 {
@@ -109,10 +131,16 @@ struct edition *edition_create(const struct edition_options *options, struct are
         return NULL;
     }
     edition->routes = route_table_create(edition->config);
-    edition->admit_routes = admit_routes_create(edition->config);
+    open_admit_routes(edition, options->admit);
     series_open(&edition->series, options->metrics, edition->config);
     edition->keeper = create_keeper(options);
     return edition;
+}
+
+void edition_limit_routes(const struct edition *edition)
+{
+    for (size_t i = 0; i != edition->config->route_count; ++i)
+        admit_limit_route(edition->admit_routes[i], edition->config->routes[i].concurrency);
 }
 
 void edition_destroy(struct edition *edition)
@@ -120,7 +148,7 @@ void edition_destroy(struct edition *edition)
     if (edition == NULL)
         return;
     keeper_destroy(edition->keeper);
-    admit_routes_destroy(edition->admit_routes);
+    free(edition->admit_routes);
     series_dispose(&edition->series);
     route_table_destroy(edition->routes);
     for (size_t i = 0; edition->listen_tls != NULL && i != edition->listener_count; ++i)

@@ -15,8 +15,8 @@
 struct edition {
     struct config *config; /* retained */
     struct route_table *routes;
-    struct admit_route *admit_routes; /* by route */
-    struct series series;             /* what its requests are counted into */
+    struct admit_route **admit_routes; /* by route: the process's counters */
+    struct series series;              /* what its requests are counted into */
     struct keeper *keeper;
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
@@ -31,6 +31,7 @@ struct edition_options {
     unsigned workers;
     config_getenv getenv;
     void *getenv_context;
+    struct admit *admit;
     struct skew *skew;
     struct metrics *metrics; /* of the process */
     keeper_on_event on_keeper_event;
@@ -40,6 +41,8 @@ struct edition_options {
 /* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
 MUST_USE struct edition *edition_create(const struct edition_options *options, struct arena *arena,
                                         struct span *fault);
+/* From now on its routes' `concurrency` holds. */
+void edition_limit_routes(const struct edition *edition);
 /* No worker uses it any more, or none was started. Takes NULL. */
 void edition_destroy(struct edition *edition);
 

@@ -18,8 +18,17 @@ static void on_keeper_event(void *context, enum keeper_event event, struct span 
               SPAN_ARG(message));
 }
 
+/* In the log, and where reasons is not NULL to who asked for the reload. */
+static void warn(const char *topic, struct admin_reasons *reasons, struct span message)
+{
+    log_write(LOG_WARNING, topic, "%.*s", SPAN_ARG(message));
+    if (reasons != NULL)
+        admin_reason(reasons, SPAN("warning"), message);
+}
+
 /* Those of the configuration; limits.body_bytes, where it says nothing, at most 40 % of what the container has. */
-static struct config_limits limits_of(const struct config *config)
+static struct config_limits limits_of(const struct config *config, const char *topic,
+                                      struct admin_reasons *reasons, struct arena *arena)
 {
     struct config_limits limits = config->limits;
     uint64_t share = cgroup_memory_limit() / 5 * 2;
@@ -27,11 +36,13 @@ static struct config_limits limits_of(const struct config *config)
         limits.body_bytes = share;
     for (size_t i = 0; i != config->route_count; ++i)
         if (config->routes[i].body_max > limits.body_bytes)
-            log_write(LOG_WARNING, "start",
-                      "route %.*s: body_max %llu is held to the %llu bytes of limits.body_bytes",
-                      SPAN_ARG(config->routes[i].name),
-                      (unsigned long long)config->routes[i].body_max,
-                      (unsigned long long)limits.body_bytes);
+            warn(topic, reasons,
+                 arena_printf(
+                     arena,
+                     "route %.*s: body_max %llu is held to the %llu bytes of limits.body_bytes",
+                     SPAN_ARG(config->routes[i].name),
+                     (unsigned long long)config->routes[i].body_max,
+                     (unsigned long long)limits.body_bytes));
     return limits;
 }
 
@@ -102,6 +113,7 @@ static struct edition *make_edition(struct gateway *gateway, struct config *conf
                                                  .workers = gateway->worker_count,
                                                  .getenv = gateway->getenv,
                                                  .getenv_context = gateway->getenv_context,
+                                                 .admit = &gateway->admit,
                                                  .skew = &gateway->skew,
                                                  .metrics = gateway->metrics,
                                                  .on_keeper_event = on_keeper_event,
@@ -130,7 +142,8 @@ static bool has_same_listeners(const struct config *a, const struct config *b)
 }
 
 /* What the process has once and for all. */
-static void tell_not_reloaded(const struct config *started_with, const struct config *config)
+static void tell_not_reloaded(const struct config *started_with, const struct config *config,
+                              struct admin_reasons *reasons, struct arena *arena)
 {
     const struct config *a = started_with, *b = config;
     const struct {
@@ -146,13 +159,14 @@ static void tell_not_reloaded(const struct config *started_with, const struct co
     };
     for (size_t i = 0; i != sizeof(keys) / sizeof(*keys); ++i)
         if (!keys[i].same)
-            log_write(LOG_WARNING, "reload",
-                      "%s has changed: that takes effect when sagegate is started again",
-                      keys[i].key);
+            warn("reload", reasons,
+                 arena_printf(arena,
+                              "%s has changed: that takes effect when sagegate is started again",
+                              keys[i].key));
 }
 
-bool gateway_reload(struct gateway *gateway, struct config *config, struct arena *arena,
-                    struct span *fault)
+bool gateway_reload(struct gateway *gateway, struct config *config, struct admin_reasons *reasons,
+                    struct arena *arena, struct span *fault)
 {
     size_t alive = 0;
     gateway_drop_editions(gateway);
@@ -166,12 +180,17 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct arena
                               alive);
         return false;
     }
+    if (!loop_reserve()) {
+        *fault = SPAN("no descriptor is left for it (RLIMIT_NOFILE)");
+        return false;
+    }
     struct edition *edition = make_edition(gateway, config, arena, fault);
     if (edition == NULL)
         return false;
-    tell_not_reloaded(gateway->config, config);
-    struct config_limits limits = limits_of(config);
+    tell_not_reloaded(gateway->config, config, reasons, arena);
+    struct config_limits limits = limits_of(config, "reload", reasons, arena);
     admit_set_limits(&gateway->admit, &limits);
+    edition_limit_routes(edition);
     worker_turn_all(gateway, edition);
     gateway->loaded = clock_wall();
     return true;
@@ -205,12 +224,14 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
                                 .on_worker_ended = options->on_worker_ended};
     gateway->loaded = gateway->started;
     gateway->metrics = series_create_metrics(gateway->worker_count);
-    struct config_limits limits = limits_of(options->config);
+    struct config_limits limits = limits_of(options->config, "start", NULL, arena);
     admit_init(&gateway->admit, &limits);
     raise_descriptor_limit(options->config);
-    return open_log(gateway, arena, fault) &&
-           make_edition(gateway, options->config, arena, fault) != NULL &&
-           open_listeners(gateway, arena, fault);
+    if (!open_log(gateway, arena, fault) ||
+        make_edition(gateway, options->config, arena, fault) == NULL)
+        return false;
+    edition_limit_routes(gateway->edition);
+    return open_listeners(gateway, arena, fault);
 }
 
 void gateway_start(struct gateway *gateway)
@@ -233,6 +254,7 @@ void gateway_close(struct gateway *gateway)
         gateway->edition = edition->older;
         edition_destroy(edition);
     }
+    admit_dispose(&gateway->admit);
     access_log_destroy(gateway->access_log);
     metrics_destroy(gateway->metrics);
 }

@@ -26,9 +26,10 @@ void gateway_close(struct gateway *gateway);
 enum { GATEWAY_EDITIONS_MAX = 8 };
 /* Takes config into service beside the one in force: requests that begin from now on follow it. What a process has once
  * (listeners' addresses, admin, health, workers, the access log's file) stays as it was, with a warning for each that would be
- * another. False, with *fault one clear line in arena: nothing has changed. On the main thread, after gateway_start and before
+ * another, to reasons too where that is not NULL. False, with *fault one clear line in arena: nothing has changed. On the main thread, after gateway_start and before
  * worker_drain_all. */
-MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config, struct arena *arena,
+MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config,
+                             struct admin_reasons *reasons, struct arena *arena,
                              struct span *fault);
 /* Gives back editions that no request uses any more. On the main thread, now and then. */
 void gateway_drop_editions(struct gateway *gateway);

@@ -57,12 +57,11 @@ static struct worker *least_loaded(struct gateway *gateway)
     return best;
 }
 
+/* It comes before the worker is told to drain: worker_drain_all keeps that order. */
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
     peer_open(handover->worker, handover->fd, handover->tls);
-    if (handover->worker->draining)
-        peer_drain(handover->worker->peers);
     free(handover);
 }
 

@@ -26,8 +26,10 @@ void remote_read(int fd, struct remote *out)
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
     char text[INET6_ADDRSTRLEN];
     *out = (struct remote){0};
-    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0)
-        address.ss_family = AF_UNIX;
+    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0) { /* it has left already */
+        memcpy(out->name, "gone", 5);
+        return;
+    }
     if (address.ss_family == AF_INET &&
         inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text)) != NULL) {
         snprintf(out->name, sizeof(out->name), "%s:%u", text, ntohs(v4->sin_port));

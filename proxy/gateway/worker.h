@@ -19,14 +19,15 @@ struct worker;
 struct gateway {
     const struct config
         *config; /* started with: what the process has once; the rest is an edition's to say */
-    struct edition *edition; /* in force, and older ones behind it; main thread only */
+    struct edition *
+        edition; /* in force, and older ones behind it; main thread only, once the workers have begun */
     config_getenv getenv;
     void *getenv_context;
     struct admit admit;
     struct access_log *access_log; /* NULL: off */
     struct metrics *metrics;
     struct wall_time started, loaded;  /* the process; the configuration in force */
-    uint64_t reloads, reloads_refused; /* main thread only */
+    uint64_t reloads, reloads_refused; /* main thread only, once the workers have begun */
     struct span version, build;        /* of the program */
     struct skew skew;                  /* of the machine's clock */
     int *listen_fds;                   /* by listener */

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* Every loop there ever was: none is freed, and none is lost. */
 static struct loop *_Atomic all;
@@ -62,6 +64,32 @@ struct loop *loop_create(void)
         loop = make_loop();
     loop_read_clock(loop);
     return loop;
+}
+
+/* What a loop opens: an epoll set for each of two purposes and a pipe. */
+static bool can_open_enough(void)
+{
+    enum { WANTED = 4 };
+    int fds[WANTED], opened = 0;
+    while (opened != WANTED && (fds[opened] = eventfd(0, EFD_CLOEXEC)) >= 0)
+        ++opened;
+    bool enough = opened == WANTED;
+    while (opened != 0)
+        close(fds[--opened]);
+    return enough;
+}
+
+bool loop_reserve(void)
+{
+    pthread_mutex_lock(&spares.mutex);
+    bool has_spare = spares.first != NULL;
+    pthread_mutex_unlock(&spares.mutex);
+    if (has_spare)
+        return true;
+    if (!can_open_enough())
+        return false;
+    loop_give_back(make_loop());
+    return true;
 }
 
 void loop_give_back(struct loop *loop)

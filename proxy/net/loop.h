@@ -43,6 +43,8 @@ struct loop {
 
 /* Lives as long as the process: other threads may still post when its own has ended. One that was given back is used again. */
 struct loop *loop_create(void);
+/* Sees to it that one more loop_create will find what it needs; false where descriptors have run out. libh2o would abort. */
+MUST_USE bool loop_reserve(void);
 /* Its thread turns it no more (it has been joined, or is the caller's own), no timer is armed and nothing is open on it. What
  * others still post is run by the next that has it, so a task may not lie in what its former owner frees. */
 void loop_give_back(struct loop *loop);

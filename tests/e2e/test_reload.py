@@ -3,13 +3,15 @@
 import http.client
 import json
 import os
+import pathlib
+import resource
 import signal
 import threading
 
 import pytest
 import trustme
 from conftest import HEAD
-from lib import ACCESS_KEY, SECRET_KEY, eventually
+from lib import ACCESS_KEY, SECRET_KEY, eventually, run
 from standins import LivingKeys, StandIn
 from test_listener_tls import context
 
@@ -368,3 +370,66 @@ def test_another_secret_under_the_same_key_id_signs(start_gateway, endpoint, rel
     assert gateway.call("/one", b"x").status == 502
     reload(gateway, text(SECRET_KEY))
     assert gateway.call("/one", b"x").status == 200
+
+
+def test_a_routes_limit_counts_over_a_reload(start_gateway, endpoint, reload):
+    limited = "routes:\n" + route("one", "/one", "echo", ", concurrency: 1")
+    gateway = start_gateway(limited)
+    endpoint.next_fault(stall="head")
+    with gateway.caller() as first:
+        first.ask("/one", b"x")
+        endpoint.wait_for(1)
+        reload(gateway, limited)
+        assert gateway.call("/one").outcome == "busy"
+        reload(gateway, limited.replace("concurrency: 1", "concurrency: 2"))
+        assert gateway.call("/one").status == 200
+
+
+def test_without_a_descriptor_left_the_configuration_stays(start_gateway):
+    gateway = start_gateway(ONE)
+    assert gateway.call("/one").status == 200
+    used = len(list(pathlib.Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (used + 2, used + 2))
+    again(gateway, refused=True)
+    gateway.diagnostic(topic="reload", message="descriptor")
+    assert gateway.process.poll() is None
+
+
+TLS = ', tls: { certificate_file: "@DIR@/chain.pem", key_file: "@DIR@/key.pem" }'
+
+
+def test_tls_is_neither_lost_nor_found_by_a_reload(start_gateway, endpoint, ca_file):
+    text = """
+listen: [{ address: "@LISTEN@"@TLS@ }]
+region: us-east-1
+credentials: { source: env }
+upstream: { endpoint_url: "%s", ca_file: "%s" }
+""" % (endpoint.url, ca_file) + ONE
+    gateway = start_gateway(text.replace("@TLS@", ""), head=False)
+    pair = trustme.CA().issue_cert("localhost")
+    pair.private_key_pem.write_to_path(gateway.directory / "key.pem")
+    pair.cert_chain_pems[0].write_to_path(gateway.directory / "chain.pem")
+    gateway.config_file.write_text(gateway._fill(text.replace("@TLS@", TLS)))
+    again(gateway, refused=True)
+    gateway.diagnostic(topic="reload", message="begins or ceases to speak TLS")
+    assert gateway.call("/one").status == 200
+
+
+def test_two_listeners_of_one_text_keep_their_own_certificates(start_gateway, endpoint, ca_file, tmp_path):
+    """Both at port 0, plain and TLS: the second one's files are asked for."""
+    (tmp_path / "two.yaml").write_text(f"""
+listen: [{{ address: "127.0.0.1:0" }}, {{ address: "127.0.0.1:0", tls: {{ certificate_file: /nowhere, key_file: /nowhere }} }}]
+region: us-east-1
+credentials: {{ source: env }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+""" + ONE)
+    done = run("run", "-c", tmp_path / "two.yaml")
+    assert done.returncode == 1 and "/nowhere" in done.stderr
+
+
+def test_who_posts_is_told_what_waits_for_a_restart(start_gateway, endpoint, ca_file):
+    gateway = start_gateway(ONE)
+    gateway.allow_warnings("takes effect when")
+    gateway.config_file.write_text(gateway._fill(HEAD.format(url=endpoint.url, ca=ca_file) + "workers: 3\n" + ONE))
+    status, answer = post(gateway)
+    assert status == 200 and answer["reasons"][0]["message"].startswith("workers has changed")

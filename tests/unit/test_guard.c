@@ -174,7 +174,8 @@ static void who_is_there(void **state)
     close(pair[0]);
     close(pair[1]);
     remote_read(-1, &remote);
-    assert_true(remote.is_unix && remote.uid == UINT32_MAX);
+    assert_false(remote.is_unix); /* it has left: nobody, from nowhere */
+    assert_string_equal(remote.name, "gone");
 }
 
 int main(void)
