@@ -101,10 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     ids_make(&ids, random, now, &request.headers);
     fill_request(&route, &match, &request, &ids, &arena, &fill);
     CHECK(fill.dropped_headers.len <= 256 + 4 /* ",..." */);
-    if (fill.outcome == OUTCOME_OK)
-        check_sent(&fill, &upstream, &arena);
-    else
+    if (fill.outcome != OUTCOME_OK)
         CHECK(fill.message.len != 0);
+    else if (route.operation != CONFIG_PING) /* which sends nothing */
+        check_sent(&fill, &upstream, &arena);
     arena_dispose(&arena);
     return 0;
 }
