@@ -11,7 +11,7 @@
 
 #include "base/secret.h"
 
-enum { REAP_EVERY_MS = 10 };
+enum { REAP_EVERY_MS = 10, LOOK_EVERY_MS = 50 };
 
 static void on_readable(struct connection *conn);
 static void on_limit(struct timer *timer);
@@ -77,6 +77,7 @@ bool process_start(struct process *process, struct loop *loop, char *const *argv
     process->reap.fire = on_reap;
     loop_read_clock(loop);
     loop_set_timer(loop, &process->limit, clock_after_ms(loop->now, timeout_ms));
+    loop_set_timer(loop, &process->reap, clock_after_ms(loop->now, LOOK_EVERY_MS));
     connection_open(&process->out, loop, ends[0], &callbacks, process);
     return true;
 }
@@ -96,28 +97,30 @@ static void begin_reaping(struct process *process)
     loop_set_timer(process->loop, &process->reap, process->loop->now);
 }
 
+/* One read. DATA: there may be more at once; AGAIN: later; else it is over. */
+static enum connection_result take_output(struct process *process)
+{
+    struct span got;
+    enum connection_result result = connection_read(&process->out, &got);
+    if (result != CONNECTION_DATA)
+        return result;
+    buffer_append(&process->output, got);
+    secret_wipe((char *)got.at, got.len);
+    if (process->output.overflowed) {
+        snprintf(process->why, sizeof(process->why), "it prints more than %d bytes",
+                 PROCESS_OUTPUT_MAX);
+        kill_group(process);
+        return CONNECTION_END;
+    }
+    return process->out.ended ? CONNECTION_END : CONNECTION_DATA;
+}
+
 static void on_readable(struct connection *conn)
 {
     struct process *process = conn->owner;
-    struct span got;
-    switch (connection_read(conn, &got)) {
-    case CONNECTION_AGAIN:
-        return;
-    case CONNECTION_DATA:
-        buffer_append(&process->output, got);
-        secret_wipe((char *)got.at, got.len);
-        if (!process->output.overflowed && !conn->ended)
-            return;
-        if (process->output.overflowed) {
-            snprintf(process->why, sizeof(process->why), "it prints more than %d bytes",
-                     PROCESS_OUTPUT_MAX);
-            kill_group(process);
-        }
-        break;
-    default:
-        break;
-    }
-    begin_reaping(process);
+    enum connection_result result = take_output(process);
+    if (result != CONNECTION_DATA && result != CONNECTION_AGAIN)
+        begin_reaping(process);
 }
 
 static void on_limit(struct timer *timer)
@@ -130,15 +133,21 @@ static void on_limit(struct timer *timer)
     begin_reaping(process);
 }
 
+/* Also while its output is open: what it has started and left behind may hold that for ever. */
 static void on_reap(struct timer *timer)
 {
     struct process *process = H2O_STRUCT_FROM_MEMBER(struct process, reap, timer);
     int status = 0;
+    bool is_open = process->out.sock != NULL;
     pid_t pid = waitpid(process->pid, &status, WNOHANG);
     if (pid == 0) {
-        loop_set_timer(process->loop, timer, clock_after_ms(process->loop->now, REAP_EVERY_MS));
+        loop_set_timer(process->loop, timer,
+                       clock_after_ms(process->loop->now, is_open ? LOOK_EVERY_MS : REAP_EVERY_MS));
         return;
     }
+    while (is_open && take_output(process) == CONNECTION_DATA)
+        continue; /* what it printed before it ended */
+    connection_close(&process->out);
     kill_group(process); /* what it has left behind */
     process->pid = 0;
     loop_cancel_timer(process->loop, &process->limit);

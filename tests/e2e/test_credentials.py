@@ -326,6 +326,21 @@ def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
     assert [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(helper).encode() in read(path)] == []
 
 
+def test_a_process_that_leaves_a_child_behind_has_ended_all_the_same(standin, start, endpoint, tmp_path):
+    """The child holds its output; what was printed counts, at once, and the child is ended."""
+    held = write(tmp_path / "set", standin.issuer.document("SessionToken", Version=1) + " " * 60000)
+    child = write(tmp_path / "child", "#!/bin/sh\nsleep 100\n")
+    child.chmod(0o700)
+    helper = write(tmp_path / "helper", f"#!/bin/sh\n{child} &\ncat {held}\n")
+    helper.chmod(0o700)
+    gateway = start(f'credentials: {{ source: process, process: "{helper}" }}')
+    lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
+
+    def is_left():
+        return [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(child).encode() in read(path)]
+    lib.eventually(lambda: not is_left(), 5, "the child's end")
+
+
 # -- the region
 
 
