@@ -84,10 +84,15 @@ static enum credentials_result try_container(struct make *make)
     return fail(make, fault);
 }
 
+static bool is_imds_off(const struct make *make)
+{
+    return span_equals_ignore_case(variable(make, "AWS_EC2_METADATA_DISABLED"), SPAN("true"));
+}
+
 static enum credentials_result try_imds(struct make *make)
 {
     struct span fault;
-    if (span_equals_ignore_case(variable(make, "AWS_EC2_METADATA_DISABLED"), SPAN("true")))
+    if (is_imds_off(make))
         return CREDENTIALS_NOT_CONFIGURED;
     make->plan->base = PLAN_IMDS;
     make->plan->source = SPAN("imds");
@@ -401,6 +406,21 @@ bool plan_make_sts(const struct plan_options *options, struct arena *arena, stru
               plan_address_sts(out, options, &make.files, make.profile, arena, &make.fault) &&
               find_proxy(&make, &out->sts, &out->sts_proxy);
     plan_find_ca(out, options, &make.files, make.profile, arena);
+    profile_close(&make.files);
+    *fault = make.fault;
+    return ok;
+}
+
+bool plan_make_imds(const struct plan_options *options, struct arena *arena, struct plan *out,
+                    struct span *fault)
+{
+    struct make make = {.options = options, .arena = arena, .plan = out};
+    *out = (struct plan){.source = SPAN("imds"), .trail = SPAN("")};
+    bool is_off = is_imds_off(&make);
+    if (is_off)
+        make.fault = SPAN("imds: AWS_EC2_METADATA_DISABLED is true");
+    bool ok = !is_off && open_profiles(&make) != CREDENTIALS_FAILED &&
+              plan_address_imds(out, options, &make.files, make.profile, arena, &make.fault);
     profile_close(&make.files);
     *fault = make.fault;
     return ok;

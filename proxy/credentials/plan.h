@@ -86,6 +86,10 @@ void plan_dispose(struct plan *plan);
 MUST_USE bool plan_make_sts(const struct plan_options *options, struct arena *arena,
                             struct plan *out, struct span *fault);
 
+/* Of a plan only how instance metadata is asked. False with *fault, in arena. */
+MUST_USE bool plan_make_imds(const struct plan_options *options, struct arena *arena,
+                             struct plan *out, struct span *fault);
+
 /* The region that a profile names, copied to arena; SPAN_NONE if none, and with *fault, in arena, where the files cannot be
  * read. profile: SPAN_NONE for AWS_PROFILE's, or default. */
 struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,

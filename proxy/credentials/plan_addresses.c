@@ -111,12 +111,18 @@ bool plan_address_imds(struct plan *plan, const struct plan_options *options,
                        struct span *fault)
 {
     struct span url = options->identity->credentials.imds_endpoint, why;
+    const char *origin = "credentials.imds_endpoint";
     struct span mode =
         find_setting(options, files, profile, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
                      "ec2_metadata_service_endpoint_mode");
-    if (url.at == NULL)
-        url = find_setting(options, files, profile, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-                           "ec2_metadata_service_endpoint");
+    if (url.at == NULL) {
+        url = variable(options, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
+        origin = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    }
+    if (url.at == NULL) {
+        url = profile_get(files, profile, SPAN("ec2_metadata_service_endpoint"));
+        origin = "ec2_metadata_service_endpoint of the profile";
+    }
     bool ipv6 = span_equals_ignore_case(mode, SPAN("ipv6"));
     if (mode.at != NULL && !ipv6 && !span_equals_ignore_case(mode, SPAN("ipv4")))
         return fail(fault, SPAN("imds: AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (or the profile's "
@@ -125,14 +131,13 @@ bool plan_address_imds(struct plan *plan, const struct plan_options *options,
         url = ipv6 ? SPAN("http://[fd00:ec2::254]") : SPAN("http://169.254.169.254");
     plan->imds_v1 = options->identity->credentials.imds_v1;
     if (!endpoint_parse_url(url, arena, &plan->url, &why))
-        return fail(fault, arena_printf(arena, "imds: the endpoint %.*s: %.*s", SPAN_ARG(url),
-                                        SPAN_ARG(why)));
+        return fail(fault, arena_printf(arena, "imds: %s: %.*s", origin, SPAN_ARG(why)));
     if (is_metadata_host(&plan->url))
         return true;
     return fail(fault, arena_printf(arena,
-                                    "imds: %.*s may not be asked over plain http://: only "
+                                    "imds: %s: %.*s may not be asked over plain http://: only "
                                     "loopback, 169.254.x.x and [fd00:ec2::254] may",
-                                    SPAN_ARG(plan->url.authority)));
+                                    origin, SPAN_ARG(plan->url.authority)));
 }
 
 /* ---- STS ---- */

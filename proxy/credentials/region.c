@@ -63,11 +63,10 @@ struct span region_find(config_getenv getenv, void *getenv_context,
 {
     const struct config_identity identity = {.credentials = *credentials};
     const struct plan_options options = {&identity, getenv, getenv_context, clock_wall()};
-    const struct profile_files none = {.config_name = NULL};
-    struct plan plan = {.source = SPAN("imds")};
+    struct plan plan;
     if (!from_instance)
         return plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
-    if (!plan_address_imds(&plan, &options, &none, SPAN("default"), arena, fault))
+    if (!plan_make_imds(&options, arena, &plan, fault))
         return SPAN_NONE;
     struct loop *loop = loop_create();
     struct span region = ask_instance(loop, &plan, arena, fault);

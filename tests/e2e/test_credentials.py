@@ -366,6 +366,26 @@ upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
     assert done.returncode == 1 and "region: imds: " in done.stderr and "HTTP status 500" in done.stderr
 
 
+def test_the_profile_and_the_environment_say_how_the_instance_is_asked_for_its_region(
+        standin, start_gateway, endpoint, ca_file, tmp_path):
+    write(tmp_path / ".aws/config", f"[profile here]\nec2_metadata_service_endpoint = {standin.url}\n")
+    text = f"""
+listen: [{{ address: "@LISTEN@" }}]
+region: imds
+credentials: {{ source: env, profile: here }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+""" + ROUTES
+    env = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": None}
+    gateway = start_gateway(text, head=False, env=env)
+    assert call(gateway).status == 200
+    assert standin.count("/latest/meta-data/placement/region") == 1
+    file = tmp_path / "sagegate.yaml"
+    file.write_text(text.replace("@LISTEN@", "127.0.0.1:0"))
+    done = lib.run("run", "-c", file, env={**env, "AWS_EC2_METADATA_DISABLED": "true"})
+    assert done.returncode == 1 and "region: imds: AWS_EC2_METADATA_DISABLED is true" in done.stderr
+    assert standin.count("/latest/meta-data/placement/region") == 1
+
+
 # -- waiting
 
 

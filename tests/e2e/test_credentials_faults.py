@@ -21,7 +21,7 @@ upstream: {{ endpoint_url: "http://127.0.0.1:1" }}
 routes:
   - {{ name: a, match: {{ path: /a }}, endpoint: echo }}
 """
-SECRETS = ["secret-EXAMPLE", "bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", "issued-secret", "issued-token"]
+SECRETS = ["secret-EXAMPLE", "bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", "issued-secret", "issued-token", "passw0rd"]
 ROLE = "arn:aws:iam::111122223333:role/infer"
 
 
@@ -218,13 +218,15 @@ def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path)
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", "container: 10.0.0.1 may not be asked"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/x", "169.254.169.254 may not"),
     (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.x.example", "169.254.x.example may not be asked"),
+    (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://me:passw0rd@h",
+     "imds: AWS_EC2_METADATA_SERVICE_ENDPOINT: it holds user information"),
     (sources.WebIdentity, "AWS_ROLE_ARN", "/" * 60000, "AWS_ROLE_ARN, or role_arn in the profile, has 60000"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI is no path"),
     (sources.WebIdentity, "AWS_ENDPOINT_URL_STS", "http://sts.example", "sts: AWS_ENDPOINT_URL_STS: http:// beyond"),
     (sources.Sso, "AWS_ENDPOINT_URL_SSO", "http://portal.example", "AWS_ENDPOINT_URL_SSO: http:// beyond"),
     (sources.WebIdentity, "AWS_CA_BUNDLE", "/none.pem", "web_identity: AWS_CA_BUNDLE: /none.pem: "),
     (sources.WebIdentity, "HTTPS_PROXY", "socks5://x", "HTTPS_PROXY: "),
-], ids=["container", "metadata", "imds", "role", "relative", "sts", "sso", "ca", "proxy"])
+], ids=["container", "metadata", "imds", "imds user", "role", "relative", "sts", "sso", "ca", "proxy"])
 def test_an_address_that_may_not_be_asked_is_told_by_its_setting(kind, variable, url, part, tmp_path):
     with standins.StandIn(standins.LivingKeys()) as standin:
         source = kind(standin, tmp_path)
