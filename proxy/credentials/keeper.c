@@ -1,7 +1,6 @@
 /* The keeper's thread: fetching, refreshing ahead, noticing changed files. */
 #include "credentials/keeper_private.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -170,11 +169,11 @@ static void on_stop(struct loop_task *task)
 static void open_identity(struct keeper *keeper, size_t index);
 static void close_identity(struct keeper_identity *identity);
 
-/* The loop and all that lives on it are made and taken down here: libh2o keeps memory by thread. */
-static void *run_thread(void *context)
+/* All that lives on the loop is made and taken down here: libh2o keeps memory by thread. */
+static void run(struct loop *loop, void *context)
 {
     struct keeper *keeper = context;
-    keeper->loop = loop_create();
+    keeper->loop = loop;
     for (size_t i = 0; i != keeper->options.identity_count; ++i)
         open_identity(keeper, i);
     pthread_barrier_wait(&keeper->opened);
@@ -182,17 +181,6 @@ static void *run_thread(void *context)
         loop_turn(keeper->loop, TURN_MS);
     for (size_t i = 0; i != keeper->options.identity_count; ++i)
         close_identity(&keeper->identities[i]);
-    return NULL;
-}
-
-static void start_thread(struct keeper *keeper)
-{
-    sigset_t all, before;
-    sigfillset(&all); /* signals belong to the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    CHECK(pthread_create(&keeper->thread, NULL, run_thread, keeper) == 0);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_barrier_wait(&keeper->opened);
 }
 
 /* ---- life ---- */
@@ -284,7 +272,8 @@ struct keeper *keeper_create(const struct keeper_options *options)
     keeper->identities = calloc(options->identity_count, sizeof(*keeper->identities));
     CHECK(keeper->identities != NULL);
     pthread_barrier_init(&keeper->opened, NULL, 2);
-    start_thread(keeper);
+    keeper->thread = loop_thread_start(run, keeper);
+    pthread_barrier_wait(&keeper->opened);
     keeper->options.previous = NULL;
     return keeper;
 }
@@ -294,8 +283,7 @@ void keeper_destroy(struct keeper *keeper)
     if (keeper == NULL)
         return;
     loop_post(keeper->loop, &keeper->stop_task);
-    pthread_join(keeper->thread, NULL);
-    loop_give_back(keeper->loop);
+    loop_thread_join(keeper->thread);
     pthread_barrier_destroy(&keeper->opened);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper->identities);

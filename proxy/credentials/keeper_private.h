@@ -7,6 +7,7 @@
 #include "credentials/fetch.h"
 #include "credentials/file.h"
 #include "credentials/keeper.h"
+#include "net/loop_thread.h"
 
 enum { KEEPER_STATUS_SIZE = 2048, KEEPER_FORCE_EVERY_MS = 5000 };
 
@@ -50,7 +51,7 @@ struct keeper {
     struct keeper_identity *identities;
     bool stopping; /* the keeper's thread only */
     struct loop_task stop_task;
-    pthread_t thread;
+    struct loop_thread *thread;
     pthread_barrier_t opened;
 };
 

@@ -3,6 +3,7 @@
 
 #include "credentials/http_call.h"
 #include "credentials/plan.h"
+#include "net/loop_thread.h"
 
 enum { CALL_TIMEOUT_MS = 1000, TURN_MS = 100 };
 
@@ -32,6 +33,14 @@ static struct span ask(struct loop *loop, const struct http_call_request *reques
     return text;
 }
 
+/* What is asked of the instance, and its answer. */
+struct question {
+    const struct plan *plan;
+    struct arena *arena;
+    struct span *fault;
+    struct span region;
+};
+
 static struct span ask_instance(struct loop *loop, const struct plan *plan, struct arena *arena,
                                 struct span *fault)
 {
@@ -57,6 +66,12 @@ static struct span ask_instance(struct loop *loop, const struct plan *plan, stru
     return ask(loop, &request, arena, fault);
 }
 
+static void on_thread(struct loop *loop, void *context)
+{
+    struct question *question = context;
+    question->region = ask_instance(loop, question->plan, question->arena, question->fault);
+}
+
 struct span region_find(config_getenv getenv, void *getenv_context,
                         const struct config_credentials *credentials, bool from_instance,
                         struct arena *arena, struct span *fault)
@@ -68,9 +83,9 @@ struct span region_find(config_getenv getenv, void *getenv_context,
         return plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
     if (!plan_make_imds(&options, arena, &plan, fault))
         return SPAN_NONE;
-    struct loop *loop = loop_create();
-    struct span region = ask_instance(loop, &plan, arena, fault);
-    loop_give_back(loop);
+    struct question question = {.plan = &plan, .arena = arena, .fault = fault};
+    loop_thread_join(loop_thread_start(on_thread, &question));
+    struct span region = question.region;
     if (region.at == NULL || endpoint_region_is_valid(region))
         return region;
     *fault = SPAN("imds: what should be the region is none");

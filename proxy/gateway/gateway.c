@@ -3,6 +3,7 @@
 
 #include "base/cgroup.h"
 #include "net/listen.h"
+#include "net/loop_thread.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -180,7 +181,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct admin
                               alive);
         return false;
     }
-    if (!loop_reserve()) {
+    if (!loop_thread_reserve()) {
         *fault = SPAN("no descriptor is left for it (RLIMIT_NOFILE)");
         return false;
     }

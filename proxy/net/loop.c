@@ -2,20 +2,11 @@
 #include "net/loop.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 /* Every loop there ever was: none is freed, and none is lost. */
 static struct loop *_Atomic all;
-
-/* Those of them that were given back. */
-static struct {
-    pthread_mutex_t mutex;
-    struct loop *first;
-} spares = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
 static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
@@ -35,7 +26,7 @@ static char *allocate(size_t size)
     return at;
 }
 
-static struct loop *make_loop(void)
+struct loop *loop_create(void)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
     CHECK(loop != NULL);
@@ -47,58 +38,11 @@ static struct loop *make_loop(void)
     loop->cipher_in = allocate(LOOP_CIPHER_SIZE);
     loop->gather = allocate(LOOP_GATHER_SIZE);
     buffer_init_fixed(&loop->cipher_out, allocate(LOOP_OUTPUT_SIZE), LOOP_OUTPUT_SIZE);
+    loop_read_clock(loop);
     loop->next = atomic_load(&all);
     while (!atomic_compare_exchange_weak(&all, &loop->next, loop))
         continue;
     return loop;
-}
-
-struct loop *loop_create(void)
-{
-    pthread_mutex_lock(&spares.mutex);
-    struct loop *loop = spares.first;
-    if (loop != NULL)
-        spares.first = loop->next_spare;
-    pthread_mutex_unlock(&spares.mutex);
-    if (loop == NULL)
-        loop = make_loop();
-    loop_read_clock(loop);
-    return loop;
-}
-
-/* What a loop opens: an epoll set for each of two purposes and a pipe. */
-static bool can_open_enough(void)
-{
-    enum { WANTED = 4 };
-    int fds[WANTED], opened = 0;
-    while (opened != WANTED && (fds[opened] = eventfd(0, EFD_CLOEXEC)) >= 0)
-        ++opened;
-    bool enough = opened == WANTED;
-    while (opened != 0)
-        close(fds[--opened]);
-    return enough;
-}
-
-bool loop_reserve(void)
-{
-    pthread_mutex_lock(&spares.mutex);
-    bool has_spare = spares.first != NULL;
-    pthread_mutex_unlock(&spares.mutex);
-    if (has_spare)
-        return true;
-    if (!can_open_enough())
-        return false;
-    loop_give_back(make_loop());
-    return true;
-}
-
-void loop_give_back(struct loop *loop)
-{
-    CHECK(timer_next(&loop->timers).us == 0);
-    pthread_mutex_lock(&spares.mutex);
-    loop->next_spare = spares.first;
-    spares.first = loop;
-    pthread_mutex_unlock(&spares.mutex);
 }
 
 /* Milliseconds until `at`, rounded up so that a turn does not end just short of it. */

@@ -26,7 +26,6 @@ enum {
 
 struct loop {
     struct loop *next; /* of all loops there ever were */
-    struct loop *next_spare;
     h2o_loop_t *h2o;
     struct timer_heap timers;
     struct mono_time
@@ -41,13 +40,8 @@ struct loop {
     struct buffer cipher_out; /* fixed, LOOP_OUTPUT_SIZE; empty between calls */
 };
 
-/* Lives as long as the process: other threads may still post when its own has ended. One that was given back is used again. */
+/* Lives as long as the process: other threads may still post when its own has ended. */
 struct loop *loop_create(void);
-/* Sees to it that one more loop_create will find what it needs; false where descriptors have run out. libh2o would abort. */
-MUST_USE bool loop_reserve(void);
-/* Its thread turns it no more (it has been joined, or is the caller's own), no timer is armed and nothing is open on it. What
- * others still post is run by the next that has it, so a task may not lie in what its former owner frees. */
-void loop_give_back(struct loop *loop);
 
 /* Reads the clock again, for measurements inside a turn. */
 static inline struct mono_time loop_read_clock(struct loop *loop)
