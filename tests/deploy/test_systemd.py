@@ -100,6 +100,7 @@ def system(corner, endpoint, package, tmp_path_factory):
     run("tar", "-C", root, "-xf", debian_with_systemd())
     shutil.copy(the_deb(package), root / "root/sagegate.deb")
     with Booted(corner, root) as system:
+        system("dpkg", "-i", "/root/sagegate.deb")
         yield system
     shutil.rmtree(root, ignore_errors=True)
 
@@ -109,6 +110,15 @@ def configure(system, endpoint, credentials="{ source: env }", routes="{ name: a
                  CONFIG.replace("@CREDENTIALS@", credentials).replace("@ROUTES@", routes))
     system.write("/etc/sagegate/ca.pem", (endpoint / "ca.pem").read_text())
     system.write("/etc/sagegate/environment", "".join(f"{name}={value}\n" for name, value in KEYS.items()), 0o600)
+
+
+@pytest.fixture
+def serving(system, endpoint):
+    """The system with the service configured and started, whichever test came before."""
+    if system.property("ActiveState") != "active":
+        configure(system, endpoint)
+        system.unit("start")
+    return system
 
 
 def call(system, body, *options, path="/x"):
@@ -167,7 +177,6 @@ def test_completion_offers_commands_and_their_options(package, tmp_path):
 
 
 def test_the_unit_says_nothing_that_systemd_does_not_know(system):
-    system("dpkg", "-i", "/root/sagegate.deb")
     for unit in ("sagegate.service", "sagegate.socket"):
         told = system("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{unit}", check=False)
         assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
@@ -187,13 +196,14 @@ def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
     held = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert int(held["Uid"].split()[0]) >= 61184, "a user of its own, made for the run"
     assert held["CapBnd"] == "0" * 16 and held["Seccomp"] == "2"
-    lines = system("cat", "/var/log/sagegate/access.log").stdout.splitlines()
+    lines = eventually(lambda: system("cat", "/var/log/sagegate/access.log").stdout.splitlines(), 10, "the access line")
     assert json.loads(lines[-1])["outcome"] == "ok"
     local = system("stat", "-c", "%a %F", "/run/sagegate/gateway.sock").stdout.strip()
     assert local == "666 socket"
 
 
-def test_reloaded_it_serves_other_routes_and_the_same_callers(system, endpoint, verdicts):
+def test_reloaded_it_serves_other_routes_and_the_same_callers(serving, endpoint, verdicts):
+    system = serving
     before = system.property("MainPID")
     configure(system, endpoint, routes="{ name: all, match: { path: /y/* }, endpoint: echo }")
     system.unit("reload")
@@ -211,7 +221,8 @@ def test_reloaded_it_serves_other_routes_and_the_same_callers(system, endpoint, 
     eventually(lambda: call(system, "again") == "again", 10, "the first routes are back")
 
 
-def test_killed_it_is_back(system):
+def test_killed_it_is_back(serving):
+    system = serving
     before = system.property("MainPID")
     system("systemctl", "kill", "--signal=KILL", "--kill-who=main", "sagegate")
     eventually(lambda: system.property("MainPID") not in ("0", before) and system.property("StatusText") == "serving",
@@ -219,7 +230,8 @@ def test_killed_it_is_back(system):
     assert call(system, "two") == "two"
 
 
-def test_a_process_that_does_not_turn_is_replaced(system):
+def test_a_process_that_does_not_turn_is_replaced(serving):
+    system = serving
     system("mkdir", "-p", "/run/systemd/system/sagegate.service.d")
     system("sh", "-c", "printf '[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=1s\\n' "
            ">/run/systemd/system/sagegate.service.d/quick.conf")
@@ -246,7 +258,8 @@ def test_credentials_by_load_credential(system, endpoint, verdicts):
     assert verdicts() == ["ok"]
 
 
-def test_systemd_may_open_the_listener(system):
+def test_systemd_may_open_the_listener(serving):
+    system = serving
     system.unit("stop")
     system.unit("start", "sagegate.socket")
     assert system.property("ActiveState") == "inactive"
@@ -256,15 +269,15 @@ def test_systemd_may_open_the_listener(system):
     system.unit("stop", "sagegate.socket")
 
 
-def test_stopped_it_ends_in_order(system):
-    system.unit("start")
+def test_stopped_it_ends_in_order(serving):
+    system = serving
     system.unit("stop")
     assert (system.property("Result"), system.property("ExecMainStatus")) == ("success", "0")
     assert '"message":"done"' in system("journalctl", "--unit", "sagegate", "--output", "cat").stdout
 
 
-def test_purged_it_leaves_nothing(system):
-    system.unit("start")
+def test_purged_it_leaves_nothing(serving):
+    system = serving
     system("dpkg", "--purge", "sagegate")
     assert system("systemctl", "is-active", "sagegate", check=False).stdout.strip() != "active"
     for name in ("/usr/bin/sagegate", "/lib/systemd/system/sagegate.service", "/usr/share/doc/sagegate",
