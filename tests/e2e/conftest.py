@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"{lib.BINARY} is not built"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _secrets():
+    """Those of one module; its gateways have ended by then."""
+    leaks.forget()
+    yield
+    leaks.forget()
+
+
 @pytest.fixture(scope="session")
 def ca_file(tmp_path_factory):
     return Endpoint().ca_file(tmp_path_factory.mktemp("ca") / "ca.pem")

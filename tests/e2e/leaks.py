@@ -1,4 +1,4 @@
-"""No output holds a secret: what is secret in this run, and a look at everything that the program says.
+"""No output holds a secret: what is secret in this run of a module, and a look at everything that the program says.
 
 Those who make or see a secret tell it here: environments, the stand-ins that issue credentials, and all servers that
 are shown one as a proof. Whatever a gateway or a command says is looked at, by lib.py at the latest when it ends; so
@@ -10,7 +10,8 @@ import json
 import re
 import urllib.parse
 
-SHORTEST = 8       # a shorter one stands in innocent text by chance
+SHORTEST = 8       # a shorter one stands in innocent text by chance,
+FEWEST = 4         # as does one of fewer different characters: tests fill things up with "xxx..."
 BEGINNING = 60     # of a long one: nor may a part of it be told
 ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 # In these headers, all of the value or its last word is a proof.
@@ -27,8 +28,14 @@ _SIGNATURE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 def learn(*values):
     for value in values:
-        if value and len(value) >= SHORTEST and value not in _forms:
+        if value and len(value) >= SHORTEST and len(set(value)) >= FEWEST and value not in _forms:
             _forms.update(form.encode() for form in _forms_of(value))
+
+
+def forget():
+    """Another module's secrets may be innocent words elsewhere."""
+    _forms.clear()
+    _signatures.clear()
 
 
 def _forms_of(value):

@@ -35,8 +35,8 @@ def leaks(monkeypatch):
 
 
 def test_nothing_is_found_where_nothing_is(leaks):
-    leaks.learn(SECRET, None, "", "short")
-    leaks.look("a text", "told/to+everybody-EXAMPLE, short " + "0123456789abcdef" * 4)
+    leaks.learn(SECRET, None, "", "short", "x" * 200)
+    leaks.look("a text", "told/to+everybody-EXAMPLE, short " + "0123456789abcdef" * 4 + "x" * 300)
 
 
 @pytest.mark.parametrize("form", [
