@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -106,6 +107,22 @@ def test_ready_watchdog_and_stopping_are_told_in_order(folder, abstract):
         heard = eventually(lambda: (lambda h: h if h != ["WATCHDOG=1"] else None)(manager.next()))
         assert heard[0] == "STOPPING=1"
         assert manager.process.wait(10) == 0
+
+
+def test_reloading_is_told_with_its_time_and_ended_by_ready(folder):
+    with Manager(folder) as manager:
+        manager.start(0)
+        assert "READY=1" in manager.next()
+        for text in (None, "routse: []"):  # taken, then refused: the manager hears the same
+            if text is not None:
+                (folder / "sagegate.yaml").write_text(text)
+            before = time.monotonic_ns() // 1000
+            manager.process.send_signal(signal.SIGHUP)
+            reloading = dict(line.split("=") for line in manager.next())
+            assert reloading["RELOADING"] == "1"
+            assert before <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+            assert "READY=1" in manager.next()
+        assert manager.process.poll() is None
 
 
 def test_the_watchdog_is_not_fed_while_a_worker_is_stuck(folder):
