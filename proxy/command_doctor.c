@@ -4,7 +4,7 @@
 #include "credentials/fetch.h"
 #include "credentials/region.h"
 #include "credentials/sts.h"
-#include "credentials/sts_answer.h"
+#include "credentials/sts_response.h"
 #include "net/dialer.h"
 
 #include <getopt.h>
@@ -147,7 +147,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
 {
     struct plan plan;
     const struct plan_options options = {identity, command_getenv, NULL, clock_wall()};
-    struct sts_answer answer = {0};
+    struct sts_response answer = {0};
     struct span fault = SPAN_NONE;
     bool good = plan_make_sts(&options, &doctor->arena, &plan, &fault);
     if (good && !ask_identity(doctor, &plan, set)) {
@@ -163,7 +163,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
     good = good && doctor->call.status != 0 &&
-           sts_answer_read(http_call_answer(&doctor->call), &doctor->arena, &answer, &fault);
+           sts_response_read(http_call_answer(&doctor->call), &doctor->arena, &answer, &fault);
     if (good && answer.arn.len != 0)
         print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(answer.arn), SPAN_ARG(answer.account));

@@ -212,7 +212,7 @@ static bool take_new_config(struct admin_reasons *reasons, struct arena *arena, 
         log_write(LOG_INFO, "reload", "the new configuration is in force: %zu routes",
                   config->route_count);
     }
-    config_release(config); /* an edition has its own reference */
+    config_release(config); /* a snapshot has its own reference */
     return taken;
 }
 
@@ -261,7 +261,7 @@ static void stop(int signal_number)
         _exit(1);
     }
     run.stopping = true;
-    run.drain_at = clock_after_ms(clock_mono(), run.gateway.edition->config->drain.delay_ms);
+    run.drain_at = clock_after_ms(clock_mono(), run.gateway.snapshot->config->drain.delay_ms);
     atomic_store(&run.gateway.draining, true);
     log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));
@@ -321,7 +321,7 @@ static void on_wake(void *context, int fd)
 static bool is_ready(void *context, struct admin_reasons *reasons)
 {
     const struct gateway *gateway = context;
-    return gateway_is_ready(context, gateway->edition, reasons);
+    return gateway_is_ready(context, gateway->snapshot, reasons);
 }
 
 static void write_metrics(void *context, struct buffer *out)
@@ -396,7 +396,7 @@ static int serve(struct config *config, int signal_fd)
 
     while (run.workers_ended != run.gateway.worker_count) {
         admin_turn(run.admin, next_turn_ms());
-        gateway_drop_editions(&run.gateway);
+        gateway_drop_snapshots(&run.gateway);
         log_tell_held_back();
         feed_watchdog();
     }

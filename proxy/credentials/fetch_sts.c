@@ -5,7 +5,7 @@
 
 #include "credentials/file.h"
 #include "credentials/sts.h"
-#include "credentials/sts_answer.h"
+#include "credentials/sts_response.h"
 
 enum { WEB_TOKEN_MAX = 20000, WEB_TOKEN_MIN = 4 };
 
@@ -106,7 +106,7 @@ static bool is_clock_code(struct span code)
 
 /* Once a run: a signature that was refused for its time is made again by the time that STS has. */
 static bool signs_again(struct fetch *fetch, const struct http_call *call,
-                        const struct sts_answer *answer)
+                        const struct sts_response *answer)
 {
     if (fetch->set == NULL || fetch->clock_corrected || !fetch->plan.sts.tls ||
         !is_clock_code(answer->error_code) ||
@@ -124,7 +124,7 @@ static bool signs_again(struct fetch *fetch, const struct http_call *call,
 }
 
 static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
-                        const struct sts_answer *answer)
+                        const struct sts_response *answer)
 {
     struct arena *arena = &fetch->arena;
     /* By a token: which one it was is the first thing to look at. */
@@ -142,7 +142,7 @@ static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
 static void on_answer(struct http_call *call)
 {
     struct fetch *fetch = call->owner;
-    struct sts_answer answer = {0};
+    struct sts_response answer = {0};
     struct span fault;
     bool by_token = fetch->set == NULL;
     struct span role_arn =
@@ -155,12 +155,12 @@ static void on_answer(struct http_call *call)
     if (fetch->plan.sts.tls && skew_check(fetch->options.skew, call->date, clock_wall()))
         fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
     if (call->status != 200) {
-        (void)!sts_answer_read(http_call_answer(call), &fetch->arena, &answer, &fault);
+        (void)!sts_response_read(http_call_answer(call), &fetch->arena, &answer, &fault);
         if (!signs_again(fetch, call, &answer))
             fail_answer(fetch, role_arn, call->status, &answer);
         return;
     }
-    struct credentials *set = sts_answer_read_set(
+    struct credentials *set = sts_response_read_set(
         http_call_answer(call), by_token ? SPAN("web_identity") : SPAN("assume_role"),
         &fetch->arena, &answer, &fault);
     if (set == NULL) {

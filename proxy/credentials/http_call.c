@@ -5,20 +5,21 @@
 
 #include "base/secret.h"
 
-static void on_ready(struct client *client);
-static void on_head(struct client *client, const struct http1_response *head);
-static void on_data(struct client *client, struct span data);
-static void on_flush(struct client *client);
-static void on_end(struct client *client);
-static void on_failed(struct client *client, enum client_failure failure, const char *why);
+static void on_ready(struct upstream_request *upstream);
+static void on_head(struct upstream_request *upstream, const struct http1_response *head);
+static void on_data(struct upstream_request *upstream, struct span data);
+static void on_flush(struct upstream_request *upstream);
+static void on_end(struct upstream_request *upstream);
+static void on_failed(struct upstream_request *upstream, enum upstream_failure failure,
+                      const char *why);
 static void on_timeout(struct timer *timer);
 
-static const struct client_callbacks callbacks = {on_ready, on_head, on_data,
-                                                  on_flush, on_end,  on_failed};
+static const struct upstream_callbacks callbacks = {on_ready, on_head, on_data,
+                                                    on_flush, on_end,  on_failed};
 
-static struct http_call *of_client(struct client *client)
+static struct http_call *of_upstream(struct upstream_request *upstream)
 {
-    return H2O_STRUCT_FROM_MEMBER(struct http_call, client, client);
+    return H2O_STRUCT_FROM_MEMBER(struct http_call, upstream, upstream);
 }
 
 static void append_header(struct buffer *head, struct span name, struct span value)
@@ -70,7 +71,7 @@ static void write_request(struct http_call *call, const struct http_call_request
         return;
     call->chunk = malloc(sizeof(*call->chunk) + request->body.len);
     CHECK(call->chunk != NULL);
-    *call->chunk = (struct client_chunk){.len = request->body.len, .capacity = request->body.len};
+    *call->chunk = (struct upstream_chunk){.len = request->body.len, .capacity = request->body.len};
     memcpy(call->chunk->bytes, request->body.at, request->body.len);
 }
 
@@ -93,7 +94,7 @@ void http_call_start(struct http_call *call, struct loop *loop,
     loop_read_clock(loop);
     call->timer.fire = on_timeout;
     loop_set_timer(loop, &call->timer, clock_after_ms(loop->now, request->timeout_ms));
-    CHECK(!client_start(&call->client, call->pool, &callbacks, true));
+    CHECK(!upstream_start(&call->upstream, call->pool, &callbacks, true));
 }
 
 /* Nothing is under way any more; the result stays. */
@@ -103,7 +104,7 @@ static void stop(struct http_call *call)
     if (call->pool == NULL)
         return;
     loop = pool_loop(call->pool);
-    client_cancel(&call->client);
+    upstream_cancel(&call->upstream);
     loop_cancel_timer(loop, &call->timer);
     secret_wipe(loop->plain_in, LOOP_READ_SIZE);
     pool_destroy(call->pool);
@@ -123,35 +124,35 @@ static void fail(struct http_call *call, const char *why)
     call->on_done(call);
 }
 
-static void on_ready(struct client *client)
+static void on_ready(struct upstream_request *upstream)
 {
-    struct http_call *call = of_client(client);
-    client_send(client, buffer_span(&call->head), call->chunk, false);
+    struct http_call *call = of_upstream(upstream);
+    upstream_send(upstream, buffer_span(&call->head), call->chunk, false);
 }
 
-static void on_head(struct client *client, const struct http1_response *head)
+static void on_head(struct upstream_request *upstream, const struct http1_response *head)
 {
-    struct http_call *call = of_client(client);
+    struct http_call *call = of_upstream(upstream);
     call->status = head->status;
     if (!clock_parse_http(http1_header_value(&head->headers, SPAN("date")), &call->date))
         call->date.us = 0;
 }
 
-static void on_data(struct client *client, struct span data)
+static void on_data(struct upstream_request *upstream, struct span data)
 {
-    buffer_append(&of_client(client)->answer, data);
+    buffer_append(&of_upstream(upstream)->answer, data);
 }
 
-static void on_flush(struct client *client)
+static void on_flush(struct upstream_request *upstream)
 {
-    struct http_call *call = of_client(client);
+    struct http_call *call = of_upstream(upstream);
     if (call->answer.overflowed)
         fail(call, "the answer is larger than 64 KiB");
 }
 
-static void on_end(struct client *client)
+static void on_end(struct upstream_request *upstream)
 {
-    struct http_call *call = of_client(client);
+    struct http_call *call = of_upstream(upstream);
     if (call->answer.overflowed) {
         fail(call, "the answer is larger than 64 KiB");
         return;
@@ -160,22 +161,23 @@ static void on_end(struct client *client)
     call->on_done(call);
 }
 
-static void on_failed(struct client *client, enum client_failure failure, const char *why)
+static void on_failed(struct upstream_request *upstream, enum upstream_failure failure,
+                      const char *why)
 {
     static const char *const heads[] = {
-        [CLIENT_DNS_FAILED] = "the name cannot be resolved",
-        [CLIENT_CONNECT_FAILED] = "cannot connect",
-        [CLIENT_PROXY_REFUSED] = "the proxy refused",
-        [CLIENT_TLS_FAILED] = "TLS failed",
-        [CLIENT_STALE] = "no answer",
-        [CLIENT_SEND_FAILED] = "closed while the request was sent",
-        [CLIENT_NO_ANSWER] = "closed without an answer",
-        [CLIENT_BAD_RESPONSE] = "the answer is not well-formed HTTP/1.1",
-        [CLIENT_BROKEN] = "the answer was cut short",
+        [UPSTREAM_DNS_FAILED] = "the name cannot be resolved",
+        [UPSTREAM_CONNECT_FAILED] = "cannot connect",
+        [UPSTREAM_PROXY_REFUSED] = "the proxy refused",
+        [UPSTREAM_TLS_FAILED] = "TLS failed",
+        [UPSTREAM_STALE] = "no answer",
+        [UPSTREAM_SEND_FAILED] = "closed while the request was sent",
+        [UPSTREAM_NO_ANSWER] = "closed without an answer",
+        [UPSTREAM_BAD_RESPONSE] = "the answer is not well-formed HTTP/1.1",
+        [UPSTREAM_BROKEN] = "the answer was cut short",
     };
     char text[HTTP_CALL_WHY_SIZE];
     snprintf(text, sizeof(text), "%s: %s", heads[failure], why);
-    fail(of_client(client), text);
+    fail(of_upstream(upstream), text);
 }
 
 static void on_timeout(struct timer *timer)
@@ -183,7 +185,7 @@ static void on_timeout(struct timer *timer)
     struct http_call *call = H2O_STRUCT_FROM_MEMBER(struct http_call, timer, timer);
     char text[HTTP_CALL_WHY_SIZE];
     snprintf(text, sizeof(text), "%s within %lld ms",
-             call->client.phase == CLIENT_CONNECTING ? "no connection" : "no answer",
+             call->upstream.phase == UPSTREAM_CONNECTING ? "no connection" : "no answer",
              (long long)call->timeout_ms);
     call->timed_out = true;
     fail(call, text);

@@ -7,7 +7,7 @@
 
 #include "aws/endpoint.h"
 #include "config/proxy.h"
-#include "net/client.h"
+#include "net/upstream.h"
 
 enum { HTTP_CALL_ANSWER_MAX = 65536, HTTP_CALL_HEADERS_MAX = 8, HTTP_CALL_WHY_SIZE = 192 };
 
@@ -27,10 +27,10 @@ struct http_call_request {
 };
 
 struct http_call {
-    struct client client;
+    struct upstream_request upstream;
     struct pool *pool; /* NULL: idle */
     struct timer timer;
-    struct client_chunk *chunk;
+    struct upstream_chunk *chunk;
     struct buffer head, answer;
     void (*on_done)(struct http_call *call);
     void *owner;

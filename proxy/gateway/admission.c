@@ -5,8 +5,8 @@
 
 static struct admit_route *counters_of(const struct exchange *ex)
 {
-    const struct edition *edition = ex->use->edition;
-    return edition->admit_routes[ex->match.route - edition->config->routes];
+    const struct snapshot *snapshot = ex->use->snapshot;
+    return snapshot->admit_routes[ex->match.route - snapshot->config->routes];
 }
 
 /* ---- waiting ---- */
@@ -119,7 +119,7 @@ void admission_ask_again(struct worker *worker)
         ex->wait_us = clock_us_between(ex->queued_at, ex->worker->loop->now);
         enum body_result result = begin_body(ex);
         if (result == BODY_OK) {
-            peer_exchange_admitted(ex->peer);
+            downstream_exchange_admitted(ex->downstream);
             continue;
         }
         ex->keep_alive = false; /* its body has not been read and is not going to be */

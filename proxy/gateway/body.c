@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-static struct client_chunk *add_chunk(struct body *body, struct client_chunk *chunk,
-                                      size_t capacity)
+static struct upstream_chunk *add_chunk(struct body *body, struct upstream_chunk *chunk,
+                                        size_t capacity)
 {
     CHECK(chunk != NULL);
-    *chunk = (struct client_chunk){.capacity = capacity};
+    *chunk = (struct upstream_chunk){.capacity = capacity};
     if (body->last != NULL)
         body->last->next = chunk;
     if (body->last == NULL)
@@ -30,16 +30,16 @@ enum body_result body_begin(struct body *body, struct admit *admit, struct arena
     }
     if (body->known_length && length != 0 && length <= BODY_SMALL_MAX) {
         body->in_arena = true;
-        add_chunk(body, arena_alloc(arena, sizeof(struct client_chunk) + length), length);
+        add_chunk(body, arena_alloc(arena, sizeof(struct upstream_chunk) + length), length);
     }
     sha256_init(&body->sha256);
     return BODY_OK;
 }
 
 /* A chunk with room; a body of unknown length pays for each as it comes. */
-static struct client_chunk *room(struct body *body)
+static struct upstream_chunk *room(struct body *body)
 {
-    struct client_chunk *last = body->last;
+    struct upstream_chunk *last = body->last;
     if (last != NULL && last->len != last->capacity)
         return last;
     uint64_t capacity = BODY_CHUNK_SIZE;
@@ -62,7 +62,7 @@ enum body_result body_append(struct body *body, struct span data)
     sha256_update(&body->sha256, data);
     body->hash_us += clock_us_between(before, clock_mono());
     while (data.len != 0) {
-        struct client_chunk *chunk = room(body);
+        struct upstream_chunk *chunk = room(body);
         if (chunk == NULL)
             return BODY_MEMORY_FULL;
         size_t piece = chunk->capacity - chunk->len;
@@ -84,7 +84,7 @@ void body_end(struct body *body)
 void body_release(struct body *body)
 {
     while (body->first != NULL && !body->in_arena) {
-        struct client_chunk *chunk = body->first;
+        struct upstream_chunk *chunk = body->first;
         body->first = chunk->next;
         free(chunk);
     }

@@ -7,7 +7,7 @@
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
 #include "gateway/admit.h"
-#include "net/client.h"
+#include "net/upstream.h"
 
 enum {
     BODY_CHUNK_SIZE = 64 * 1024,
@@ -15,7 +15,7 @@ enum {
 };
 
 struct body {
-    struct client_chunk *first, *last;
+    struct upstream_chunk *first, *last;
     uint64_t size;     /* bytes held */
     uint64_t max;      /* more is refused */
     uint64_t reserved; /* bytes taken from admit */

@@ -1,9 +1,9 @@
 /* The upstream half of an exchange: call, judge the answer, pass it on; steps 8 to 10. */
 #include "gateway/call.h"
 
-#include "gateway/account.h"
-#include "gateway/answer.h"
 #include "gateway/authorize.h"
+#include "gateway/response.h"
+#include "gateway/timing.h"
 #include "observe/log.h"
 
 /* A collected answer fits into the reply with its head. */
@@ -15,25 +15,26 @@ _Static_assert(EVENTSTREAM_MESSAGE_MAX + REPLY_HIGH_WATERMARK + 4 * LOOP_READ_SI
 
 static void begin_signed(struct exchange *ex);
 static void begin(struct exchange *ex, bool fresh_only);
-static void on_client_ready(struct client *client);
-static void on_client_head(struct client *client, const struct http1_response *head);
-static void on_client_data(struct client *client, struct span data);
-static void on_client_flush(struct client *client);
-static void on_client_end(struct client *client);
-static void on_client_failed(struct client *client, enum client_failure failure, const char *why);
+static void on_upstream_ready(struct upstream_request *upstream);
+static void on_upstream_head(struct upstream_request *upstream, const struct http1_response *head);
+static void on_upstream_data(struct upstream_request *upstream, struct span data);
+static void on_upstream_flush(struct upstream_request *upstream);
+static void on_upstream_end(struct upstream_request *upstream);
+static void on_upstream_failed(struct upstream_request *upstream, enum upstream_failure failure,
+                               const char *why);
 static void judge(struct exchange *ex, bool whole);
 static void on_renewed(struct exchange *ex);
 static void tell_caller(struct exchange *ex, bool whole);
 static void fail_stream(struct exchange *ex);
 
-static const struct client_callbacks client_callbacks = {
-    on_client_ready, on_client_head, on_client_data,
-    on_client_flush, on_client_end,  on_client_failed,
+static const struct upstream_callbacks upstream_callbacks = {
+    on_upstream_ready, on_upstream_head, on_upstream_data,
+    on_upstream_flush, on_upstream_end,  on_upstream_failed,
 };
 
-static struct exchange *of_client(struct client *client)
+static struct exchange *of_upstream(struct upstream_request *upstream)
 {
-    return H2O_STRUCT_FROM_MEMBER(struct exchange, client, client);
+    return H2O_STRUCT_FROM_MEMBER(struct exchange, upstream, upstream);
 }
 
 static struct mono_time now_of(const struct exchange *ex)
@@ -100,17 +101,17 @@ static void begin(struct exchange *ex, bool fresh_only)
     const struct config_route *route = ex->match.route;
     struct pool *pool = ex->use->pools[route->upstream - exchange_config(ex)->upstreams];
     ex->state = EXCHANGE_CALLING;
-    ex->upstream_us += account_upstream_us(&ex->client);
-    if (client_start(&ex->client, pool, &client_callbacks, fresh_only)) {
-        on_client_ready(&ex->client);
+    ex->upstream_us += timing_upstream_us(&ex->upstream);
+    if (upstream_start(&ex->upstream, pool, &upstream_callbacks, fresh_only)) {
+        on_upstream_ready(&ex->upstream);
         return;
     }
     exchange_arm_by(ex, clock_after_ms(now_of(ex), route->timeouts.connect_ms));
 }
 
-static void on_client_ready(struct client *client)
+static void on_upstream_ready(struct upstream_request *upstream)
 {
-    struct exchange *ex = of_client(client);
+    struct exchange *ex = of_upstream(upstream);
     struct loop *loop = ex->worker->loop;
     const struct config_timeouts *timeouts = &ex->match.route->timeouts;
     struct wall_time wall = renew_now(ex);
@@ -121,7 +122,7 @@ static void on_client_ready(struct client *client)
     struct mono_time got = loop_read_clock(loop);
     ex->credentials_us += clock_us_between(before, got);
     if (needed && credentials == NULL) {
-        client_cancel(client); /* the set has ended while it connected */
+        upstream_cancel(upstream); /* the set has ended while it connected */
         if (!renew_wait(ex, begin_signed))
             exchange_fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
@@ -142,7 +143,7 @@ static void on_client_ready(struct client *client)
     int64_t soonest =
         timeouts->idle_ms < timeouts->first_byte_ms ? timeouts->idle_ms : timeouts->first_byte_ms;
     exchange_arm_by(ex, clock_after_ms(now_of(ex), soonest));
-    client_send(client, ex->upstream_head, ex->body.first, false);
+    upstream_send(upstream, ex->upstream_head, ex->body.first, false);
 }
 
 /* ---- step 9: judge the answer before anything is passed on ---- */
@@ -151,20 +152,21 @@ static void on_client_ready(struct client *client)
 static bool must_collect(const struct exchange *ex)
 {
     return ex->request.minor_version == 0 &&
-           (ex->answer.framing == HTTP1_CHUNKED || ex->answer.framing == HTTP1_UNTIL_CLOSE);
+           (ex->response.framing == HTTP1_CHUNKED || ex->response.framing == HTTP1_UNTIL_CLOSE);
 }
 
 /* A 202 of InvokeEndpointAsync: what it says is said in its body, too. */
 static bool is_accepted(const struct exchange *ex)
 {
-    return ex->match.route->operation == CONFIG_ASYNC && ex->answer.status == 202;
+    return ex->match.route->operation == CONFIG_ASYNC && ex->response.status == 202;
 }
 
 static void begin_passing(struct exchange *ex)
 {
-    const struct exchange_answer *answer = &ex->answer;
+    const struct exchange_response *answer = &ex->response;
     bool known = answer->framing == HTTP1_LENGTH || answer->framing == HTTP1_NO_BODY;
-    answer_append_passed_head(ex, known ? answer->framing : HTTP1_CHUNKED, answer->content_length);
+    response_append_passed_head(ex, known ? answer->framing : HTTP1_CHUNKED,
+                                answer->content_length);
     ex->reply_progress = now_of(ex);
     ex->state = EXCHANGE_STREAMING;
 }
@@ -181,16 +183,16 @@ static void begin_stream(struct exchange *ex, const struct http1_response *head)
     stream_begin(&ex->stream, raw ? STREAM_RAW : STREAM_DECODED, &ex->worker->gateway->admit,
                  &ex->arena);
     if (!raw)
-        answer_unwrap_stream(ex);
+        response_unwrap_stream(ex);
 }
 
-static void on_client_head(struct client *client, const struct http1_response *head)
+static void on_upstream_head(struct upstream_request *upstream, const struct http1_response *head)
 {
-    struct exchange *ex = of_client(client);
-    answer_keep_head(ex, head);
+    struct exchange *ex = of_upstream(upstream);
+    response_keep_head(ex, head);
     renew_check_clock(ex);
     begin_stream(ex, head);
-    if (client->sent.us != 0 && head->status < 400)
+    if (upstream->sent.us != 0 && head->status < 400)
         body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
     exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
     if (head->status >= 400 || must_collect(ex) || is_accepted(ex) ||
@@ -210,15 +212,15 @@ static void take_pieces(struct exchange *ex, struct span data)
         if (ex->state == EXCHANGE_HOLDING && !must_collect(ex))
             begin_passing(ex);
         if (ex->state == EXCHANGE_STREAMING)
-            reply_append_body(&ex->peer->reply, piece);
+            reply_append_body(&ex->downstream->reply, piece);
         else
             buffer_append(&ex->held, piece);
     }
 }
 
-static void on_client_data(struct client *client, struct span data)
+static void on_upstream_data(struct upstream_request *upstream, struct span data)
 {
-    struct exchange *ex = of_client(client);
+    struct exchange *ex = of_upstream(upstream);
     if (ex->stream.form != STREAM_NONE) {
         take_pieces(ex, data);
         return;
@@ -226,19 +228,19 @@ static void on_client_data(struct client *client, struct span data)
     if (ex->state == EXCHANGE_HOLDING)
         buffer_append(&ex->held, data);
     if (ex->state == EXCHANGE_STREAMING)
-        reply_append_body(&ex->peer->reply, data);
+        reply_append_body(&ex->downstream->reply, data);
 }
 
-static void on_client_flush(struct client *client)
+static void on_upstream_flush(struct upstream_request *upstream)
 {
-    struct exchange *ex = of_client(client);
+    struct exchange *ex = of_upstream(upstream);
     if (stream_has_failed(&ex->stream)) {
         fail_stream(ex);
         return;
     }
     if (ex->state == EXCHANGE_STREAMING && span_equals(ex->request.method, SPAN("HEAD"))) {
-        client_cancel(client); /* its answer is whole with the head */
-        reply_end(&ex->peer->reply);
+        upstream_cancel(upstream); /* its answer is whole with the head */
+        reply_end(&ex->downstream->reply);
         ex->state = EXCHANGE_ANSWERED;
     }
     if (ex->state == EXCHANGE_STREAMING || ex->state == EXCHANGE_ANSWERED) {
@@ -246,18 +248,18 @@ static void on_client_flush(struct client *client)
         return;
     }
     if (must_collect(ex) && !ex->held_reserved) {
-        client_cancel(client);
+        upstream_cancel(upstream);
         exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
         return;
     }
     if (ex->held.overflowed) {
-        client_cancel(client);
+        upstream_cancel(upstream);
         exchange_fail(
             ex, OUTCOME_BAD_RESPONSE,
             SPAN("an answer of unknown length grew over 1 MiB for a caller that speaks HTTP/1.0"));
         return;
     }
-    if (ex->answer.status >= 300 && ex->held.len >= JUDGE_BODY_MAX && !must_collect(ex))
+    if (ex->response.status >= 300 && ex->held.len >= JUDGE_BODY_MAX && !must_collect(ex))
         judge(ex, false);
 }
 
@@ -265,10 +267,10 @@ static void on_client_flush(struct client *client)
 static void pass_collected(struct exchange *ex)
 {
     if (is_accepted(ex))
-        answer_complete_accepted(ex);
-    answer_append_passed_head(ex, HTTP1_LENGTH, ex->held.len);
-    reply_append_body(&ex->peer->reply, buffer_span(&ex->held));
-    reply_end(&ex->peer->reply);
+        response_complete_accepted(ex);
+    response_append_passed_head(ex, HTTP1_LENGTH, ex->held.len);
+    reply_append_body(&ex->downstream->reply, buffer_span(&ex->held));
+    reply_end(&ex->downstream->reply);
     ex->state = EXCHANGE_ANSWERED;
 }
 
@@ -290,9 +292,9 @@ static void judge(struct exchange *ex, bool whole)
     struct span body = buffer_span(&ex->held);
     if (body.len > JUDGE_BODY_MAX)
         body.len = JUDGE_BODY_MAX;
-    struct judge_answer answer = {ex->answer.status, ex->answer.error_type, body};
+    struct judge_answer answer = {ex->response.status, ex->response.error_type, body};
     if (ex->fill.proof == FILL_NONE)
-        judge_container(ex->answer.status, &ex->verdict);
+        judge_container(ex->response.status, &ex->verdict);
     else
         judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
     ex->judged = true;
@@ -322,18 +324,18 @@ static void on_renewed(struct exchange *ex)
 static void tell_caller(struct exchange *ex, bool whole)
 {
     const struct judge_verdict *verdict = &ex->verdict;
-    if (ex->client.sent.us != 0 || whole)
+    if (ex->upstream.sent.us != 0 || whole)
         body_release(&ex->body);
     if (!verdict->pass) {
-        client_cancel(&ex->client); /* no-op when the answer is whole */
-        answer_append_error(ex, verdict->status, verdict->message, verdict->retry_after_s,
-                            verdict->is_model_text);
+        upstream_cancel(&ex->upstream); /* no-op when the answer is whole */
+        response_append_error(ex, verdict->status, verdict->message, verdict->retry_after_s,
+                              verdict->is_model_text);
         ex->state = EXCHANGE_ANSWERED;
     } else if (whole) {
         pass_collected(ex);
     } else {
         begin_passing(ex);
-        reply_append_body(&ex->peer->reply, buffer_span(&ex->held));
+        reply_append_body(&ex->downstream->reply, buffer_span(&ex->held));
     }
     buffer_clear(&ex->held);
     ex->reply_progress = now_of(ex);
@@ -357,26 +359,26 @@ static bool finish_stream(struct exchange *ex)
     return true;
 }
 
-static void on_client_end(struct client *client)
+static void on_upstream_end(struct upstream_request *upstream)
 {
-    struct exchange *ex = of_client(client);
+    struct exchange *ex = of_upstream(upstream);
     if (!finish_stream(ex)) {
         fail_stream(ex);
         return;
     }
     if (ex->state == EXCHANGE_HOLDING &&
         (ex->held.overflowed || must_collect(ex) != ex->held_reserved)) {
-        on_client_flush(client);
+        on_upstream_flush(upstream);
         return;
     }
-    if (ex->state == EXCHANGE_HOLDING && ex->answer.status >= 300) {
+    if (ex->state == EXCHANGE_HOLDING && ex->response.status >= 300) {
         judge(ex, true);
         return;
     }
     if (ex->state == EXCHANGE_HOLDING) {
         pass_collected(ex);
     } else {
-        reply_end(&ex->peer->reply);
+        reply_end(&ex->downstream->reply);
         ex->state = EXCHANGE_ANSWERED;
     }
     exchange_flush(ex);
@@ -391,9 +393,9 @@ static void answer_exception(struct exchange *ex)
     bool pass = ex->match.route->errors == CONFIG_ERRORS_PASS;
     const struct outcome_info *info = outcome_info(OUTCOME_STREAM_ERROR);
     struct span message = pass ? stream->message : aws_error_redact(stream->message, &ex->arena);
-    reply_discard(&ex->peer->reply);
+    reply_discard(&ex->downstream->reply);
     ex->outcome = OUTCOME_STREAM_ERROR;
-    answer_append_error(ex, stream->status, message, info->retry_after_s, false);
+    response_append_error(ex, stream->status, message, info->retry_after_s, false);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
     exchange_flush(ex);
@@ -403,7 +405,8 @@ static void answer_exception(struct exchange *ex)
  * ended. */
 static bool flush_stream(struct exchange *ex)
 {
-    if (ex->state != EXCHANGE_STREAMING || reply_flush(&ex->peer->reply, &ex->peer->conn))
+    if (ex->state != EXCHANGE_STREAMING ||
+        reply_flush(&ex->downstream->reply, &ex->downstream->conn))
         return true;
     exchange_cancel(ex, OUTCOME_CLIENT_GONE);
     return false;
@@ -420,12 +423,12 @@ static void fail_stream(struct exchange *ex)
     enum outcome outcome = outcomes[ex->stream.end];
     const struct outcome_info *info = outcome_info(outcome);
     const char *why = stream_fault(&ex->stream);
-    client_cancel(&ex->client);
+    upstream_cancel(&ex->upstream);
     log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(info->token),
               SPAN_ARG(ex->match.route->upstream->url.authority), why);
     if (!flush_stream(ex))
         return;
-    if (outcome == OUTCOME_STREAM_ERROR && !ex->peer->reply.head_sent) {
+    if (outcome == OUTCOME_STREAM_ERROR && !ex->downstream->reply.head_sent) {
         answer_exception(ex);
         return;
     }
@@ -435,33 +438,34 @@ static void fail_stream(struct exchange *ex)
     exchange_fail(ex, outcome, message);
 }
 
-static enum outcome outcome_of_failure(enum client_failure failure)
+static enum outcome outcome_of_failure(enum upstream_failure failure)
 {
     static const enum outcome outcomes[] = {
-        [CLIENT_DNS_FAILED] = OUTCOME_DNS_FAILED,
-        [CLIENT_CONNECT_FAILED] = OUTCOME_CONNECT_FAILED,
-        [CLIENT_PROXY_REFUSED] = OUTCOME_PROXY_REFUSED,
-        [CLIENT_TLS_FAILED] = OUTCOME_TLS_FAILED,
-        [CLIENT_STALE] = OUTCOME_SEND_FAILED,
-        [CLIENT_SEND_FAILED] = OUTCOME_SEND_FAILED,
-        [CLIENT_NO_ANSWER] = OUTCOME_BAD_RESPONSE,
-        [CLIENT_BAD_RESPONSE] = OUTCOME_BAD_RESPONSE,
-        [CLIENT_BROKEN] = OUTCOME_STREAM_BROKEN,
+        [UPSTREAM_DNS_FAILED] = OUTCOME_DNS_FAILED,
+        [UPSTREAM_CONNECT_FAILED] = OUTCOME_CONNECT_FAILED,
+        [UPSTREAM_PROXY_REFUSED] = OUTCOME_PROXY_REFUSED,
+        [UPSTREAM_TLS_FAILED] = OUTCOME_TLS_FAILED,
+        [UPSTREAM_STALE] = OUTCOME_SEND_FAILED,
+        [UPSTREAM_SEND_FAILED] = OUTCOME_SEND_FAILED,
+        [UPSTREAM_NO_ANSWER] = OUTCOME_BAD_RESPONSE,
+        [UPSTREAM_BAD_RESPONSE] = OUTCOME_BAD_RESPONSE,
+        [UPSTREAM_BROKEN] = OUTCOME_STREAM_BROKEN,
     };
     return outcomes[failure];
 }
 
-static void on_client_failed(struct client *client, enum client_failure failure, const char *why)
+static void on_upstream_failed(struct upstream_request *upstream, enum upstream_failure failure,
+                               const char *why)
 {
-    struct exchange *ex = of_client(client);
-    if (failure == CLIENT_STALE && ex->attempts < EXCHANGE_ATTEMPTS_MAX) {
+    struct exchange *ex = of_upstream(upstream);
+    if (failure == UPSTREAM_STALE && ex->attempts < EXCHANGE_ATTEMPTS_MAX) {
         begin(ex, true);
         return;
     }
     enum outcome outcome = outcome_of_failure(failure);
-    const struct config_upstream *upstream = ex->match.route->upstream;
+    const struct config_upstream *target = ex->match.route->upstream;
     log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(outcome_info(outcome)->token),
-              SPAN_ARG(upstream->url.authority), why);
+              SPAN_ARG(target->url.authority), why);
     struct span message =
         arena_printf(&ex->arena, "%.*s: %s", SPAN_ARG(outcome_info(outcome)->text), why);
     if (ex->stream.form == STREAM_NONE || flush_stream(ex))

@@ -5,23 +5,23 @@
 static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *outcome)
 {
     const struct config_timeouts *timeouts = &ex->match.route->timeouts;
-    const struct client *client = &ex->client;
-    switch (client->phase) {
-    case CLIENT_CONNECTING:
+    const struct upstream_request *upstream = &ex->upstream;
+    switch (upstream->phase) {
+    case UPSTREAM_CONNECTING:
         *outcome = OUTCOME_CONNECT_TIMEOUT;
-        return clock_after_ms(client->started, timeouts->connect_ms);
-    case CLIENT_SENDING:
+        return clock_after_ms(upstream->started, timeouts->connect_ms);
+    case UPSTREAM_SENDING:
         *outcome = OUTCOME_SEND_FAILED;
-        return clock_after_ms(client->progress, timeouts->idle_ms);
-    case CLIENT_WAITING:
+        return clock_after_ms(upstream->progress, timeouts->idle_ms);
+    case UPSTREAM_WAITING:
         *outcome = OUTCOME_FIRST_BYTE_TIMEOUT;
-        return clock_after_ms(client->sent, timeouts->first_byte_ms);
-    case CLIENT_RECEIVING:
-        *outcome = client->has_head ? OUTCOME_STREAM_STALLED : OUTCOME_FIRST_BYTE_TIMEOUT;
-        return client->has_head ? clock_after_ms(client->progress, timeouts->idle_ms)
-                                : clock_after_ms(client->first_byte, timeouts->first_byte_ms);
-    case CLIENT_IDLE:
-    case CLIENT_READY:
+        return clock_after_ms(upstream->sent, timeouts->first_byte_ms);
+    case UPSTREAM_RECEIVING:
+        *outcome = upstream->has_head ? OUTCOME_STREAM_STALLED : OUTCOME_FIRST_BYTE_TIMEOUT;
+        return upstream->has_head ? clock_after_ms(upstream->progress, timeouts->idle_ms)
+                                  : clock_after_ms(upstream->first_byte, timeouts->first_byte_ms);
+    case UPSTREAM_IDLE:
+    case UPSTREAM_READY:
         break;
     }
     *outcome = ex->state == EXCHANGE_BODY ? OUTCOME_BODY_TIMEOUT : OUTCOME_DEADLINE;
@@ -35,8 +35,8 @@ struct mono_time deadline_of(const struct exchange *ex, enum outcome *outcome)
         route != NULL ? route->timeouts.idle_ms : exchange_config(ex)->limits.head_timeout_ms;
     /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which
      * may be what came of total. */
-    bool caller_is_slow =
-        ex->state == EXCHANGE_STREAMING && reply_held(&ex->peer->reply) >= REPLY_LOW_WATERMARK;
+    bool caller_is_slow = ex->state == EXCHANGE_STREAMING &&
+                          reply_held(&ex->downstream->reply) >= REPLY_LOW_WATERMARK;
     if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
         struct mono_time idle = clock_after_ms(ex->reply_progress, idle_ms);
         bool is_last = route == NULL || ex->outcome != OUTCOME_OK ||

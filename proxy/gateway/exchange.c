@@ -1,13 +1,13 @@
 /* The request path: one exchange from its head to its access line, told in the order things happen. */
 #include "gateway/exchange.h"
 
-#include "gateway/account.h"
 #include "gateway/admission.h"
-#include "gateway/answer.h"
 #include "gateway/call.h"
 #include "gateway/deadline.h"
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
+#include "gateway/response.h"
+#include "gateway/timing.h"
 #include "observe/log.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 
 static bool rest_is_small(struct exchange *ex);
 static void on_timer(struct timer *timer);
-static void end(struct exchange *ex, enum peer_ending ending);
+static void end(struct exchange *ex, enum downstream_ending ending);
 
 void exchange_arm_by(struct exchange *ex, struct mono_time at)
 {
@@ -46,9 +46,9 @@ static struct exchange *take_spare(struct worker *worker)
     return ex;
 }
 
-struct exchange *exchange_open(struct peer *peer, struct mono_time started)
+struct exchange *exchange_open(struct downstream *downstream, struct mono_time started)
 {
-    struct worker *worker = peer->worker;
+    struct worker *worker = downstream->worker;
     struct exchange *ex = take_spare(worker);
     /* All but the warm memory begins at zero; the parser fills the request's list of headers. */
     memset(&ex->worker, 0, sizeof(*ex) - offsetof(struct exchange, worker));
@@ -57,10 +57,10 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
     ex->worker = worker;
     ex->use = worker->use;
     ++ex->use->exchanges;
-    ex->peer = peer;
+    ex->downstream = downstream;
     ex->opened = started;
     ex->timer.fire = on_timer;
-    peer->exchange = ex;
+    downstream->exchange = ex;
     return ex;
 }
 
@@ -70,13 +70,13 @@ struct exchange *exchange_open(struct peer *peer, struct mono_time started)
 static void answer_ping(struct exchange *ex)
 {
     enum outcome unused;
-    if (!gateway_is_ready(ex->worker->gateway, ex->use->edition, NULL)) {
+    if (!gateway_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
         bool draining = ex->worker->draining;
         exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
     }
     ex->keep_alive &= rest_is_small(ex);
-    answer_append_ready(ex);
+    response_append_ready(ex);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
     exchange_arm_by(ex, deadline_of(ex, &unused));
@@ -111,8 +111,8 @@ static void tell_dropped_append(const struct exchange *ex)
 
 static void begin_counting(struct exchange *ex)
 {
-    const struct edition *edition = ex->use->edition;
-    ex->series = edition->series.routes[ex->match.route - edition->config->routes];
+    const struct snapshot *snapshot = ex->use->snapshot;
+    ex->series = snapshot->series.routes[ex->match.route - snapshot->config->routes];
     metrics_begin(ex->series, ex->worker->index);
 }
 
@@ -128,11 +128,11 @@ void exchange_take_head(struct exchange *ex, struct span head)
         return;
     }
     ex->request_parsed = true;
-    ex->keep_alive = ex->request.keep_alive && peer_goes_on(ex->peer);
+    ex->keep_alive = ex->request.keep_alive && downstream_goes_on(ex->downstream);
 
     enum route_result found =
-        route_find(ex->use->edition->routes, ex->request.method, ex->request.host, ex->request.path,
-                   &ex->arena, &ex->match);
+        route_find(ex->use->snapshot->routes, ex->request.method, ex->request.host,
+                   ex->request.path, &ex->arena, &ex->match);
     if (found != ROUTE_FOUND) {
         ex->match.route = NULL;
         struct span why =
@@ -144,7 +144,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
     begin_counting(ex);
     struct span forbidden;
     enum outcome guard =
-        guard_check(ex->match.route, &ex->request, &ex->peer->remote, &ex->arena, &forbidden);
+        guard_check(ex->match.route, &ex->request, &ex->downstream->remote, &ex->arena, &forbidden);
     if (guard != OUTCOME_OK) {
         exchange_fail(ex, guard, forbidden);
         return;
@@ -173,7 +173,7 @@ void exchange_take_head(struct exchange *ex, struct span head)
 void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message)
 {
     if (ex->state == EXCHANGE_ANSWERED) { /* already refused, for another reason */
-        end(ex, PEER_ABORT);
+        end(ex, DOWNSTREAM_ABORT);
         return;
     }
     ex->keep_alive = false;
@@ -214,18 +214,18 @@ void exchange_end_body(struct exchange *ex)
 /* The one rule of back-pressure: the upstream waits while the caller has REPLY_HIGH_WATERMARK bytes still to take. */
 static void balance(struct exchange *ex)
 {
-    size_t held = reply_held(&ex->peer->reply);
+    size_t held = reply_held(&ex->downstream->reply);
     if (held >= REPLY_HIGH_WATERMARK)
-        client_pause(&ex->client);
+        upstream_pause(&ex->upstream);
     if (held <= REPLY_LOW_WATERMARK)
-        client_resume(&ex->client);
+        upstream_resume(&ex->upstream);
 }
 
 void exchange_flush(struct exchange *ex)
 {
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     size_t before = reply_held(reply);
-    if (!reply_flush(reply, &ex->peer->conn)) {
+    if (!reply_flush(reply, &ex->downstream->conn)) {
         exchange_cancel(ex, OUTCOME_CLIENT_GONE);
         return;
     }
@@ -235,19 +235,19 @@ void exchange_flush(struct exchange *ex)
         balance(ex);
     if (ex->state != EXCHANGE_ANSWERED)
         return;
-    if (reply_held(reply) != 0 || !connection_is_flushed(&ex->peer->conn)) {
+    if (reply_held(reply) != 0 || !connection_is_flushed(&ex->downstream->conn)) {
         if (ex->taking_at.us == 0)
             ex->taking_at = now_of(ex);
         return;
     }
     if (!ex->keep_alive || ex->body_ended) /* else the rest of a refused request is still to come */
-        end(ex, ex->keep_alive ? PEER_KEEP : PEER_CLOSE);
+        end(ex, ex->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 
 /* A slow caller is no absent one: has it taken anything since the last look? Most of what it takes is the kernel's. */
 static bool caller_reads(struct exchange *ex)
 {
-    int queued = connection_queued(&ex->peer->conn);
+    int queued = connection_queued(&ex->downstream->conn);
     bool reads = ex->queued_bytes == 0 || queued < ex->queued_bytes;
     ex->queued_bytes = queued;
     if (reads)
@@ -276,7 +276,7 @@ static void on_timer(struct timer *timer)
         exchange_cancel(ex, outcome);
         return;
     }
-    client_cancel(&ex->client);
+    upstream_cancel(&ex->upstream);
     exchange_fail(ex, outcome, SPAN_NONE);
 }
 
@@ -291,30 +291,30 @@ static bool rest_is_small(struct exchange *ex)
         return false;
     if (request->framing == HTTP1_NO_BODY)
         return true;
-    return request->framing == HTTP1_LENGTH && request->content_length <= PEER_DISCARD_MAX;
+    return request->framing == HTTP1_LENGTH && request->content_length <= DOWNSTREAM_DISCARD_MAX;
 }
 
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
     admission_leave(ex);
     const struct outcome_info *info = outcome_info(outcome);
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     ex->outcome = outcome;
     ex->judged = false;
     if (reply->head_sent || info->status == 0) {
         /* What came is still the caller's; that it was cut is seen by the framing. */
         if (reply->head_sent)
-            answer_append_stream_error(ex, message.len != 0 ? message : info->text);
-        if (!reply_flush(reply, &ex->peer->conn))
+            response_append_stream_error(ex, message.len != 0 ? message : info->text);
+        if (!reply_flush(reply, &ex->downstream->conn))
             log_write(LOG_DEBUG, "listener", "the caller is gone as well");
-        end(ex, PEER_ABORT);
+        end(ex, DOWNSTREAM_ABORT);
         return;
     }
     reply_discard(reply);
     body_release(&ex->body); /* nobody needs it any more, and the caller may take long */
     ex->keep_alive &= ex->body_ended || rest_is_small(ex);
-    answer_append_error(ex, info->status, message.len != 0 ? message : info->text,
-                        info->retry_after_s, false);
+    response_append_error(ex, info->status, message.len != 0 ? message : info->text,
+                          info->retry_after_s, false);
     ex->state = EXCHANGE_ANSWERED;
     ex->reply_progress = now_of(ex);
     enum outcome unused;
@@ -324,15 +324,15 @@ void exchange_fail(struct exchange *ex, enum outcome outcome, struct span messag
 
 void exchange_cancel(struct exchange *ex, enum outcome outcome)
 {
-    client_cancel(&ex->client);
+    upstream_cancel(&ex->upstream);
     if (ex->state != EXCHANGE_ANSWERED || ex->outcome == OUTCOME_OK)
         ex->outcome = outcome;
-    end(ex, PEER_ABORT);
+    end(ex, DOWNSTREAM_ABORT);
 }
 
 void exchange_cut(struct exchange *ex)
 {
-    client_cancel(&ex->client);
+    upstream_cancel(&ex->upstream);
     if (ex->state == EXCHANGE_ANSWERED) {
         exchange_cancel(ex, OUTCOME_DRAIN_CUT);
         return;
@@ -374,15 +374,15 @@ static void dispose(struct exchange *ex)
     ++worker->spare_count;
 }
 
-static void end(struct exchange *ex, enum peer_ending ending)
+static void end(struct exchange *ex, enum downstream_ending ending)
 {
-    struct peer *peer = ex->peer;
-    CHECK(ex->client.phase == CLIENT_IDLE);
+    struct downstream *downstream = ex->downstream;
+    CHECK(ex->upstream.phase == UPSTREAM_IDLE);
     loop_read_clock(ex->worker->loop);
-    account_end(ex);
-    peer->exchange = NULL;
+    timing_end(ex);
+    downstream->exchange = NULL;
     dispose(ex);
-    peer_exchange_ended(peer, ending);
+    downstream_exchange_ended(downstream, ending);
 }
 
 void exchange_destroy_spares(struct worker *worker)

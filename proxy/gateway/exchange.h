@@ -6,9 +6,9 @@
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 
 #include "gateway/body.h"
+#include "gateway/downstream.h"
 #include "gateway/fill.h"
 #include "gateway/judge.h"
-#include "gateway/peer.h"
 #include "gateway/renew.h"
 #include "gateway/stream.h"
 
@@ -30,7 +30,7 @@ enum exchange_state {
 };
 
 /* What is kept of an upstream's head. Texts are in the arena. */
-struct exchange_answer {
+struct exchange_response {
     int status;
     enum http1_framing framing;
     uint64_t content_length;
@@ -48,8 +48,8 @@ struct exchange {
         request; /* complete once request_parsed; before that method, path and headers as far as read */
     /* From here on all is zero when the exchange opens. */
     struct worker *worker;
-    struct edition_use *use; /* in which it began and ends */
-    struct peer *peer;
+    struct snapshot_use *use; /* in which it began and ends */
+    struct downstream *downstream;
     enum exchange_state state;
     enum outcome outcome;
     /* request */
@@ -61,12 +61,12 @@ struct exchange {
     struct json_scan *json; /* of the body, where the route watches it */
     struct body body;
     /* upstream */
-    struct client client;
+    struct upstream_request upstream;
     unsigned attempts;
     struct span upstream_head; /* wiped at the end: it holds the session token */
     struct span identity; /* whose credentials: a name, or the source's; SPAN_NONE until signed */
     struct renewal renewal;
-    struct exchange_answer answer;
+    struct exchange_response response;
     struct stream stream;         /* of an answer that is an event stream */
     bool held_reserved;           /* EXCHANGE_COLLECT_MAX of admit's body bytes */
     struct judge_verdict verdict; /* of an error answer */
@@ -84,15 +84,15 @@ struct exchange {
         taking_at; /* since the caller has all of the answer still to take; 0: it took it at once */
     int64_t wait_us, credentials_us, sign_us;
     int64_t
-        upstream_us; /* waited for the upstream in attempts before this one: account_upstream_us */
+        upstream_us; /* waited for the upstream in attempts before this one: timing_upstream_us */
 };
 
 /* Opens an exchange for the caller; caller->exchange is set. started: when the first byte of the head came. */
-struct exchange *exchange_open(struct peer *peer, struct mono_time started);
+struct exchange *exchange_open(struct downstream *downstream, struct mono_time started);
 
 static inline const struct config *exchange_config(const struct exchange *ex)
 {
-    return ex->use->edition->config;
+    return ex->use->snapshot->config;
 }
 
 /* Each of the following may end the exchange (caller->exchange is NULL then). */

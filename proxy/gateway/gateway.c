@@ -103,28 +103,28 @@ static bool open_listeners(struct gateway *gateway, struct arena *arena, struct 
     return true;
 }
 
-/* ---- editions ---- */
+/* ---- snapshots ---- */
 
-static struct edition *make_edition(struct gateway *gateway, struct config *config,
-                                    struct arena *arena, struct span *fault)
+static struct snapshot *make_snapshot(struct gateway *gateway, struct config *config,
+                                      struct arena *arena, struct span *fault)
 {
-    struct edition *edition =
-        edition_create(&(struct edition_options){.config = config,
-                                                 .started_with = gateway->config,
-                                                 .workers = gateway->worker_count,
-                                                 .getenv = gateway->getenv,
-                                                 .getenv_context = gateway->getenv_context,
-                                                 .admit = &gateway->admit,
-                                                 .skew = &gateway->skew,
-                                                 .metrics = gateway->metrics,
-                                                 .on_keeper_event = on_keeper_event,
-                                                 .previous = gateway->edition},
-                       arena, fault);
-    if (edition == NULL)
+    struct snapshot *snapshot =
+        snapshot_create(&(struct snapshot_options){.config = config,
+                                                   .started_with = gateway->config,
+                                                   .workers = gateway->worker_count,
+                                                   .getenv = gateway->getenv,
+                                                   .getenv_context = gateway->getenv_context,
+                                                   .admit = &gateway->admit,
+                                                   .skew = &gateway->skew,
+                                                   .metrics = gateway->metrics,
+                                                   .on_keeper_event = on_keeper_event,
+                                                   .previous = gateway->snapshot},
+                        arena, fault);
+    if (snapshot == NULL)
         return NULL;
-    edition->older = gateway->edition;
-    gateway->edition = edition;
-    return edition;
+    snapshot->older = gateway->snapshot;
+    gateway->snapshot = snapshot;
+    return snapshot;
 }
 
 static bool is_same_address(bool has_a, const struct config_address *a, bool has_b,
@@ -170,11 +170,11 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct admin
                     struct arena *arena, struct span *fault)
 {
     size_t alive = 0;
-    gateway_drop_editions(gateway);
-    for (const struct edition *edition = gateway->edition; edition != NULL;
-         edition = edition->older)
+    gateway_drop_snapshots(gateway);
+    for (const struct snapshot *snapshot = gateway->snapshot; snapshot != NULL;
+         snapshot = snapshot->older)
         ++alive;
-    if (alive == GATEWAY_EDITIONS_MAX) {
+    if (alive == GATEWAY_SNAPSHOTS_MAX) {
         *fault = arena_printf(arena,
                               "requests are still under way in each of the last %zu "
                               "configurations: reload when some have ended",
@@ -185,28 +185,28 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct admin
         *fault = SPAN("no descriptor is left for it (RLIMIT_NOFILE)");
         return false;
     }
-    struct edition *edition = make_edition(gateway, config, arena, fault);
-    if (edition == NULL)
+    struct snapshot *snapshot = make_snapshot(gateway, config, arena, fault);
+    if (snapshot == NULL)
         return false;
     tell_not_reloaded(gateway->config, config, reasons, arena);
     struct config_limits limits = limits_of(config, "reload", reasons, arena);
     admit_set_limits(&gateway->admit, &limits);
-    edition_limit_routes(edition);
-    worker_turn_all(gateway, edition);
+    snapshot_limit_routes(snapshot);
+    worker_switch_all(gateway, snapshot);
     gateway->loaded = clock_wall();
     return true;
 }
 
-void gateway_drop_editions(struct gateway *gateway)
+void gateway_drop_snapshots(struct gateway *gateway)
 {
-    for (struct edition **at = &gateway->edition->older; *at != NULL;) {
-        struct edition *edition = *at;
-        if (atomic_load_explicit(&edition->users, memory_order_acquire) != 0) {
-            at = &edition->older;
+    for (struct snapshot **at = &gateway->snapshot->older; *at != NULL;) {
+        struct snapshot *snapshot = *at;
+        if (atomic_load_explicit(&snapshot->users, memory_order_acquire) != 0) {
+            at = &snapshot->older;
             continue;
         }
-        *at = edition->older;
-        edition_destroy(edition);
+        *at = snapshot->older;
+        snapshot_destroy(snapshot);
     }
 }
 
@@ -229,9 +229,9 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
     admit_init(&gateway->admit, &limits);
     raise_descriptor_limit(options->config);
     if (!open_log(gateway, arena, fault) ||
-        make_edition(gateway, options->config, arena, fault) == NULL)
+        make_snapshot(gateway, options->config, arena, fault) == NULL)
         return false;
-    edition_limit_routes(gateway->edition);
+    snapshot_limit_routes(gateway->snapshot);
     return open_listeners(gateway, arena, fault);
 }
 
@@ -250,10 +250,10 @@ void gateway_close(struct gateway *gateway)
     for (size_t i = 0; gateway->listen_fds != NULL && !started && i != config->listener_count; ++i)
         listen_close(gateway->listen_fds[i], &config->listeners[i].address);
     free(gateway->listen_fds);
-    while (gateway->edition != NULL) {
-        struct edition *edition = gateway->edition;
-        gateway->edition = edition->older;
-        edition_destroy(edition);
+    while (gateway->snapshot != NULL) {
+        struct snapshot *snapshot = gateway->snapshot;
+        gateway->snapshot = snapshot->older;
+        snapshot_destroy(snapshot);
     }
     admit_dispose(&gateway->admit);
     access_log_destroy(gateway->access_log);
@@ -261,16 +261,16 @@ void gateway_close(struct gateway *gateway)
 }
 
 /* The identities that routes use. */
-static bool has_credentials(struct gateway *gateway, const struct edition *edition,
+static bool has_credentials(struct gateway *gateway, const struct snapshot *snapshot,
                             struct admin_reasons *reasons)
 {
-    const struct config *config = edition->config;
+    const struct config *config = snapshot->config;
     struct wall_time now = skew_correct(&gateway->skew, clock_wall());
     bool all = true;
     struct buffer text;
     buffer_init(&text, 4096);
     for (size_t i = 0; i != config->identity_count; ++i) {
-        struct keeper_values values = keeper_values(edition->keeper, i, now);
+        struct keeper_values values = keeper_values(snapshot->keeper, i, now);
         /* With its source broken a set that is about to end counts as ended. */
         struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
         buffer_clear(&text);
@@ -278,7 +278,7 @@ static bool has_credentials(struct gateway *gateway, const struct edition *editi
             continue;
         if (i != 0)
             buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
-        if (keeper_status(edition->keeper, i, at, &text))
+        if (keeper_status(snapshot->keeper, i, at, &text))
             continue;
         all = false;
         if (reasons != NULL)
@@ -288,11 +288,11 @@ static bool has_credentials(struct gateway *gateway, const struct edition *editi
     return all;
 }
 
-bool gateway_is_ready(struct gateway *gateway, const struct edition *edition,
+bool gateway_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
                       struct admin_reasons *reasons)
 {
     bool usable =
-        has_credentials(gateway, edition, reasons) || edition->config->ready_without_credentials;
+        has_credentials(gateway, snapshot, reasons) || snapshot->config->ready_without_credentials;
     bool draining = atomic_load(&gateway->draining);
     if (draining && reasons != NULL)
         admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));

@@ -23,7 +23,7 @@ void gateway_start(struct gateway *gateway);
 /* Waits for the workers, which worker_drain_all has told to end, and gives everything back. Takes a half-opened one. */
 void gateway_close(struct gateway *gateway);
 
-enum { GATEWAY_EDITIONS_MAX = 8 };
+enum { GATEWAY_SNAPSHOTS_MAX = 8 };
 /* Takes config into service beside the one in force: requests that begin from now on follow it. What a process has once
  * (listeners' addresses, admin, health, workers, the access log's file) stays as it was, with a warning for each that would be
  * another, to reasons too where that is not NULL. False, with *fault one clear line in arena: nothing has changed. On the main thread, after gateway_start and before
@@ -31,12 +31,12 @@ enum { GATEWAY_EDITIONS_MAX = 8 };
 MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config,
                              struct admin_reasons *reasons, struct arena *arena,
                              struct span *fault);
-/* Gives back editions that no request uses any more. On the main thread, now and then. */
-void gateway_drop_editions(struct gateway *gateway);
+/* Gives back snapshots that no request uses any more. On the main thread, now and then. */
+void gateway_drop_snapshots(struct gateway *gateway);
 
-/* Can it serve? Tells what stands against it, where reasons is not NULL. On the admin's thread, with gateway->edition, or a
+/* Can it serve? Tells what stands against it, where reasons is not NULL. On the admin's thread, with gateway->snapshot, or a
  * worker's, with that of an exchange. */
-bool gateway_is_ready(struct gateway *gateway, const struct edition *edition,
+bool gateway_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
                       struct admin_reasons *reasons);
 
 #endif

@@ -1,7 +1,7 @@
 /* Accepting, sharing out and pausing. */
 #include "gateway/listener.h"
 
-#include "gateway/peer.h"
+#include "gateway/downstream.h"
 #include "net/listen.h"
 #include "observe/log.h"
 
@@ -50,8 +50,8 @@ static struct worker *least_loaded(struct gateway *gateway)
     struct worker *best = &gateway->workers[0];
     for (unsigned i = 1; i < gateway->worker_count; ++i) {
         struct worker *worker = &gateway->workers[i];
-        if (atomic_load_explicit(&worker->peer_count, memory_order_relaxed) <
-            atomic_load_explicit(&best->peer_count, memory_order_relaxed))
+        if (atomic_load_explicit(&worker->downstream_count, memory_order_relaxed) <
+            atomic_load_explicit(&best->downstream_count, memory_order_relaxed))
             best = worker;
     }
     return best;
@@ -61,16 +61,16 @@ static struct worker *least_loaded(struct gateway *gateway)
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
-    peer_open(handover->worker, handover->fd, handover->tls);
+    downstream_open(handover->worker, handover->fd, handover->tls);
     free(handover);
 }
 
 static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
 {
     struct worker *worker = least_loaded(gateway);
-    atomic_fetch_add_explicit(&worker->peer_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&worker->downstream_count, 1, memory_order_relaxed);
     if (worker->index == 0) {
-        peer_open(worker, fd, tls);
+        downstream_open(worker, fd, tls);
         return;
     }
     struct handover *handover = malloc(sizeof(*handover));
@@ -170,7 +170,7 @@ void listener_open_all(struct gateway *gateway)
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
         listener->gateway = gateway;
-        listener->tls = gateway->workers[0].use->edition->listen_tls[i];
+        listener->tls = gateway->workers[0].use->snapshot->listen_tls[i];
         listener->sock = h2o_evloop_socket_create(
             gateway->workers[0].loop->h2o, gateway->listen_fds[i], H2O_SOCKET_FLAG_DONT_READ);
         listener->sock->data = listener;
@@ -178,11 +178,11 @@ void listener_open_all(struct gateway *gateway)
     }
 }
 
-void listener_turn_all(struct gateway *gateway, const struct edition *edition)
+void listener_switch_all(struct gateway *gateway, const struct snapshot *snapshot)
 {
     struct listeners *listeners = listeners_of(gateway);
     for (size_t i = 0; i != listeners->count; ++i)
-        listeners->list[i].tls = edition->listen_tls[i];
+        listeners->list[i].tls = snapshot->listen_tls[i];
     listener_resume_all(gateway); /* there may be room for more connections now */
 }
 

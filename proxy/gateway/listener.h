@@ -10,8 +10,8 @@
 void listener_open_all(struct gateway *gateway);
 /* A connection has gone: goes on accepting if that was paused at the limit. From any worker's thread. */
 void listener_resume_all(struct gateway *gateway);
-/* From now on connections are secured by that edition's certificates. On worker 0's thread. */
-void listener_turn_all(struct gateway *gateway, const struct edition *edition);
+/* From now on connections are secured by that snapshot's certificates. On worker 0's thread. */
+void listener_switch_all(struct gateway *gateway, const struct snapshot *snapshot);
 /* Accepts what the queues hold, then closes. On worker 0's thread. */
 void listener_close_all(struct gateway *gateway);
 

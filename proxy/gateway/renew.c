@@ -89,7 +89,7 @@ static bool learns_clock(struct exchange *ex)
 {
     if (!ex->verdict.suspects_clock || !ex->match.route->upstream->url.tls)
         return false;
-    if (!skew_learn(skew_of(ex), ex->answer.date, clock_wall()))
+    if (!skew_learn(skew_of(ex), ex->response.date, clock_wall()))
         return skew_offset_s(skew_of(ex)) != ex->renewal.offset_s;
     log_write(LOG_WARNING, "clock",
               "AWS refused a signature for its time: this machine's clock is %lld s off AWS's; "
@@ -121,7 +121,7 @@ static enum renew_result try_again(struct exchange *ex, void (*then)(struct exch
 static void tell_cause(struct exchange *ex)
 {
     struct aws_error error;
-    aws_error_parse(ex->answer.error_type, buffer_span(&ex->held), &ex->arena, &error);
+    aws_error_parse(ex->response.error_type, buffer_span(&ex->held), &ex->arena, &error);
     struct span cause =
         signature_diff(ex->upstream_head, ex->body.digest, error.message, &ex->arena);
     log_write(LOG_WARNING, "signature", "%.*s: AWS refused the signature (%.*s): %.*s",
@@ -140,7 +140,7 @@ enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct e
 void renew_check_clock(struct exchange *ex)
 {
     if (skew_offset_s(skew_of(ex)) == 0 || !ex->match.route->upstream->url.tls ||
-        !skew_check(skew_of(ex), ex->answer.date, clock_wall()))
+        !skew_check(skew_of(ex), ex->response.date, clock_wall()))
         return;
     log_write(LOG_INFO, "clock", "this machine's clock agrees with AWS's again");
 }

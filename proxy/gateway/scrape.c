@@ -29,8 +29,9 @@ static void write_connections(const struct gateway *gateway, struct exposition *
     for (unsigned i = 0; i != gateway->worker_count; ++i) {
         char text[12];
         struct span worker = number_text(i, text);
-        exposition_u64(page, &worker,
-                       atomic_load_explicit(&gateway->workers[i].peer_count, memory_order_relaxed));
+        exposition_u64(
+            page, &worker,
+            atomic_load_explicit(&gateway->workers[i].downstream_count, memory_order_relaxed));
     }
     write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admit.connections_max));
 }
@@ -84,12 +85,12 @@ static void write_credentials(struct gateway *gateway, struct exposition *page)
         METRIC_CREDENTIALS_USABLE,    METRIC_CREDENTIALS_INFO,     METRIC_CREDENTIALS_EXPIRY,
         METRIC_CREDENTIALS_REFRESHES, METRIC_CREDENTIALS_FAILURES, METRIC_CREDENTIALS_LAST_FAILURE,
     };
-    const struct edition *edition = gateway->edition;
+    const struct snapshot *snapshot = gateway->snapshot;
     struct wall_time now = skew_correct(&gateway->skew, clock_wall());
     for (size_t i = 0; i != sizeof(families) / sizeof(families[0]); ++i) {
         exposition_begin(page, families[i]);
-        for (size_t k = 0; k != edition->config->identity_count; ++k) {
-            struct keeper_values values = keeper_values(edition->keeper, k, now);
+        for (size_t k = 0; k != snapshot->config->identity_count; ++k) {
+            struct keeper_values values = keeper_values(snapshot->keeper, k, now);
             if (values.used)
                 write_identity(page, &values, now);
         }
@@ -104,7 +105,7 @@ static void write_config(const struct gateway *gateway, struct exposition *page)
 {
     const struct span taken = SPAN("taken"), refused = SPAN("refused");
     uint64_t in_use = 0;
-    for (const struct edition *at = gateway->edition; at != NULL; at = at->older)
+    for (const struct snapshot *at = gateway->snapshot; at != NULL; at = at->older)
         ++in_use;
     exposition_begin(page, METRIC_CONFIG_RELOADS);
     exposition_u64(page, &taken, gateway->reloads - gateway->reloads_refused);
@@ -173,7 +174,7 @@ static void write_process(struct gateway *gateway, struct exposition *page)
     const struct span build[] = {gateway->version, gateway->build};
     exposition_begin(page, METRIC_BUILD_INFO);
     exposition_u64(page, build, 1);
-    write_one(page, METRIC_READY, gateway_is_ready(gateway, gateway->edition, NULL));
+    write_one(page, METRIC_READY, gateway_is_ready(gateway, gateway->snapshot, NULL));
     write_one(page, METRIC_DRAINING, atomic_load(&gateway->draining));
     write_cpu(gateway, page);
     exposition_begin(page, METRIC_START_TIME);

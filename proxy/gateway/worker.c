@@ -50,11 +50,11 @@ void worker_wake_waiting(struct worker *worker)
 
 static void stop_if_drained(struct worker *worker)
 {
-    if (worker->draining && worker->peers == NULL)
+    if (worker->draining && worker->downstreams == NULL)
         worker->stopped = true;
 }
 
-void worker_note_peer_gone(struct worker *worker)
+void worker_note_downstream_gone(struct worker *worker)
 {
     listener_resume_all(worker->gateway);
     stop_if_drained(worker);
@@ -71,15 +71,15 @@ static void open_worker(struct worker *worker)
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
-    worker->use = edition_use_create(gateway->edition, worker->index, worker->loop);
+    worker->use = snapshot_use_create(gateway->snapshot, worker->index, worker->loop);
 }
 
 static void dispose_worker(struct worker *worker)
 {
     while (worker->use != NULL) {
-        struct edition_use *use = worker->use;
+        struct snapshot_use *use = worker->use;
         worker->use = use->older;
-        edition_use_destroy(use);
+        snapshot_use_destroy(use);
     }
     exchange_destroy_spares(worker);
     sigv4_key_cache_destroy(worker->keys);
@@ -89,14 +89,14 @@ static void dispose_worker(struct worker *worker)
 /* Between two turns, when nothing of theirs is being called back. */
 static void drop_old_uses(struct worker *worker)
 {
-    for (struct edition_use **at = &worker->use->older; *at != NULL;) {
-        struct edition_use *use = *at;
-        if (!edition_use_is_over(use)) {
+    for (struct snapshot_use **at = &worker->use->older; *at != NULL;) {
+        struct snapshot_use *use = *at;
+        if (!snapshot_use_is_over(use)) {
             at = &use->older;
             continue;
         }
         *at = use->older;
-        edition_use_destroy(use);
+        snapshot_use_destroy(use);
     }
 }
 
@@ -127,7 +127,7 @@ void worker_start_all(struct gateway *gateway)
     gateway->workers = calloc(count, sizeof(struct worker));
     CHECK(gateway->workers != NULL);
     pthread_barrier_init(&gateway->opened, NULL, count + 1);
-    sem_init(&gateway->turned, 0, 0);
+    sem_init(&gateway->switched, 0, 0);
     for (unsigned i = 0; i != count; ++i) {
         struct worker *worker = &gateway->workers[i];
         worker->gateway = gateway;
@@ -157,56 +157,56 @@ bool worker_have_all_turned(struct gateway *gateway)
     return true;
 }
 
-/* ---- another edition ---- */
+/* ---- another snapshot ---- */
 
-struct turn {
+struct switch_task {
     struct loop_task task;
     struct worker *worker;
-    struct edition *edition;
+    struct snapshot *snapshot;
 };
 
-static void turn_to(struct worker *worker, struct edition *edition)
+static void switch_to(struct worker *worker, struct snapshot *snapshot)
 {
-    struct edition_use *use = edition_use_create(edition, worker->index, worker->loop);
+    struct snapshot_use *use = snapshot_use_create(snapshot, worker->index, worker->loop);
     use->older = worker->use;
     worker->use = use;
     admission_ask_again(worker); /* there may be room for more requests now */
 }
 
-static void post_turn(struct worker *worker, struct edition *edition,
-                      void (*run)(struct loop_task *task))
+static void post_switch(struct worker *worker, struct snapshot *snapshot,
+                        void (*run)(struct loop_task *task))
 {
-    struct turn *turn = malloc(sizeof(*turn));
-    CHECK(turn != NULL);
-    *turn = (struct turn){.task.run = run, .worker = worker, .edition = edition};
-    loop_post(worker->loop, &turn->task);
+    struct switch_task *request = malloc(sizeof(*request));
+    CHECK(request != NULL);
+    *request = (struct switch_task){.task.run = run, .worker = worker, .snapshot = snapshot};
+    loop_post(worker->loop, &request->task);
 }
 
-static void on_turn(struct loop_task *task)
+static void on_switch(struct loop_task *task)
 {
-    struct turn *turn = (struct turn *)task;
-    turn_to(turn->worker, turn->edition);
-    sem_post(&turn->worker->gateway->turned);
-    free(turn);
+    struct switch_task *request = (struct switch_task *)task;
+    switch_to(request->worker, request->snapshot);
+    sem_post(&request->worker->gateway->switched);
+    free(request);
 }
 
-/* Worker 0 accepts: what it has handed over with the old edition's certificates lies in the others' queues before they are
+/* Worker 0 accepts: what it has handed over with the old snapshot's certificates lies in the others' queues before they are
  * told. */
-static void on_turn_first(struct loop_task *task)
+static void on_switch_first(struct loop_task *task)
 {
-    struct turn *turn = (struct turn *)task;
-    struct gateway *gateway = turn->worker->gateway;
-    listener_turn_all(gateway, turn->edition);
+    struct switch_task *request = (struct switch_task *)task;
+    struct gateway *gateway = request->worker->gateway;
+    listener_switch_all(gateway, request->snapshot);
     for (unsigned i = 1; i < gateway->worker_count; ++i)
-        post_turn(&gateway->workers[i], turn->edition, on_turn);
-    on_turn(task);
+        post_switch(&gateway->workers[i], request->snapshot, on_switch);
+    on_switch(task);
 }
 
-void worker_turn_all(struct gateway *gateway, struct edition *edition)
+void worker_switch_all(struct gateway *gateway, struct snapshot *snapshot)
 {
-    post_turn(&gateway->workers[0], edition, on_turn_first);
+    post_switch(&gateway->workers[0], snapshot, on_switch_first);
     for (unsigned waiting = gateway->worker_count; waiting != 0;)
-        waiting -= sem_wait(&gateway->turned) == 0; /* else a signal */
+        waiting -= sem_wait(&gateway->switched) == 0; /* else a signal */
 }
 
 /* ---- drain ---- */
@@ -215,10 +215,11 @@ static void on_drain_limit(struct timer *timer)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, drain_timer, timer);
     log_write(LOG_WARNING, "drain", "worker %u: %u connections are cut at drain.limit",
-              worker->index, atomic_load(&worker->peer_count));
-    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
-        next = peer->next;
-        peer_cut(peer);
+              worker->index, atomic_load(&worker->downstream_count));
+    for (struct downstream *downstream = worker->downstreams, *next; downstream != NULL;
+         downstream = next) {
+        next = downstream->next;
+        downstream_cut(downstream);
     }
     /* Those that could still be told have a last moment to read it. */
     loop_set_timer(worker->loop, timer, clock_after_ms(worker->loop->now, LAST_WORD_MS));
@@ -227,9 +228,10 @@ static void on_drain_limit(struct timer *timer)
 static void drain_worker(struct worker *worker)
 {
     worker->draining = true;
-    for (struct peer *peer = worker->peers, *next; peer != NULL; peer = next) {
-        next = peer->next;
-        peer_drain(peer);
+    for (struct downstream *downstream = worker->downstreams, *next; downstream != NULL;
+         downstream = next) {
+        next = downstream->next;
+        downstream_drain(downstream);
     }
     worker->drain_timer.fire = on_drain_limit;
     loop_set_timer(worker->loop, &worker->drain_timer,

@@ -6,11 +6,11 @@
 #include <semaphore.h>
 
 #include "aws/bearer.h"
-#include "gateway/edition.h"
 #include "gateway/ids.h"
+#include "gateway/snapshot.h"
 #include "observe/access_log.h"
 
-struct peer;
+struct downstream;
 struct exchange;
 struct listeners;
 struct worker;
@@ -18,9 +18,9 @@ struct worker;
 /* The process: immutable after start, but for what is atomic and what only the main thread sees. */
 struct gateway {
     const struct config
-        *config; /* started with: what the process has once; the rest is an edition's to say */
-    struct edition *
-        edition; /* in force, and older ones behind it; main thread only, once the workers have begun */
+        *config; /* started with: what the process has once; the rest is a snapshot's to say */
+    struct snapshot *
+        snapshot; /* in force, and older ones behind it; main thread only, once the workers have begun */
     config_getenv getenv;
     void *getenv_context;
     struct admit admit;
@@ -35,7 +35,7 @@ struct gateway {
     struct worker *workers;
     unsigned worker_count;
     pthread_barrier_t opened; /* workers and the main thread meet while starting */
-    sem_t turned;             /* one for each worker that has turned to the newest edition */
+    sem_t switched;           /* one for each worker that has switched to the newest snapshot */
     atomic_bool draining;     /* /ready is false; the workers are told by worker_drain_all */
     void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
 };
@@ -47,11 +47,11 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct loop *loop;
-    struct edition_use *use; /* of the edition in force, and of older ones behind it */
+    struct snapshot_use *use; /* of the snapshot in force, and of older ones behind it */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
-    struct peer *peers; /* all open connections */
-    atomic_uint peer_count;
+    struct downstream *downstreams; /* all open connections */
+    atomic_uint downstream_count;
     struct exchange *waiting; /* for admission, in order of coming */
     struct loop_task wake_task;
     atomic_bool woken;                /* wake_task is on its way */
@@ -75,21 +75,21 @@ void worker_join_all(struct gateway *gateway);
  * the main thread. */
 MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
-/* From the main thread, between start and drain: each worker turns to that edition, worker 0 first, between two of its
+/* From the main thread, between start and drain: each worker switches to that snapshot, worker 0 first, between two of its
  * events. Returns when all have. */
-void worker_turn_all(struct gateway *gateway, struct edition *edition);
+void worker_switch_all(struct gateway *gateway, struct snapshot *snapshot);
 
 /* Worker side. */
 /* The configuration in force for what is no exchange's. */
 static inline const struct config *worker_config(const struct worker *worker)
 {
-    return worker->use->edition->config;
+    return worker->use->snapshot->config;
 }
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
 /* An exchange has ended: whoever waits for admission, on any worker, tries again in its own turn. */
 void worker_wake_waiting(struct worker *worker);
 /* A caller's connection has gone: the listeners may go on, or the drain end. */
-void worker_note_peer_gone(struct worker *worker);
+void worker_note_downstream_gone(struct worker *worker);
 
 #endif

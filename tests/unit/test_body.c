@@ -37,7 +37,7 @@ static int tear_down(void **state)
 static void check_content(const struct body *body, size_t len)
 {
     size_t at = 0;
-    for (const struct client_chunk *chunk = body->first; chunk != NULL; chunk = chunk->next) {
+    for (const struct upstream_chunk *chunk = body->first; chunk != NULL; chunk = chunk->next) {
         assert_true(chunk->len <= chunk->capacity && chunk->len <= BODY_CHUNK_SIZE);
         assert_true(at + chunk->len <= len);
         assert_memory_equal(chunk->bytes, bytes + at, chunk->len);

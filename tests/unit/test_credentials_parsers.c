@@ -4,7 +4,7 @@
 #include "credentials/command_line.h"
 #include "credentials/document.h"
 #include "credentials/ini.h"
-#include "credentials/sts_answer.h"
+#include "credentials/sts_response.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -323,11 +323,11 @@ static void sts_gives_a_set(void **state)
         "<SessionToken>t=</SessionToken></Credentials>"
         "<AssumedRoleUser><AssumedRoleId>x</AssumedRoleId><Arn>arn:aws:sts::1:x/y</Arn>"
         "</AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>";
-    struct sts_answer answer;
+    struct sts_response answer;
     struct span fault;
     struct credentials *set;
     (void)state;
-    set = sts_answer_read_set(span_from(xml), SPAN("sts"), &arena, &answer, &fault);
+    set = sts_response_read_set(span_from(xml), SPAN("sts"), &arena, &answer, &fault);
     assert_non_null(set);
     assert_string_equal(set->access_key_id, "ASIA");
     assert_span(secret_bytes(&set->secret_access_key), "a/b+c");
@@ -339,21 +339,22 @@ static void sts_gives_a_set(void **state)
 
 static void sts_tells_errors_and_identities(void **state)
 {
-    struct sts_answer answer;
+    struct sts_response answer;
     struct span fault;
     (void)state;
-    assert_true(sts_answer_read(
+    assert_true(sts_response_read(
         SPAN("<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
              "<Message>no "
              "&quot;x&quot;\n</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
         &arena, &answer, &fault));
     assert_span(answer.error_code, "AccessDenied");
     assert_span(answer.error_message, "no \"x\" ");
-    assert_true(sts_answer_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &answer, &fault));
+    assert_true(sts_response_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &answer, &fault));
     assert_span(answer.error_code, "X");
-    assert_true(sts_answer_read(SPAN("<R><GetCallerIdentityResult><Arn>a</Arn><Account>1</Account>"
-                                     "</GetCallerIdentityResult></R>"),
-                                &arena, &answer, &fault));
+    assert_true(
+        sts_response_read(SPAN("<R><GetCallerIdentityResult><Arn>a</Arn><Account>1</Account>"
+                               "</GetCallerIdentityResult></R>"),
+                          &arena, &answer, &fault));
     assert_span(answer.arn, "a");
     assert_span(answer.account, "1");
 }
@@ -377,10 +378,10 @@ static void xml_at_fault_is_refused(void **state)
     };
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
-        struct sts_answer answer;
+        struct sts_response answer;
         struct span fault = SPAN_NONE;
         assert_null(
-            sts_answer_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &answer, &fault));
+            sts_response_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &answer, &fault));
         assert_span(fault, rows[i].fault);
     }
 }

@@ -1,7 +1,7 @@
 /* Answers to callers: which headers go back, Server-Timing, and errors in the shape that SDKs read. */
-#include "gateway/answer.h"
+#include "gateway/response.h"
 
-#include "gateway/account.h"
+#include "gateway/timing.h"
 
 enum { ERROR_TEXT_MAX = 8 * 1024 };
 
@@ -18,10 +18,10 @@ static bool may_pass(struct span name)
     return false;
 }
 
-void answer_keep_head(struct exchange *ex, const struct http1_response *head)
+void response_keep_head(struct exchange *ex, const struct http1_response *head)
 {
-    struct exchange_answer *answer = &ex->answer;
-    *answer = (struct exchange_answer){
+    struct exchange_response *answer = &ex->response;
+    *answer = (struct exchange_response){
         .status = head->status, .framing = head->framing, .content_length = head->content_length};
     for (size_t i = 0;
          i != head->headers.count && answer->header_count != EXCHANGE_PASSED_HEADERS_MAX; ++i) {
@@ -42,16 +42,16 @@ void answer_keep_head(struct exchange *ex, const struct http1_response *head)
 
 static struct span passed_header(const struct exchange *ex, struct span name)
 {
-    for (size_t i = 0; i != ex->answer.header_count; ++i)
-        if (span_equals_ignore_case(ex->answer.headers[i].name, name))
-            return ex->answer.headers[i].value;
+    for (size_t i = 0; i != ex->response.header_count; ++i)
+        if (span_equals_ignore_case(ex->response.headers[i].name, name))
+            return ex->response.headers[i].value;
     return SPAN_NONE;
 }
 
 /* In place of the upstream's, and of the model's inside. */
 static void set_content_type(struct exchange *ex, struct span type)
 {
-    struct exchange_answer *answer = &ex->answer;
+    struct exchange_response *answer = &ex->response;
     size_t count = 0;
     for (size_t i = 0; i != answer->header_count; ++i) {
         struct span name = answer->headers[i].name;
@@ -64,11 +64,11 @@ static void set_content_type(struct exchange *ex, struct span type)
     answer->header_count = count;
 }
 
-void answer_unwrap_stream(struct exchange *ex)
+void response_unwrap_stream(struct exchange *ex)
 {
     struct span type = passed_header(ex, SPAN("X-Amzn-SageMaker-Content-Type"));
     set_content_type(ex, type.len != 0 ? type : SPAN("application/octet-stream"));
-    ex->answer.framing = HTTP1_CHUNKED;
+    ex->response.framing = HTTP1_CHUNKED;
 }
 
 static void append_member(struct buffer *out, struct span name, struct span value)
@@ -82,7 +82,7 @@ static void append_member(struct buffer *out, struct span name, struct span valu
     buffer_append_char(out, '"');
 }
 
-void answer_complete_accepted(struct exchange *ex)
+void response_complete_accepted(struct exchange *ex)
 {
     static const struct span name = SPAN("InferenceId");
     struct json_scan *body = json_scan_create(&ex->arena, &name, 1);
@@ -121,7 +121,7 @@ static void append_server_timing(struct exchange *ex)
     struct buffer out;
     int64_t times[ACCESS_TIMES];
     buffer_init_fixed(&out, text, sizeof(text));
-    account_times(ex, times);
+    timing_times(ex, times);
     append_timing(&out, "receive", times[ACCESS_RECEIVE_US]);
     append_timing(&out, "wait", times[ACCESS_WAIT_US]);
     append_timing(&out, "credentials", times[ACCESS_CREDENTIALS_US]);
@@ -132,13 +132,13 @@ static void append_server_timing(struct exchange *ex)
     append_timing(&out, "send", times[ACCESS_SEND_US]);
     append_timing(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
     if (out.len != 0)
-        reply_append_header(&ex->peer->reply, SPAN("Server-Timing"), buffer_span(&out));
+        reply_append_header(&ex->downstream->reply, SPAN("Server-Timing"), buffer_span(&out));
 }
 
 /* What every answer carries. */
 static void append_common_headers(struct exchange *ex)
 {
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     struct span inference_id = ex->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
     if (inference_id.len == 0)
         inference_id = span_make(ex->ids.uuid, IDS_UUID_SIZE);
@@ -157,10 +157,10 @@ static int minor_version(const struct exchange *ex)
     return ex->request_parsed ? ex->request.minor_version : 1;
 }
 
-void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length)
+void response_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length)
 {
-    struct reply *reply = &ex->peer->reply;
-    const struct exchange_answer *answer = &ex->answer;
+    struct reply *reply = &ex->downstream->reply;
+    const struct exchange_response *answer = &ex->response;
     ex->reply_status = answer->status;
     reply_append_status(reply, answer->status);
     for (size_t i = 0; i != answer->header_count; ++i)
@@ -190,9 +190,9 @@ static struct span error_body(struct exchange *ex, struct span message)
 }
 
 /* The blank line first ends an event of the model's that was cut. */
-void answer_append_stream_error(struct exchange *ex, struct span message)
+void response_append_stream_error(struct exchange *ex, struct span message)
 {
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     struct buffer out;
     if (ex->state != EXCHANGE_STREAMING || !ex->match.route->stream_error_events ||
         !span_starts_with_ignore_case(passed_header(ex, SPAN("Content-Type")),
@@ -213,9 +213,9 @@ void answer_append_stream_error(struct exchange *ex, struct span message)
     buffer_dispose(&out);
 }
 
-void answer_append_ready(struct exchange *ex)
+void response_append_ready(struct exchange *ex)
 {
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     ex->reply_status = 200;
     reply_append_status(reply, 200);
     append_common_headers(ex);
@@ -239,10 +239,10 @@ static bool looks_like_json(struct span text)
     return text.len != 0 && (text.at[0] == '{' || text.at[0] == '[');
 }
 
-void answer_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
-                         bool is_model_text)
+void response_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
+                           bool is_model_text)
 {
-    struct reply *reply = &ex->peer->reply;
+    struct reply *reply = &ex->downstream->reply;
     char date[CLOCK_HTTP_SIZE];
     struct span body = is_model_text ? message : error_body(ex, message);
     bool json = !is_model_text || looks_like_json(message);

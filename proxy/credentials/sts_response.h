@@ -3,15 +3,15 @@
  * Source: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, and
  * "Common errors". Unknown elements are passed over and their order is free; a document type
  * (entities) is refused. */
-#ifndef SAGEGATE_CREDENTIALS_STS_ANSWER_H
-#define SAGEGATE_CREDENTIALS_STS_ANSWER_H
+#ifndef SAGEGATE_CREDENTIALS_STS_RESPONSE_H
+#define SAGEGATE_CREDENTIALS_STS_RESPONSE_H
 
 #include "credentials/credentials.h"
 
-enum { STS_ANSWER_SIZE_MAX = 65536, STS_ANSWER_DEPTH_MAX = 32 };
+enum { STS_RESPONSE_SIZE_MAX = 65536, STS_RESPONSE_DEPTH_MAX = 32 };
 
 /* What an answer says besides the keys. Spans are in arena; SPAN_NONE where it does not say. */
-struct sts_answer {
+struct sts_response {
     struct span error_code, error_message; /* printable ASCII, cut at 512 bytes */
     struct span arn;                       /* the assumed role's, or the caller's */
     struct span account;
@@ -19,11 +19,11 @@ struct sts_answer {
 
 /* A set with one reference out of an answer that has one; else NULL with *fault. *answer is filled
  * in either way. source: a literal. */
-MUST_USE struct credentials *sts_answer_read_set(struct span xml, struct span source,
-                                                 struct arena *arena, struct sts_answer *answer,
-                                                 struct span *fault);
+MUST_USE struct credentials *sts_response_read_set(struct span xml, struct span source,
+                                                   struct arena *arena, struct sts_response *answer,
+                                                   struct span *fault);
 /* The same without keys: errors and identity. False where it is no well-formed XML. */
-MUST_USE bool sts_answer_read(struct span xml, struct arena *arena, struct sts_answer *answer,
-                              struct span *fault);
+MUST_USE bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *answer,
+                                struct span *fault);
 
 #endif

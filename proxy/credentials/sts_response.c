@@ -1,5 +1,5 @@
 /* STS's XML by libexpat; every copy of a key is wiped. */
-#include "credentials/sts_answer.h"
+#include "credentials/sts_response.h"
 
 #include <expat.h>
 #include <malloc.h>
@@ -41,7 +41,7 @@ struct parse {
     XML_Parser parser;
     const char *fault;
     size_t depth;
-    enum { OTHER, CREDENTIALS, ERROR, ROLE, CALLER } parents[STS_ANSWER_DEPTH_MAX];
+    enum { OTHER, CREDENTIALS, ERROR, ROLE, CALLER } parents[STS_RESPONSE_DEPTH_MAX];
     int field; /* being read; -1: none */
     struct buffer values[FIELDS];
     bool seen[FIELDS];
@@ -99,7 +99,7 @@ static void XMLCALL on_start(void *context, const XML_Char *name, const XML_Char
 {
     struct parse *parse = context;
     (void)attributes;
-    if (parse->depth == STS_ANSWER_DEPTH_MAX) {
+    if (parse->depth == STS_RESPONSE_DEPTH_MAX) {
         stop(parse, "elements are nested too deep");
         return;
     }
@@ -171,8 +171,8 @@ static void close_parse(struct parse *parse)
 
 static bool run(struct parse *parse, struct span xml, struct arena *arena, struct span *fault)
 {
-    if (xml.len > STS_ANSWER_SIZE_MAX) {
-        *fault = arena_printf(arena, "larger than %d bytes", STS_ANSWER_SIZE_MAX);
+    if (xml.len > STS_RESPONSE_SIZE_MAX) {
+        *fault = arena_printf(arena, "larger than %d bytes", STS_RESPONSE_SIZE_MAX);
         return false;
     }
     if (XML_Parse(parse->parser, xml.len == 0 ? "" : xml.at, (int)xml.len, 1) == XML_STATUS_OK)
@@ -195,9 +195,9 @@ static struct span text_of(const struct parse *parse, enum field field, struct a
     return span_make(at, value.len);
 }
 
-static void take_texts(const struct parse *parse, struct arena *arena, struct sts_answer *answer)
+static void take_texts(const struct parse *parse, struct arena *arena, struct sts_response *answer)
 {
-    *answer = (struct sts_answer){
+    *answer = (struct sts_response){
         .error_code = text_of(parse, FIELD_ERROR_CODE, arena),
         .error_message = text_of(parse, FIELD_ERROR_MESSAGE, arena),
         .arn =
@@ -230,8 +230,8 @@ static struct credentials *make_set(const struct parse *parse, struct span sourc
     return credentials_create(&parts, arena, fault);
 }
 
-struct credentials *sts_answer_read_set(struct span xml, struct span source, struct arena *arena,
-                                        struct sts_answer *answer, struct span *fault)
+struct credentials *sts_response_read_set(struct span xml, struct span source, struct arena *arena,
+                                          struct sts_response *answer, struct span *fault)
 {
     struct parse parse;
     struct credentials *credentials = NULL;
@@ -244,8 +244,8 @@ struct credentials *sts_answer_read_set(struct span xml, struct span source, str
     return credentials;
 }
 
-bool sts_answer_read(struct span xml, struct arena *arena, struct sts_answer *answer,
-                     struct span *fault)
+bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *answer,
+                       struct span *fault)
 {
     struct parse parse;
     open_parse(&parse);

@@ -1,14 +1,14 @@
 /* STS's answers: a set is fit to be signed with, or a fault is told; texts are printable and short. */
-#include "credentials/sts_answer.h"
+#include "credentials/sts_response.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct span fault = SPAN_NONE;
-    struct sts_answer answer;
+    struct sts_response answer;
     arena_init(&arena, 1024);
-    struct credentials *set = sts_answer_read_set(span_make((const char *)data, size), SPAN("fuzz"),
-                                                  &arena, &answer, &fault);
+    struct credentials *set = sts_response_read_set(span_make((const char *)data, size),
+                                                    SPAN("fuzz"), &arena, &answer, &fault);
     CHECK(set == NULL ? fault.len != 0 : set->expires.us != 0 && set->access_key_id[0] != '\0');
     CHECK(answer.error_code.len <= 512 && answer.error_message.len <= 512);
     credentials_release(set);

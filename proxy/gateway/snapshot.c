@@ -1,41 +1,41 @@
 /* Making and taking down what one configuration consists of. */
-#include "gateway/edition.h"
+#include "gateway/snapshot.h"
 
 #include <stdlib.h>
 
 /* ---- trust ---- */
 
 /* The store of an earlier upstream that trusts the same, for a bundle takes 20 ms and 1 MiB to load. */
-static X509_STORE *shared_trust(const struct edition *edition, size_t index)
+static X509_STORE *shared_trust(const struct snapshot *snapshot, size_t index)
 {
-    const struct config_upstream *upstreams = edition->config->upstreams;
+    const struct config_upstream *upstreams = snapshot->config->upstreams;
     for (size_t i = 0; i != index; ++i) {
-        if (edition->trusts[i] == NULL || upstreams[i].extra_ca_file_count != 0 ||
+        if (snapshot->trusts[i] == NULL || upstreams[i].extra_ca_file_count != 0 ||
             upstreams[index].extra_ca_file_count != 0 ||
             !span_equals(upstreams[i].ca_file, upstreams[index].ca_file))
             continue;
-        X509_STORE_up_ref(edition->trusts[i]);
-        return edition->trusts[i];
+        X509_STORE_up_ref(snapshot->trusts[i]);
+        return snapshot->trusts[i];
     }
     return NULL;
 }
 
-static bool load_trusts(struct edition *edition, struct arena *arena, struct span *fault)
+static bool load_trusts(struct snapshot *snapshot, struct arena *arena, struct span *fault)
 {
-    const struct config *config = edition->config;
-    edition->trusts = calloc(config->upstream_count, sizeof(X509_STORE *));
-    CHECK(edition->trusts != NULL);
+    const struct config *config = snapshot->config;
+    snapshot->trusts = calloc(config->upstream_count, sizeof(X509_STORE *));
+    CHECK(snapshot->trusts != NULL);
     for (size_t i = 0; i != config->upstream_count; ++i) {
         const struct config_upstream *upstream = &config->upstreams[i];
         if (!upstream->url.tls)
             continue;
-        edition->trusts[i] = shared_trust(edition, i);
-        if (edition->trusts[i] != NULL)
+        snapshot->trusts[i] = shared_trust(snapshot, i);
+        if (snapshot->trusts[i] != NULL)
             continue;
         struct tls_trust_options options = {upstream->ca_file.at, upstream->extra_ca_files,
                                             upstream->extra_ca_file_count};
-        edition->trusts[i] = tls_trust_load(&options, arena, fault);
-        if (edition->trusts[i] == NULL)
+        snapshot->trusts[i] = tls_trust_load(&options, arena, fault);
+        if (snapshot->trusts[i] == NULL)
             return false;
     }
     return true;
@@ -59,14 +59,14 @@ static const struct config_listener *find_listener(const struct config *config,
 }
 
 /* Whether callers have to speak TLS stays as it is: an edit that loses the key must not open a port to all who listen in. */
-static bool load_listener_tls(struct edition *edition, const struct config *started_with,
+static bool load_listener_tls(struct snapshot *snapshot, const struct config *started_with,
                               struct arena *arena, struct span *fault)
 {
-    edition->listener_count = started_with->listener_count;
-    edition->listen_tls = calloc(edition->listener_count, sizeof(struct tls_context *));
-    CHECK(edition->listen_tls != NULL);
-    for (size_t i = 0; i != edition->listener_count; ++i) {
-        const struct config_listener *listener = find_listener(edition->config, started_with, i);
+    snapshot->listener_count = started_with->listener_count;
+    snapshot->listen_tls = calloc(snapshot->listener_count, sizeof(struct tls_context *));
+    CHECK(snapshot->listen_tls != NULL);
+    for (size_t i = 0; i != snapshot->listener_count; ++i) {
+        const struct config_listener *listener = find_listener(snapshot->config, started_with, i);
         bool tls = listener->certificate_file.at != NULL;
         if (tls != (started_with->listeners[i].certificate_file.at != NULL)) {
             *fault = arena_printf(arena,
@@ -77,9 +77,9 @@ static bool load_listener_tls(struct edition *edition, const struct config *star
         }
         if (!tls)
             continue;
-        edition->listen_tls[i] = tls_context_create_server(listener->certificate_file.at,
-                                                           listener->key_file.at, arena, fault);
-        if (edition->listen_tls[i] == NULL)
+        snapshot->listen_tls[i] = tls_context_create_server(listener->certificate_file.at,
+                                                            listener->key_file.at, arena, fault);
+        if (snapshot->listen_tls[i] == NULL)
             return false;
     }
     return true;
@@ -88,7 +88,7 @@ static bool load_listener_tls(struct edition *edition, const struct config *star
 /* ---- life ---- */
 
 /* Only identities that routes use are fetched. */
-static struct keeper *create_keeper(const struct edition_options *options)
+static struct keeper *create_keeper(const struct snapshot_options *options)
 {
     const struct config *config = options->config;
     bool *used = calloc(config->identity_count, sizeof(bool));
@@ -109,74 +109,74 @@ static struct keeper *create_keeper(const struct edition_options *options)
     return keeper;
 }
 
-static void open_admit_routes(struct edition *edition, struct admit *admit)
+static void open_admit_routes(struct snapshot *snapshot, struct admit *admit)
 {
-    const struct config *config = edition->config;
-    edition->admit_routes = calloc(config->route_count + 1, sizeof(struct admit_route *));
-    CHECK(edition->admit_routes != NULL);
+    const struct config *config = snapshot->config;
+    snapshot->admit_routes = calloc(config->route_count + 1, sizeof(struct admit_route *));
+    CHECK(snapshot->admit_routes != NULL);
     for (size_t i = 0; i != config->route_count; ++i)
-        edition->admit_routes[i] = admit_open_route(admit, config->routes[i].name);
+        snapshot->admit_routes[i] = admit_open_route(admit, config->routes[i].name);
 }
 
-struct edition *edition_create(const struct edition_options *options, struct arena *arena,
-                               struct span *fault)
+struct snapshot *snapshot_create(const struct snapshot_options *options, struct arena *arena,
+                                 struct span *fault)
 {
-    struct edition *edition = calloc(1, sizeof(*edition));
-    CHECK(edition != NULL);
-    edition->config = config_retain(options->config);
-    atomic_init(&edition->users, options->workers);
-    if (!load_trusts(edition, arena, fault) ||
-        !load_listener_tls(edition, options->started_with, arena, fault)) {
-        edition_destroy(edition);
+    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    CHECK(snapshot != NULL);
+    snapshot->config = config_retain(options->config);
+    atomic_init(&snapshot->users, options->workers);
+    if (!load_trusts(snapshot, arena, fault) ||
+        !load_listener_tls(snapshot, options->started_with, arena, fault)) {
+        snapshot_destroy(snapshot);
         return NULL;
     }
-    edition->routes = route_table_create(edition->config);
-    open_admit_routes(edition, options->admit);
-    series_open(&edition->series, options->metrics, edition->config);
-    edition->keeper = create_keeper(options);
-    return edition;
+    snapshot->routes = route_table_create(snapshot->config);
+    open_admit_routes(snapshot, options->admit);
+    series_open(&snapshot->series, options->metrics, snapshot->config);
+    snapshot->keeper = create_keeper(options);
+    return snapshot;
 }
 
-void edition_limit_routes(const struct edition *edition)
+void snapshot_limit_routes(const struct snapshot *snapshot)
 {
-    for (size_t i = 0; i != edition->config->route_count; ++i)
-        admit_limit_route(edition->admit_routes[i], edition->config->routes[i].concurrency);
+    for (size_t i = 0; i != snapshot->config->route_count; ++i)
+        admit_limit_route(snapshot->admit_routes[i], snapshot->config->routes[i].concurrency);
 }
 
-void edition_destroy(struct edition *edition)
+void snapshot_destroy(struct snapshot *snapshot)
 {
-    if (edition == NULL)
+    if (snapshot == NULL)
         return;
-    keeper_destroy(edition->keeper);
-    free(edition->admit_routes);
-    series_dispose(&edition->series);
-    route_table_destroy(edition->routes);
-    for (size_t i = 0; edition->listen_tls != NULL && i != edition->listener_count; ++i)
-        tls_context_destroy(edition->listen_tls[i]);
-    free(edition->listen_tls);
-    for (size_t i = 0; edition->trusts != NULL && i != edition->config->upstream_count; ++i)
-        X509_STORE_free(edition->trusts[i]);
-    free(edition->trusts);
-    config_release(edition->config);
-    free(edition);
+    keeper_destroy(snapshot->keeper);
+    free(snapshot->admit_routes);
+    series_dispose(&snapshot->series);
+    route_table_destroy(snapshot->routes);
+    for (size_t i = 0; snapshot->listen_tls != NULL && i != snapshot->listener_count; ++i)
+        tls_context_destroy(snapshot->listen_tls[i]);
+    free(snapshot->listen_tls);
+    for (size_t i = 0; snapshot->trusts != NULL && i != snapshot->config->upstream_count; ++i)
+        X509_STORE_free(snapshot->trusts[i]);
+    free(snapshot->trusts);
+    config_release(snapshot->config);
+    free(snapshot);
 }
 
 /* ---- a worker's use ---- */
 
-static struct pool *create_pool(const struct edition *edition, size_t index, unsigned worker,
+static struct pool *create_pool(const struct snapshot *snapshot, size_t index, unsigned worker,
                                 struct loop *loop)
 {
-    const struct config *config = edition->config;
+    const struct config *config = snapshot->config;
     const struct config_upstream *upstream = &config->upstreams[index];
     struct pool_options options = {
         .dialer = {.host = upstream->url.host,
                    .port = upstream->url.port,
-                   .trust = edition->trusts[index],
+                   .trust = snapshot->trusts[index],
                    .proxy_host = upstream->proxy_host,
                    .proxy_port = upstream->proxy_port,
                    .proxy_authorization = upstream->proxy_authorization,
                    .connects_max = config->pool.connects_max,
-                   .tally = metrics_tally(edition->series.upstreams[index], worker)},
+                   .tally = metrics_tally(snapshot->series.upstreams[index], worker)},
         .warm = config->pool.warm,
         .idle_max = config->pool.idle_max,
         .idle_timeout_ms = config->pool.idle_timeout_ms,
@@ -185,40 +185,41 @@ static struct pool *create_pool(const struct edition *edition, size_t index, uns
     return pool_create(loop, &options);
 }
 
-struct edition_use *edition_use_create(struct edition *edition, unsigned worker, struct loop *loop)
+struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
+                                         struct loop *loop)
 {
-    const struct config *config = edition->config;
-    struct edition_use *use = calloc(1, sizeof(*use));
+    const struct config *config = snapshot->config;
+    struct snapshot_use *use = calloc(1, sizeof(*use));
     CHECK(use != NULL);
-    use->edition = edition;
+    use->snapshot = snapshot;
     use->credentials = calloc(config->identity_count, sizeof(struct keeper_view));
     use->pools = calloc(config->upstream_count, sizeof(struct pool *));
     CHECK(use->credentials != NULL && use->pools != NULL);
     for (size_t i = 0; i != config->identity_count; ++i)
-        keeper_view_init(&use->credentials[i], edition->keeper, i, loop);
+        keeper_view_init(&use->credentials[i], snapshot->keeper, i, loop);
     for (size_t i = 0; i != config->upstream_count; ++i)
-        use->pools[i] = create_pool(edition, i, worker, loop);
+        use->pools[i] = create_pool(snapshot, i, worker, loop);
     return use;
 }
 
-bool edition_use_is_over(struct edition_use *use)
+bool snapshot_use_is_over(struct snapshot_use *use)
 {
     bool over = use->exchanges == 0;
-    for (size_t i = 0; over && i != use->edition->config->identity_count; ++i)
+    for (size_t i = 0; over && i != use->snapshot->config->identity_count; ++i)
         over = keeper_view_rests(&use->credentials[i]);
     return over;
 }
 
-void edition_use_destroy(struct edition_use *use)
+void snapshot_use_destroy(struct snapshot_use *use)
 {
-    struct edition *edition = use->edition;
+    struct snapshot *snapshot = use->snapshot;
     CHECK(use->exchanges == 0);
-    for (size_t i = 0; i != edition->config->upstream_count; ++i)
+    for (size_t i = 0; i != snapshot->config->upstream_count; ++i)
         pool_destroy(use->pools[i]);
-    for (size_t i = 0; i != edition->config->identity_count; ++i)
+    for (size_t i = 0; i != snapshot->config->identity_count; ++i)
         keeper_view_dispose(&use->credentials[i]);
     free(use->pools);
     free(use->credentials);
     free(use);
-    atomic_fetch_sub_explicit(&edition->users, 1, memory_order_release); /* may be destroyed now */
+    atomic_fetch_sub_explicit(&snapshot->users, 1, memory_order_release); /* may be destroyed now */
 }

@@ -1,26 +1,26 @@
 /* What is said to the caller: the heads of passed answers and the gateway's own errors. Appends to the reply only. */
-#ifndef SAGEGATE_GATEWAY_ANSWER_H
-#define SAGEGATE_GATEWAY_ANSWER_H
+#ifndef SAGEGATE_GATEWAY_RESPONSE_H
+#define SAGEGATE_GATEWAY_RESPONSE_H
 
 #include "gateway/exchange.h"
 
 /* Keeps from an upstream's head what may be passed on, in the arena. */
-void answer_keep_head(struct exchange *ex, const struct http1_response *head);
+void response_keep_head(struct exchange *ex, const struct http1_response *head);
 /* Appends the kept head; the framing is the upstream's where the length is known, else what the caller understands. */
-void answer_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
+void response_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
 /* Appends a whole empty answer with 200. */
-void answer_append_ready(struct exchange *ex);
+void response_append_ready(struct exchange *ex);
 /* Makes the kept head that of the model's own answer inside an event stream: its Content-Type, of a length that is not
  * known. */
-void answer_unwrap_stream(struct exchange *ex);
+void response_unwrap_stream(struct exchange *ex);
 /* Makes the held 202 of InvokeEndpointAsync one for callers who read no headers: {"InferenceId", "OutputLocation",
  * "FailureLocation"}. */
-void answer_complete_accepted(struct exchange *ex);
+void response_complete_accepted(struct exchange *ex);
 /* Where the route asks for it and the answer under way is text/event-stream: appends an event that says why it ends. */
-void answer_append_stream_error(struct exchange *ex, struct span message);
+void response_append_stream_error(struct exchange *ex, struct span message);
 /* Appends a whole answer of the gateway's own, in the shape an AWS SDK reads: X-Sagegate-Outcome, x-amzn-ErrorType and
  * {"Code","Message","RequestId"}; or, for a model's error unwrapped, the model's own text. */
-void answer_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
-                         bool is_model_text);
+void response_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
+                           bool is_model_text);
 
 #endif

@@ -1,10 +1,10 @@
-/* An edition: one configuration in service, with all that is made from it, and a worker's use of it.
+/* A snapshot: one configuration in service, with all that is made from it, and a worker's use of it.
  *
- * A reload makes the next edition beside the one in force and each worker turns to it between two of its events. A request
- * ends in the edition in which it began: the old one goes when its last request has gone. An edition is immutable but for
+ * A reload makes the next snapshot beside the one in force and each worker turns to it between two of its events. A request
+ * ends in the snapshot in which it began: the old one goes when its last request has gone. a snapshot is immutable but for
  * atomics and what its keeper guards. */
-#ifndef SAGEGATE_GATEWAY_EDITION_H
-#define SAGEGATE_GATEWAY_EDITION_H
+#ifndef SAGEGATE_GATEWAY_SNAPSHOT_H
+#define SAGEGATE_GATEWAY_SNAPSHOT_H
 
 #include "credentials/keeper.h"
 #include "gateway/admit.h"
@@ -12,7 +12,7 @@
 #include "gateway/series.h"
 #include "net/pool.h"
 
-struct edition {
+struct snapshot {
     struct config *config; /* retained */
     struct route_table *routes;
     struct admit_route **admit_routes; /* by route: the process's counters */
@@ -21,11 +21,11 @@ struct edition {
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
     size_t listener_count;
-    atomic_uint users;     /* workers that use it, or are about to */
-    struct edition *older; /* main thread only */
+    atomic_uint users;      /* workers that use it, or are about to */
+    struct snapshot *older; /* main thread only */
 };
 
-struct edition_options {
+struct snapshot_options {
     struct config *config;
     const struct config *started_with; /* whose listeners the process has */
     unsigned workers;
@@ -35,33 +35,33 @@ struct edition_options {
     struct skew *skew;
     struct metrics *metrics; /* of the process */
     keeper_on_event on_keeper_event;
-    const struct edition *previous; /* whose credentials are taken over; NULL: none */
+    const struct snapshot *previous; /* whose credentials are taken over; NULL: none */
 };
 
 /* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
-MUST_USE struct edition *edition_create(const struct edition_options *options, struct arena *arena,
-                                        struct span *fault);
+MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
+                                          struct arena *arena, struct span *fault);
 /* From now on its routes' `concurrency` holds. */
-void edition_limit_routes(const struct edition *edition);
+void snapshot_limit_routes(const struct snapshot *snapshot);
 /* No worker uses it any more, or none was started. Takes NULL. */
-void edition_destroy(struct edition *edition);
+void snapshot_destroy(struct snapshot *snapshot);
 
 /* ---- a worker's use of it: on the worker's thread ---- */
 
-struct edition_use {
-    struct edition *edition;
+struct snapshot_use {
+    struct snapshot *snapshot;
     struct pool **pools;             /* by upstream */
     struct keeper_view *credentials; /* by identity */
     size_t exchanges;                /* of this worker, that began in it */
-    struct edition_use *older;
+    struct snapshot_use *older;
 };
 
-/* Takes over one of edition->users. worker: by number, loop: its own. */
-MUST_USE struct edition_use *edition_use_create(struct edition *edition, unsigned worker,
-                                                struct loop *loop);
+/* Takes over one of snapshot->users. worker: by number, loop: its own. */
+MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
+                                                  struct loop *loop);
 /* No exchange is left in it, and nothing is on its way to it. */
-MUST_USE bool edition_use_is_over(struct edition_use *use);
+MUST_USE bool snapshot_use_is_over(struct snapshot_use *use);
 /* It is over, or its loop turns no more; none of its connections is being called back. */
-void edition_use_destroy(struct edition_use *use);
+void snapshot_use_destroy(struct snapshot_use *use);
 
 #endif

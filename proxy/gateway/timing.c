@@ -1,5 +1,5 @@
 /* Where the time of an exchange went, and what is told of it. */
-#include "gateway/account.h"
+#include "gateway/timing.h"
 
 static int64_t between(struct mono_time from, struct mono_time to)
 {
@@ -8,9 +8,9 @@ static int64_t between(struct mono_time from, struct mono_time to)
     return to.us > from.us ? to.us - from.us : 0;
 }
 
-void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
+void timing_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
 {
-    const struct client *client = &ex->client;
+    const struct upstream_request *upstream = &ex->upstream;
     for (size_t i = 0; i != ACCESS_TIMES; ++i)
         times[i] = -1;
     times[ACCESS_RECEIVE_US] = between(ex->opened, ex->body_ended_at);
@@ -19,39 +19,40 @@ void account_times(const struct exchange *ex, int64_t times[ACCESS_TIMES])
     if (ex->body_ended_at.us != 0)
         times[ACCESS_HASH_US] = ex->body.hash_us;
     times[ACCESS_TOTAL_US] = between(ex->opened, ex->worker->loop->now);
-    if (ex->attempts == 0 && client->started.us == 0)
+    if (ex->attempts == 0 && upstream->started.us == 0)
         return;
-    times[ACCESS_CONNECT_US] = client->reused ? 0 : between(client->started, client->connected);
-    times[ACCESS_TLS_US] = client->reused ? 0 : between(client->connected, client->ready);
+    times[ACCESS_CONNECT_US] =
+        upstream->reused ? 0 : between(upstream->started, upstream->connected);
+    times[ACCESS_TLS_US] = upstream->reused ? 0 : between(upstream->connected, upstream->ready);
     if (ex->attempts != 0) {
         times[ACCESS_CREDENTIALS_US] = ex->credentials_us;
         times[ACCESS_SIGN_US] = ex->sign_us;
     }
-    times[ACCESS_SEND_US] = between(client->send_started, client->sent);
-    times[ACCESS_FIRST_BYTE_US] = between(client->sent, client->first_byte);
-    times[ACCESS_STREAM_US] = between(client->first_byte, client->last_byte);
-    if (client->first_byte.us != 0)
-        times[ACCESS_GAP_MAX_US] = client->gap_max_us;
+    times[ACCESS_SEND_US] = between(upstream->send_started, upstream->sent);
+    times[ACCESS_FIRST_BYTE_US] = between(upstream->sent, upstream->first_byte);
+    times[ACCESS_STREAM_US] = between(upstream->first_byte, upstream->last_byte);
+    if (upstream->first_byte.us != 0)
+        times[ACCESS_GAP_MAX_US] = upstream->gap_max_us;
 }
 
-int64_t account_upstream_us(const struct client *client)
+int64_t timing_upstream_us(const struct upstream_request *upstream)
 {
-    if (client->started.us == 0)
+    if (upstream->started.us == 0)
         return 0;
-    if (client->ready.us == 0) /* not connected */
-        return between(client->started, client->last_byte);
-    int64_t answer = between(client->send_started, client->last_byte);
-    return between(client->started, client->ready) + (answer > 0 ? answer : 0);
+    if (upstream->ready.us == 0) /* not connected */
+        return between(upstream->started, upstream->last_byte);
+    int64_t answer = between(upstream->send_started, upstream->last_byte);
+    return between(upstream->started, upstream->ready) + (answer > 0 ? answer : 0);
 }
 
-int64_t account_overhead_us(const struct exchange *ex)
+int64_t timing_overhead_us(const struct exchange *ex)
 {
     struct mono_time now = ex->worker->loop->now;
     if (ex->attempts == 0)
         return -1;
     int64_t sending = between(ex->opened, ex->arrived_at) - ex->wait_us;
     int64_t taking = ex->taking_at.us == 0 ? 0 : between(ex->taking_at, now);
-    int64_t waited = sending + ex->upstream_us + account_upstream_us(&ex->client) + taking;
+    int64_t waited = sending + ex->upstream_us + timing_upstream_us(&ex->upstream) + taking;
     int64_t rest = between(ex->opened, now) - waited;
     return rest > 0 ? rest : 0;
 }
@@ -101,7 +102,7 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     access_record_set(record, ACCESS_REQUEST_ID, span_make(ex->ids.request_id, IDS_UUID_SIZE));
     access_record_set(record, ACCESS_TRACE_ID, span_make(ex->ids.trace_id, IDS_TRACE_ID_SIZE));
     access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
-    access_record_set(record, ACCESS_CLIENT, span_from(ex->peer->remote.name));
+    access_record_set(record, ACCESS_CLIENT, span_from(ex->downstream->remote.name));
     access_record_set(record, ACCESS_METHOD, ex->request.method);
     set_route(record, ex);
     if (ex->fill.path.len != 0)
@@ -111,8 +112,8 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
     set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);
     set_parameter(record, ex, ACCESS_INFERENCE_COMPONENT, SAGEMAKER_INFERENCE_COMPONENT_NAME);
-    access_record_set(record, ACCESS_INVOKED_VARIANT, ex->answer.invoked_variant);
-    access_record_set(record, ACCESS_AWS_REQUEST_ID, ex->answer.request_id);
+    access_record_set(record, ACCESS_INVOKED_VARIANT, ex->response.invoked_variant);
+    access_record_set(record, ACCESS_AWS_REQUEST_ID, ex->response.request_id);
     access_record_set(record, ACCESS_IDENTITY, ex->identity);
     if (ex->judged)
         access_record_set(record, ACCESS_AWS_ERROR, ex->verdict.aws_error);
@@ -125,7 +126,7 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
 
 static uint64_t parts_of(const struct exchange *ex)
 {
-    return ex->stream.form != STREAM_NONE ? ex->stream.parts : ex->client.parts;
+    return ex->stream.form != STREAM_NONE ? ex->stream.parts : ex->upstream.parts;
 }
 
 static void write_record(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
@@ -139,9 +140,9 @@ static void write_record(const struct exchange *ex, const int64_t times[ACCESS_T
     record->status = ex->reply_status;
     record->model_status = ex->judged ? ex->verdict.model_status : -1;
     record->attempts = ex->attempts;
-    record->reused = ex->client.reused;
+    record->reused = ex->upstream.reused;
     record->bytes_in = ex->body.size;
-    record->bytes_out = ex->peer->reply.body_bytes;
+    record->bytes_out = ex->downstream->reply.body_bytes;
     record->parts = parts_of(ex);
     memcpy(record->times, times, sizeof(record->times));
     set_texts(record, ex);
@@ -163,20 +164,20 @@ static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
     const struct metrics_exchange exchange = {.outcome = counted_as(ex),
                                               .attempts = ex->attempts,
                                               .bytes_in = ex->body.size,
-                                              .bytes_out = ex->peer->reply.body_bytes,
+                                              .bytes_out = ex->downstream->reply.body_bytes,
                                               .parts = parts_of(ex),
                                               .total_us = times[ACCESS_TOTAL_US],
                                               .first_byte_us = times[ACCESS_FIRST_BYTE_US],
-                                              .overhead_us = account_overhead_us(ex)};
+                                              .overhead_us = timing_overhead_us(ex)};
     struct metrics_route *series =
-        ex->series != NULL ? ex->series : ex->use->edition->series.no_route;
+        ex->series != NULL ? ex->series : ex->use->snapshot->series.no_route;
     metrics_end(series, worker->index, &exchange);
 }
 
-void account_end(const struct exchange *ex)
+void timing_end(const struct exchange *ex)
 {
     int64_t times[ACCESS_TIMES];
-    account_times(ex, times);
+    timing_times(ex, times);
     count(ex, times);
     write_record(ex, times);
 }
