@@ -91,9 +91,22 @@ struct span arena_lower(struct arena *arena, struct span s)
 {
     char *at = arena_alloc(arena, s.len + 1);
     for (size_t i = 0; i != s.len; ++i)
-        at[i] = s.at[i] >= 'A' && s.at[i] <= 'Z' ? (char)(s.at[i] | 0x20) : s.at[i];
+        at[i] = ascii_lower(s.at[i]);
     at[s.len] = '\0';
     return span_make(at, s.len);
+}
+
+struct span arena_percent_decode(struct arena *arena, struct span s)
+{
+    char *at = arena_alloc(arena, s.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i != s.len;) {
+        int value = span_escape_value(s, i);
+        at[len++] = value < 0 ? s.at[i] : (char)value;
+        i += value < 0 ? 1 : 3;
+    }
+    at[len] = '\0';
+    return span_make(at, len);
 }
 
 struct span arena_printf(struct arena *arena, const char *format, ...)

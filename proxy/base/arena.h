@@ -30,6 +30,8 @@ void *arena_zalloc(struct arena *arena, size_t count, size_t size);
 struct span arena_copy(struct arena *arena, struct span s);
 /* A copy in ASCII lower case, that ends in NUL. */
 struct span arena_lower(struct arena *arena, struct span s);
+/* A copy with every %XX decoded, that ends in NUL; a '%' that starts no whole escape stays. */
+struct span arena_percent_decode(struct arena *arena, struct span s);
 /* printf into the arena; ends in NUL. */
 struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

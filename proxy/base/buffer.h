@@ -69,7 +69,9 @@ void buffer_append_hex(struct buffer *b, const void *bytes, size_t len);
 /* Each byte but RFC 3986's unreserved ones as %XX, in upper case. */
 void buffer_append_percent_encoded(struct buffer *b, struct span s);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* s inside a JSON string (RFC 8259 section 7), without the quotes; bytes that are no valid UTF-8 become U+FFFD. */
-void buffer_append_json(struct buffer *b, struct span s);
+
+/* Former name. */
+void json_writer_append_escaped(struct buffer *out, struct span s);
+#define buffer_append_json json_writer_append_escaped
 
 #endif

@@ -63,14 +63,10 @@ static bool take_hex(struct span raw, size_t at, unsigned *out)
     if (raw.len - at < 4)
         return false;
     for (size_t i = at; i != at + 4; ++i) {
-        char c = raw.at[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 16;
-        if (digit == 16)
+        int digit = ascii_hex_value(raw.at[i]);
+        if (digit < 0)
             return false;
-        value = value << 4 | digit;
+        value = value << 4 | (unsigned)digit;
     }
     *out = value;
     return true;

@@ -5,10 +5,10 @@
 #ifndef SAGEGATE_BASE_SPAN_H
 #define SAGEGATE_BASE_SPAN_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
+
+#include "base/ascii.h"
 
 struct span {
     const char *at;
@@ -63,24 +63,19 @@ struct span span_trim(struct span s);
  * *head all of s and *rest empty, where there is no separator. s may be *rest. */
 bool span_split(struct span s, char separator, struct span *head, struct span *rest);
 
-/* Of a hex digit in either case, -1 for any other byte. */
-static inline int span_hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* Every byte has one of the classes; true of an empty span. */
+bool span_is_all(struct span s, unsigned classes);
+/* RFC 9110's token: a field name, a method. Not empty. */
+bool span_is_token(struct span s);
+/* Letters, digits, '.', '_' and '-'. Not empty; any limit on its length is the caller's. */
+bool span_is_name(struct span s);
+/* Letters, digits and '_', not beginning with a digit: a variable, a capture. Not empty. */
+bool span_is_identifier(struct span s);
 
-/* A byte that RFC 3986 section 2.3 never wants percent-encoded. */
-static inline bool span_is_unreserved(char c)
-{
-    static const bool unreserved[256] = {
-        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
-        ['.'] = true,         ['_'] = true,         ['~'] = true,
-    };
-    return unreserved[(unsigned char)c];
-}
+/* The byte that the %XX at `at` stands for; -1 if no whole escape starts there. */
+int span_escape_value(struct span s, size_t at);
+/* Every '%' starts a whole escape. */
+bool span_escapes_are_valid(struct span s);
 
 /* Decimal digits only, at least one, no sign, no overflow; *out untouched on failure. */
 bool span_parse_u64(struct span s, uint64_t *out);
@@ -88,5 +83,9 @@ bool span_parse_u64(struct span s, uint64_t *out);
 /* `*` matches any run of bytes (also none), `?` one byte, all else itself; over the whole span. Linear in
  * practice (one star is remembered), never recursive. */
 bool span_matches_glob(struct span s, struct span glob);
+
+/* Former names of ascii.h's. */
+#define span_hex_value     ascii_hex_value
+#define span_is_unreserved ascii_is_unreserved
 
 #endif

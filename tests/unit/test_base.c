@@ -10,6 +10,8 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/host.h"
+#include "base/json_writer.h"
 #include "base/problem.h"
 #include "base/secret.h"
 
@@ -17,6 +19,47 @@ static void assert_span(struct span s, struct span expected)
 {
     if (!span_equals(s, expected))
         fail_msg("'%.*s' is not '%.*s'", SPAN_ARG(s), SPAN_ARG(expected));
+}
+
+/* ---- characters ---- */
+
+/* Each class against its members written out. */
+static void test_ascii_classes(void **state)
+{
+#define DIGITS  "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    static const struct {
+        unsigned class;
+        const char *members;
+    } cases[] = {
+        {ASCII_DIGIT, DIGITS},
+        {ASCII_ALPHA, LETTERS},
+        {ASCII_ALNUM, LETTERS DIGITS},
+        {ASCII_HEX, DIGITS "abcdefABCDEF"},
+        {ASCII_NAME, LETTERS DIGITS "._-"},
+        {ASCII_TOKEN, LETTERS DIGITS "!#$%&'*+-.^_`|~"},
+        {ASCII_UNRESERVED, LETTERS DIGITS "-._~"},
+        {ASCII_TARGET, LETTERS DIGITS "-._~!$&'()*+,;=:@/?%"},
+    };
+    (void)state;
+    for (int c = 0; c != 256; ++c) {
+        for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+            bool member = c != 0 && strchr(cases[i].members, c) != NULL;
+            if (ascii_is((char)c, cases[i].class) != member)
+                fail_msg("byte %d and class %u", c, cases[i].class);
+        }
+        bool control = c < 0x20 || c == 0x7f;
+        assert_int_equal(ascii_is_control((char)c), control);
+        assert_int_equal(ascii_is_printable((char)c), !control && c < 0x80);
+        assert_int_equal(ascii_is((char)c, ASCII_VISIBLE), !control && c < 0x80 && c != ' ');
+        assert_int_equal(ascii_is((char)c, ASCII_TEXT), !control || c == '\t');
+        assert_int_equal(ascii_is_digit((char)c), ascii_is((char)c, ASCII_DIGIT));
+        assert_int_equal(ascii_is_blank((char)c), c == ' ' || c == '\t');
+        assert_int_equal(ascii_lower((char)c), c >= 'A' && c <= 'Z' ? c + 32 : (char)c);
+        char text[2] = {(char)c, '\0'};
+        assert_int_equal(ascii_hex_value((char)c),
+                         ascii_is((char)c, ASCII_HEX) ? (int)strtol(text, NULL, 16) : -1);
+    }
 }
 
 /* ---- spans ---- */
@@ -240,11 +283,92 @@ static void test_percent_encoding(void **state)
     assert_memory_equal(b.at, "azAZ09-._~%20%2F%2B%25%C3%BC%00", b.len);
     assert_int_equal(b.len, 31);
     buffer_dispose(&b);
-    for (int c = 0; c != 256; ++c) {
-        char text[2] = {(char)c, '\0'};
-        bool is_digit = c != 0 && strspn(text, "0123456789abcdefABCDEF") == 1;
-        assert_int_equal(span_hex_value((char)c), is_digit ? (int)strtol(text, NULL, 16) : -1);
+}
+
+static void test_percent_decoding(void **state)
+{
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 1024);
+    assert_int_equal(span_escape_value(SPAN("a%2Fb"), 1), '/');
+    assert_int_equal(span_escape_value(SPAN("%ff"), 0), 0xff);
+    assert_int_equal(span_escape_value(SPAN("a%2Fb"), 0), -1);
+    assert_int_equal(span_escape_value(SPAN("%2"), 0), -1);
+    assert_int_equal(span_escape_value(SPAN("xx%2"), 2), -1);
+    assert_int_equal(span_escape_value(SPAN("%g0"), 0), -1);
+    assert_int_equal(span_escape_value(SPAN_NONE, 0), -1);
+    assert_true(span_escapes_are_valid(SPAN("")));
+    assert_true(span_escapes_are_valid(SPAN("/a%20%Af")));
+    assert_false(span_escapes_are_valid(SPAN("/a%2")));
+    assert_false(span_escapes_are_valid(SPAN("%%20")));
+    assert_span(arena_percent_decode(&arena, SPAN("/a%2fb%00%C3%bC")), SPAN("/a/b\0\xc3\xbc"));
+    assert_span(arena_percent_decode(&arena, SPAN("%%41%4")), SPAN("%A%4"));
+    arena_dispose(&arena);
+}
+
+static void test_span_forms(void **state)
+{
+    (void)state;
+    assert_true(span_is_token(SPAN("X-Amzn!")));
+    assert_false(span_is_token(SPAN("")));
+    assert_false(span_is_token(SPAN("a b")));
+    assert_true(span_is_name(SPAN("a.B_9-")));
+    assert_false(span_is_name(SPAN("a/b")));
+    assert_false(span_is_name(SPAN_NONE));
+    assert_true(span_is_identifier(SPAN("_a9")));
+    assert_false(span_is_identifier(SPAN("9a")));
+    assert_false(span_is_identifier(SPAN("a-b")));
+    assert_false(span_is_identifier(SPAN("")));
+    assert_true(span_is_all(SPAN(""), ASCII_DIGIT));
+    assert_true(span_is_all(SPAN("0a"), ASCII_DIGIT | ASCII_ALPHA));
+}
+
+static void test_hosts(void **state)
+{
+    static const struct {
+        struct span text;
+        bool splits, valid, dns;
+        struct span host, port;
+    } cases[] = {
+        {SPAN("a.b-c_d:80"), true, true, true, SPAN("a.b-c_d"), SPAN("80")},
+        {SPAN("127.0.0.1"), true, true, true, SPAN("127.0.0.1"), SPAN_NONE},
+        {SPAN("a..b:"), true, true, false, SPAN("a..b"), SPAN("")},
+        {SPAN("a."), true, true, false, SPAN("a."), SPAN_NONE},
+        {SPAN("-a"), true, true, false, SPAN("-a"), SPAN_NONE},
+        {SPAN("a~"), true, true, false, SPAN("a~"), SPAN_NONE},
+        {SPAN("a%41"), true, false, false, SPAN("a%41"), SPAN_NONE},
+        {SPAN("a b"), true, false, false, SPAN("a b"), SPAN_NONE},
+        {SPAN(":80"), true, false, false, SPAN(""), SPAN("80")},
+        {SPAN("[::1]:80"), true, true, false, SPAN("[::1]"), SPAN("80")},
+        {SPAN("[::ffff:1.2.3.4]"), true, true, false, SPAN("[::ffff:1.2.3.4]"), SPAN_NONE},
+        {SPAN("[]"), true, false, false, SPAN("[]"), SPAN_NONE},
+        {SPAN("[fe80::1%25eth0]"), true, false, false, SPAN("[fe80::1%25eth0]"), SPAN_NONE},
+        {SPAN("[::1"), false, false, false, SPAN_NONE, SPAN_NONE},
+        {SPAN("[::1]80"), false, false, false, SPAN_NONE, SPAN_NONE},
+        {SPAN("["), false, false, false, SPAN_NONE, SPAN_NONE},
+    };
+    char long_label[64];
+    (void)state;
+    for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
+        struct span host = SPAN_NONE, port = SPAN_NONE;
+        assert_int_equal(host_split(cases[i].text, &host, &port), cases[i].splits);
+        assert_span(host, cases[i].host);
+        assert_span(port, cases[i].port);
+        assert_int_equal(port.at == NULL, cases[i].port.at == NULL);
+        assert_int_equal(host_is_valid(host), cases[i].valid);
+        assert_int_equal(host_is_dns_name(host), cases[i].dns);
     }
+    memset(long_label, 'a', sizeof(long_label));
+    assert_true(host_is_label(span_make(long_label, 63)));
+    assert_false(host_is_label(span_make(long_label, 64)));
+    assert_false(host_is_label(SPAN("a_b")));
+    uint16_t port = 7;
+    assert_true(host_parse_port(SPAN("65535"), &port) && port == 65535);
+    assert_true(host_parse_port(SPAN("0"), &port) && port == 0);
+    assert_false(host_parse_port(SPAN("65536"), &port));
+    assert_false(host_parse_port(SPAN("000080"), &port));
+    assert_false(host_parse_port(SPAN(""), &port));
+    assert_int_equal(port, 0);
 }
 
 static void test_json_escaping(void **state)
@@ -277,10 +401,43 @@ static void test_json_escaping(void **state)
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
         struct buffer b;
         buffer_init(&b, 256);
-        buffer_append_json(&b, cases[i].raw);
+        json_writer_append_escaped(&b, cases[i].raw);
         assert_span(buffer_span(&b), cases[i].escaped);
         buffer_dispose(&b);
     }
+}
+
+static void write_sample(struct json_writer *json)
+{
+    json_writer_open_object(json, SPAN_NONE);
+    json_writer_add_text(json, SPAN("te\"xt"), SPAN("a\nb"));
+    json_writer_add_u64(json, SPAN("number"), UINT64_MAX);
+    json_writer_open_array(json, SPAN("list"));
+    json_writer_add_bool(json, SPAN_NONE, true);
+    json_writer_open_object(json, SPAN_NONE);
+    json_writer_close_object(json);
+    json_writer_add_raw(json, SPAN_NONE, SPAN("[1.5]"));
+    json_writer_close_array(json);
+    json_writer_add_bool(json, SPAN("last"), false);
+    json_writer_close_object(json);
+}
+
+static void test_json_writing(void **state)
+{
+    struct buffer b;
+    (void)state;
+    buffer_init(&b, 256);
+    struct json_writer json = json_writer_to(&b);
+    write_sample(&json);
+    assert_span(buffer_span(&b), SPAN("{\"te\\\"xt\":\"a\\nb\",\"number\":18446744073709551615,"
+                                      "\"list\":[true,{},[1.5]],\"last\":false}"));
+    buffer_clear(&b);
+    json = (struct json_writer){.out = &b, .indented = true};
+    write_sample(&json);
+    assert_span(buffer_span(&b),
+                SPAN("{\n  \"te\\\"xt\": \"a\\nb\",\n  \"number\": 18446744073709551615,\n"
+                     "  \"list\": [\n    true,\n    {},\n    [1.5]\n  ],\n  \"last\": false\n}"));
+    buffer_dispose(&b);
 }
 
 /* ---- arenas ---- */
@@ -407,6 +564,7 @@ static void test_check_aborts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ascii_classes),
         cmocka_unit_test(test_span_comparing),
         cmocka_unit_test(test_span_cutting),
         cmocka_unit_test(test_span_numbers),
@@ -416,7 +574,11 @@ int main(void)
         cmocka_unit_test(test_buffer_consume),
         cmocka_unit_test(test_buffer_numbers),
         cmocka_unit_test(test_percent_encoding),
+        cmocka_unit_test(test_percent_decoding),
+        cmocka_unit_test(test_span_forms),
+        cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_json_escaping),
+        cmocka_unit_test(test_json_writing),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_reset),
         cmocka_unit_test(test_secrets),

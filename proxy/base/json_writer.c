@@ -1,0 +1,187 @@
+/* Writes JSON: the only place that knows its commas and escapes. */
+#include "base/json_writer.h"
+
+/* ---- strings ---- */
+
+/* Length of the valid UTF-8 sequence at the start of s (RFC 3629), 0 if there is none. */
+static size_t utf8_length(struct span s)
+{
+    unsigned char c = (unsigned char)s.at[0];
+    if (c < 0x80)
+        return 1;
+    size_t len = c >= 0xc2 && c < 0xe0   ? 2
+                 : c >= 0xe0 && c < 0xf0 ? 3
+                 : c >= 0xf0 && c < 0xf5 ? 4
+                                         : 0;
+    if (len == 0 || s.len < len)
+        return 0;
+    for (size_t i = 1; i != len; ++i)
+        if (((unsigned char)s.at[i] & 0xc0) != 0x80)
+            return 0;
+    unsigned char second = (unsigned char)s.at[1];
+    if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second >= 0xa0) ||
+        (c == 0xf0 && second < 0x90) || (c == 0xf4 && second >= 0x90))
+        return 0;
+    return len;
+}
+
+/* What stands behind the backslash in JSON's short escapes; NUL where there is none. */
+static char escape_letter(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return '\0';
+    }
+}
+
+/* Nonzero if one of eight bytes is a control character, quote, backslash, DEL or beyond ASCII. A
+ * subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
+static uint64_t odd_bytes(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
+    uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones, del = word ^ 0x7f * ones;
+    return ((word - 0x20 * ones) | (quote - ones) | (backslash - ones) | (del - ones) | word) &
+           high;
+}
+
+/* Printable ASCII without quote and backslash stands for itself. Checked eight bytes at a time, since
+ * most texts are of that kind. */
+static bool is_plain(struct span s)
+{
+    uint64_t word = 0x2020202020202020;
+    for (; s.len >= sizeof(word); s = span_from_offset(s, sizeof(word))) {
+        memcpy(&word, s.at, sizeof(word));
+        if (odd_bytes(word) != 0)
+            return false;
+    }
+    word = 0x2020202020202020;
+    if (s.len != 0)
+        memcpy(&word, s.at, s.len);
+    return odd_bytes(word) == 0;
+}
+
+void json_writer_append_escaped(struct buffer *b, struct span s)
+{
+    if (is_plain(s)) {
+        buffer_append(b, s);
+        return;
+    }
+    while (s.len != 0) {
+        unsigned char c = (unsigned char)s.at[0];
+        char letter = escape_letter(c);
+        if (letter != '\0') {
+            buffer_append_char(b, '\\');
+            buffer_append_char(b, letter);
+        } else if (c < 0x20 || c == 0x7f) {
+            buffer_append(b, SPAN("\\u00"));
+            buffer_append_hex(b, &c, 1);
+        } else {
+            size_t len = utf8_length(s);
+            buffer_append(b, len == 0 ? SPAN("\xef\xbf\xbd") : span_make(s.at, len));
+            s = span_from_offset(s, len == 0 ? 1 : len);
+            continue;
+        }
+        s = span_from_offset(s, 1);
+    }
+}
+
+void json_writer_append_quoted(struct buffer *out, struct span s)
+{
+    buffer_append_char(out, '"');
+    json_writer_append_escaped(out, s);
+    buffer_append_char(out, '"');
+}
+
+/* ---- values ---- */
+
+static void break_line(struct json_writer *json)
+{
+    if (!json->indented)
+        return;
+    buffer_append_char(json->out, '\n');
+    for (unsigned i = 0; i != json->depth; ++i)
+        buffer_append(json->out, SPAN("  "));
+}
+
+static void begin_value(struct json_writer *json, struct span key)
+{
+    if (json->comma)
+        buffer_append_char(json->out, ',');
+    if (json->depth != 0)
+        break_line(json);
+    if (key.at != NULL) {
+        json_writer_append_quoted(json->out, key);
+        buffer_append(json->out, json->indented ? SPAN(": ") : SPAN(":"));
+    }
+    json->comma = true;
+}
+
+static void open_level(struct json_writer *json, struct span key, char bracket)
+{
+    begin_value(json, key);
+    buffer_append_char(json->out, bracket);
+    json->comma = false;
+    ++json->depth;
+}
+
+static void close_level(struct json_writer *json, char bracket)
+{
+    --json->depth;
+    if (json->comma)
+        break_line(json);
+    buffer_append_char(json->out, bracket);
+    json->comma = true;
+}
+
+void json_writer_open_object(struct json_writer *json, struct span key)
+{
+    open_level(json, key, '{');
+}
+
+void json_writer_close_object(struct json_writer *json)
+{
+    close_level(json, '}');
+}
+
+void json_writer_open_array(struct json_writer *json, struct span key)
+{
+    open_level(json, key, '[');
+}
+
+void json_writer_close_array(struct json_writer *json)
+{
+    close_level(json, ']');
+}
+
+void json_writer_add_text(struct json_writer *json, struct span key, struct span value)
+{
+    begin_value(json, key);
+    json_writer_append_quoted(json->out, value);
+}
+
+void json_writer_add_u64(struct json_writer *json, struct span key, uint64_t value)
+{
+    begin_value(json, key);
+    buffer_append_u64(json->out, value);
+}
+
+void json_writer_add_bool(struct json_writer *json, struct span key, bool value)
+{
+    begin_value(json, key);
+    buffer_append(json->out, value ? SPAN("true") : SPAN("false"));
+}
+
+void json_writer_add_raw(struct json_writer *json, struct span key, struct span value)
+{
+    begin_value(json, key);
+    buffer_append(json->out, value);
+}
