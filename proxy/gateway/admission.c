@@ -119,7 +119,7 @@ void admission_ask_again(struct worker *worker)
         ex->wait_us = clock_us_between(ex->queued_at, ex->worker->loop->now);
         enum body_result result = begin_body(ex);
         if (result == BODY_OK) {
-            downstream_exchange_admitted(ex->downstream);
+            downstream_request_admitted(ex->downstream);
             continue;
         }
         ex->keep_alive = false; /* its body has not been read and is not going to be */

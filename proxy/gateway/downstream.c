@@ -1,7 +1,7 @@
-/* A calling program's connection: heads and bodies in, an exchange each, and what becomes of the connection after. */
+/* A caller's connection: heads and bodies in, a request each, and whether the connection goes on
+ * after it. */
 #include "gateway/downstream.h"
 
-#include "gateway/exchange.h"
 #include "observe/log.h"
 
 #include <stdlib.h>
@@ -22,16 +22,21 @@ static void destroy(struct downstream *downstream);
 static const struct connection_callbacks connection_callbacks = {on_readable, on_writable,
                                                                  on_handshake, on_departed};
 
-static const struct config_limits *limits_of(const struct downstream *downstream)
+static const struct downstream_limits *limits_of(const struct downstream *downstream)
 {
-    return &worker_config(downstream->worker)->limits;
+    return &downstream->set->limits;
+}
+
+static const struct downstream_service *service_of(const struct downstream *downstream)
+{
+    return downstream->set->service;
 }
 
 /* ---- open ---- */
 
 static void set_state(struct downstream *downstream, enum downstream_state state, int64_t limit_ms)
 {
-    struct loop *loop = downstream->worker->loop;
+    struct loop *loop = downstream->set->loop;
     downstream->state = state;
     downstream->since = loop->now;
     downstream->idle_ms = limit_ms;
@@ -44,22 +49,36 @@ static void set_state(struct downstream *downstream, enum downstream_state state
         loop_set_timer(loop, &downstream->timer, clock_after_ms(loop->now, limit_ms));
 }
 
-void downstream_open(struct worker *worker, int fd, struct tls_context *tls)
+static void link_newest(struct downstream *downstream)
+{
+    struct downstream_set *set = downstream->set;
+    downstream->older = set->newest;
+    *(set->newest != NULL ? &set->newest->newer : &set->oldest) = downstream;
+    set->newest = downstream;
+    ++set->count;
+}
+
+static void unlink_from_set(struct downstream *downstream)
+{
+    struct downstream_set *set = downstream->set;
+    *(downstream->newer != NULL ? &downstream->newer->older : &set->newest) = downstream->older;
+    *(downstream->older != NULL ? &downstream->older->newer : &set->oldest) = downstream->newer;
+    --set->count;
+}
+
+void downstream_open(struct downstream_set *set, int fd, struct tls_context *tls)
 {
     struct downstream *downstream = calloc(1, sizeof(*downstream));
     CHECK(downstream != NULL);
-    downstream->worker = worker;
+    downstream->set = set;
     downstream->timer.fire = on_timer;
     remote_read(fd, &downstream->remote);
     reply_init(&downstream->reply);
     downstream->head_bytes_max = limits_of(downstream)->head_bytes;
     buffer_init(&downstream->in,
                 downstream->head_bytes_max + LOOP_READ_SIZE + 2 * DOWNSTREAM_PIPELINED_MAX);
-    downstream->next = worker->downstreams;
-    if (worker->downstreams != NULL)
-        worker->downstreams->previous = downstream;
-    worker->downstreams = downstream;
-    connection_open(&downstream->conn, worker->loop, fd, &connection_callbacks, downstream);
+    link_newest(downstream);
+    connection_open(&downstream->conn, set->loop, fd, &connection_callbacks, downstream);
     connection_guard(&downstream->conn);
     connection_limit_unsent(&downstream->conn, REPLY_HIGH_WATERMARK);
     set_state(downstream, tls == NULL ? DOWNSTREAM_IDLE : DOWNSTREAM_HANDSHAKE,
@@ -135,7 +154,8 @@ static void set_reading(struct downstream *downstream, bool wants_more)
         connection_pause(&downstream->conn);
 }
 
-/* Uses up as much of `input` as the state allows: some heads and bodies; the rest of a flood waits for the next turn. */
+/* Uses up as much of `input` as the state allows: some heads and bodies; the rest of a flood waits
+ * for the next turn. */
 static void pump(struct downstream *downstream, struct span input)
 {
     CHECK(!downstream->pumping);
@@ -176,14 +196,19 @@ static void pump(struct downstream *downstream, struct span input)
     set_reading(downstream, downstream->state != DOWNSTREAM_WAITING && !yielded);
 }
 
-/* True: the answer is out, and what still comes is to be discarded. */
+static void open_request(struct downstream *downstream)
+{
+    downstream->request = service_of(downstream)->open(downstream, downstream->since);
+}
+
+/* True: the response is sent, and what still comes is to be discarded. */
 static bool refuse(struct downstream *downstream, enum outcome outcome, struct span message)
 {
-    if (downstream->exchange == NULL)
-        exchange_open(downstream, downstream->since);
-    set_state(downstream, DOWNSTREAM_WAITING, 0); /* until the answer is out */
-    exchange_refuse(downstream->exchange, outcome, message);
-    return downstream->exchange == NULL;
+    if (downstream->request == NULL)
+        open_request(downstream);
+    set_state(downstream, DOWNSTREAM_WAITING, 0); /* until the response is sent */
+    service_of(downstream)->refuse(downstream->request, outcome, message);
+    return downstream->request == NULL;
 }
 
 /* What is wrong with bytes that cannot become a head. */
@@ -199,7 +224,7 @@ static struct span bad_bytes(struct span input)
 /* True: a state that can go on was reached. */
 static bool take_head(struct downstream *downstream, struct span *input)
 {
-    const struct config_limits *limits = limits_of(downstream);
+    const struct downstream_limits *limits = limits_of(downstream);
     if (http1_is_before_head(*input))
         return false; /* an empty line that old clients send behind a body */
     if (downstream->state == DOWNSTREAM_IDLE)
@@ -216,60 +241,60 @@ static bool take_head(struct downstream *downstream, struct span *input)
     *input = span_from_offset(*input, (size_t)len);
     downstream->scanned = 0;
     reply_reset(&downstream->reply);
-    struct exchange *ex = exchange_open(downstream, downstream->since);
+    open_request(downstream);
     ++downstream->requests;
     set_state(downstream, DOWNSTREAM_WAITING, 0);
-    exchange_take_head(ex, head);
-    if (downstream->exchange == NULL) /* refused, and the answer is out */
+    service_of(downstream)->take_head(downstream->request, head);
+    if (downstream->request == NULL) /* refused, and the response is sent */
         return true;
-    if (!exchange_wants_body(ex))
+    if (!service_of(downstream)->wants_body(downstream->request))
         return false;
     begin_body(downstream, input->len != 0);
     return true;
 }
 
-/* The body may be read. Tells a peer that waits for it to send it; `has_come`: some of it has come already. */
+/* The body may be read. Tells a peer that waits for it to send it; `has_come`: some of it has come
+ * already. */
 static void begin_body(struct downstream *downstream, bool has_come)
 {
-    struct exchange *ex = downstream->exchange;
-    const struct http1_request *request = &ex->request;
-    http1_body_init(&downstream->body, request->framing, request->content_length);
+    const struct downstream_service *service = service_of(downstream);
+    struct downstream_facts facts = service->look(downstream->request);
+    http1_body_init(&downstream->body, facts.framing, facts.content_length);
     set_state(downstream, DOWNSTREAM_BODY, limits_of(downstream)->body_timeout_ms);
-    if (ex->state == EXCHANGE_BODY && request->expect_continue && !has_come &&
-        request->framing != HTTP1_NO_BODY) {
+    if (facts.invites_body && !has_come && facts.framing != HTTP1_NO_BODY) {
         reply_append_continue(&downstream->reply);
-        exchange_flush(ex);
+        service->flush(downstream->request);
     }
 }
 
 bool downstream_goes_on(const struct downstream *downstream)
 {
     uint64_t max = limits_of(downstream)->keep_alive_requests;
-    return !downstream->worker->draining && (max == 0 || downstream->requests < max);
+    return !downstream->set->draining && (max == 0 || downstream->requests < max);
 }
 
-void downstream_exchange_admitted(struct downstream *downstream)
+void downstream_request_admitted(struct downstream *downstream)
 {
     begin_body(downstream, downstream->in.len != 0);
-    if (downstream->exchange != NULL)
+    if (downstream->request != NULL)
         pump(downstream, buffer_span(&downstream->in));
 }
 
 static bool take_body(struct downstream *downstream, struct span *input)
 {
-    struct exchange *ex = downstream->exchange;
+    const struct downstream_service *service = service_of(downstream);
     struct span data;
-    downstream->since = downstream->worker->loop->now;
+    downstream->since = downstream->set->loop->now;
     for (;;) {
         switch (http1_body_next(&downstream->body, input, &data)) {
         case HTTP1_BODY_DATA:
-            exchange_take_body(ex, data);
-            if (downstream->exchange == NULL)
+            service->take_body(downstream->request, data);
+            if (downstream->request == NULL)
                 return true;
-            if (exchange_wants_body(ex))
+            if (service->wants_body(downstream->request))
                 continue;
-            set_state(downstream, DOWNSTREAM_WAITING,
-                      0); /* refused on the way; its answer is not out yet */
+            /* Refused on the way; the response is not sent yet. */
+            set_state(downstream, DOWNSTREAM_WAITING, 0);
             return false;
         case HTTP1_BODY_MORE:
             return false;
@@ -278,52 +303,49 @@ static bool take_body(struct downstream *downstream, struct span *input)
                           SPAN("the body's chunked coding is malformed"));
         case HTTP1_BODY_END:
             set_state(downstream, DOWNSTREAM_WAITING, 0);
-            exchange_end_body(ex);
-            return downstream->exchange == NULL;
+            service->end_body(downstream->request);
+            return downstream->request == NULL;
         }
     }
 }
 
 /* ---- departures ---- */
 
-/* A request that waits for its turn, and whose body lies in `in` unread: is it all there? */
-static bool has_whole_body(const struct downstream *downstream)
+/* Of a request that waits for admission, and whose body lies in `in`: is it all there? */
+static bool has_whole_body(const struct downstream *downstream,
+                           const struct downstream_facts *facts)
 {
-    const struct http1_request *request = &downstream->exchange->request;
-    return request->framing == HTTP1_NO_BODY ||
-           (request->framing == HTTP1_LENGTH && downstream->in.len >= request->content_length);
+    return facts->framing == HTTP1_NO_BODY ||
+           (facts->framing == HTTP1_LENGTH && downstream->in.len >= facts->content_length);
 }
 
-/* Has a peer that shut its sending side left, or does it wait for its answer? */
-static bool awaits_answer(const struct downstream *downstream)
+/* Has a peer that shut its sending side left, or does it wait for its response? */
+static bool awaits_response(const struct downstream *downstream)
 {
-    const struct exchange *ex = downstream->exchange;
-    if (ex == NULL || !ex->request_parsed || downstream->state != DOWNSTREAM_WAITING)
+    if (downstream->request == NULL || downstream->state != DOWNSTREAM_WAITING)
         return false;
-    if (ex->state == EXCHANGE_QUEUED ? !has_whole_body(downstream) : downstream->in.len != 0)
+    struct downstream_facts facts = service_of(downstream)->look(downstream->request);
+    if (!facts.has_head || !facts.may_finish)
         return false;
-    enum config_half_close rule =
-        ex->match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->match.route->on_half_close;
-    if (rule == CONFIG_HALF_CLOSE_AUTO) /* one that asked for a last answer waits */
-        return !ex->request.keep_alive;
-    return rule == CONFIG_HALF_CLOSE_FINISH;
+    return facts.waits ? has_whole_body(downstream, &facts) : downstream->in.len == 0;
 }
 
 static void on_ended(struct downstream *downstream, bool reset)
 {
-    if (!reset && awaits_answer(downstream)) {
+    const struct downstream_service *service = service_of(downstream);
+    if (!reset && awaits_response(downstream)) {
         downstream->half_closed = true;
-        downstream->exchange->keep_alive = false;
-        connection_pause(&downstream->conn); /* end of file would be told again and again */
+        service->make_last(downstream->request);
+        connection_pause(&downstream->conn); /* end of file would be reported again and again */
         return;
     }
-    if (downstream->exchange == NULL && downstream->state == DOWNSTREAM_HEAD)
-        exchange_open(downstream, downstream->since);
-    if (downstream->exchange != NULL) {
-        if (!downstream->exchange->request_parsed)
-            exchange_refuse(downstream->exchange, OUTCOME_CLIENT_GONE, SPAN_NONE);
+    if (downstream->request == NULL && downstream->state == DOWNSTREAM_HEAD)
+        open_request(downstream);
+    if (downstream->request != NULL) {
+        if (service->look(downstream->request).has_head)
+            service->cancel(downstream->request, OUTCOME_CLIENT_GONE);
         else
-            exchange_cancel(downstream->exchange, OUTCOME_CLIENT_GONE);
+            service->refuse(downstream->request, OUTCOME_CLIENT_GONE, SPAN_NONE);
         return;
     }
     destroy(downstream);
@@ -332,8 +354,8 @@ static void on_ended(struct downstream *downstream, bool reset)
 static void on_writable(struct connection *conn)
 {
     struct downstream *downstream = conn->owner;
-    if (downstream->exchange != NULL)
-        exchange_flush(downstream->exchange);
+    if (downstream->request != NULL)
+        service_of(downstream)->flush(downstream->request);
     else if (downstream->in.len != 0)
         pump(downstream, buffer_span(&downstream->in)); /* it yielded */
 }
@@ -343,9 +365,10 @@ static void on_departed(struct connection *conn, bool reset)
     on_ended(conn->owner, reset);
 }
 
-/* ---- the end of an exchange ---- */
+/* ---- the end of a request ---- */
 
-/* Says no more, and drops what the peer still sends, so that it can read the answer before it meets a reset. */
+/* Shuts the sending side, and drops what the peer still sends, so that it reads the response before
+ * it meets a reset. */
 static void begin_discarding(struct downstream *downstream)
 {
     set_state(downstream, DOWNSTREAM_DISCARDING, DOWNSTREAM_DISCARD_MS);
@@ -353,8 +376,9 @@ static void begin_discarding(struct downstream *downstream)
     downstream->closing |= downstream->half_closed;
 }
 
-void downstream_exchange_ended(struct downstream *downstream, enum downstream_ending ending)
+void downstream_end_request(struct downstream *downstream, enum downstream_ending ending)
 {
+    downstream->request = NULL;
     downstream->closing |= ending == DOWNSTREAM_ABORT;
     if (ending == DOWNSTREAM_CLOSE)
         begin_discarding(downstream);
@@ -373,7 +397,7 @@ void downstream_exchange_ended(struct downstream *downstream, enum downstream_en
 static void on_timer(struct timer *timer)
 {
     struct downstream *downstream = H2O_STRUCT_FROM_MEMBER(struct downstream, timer, timer);
-    struct loop *loop = downstream->worker->loop;
+    struct loop *loop = downstream->set->loop;
     int64_t body_timeout_ms = limits_of(downstream)->body_timeout_ms;
     switch (downstream->state) {
     case DOWNSTREAM_HEAD:
@@ -389,7 +413,7 @@ static void on_timer(struct timer *timer)
         return;
     case DOWNSTREAM_IDLE:
         if (clock_us_between(downstream->since, loop->now) < downstream->idle_ms * 1000) {
-            connection_release_buffers(&downstream->conn); /* it rests */
+            connection_release_buffers(&downstream->conn);
             loop_set_timer(loop, &downstream->timer,
                            clock_after_ms(downstream->since, downstream->idle_ms));
             return;
@@ -407,15 +431,15 @@ static void on_timer(struct timer *timer)
 
 /* ---- the end ---- */
 
-void downstream_drain(struct downstream *downstream)
+static void drain(struct downstream *downstream)
 {
-    if (downstream->exchange != NULL) {
-        downstream->exchange->keep_alive = false;
+    if (downstream->request != NULL) {
+        service_of(downstream)->make_last(downstream->request);
         return;
     }
     if (downstream->state != DOWNSTREAM_IDLE) /* a head or a handshake has its own limit */
         return;
-    int64_t idle_ms = worker_config(downstream->worker)->drain.idle_ms;
+    int64_t idle_ms = limits_of(downstream)->drain_idle_ms;
     if (downstream->requests == 0 && idle_ms < DOWNSTREAM_FIRST_REQUEST_MS)
         idle_ms = DOWNSTREAM_FIRST_REQUEST_MS; /* just accepted: its request may be on its way */
     if (idle_ms == 0)
@@ -424,30 +448,37 @@ void downstream_drain(struct downstream *downstream)
         set_state(downstream, DOWNSTREAM_IDLE, idle_ms);
 }
 
-void downstream_cut(struct downstream *downstream)
+void downstream_drain_all(struct downstream_set *set)
 {
-    if (downstream->exchange != NULL)
-        exchange_cut(downstream->exchange); /* may leave it discarding, for its own short time */
-    else
-        destroy(downstream);
+    set->draining = true;
+    for (struct downstream *downstream = set->newest, *next; downstream != NULL;
+         downstream = next) {
+        next = downstream->older;
+        drain(downstream);
+    }
+}
+
+void downstream_cut_all(struct downstream_set *set)
+{
+    for (struct downstream *downstream = set->newest, *next; downstream != NULL;
+         downstream = next) {
+        next = downstream->older;
+        if (downstream->request != NULL)
+            set->service->cut(downstream->request);
+        else
+            destroy(downstream);
+    }
 }
 
 static void destroy(struct downstream *downstream)
 {
-    struct worker *worker = downstream->worker;
-    CHECK(downstream->exchange == NULL && !downstream->pumping);
-    loop_cancel_timer(worker->loop, &downstream->timer);
+    struct downstream_set *set = downstream->set;
+    CHECK(downstream->request == NULL && !downstream->pumping);
+    loop_cancel_timer(set->loop, &downstream->timer);
     connection_close(&downstream->conn);
-    if (downstream->previous != NULL)
-        downstream->previous->next = downstream->next;
-    if (downstream->previous == NULL)
-        worker->downstreams = downstream->next;
-    if (downstream->next != NULL)
-        downstream->next->previous = downstream->previous;
+    unlink_from_set(downstream);
     reply_dispose(&downstream->reply);
     buffer_dispose(&downstream->in);
     free(downstream);
-    atomic_fetch_sub_explicit(&worker->downstream_count, 1, memory_order_relaxed);
-    admit_release_connection(&worker->gateway->admit);
-    worker_note_downstream_gone(worker);
+    set->on_gone(set);
 }

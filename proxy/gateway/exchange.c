@@ -46,9 +46,9 @@ static struct exchange *take_spare(struct worker *worker)
     return ex;
 }
 
-struct exchange *exchange_open(struct downstream *downstream, struct mono_time started)
+static void *open_exchange(struct downstream *downstream, struct mono_time started)
 {
-    struct worker *worker = downstream->worker;
+    struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, downstream->set);
     struct exchange *ex = take_spare(worker);
     /* All but the warm memory begins at zero; the parser fills the request's list of headers. */
     memset(&ex->worker, 0, sizeof(*ex) - offsetof(struct exchange, worker));
@@ -60,7 +60,6 @@ struct exchange *exchange_open(struct downstream *downstream, struct mono_time s
     ex->downstream = downstream;
     ex->opened = started;
     ex->timer.fire = on_timer;
-    downstream->exchange = ex;
     return ex;
 }
 
@@ -71,7 +70,7 @@ static void answer_ping(struct exchange *ex)
 {
     enum outcome unused;
     if (!gateway_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
-        bool draining = ex->worker->draining;
+        bool draining = ex->worker->downstreams.draining;
         exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
     }
@@ -116,8 +115,9 @@ static void begin_counting(struct exchange *ex)
     metrics_begin(ex->series, ex->worker->index);
 }
 
-void exchange_take_head(struct exchange *ex, struct span head)
+static void take_head(void *request, struct span head)
 {
+    struct exchange *ex = request;
     struct worker *worker = ex->worker;
     struct span copy =
         arena_copy(&ex->arena, head); /* the connection's buffer goes on being used */
@@ -170,8 +170,9 @@ void exchange_take_head(struct exchange *ex, struct span head)
     admission_ask(ex);
 }
 
-void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message)
+static void refuse(void *request, enum outcome outcome, struct span message)
 {
+    struct exchange *ex = request;
     if (ex->state == EXCHANGE_ANSWERED) { /* already refused, for another reason */
         end(ex, DOWNSTREAM_ABORT);
         return;
@@ -184,8 +185,16 @@ void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span mess
 
 /* ---- step 7: the body ---- */
 
-void exchange_take_body(struct exchange *ex, struct span data)
+static bool wants_body(const void *request)
 {
+    const struct exchange *ex = request;
+    return ex->state == EXCHANGE_BODY || (ex->state == EXCHANGE_ANSWERED && ex->request_parsed &&
+                                          ex->keep_alive && !ex->body_ended);
+}
+
+static void take_body(void *request, struct span data)
+{
+    struct exchange *ex = request;
     if (ex->state != EXCHANGE_BODY)
         return;
     if (ex->json != NULL)
@@ -195,8 +204,9 @@ void exchange_take_body(struct exchange *ex, struct span data)
         admission_fail_body(ex, result);
 }
 
-void exchange_end_body(struct exchange *ex)
+static void end_body(void *request)
 {
+    struct exchange *ex = request;
     ex->body_ended = true;
     if (ex->state == EXCHANGE_ANSWERED) { /* refused; what was left has been dropped */
         exchange_flush(ex);
@@ -330,8 +340,9 @@ void exchange_cancel(struct exchange *ex, enum outcome outcome)
     end(ex, DOWNSTREAM_ABORT);
 }
 
-void exchange_cut(struct exchange *ex)
+static void cut(void *request)
 {
+    struct exchange *ex = request;
     upstream_cancel(&ex->upstream);
     if (ex->state == EXCHANGE_ANSWERED) {
         exchange_cancel(ex, OUTCOME_DRAIN_CUT);
@@ -380,10 +391,64 @@ static void end(struct exchange *ex, enum downstream_ending ending)
     CHECK(ex->upstream.phase == UPSTREAM_IDLE);
     loop_read_clock(ex->worker->loop);
     timing_end(ex);
-    downstream->exchange = NULL;
     dispose(ex);
-    downstream_exchange_ended(downstream, ending);
+    downstream_end_request(downstream, ending);
 }
+
+/* ---- what the connection calls ---- */
+
+static void flush(void *request)
+{
+    exchange_flush(request);
+}
+
+static void cancel(void *request, enum outcome outcome)
+{
+    exchange_cancel(request, outcome);
+}
+
+static void make_last(void *request)
+{
+    ((struct exchange *)request)->keep_alive = false;
+}
+
+/* With `auto` only a caller that asked for the connection to close shuts its sending side and still waits. */
+static bool may_finish(const struct exchange *ex)
+{
+    enum config_half_close rule =
+        ex->match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->match.route->on_half_close;
+    return rule == CONFIG_HALF_CLOSE_AUTO ? !ex->request.keep_alive
+                                          : rule == CONFIG_HALF_CLOSE_FINISH;
+}
+
+static struct downstream_facts look(const void *request)
+{
+    const struct exchange *ex = request;
+    if (!ex->request_parsed)
+        return (struct downstream_facts){.has_head = false};
+    return (struct downstream_facts){
+        .has_head = true,
+        .framing = ex->request.framing,
+        .content_length = ex->request.content_length,
+        .invites_body = ex->request.expect_continue && ex->state == EXCHANGE_BODY,
+        .waits = ex->state == EXCHANGE_QUEUED,
+        .may_finish = may_finish(ex),
+    };
+}
+
+const struct downstream_service exchange_service = {
+    .open = open_exchange,
+    .take_head = take_head,
+    .wants_body = wants_body,
+    .take_body = take_body,
+    .end_body = end_body,
+    .refuse = refuse,
+    .flush = flush,
+    .cancel = cancel,
+    .cut = cut,
+    .make_last = make_last,
+    .look = look,
+};
 
 void exchange_destroy_spares(struct worker *worker)
 {

@@ -6,11 +6,11 @@
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 
 #include "gateway/body.h"
-#include "gateway/downstream.h"
 #include "gateway/fill.h"
 #include "gateway/judge.h"
 #include "gateway/renew.h"
 #include "gateway/stream.h"
+#include "gateway/worker.h"
 
 enum {
     EXCHANGE_ATTEMPTS_MAX = 2,
@@ -87,38 +87,20 @@ struct exchange {
         upstream_us; /* waited for the upstream in attempts before this one: timing_upstream_us */
 };
 
-/* Opens an exchange for the caller; caller->exchange is set. started: when the first byte of the head came. */
-struct exchange *exchange_open(struct downstream *downstream, struct mono_time started);
+/* Serves the requests of the workers' downstreams; a request there is an exchange. */
+extern const struct downstream_service exchange_service;
 
 static inline const struct config *exchange_config(const struct exchange *ex)
 {
     return ex->use->snapshot->config;
 }
 
-/* Each of the following may end the exchange (caller->exchange is NULL then). */
+/* Each of the following may end the exchange (downstream->request is NULL then). */
 
-/* The head, as measured by http1_scan_head: parse, route, fill in, admit. */
-void exchange_take_head(struct exchange *ex, struct span head);
-/* The head or body cannot be had: BAD_REQUEST, HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT ... message: SPAN_NONE for the
- * outcome's own text; copied. */
-void exchange_refuse(struct exchange *ex, enum outcome outcome, struct span message);
-/* Bytes of the body are to be given: to be held, or, of a small refused request, to be dropped. */
-static inline bool exchange_wants_body(const struct exchange *ex)
-{
-    return ex->state == EXCHANGE_BODY || (ex->state == EXCHANGE_ANSWERED && ex->request_parsed &&
-                                          ex->keep_alive && !ex->body_ended);
-}
-/* A piece of the body; dropped where the exchange has been refused meanwhile. */
-void exchange_take_body(struct exchange *ex, struct span data);
-/* The body is whole: call upstream. */
-void exchange_end_body(struct exchange *ex);
 /* Gives the caller what it can take; ends the exchange once all is given. Also when its connection has room again. */
 void exchange_flush(struct exchange *ex);
 /* The caller has gone: the upstream call is cancelled. */
 void exchange_cancel(struct exchange *ex, enum outcome outcome);
-/* The gateway must end now (DRAIN_CUT): said to the caller if nothing has been said yet; called again, it ends. */
-void exchange_cut(struct exchange *ex);
-
 /* Ends with an answer of the gateway's own where that is still possible, else by closing on a part of one. message:
  * SPAN_NONE for the outcome's own text; lives as long as the exchange. No call upstream may be under way. */
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message);

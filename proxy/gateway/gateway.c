@@ -2,6 +2,7 @@
 #include "gateway/gateway.h"
 
 #include "base/cgroup.h"
+#include "gateway/exchange.h"
 #include "net/listen.h"
 #include "net/loop_thread.h"
 #include "observe/log.h"
@@ -237,7 +238,7 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
 
 void gateway_start(struct gateway *gateway)
 {
-    worker_start_all(gateway);
+    worker_start_all(gateway, &exchange_service);
 }
 
 void gateway_close(struct gateway *gateway)

@@ -1,7 +1,6 @@
 /* Accepting, sharing out and pausing. */
 #include "gateway/listener.h"
 
-#include "gateway/downstream.h"
 #include "net/listen.h"
 #include "observe/log.h"
 
@@ -61,7 +60,7 @@ static struct worker *least_loaded(struct gateway *gateway)
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
-    downstream_open(handover->worker, handover->fd, handover->tls);
+    downstream_open(&handover->worker->downstreams, handover->fd, handover->tls);
     free(handover);
 }
 
@@ -70,7 +69,7 @@ static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
     struct worker *worker = least_loaded(gateway);
     atomic_fetch_add_explicit(&worker->downstream_count, 1, memory_order_relaxed);
     if (worker->index == 0) {
-        downstream_open(worker, fd, tls);
+        downstream_open(&worker->downstreams, fd, tls);
         return;
     }
     struct handover *handover = malloc(sizeof(*handover));
@@ -186,7 +185,8 @@ void listener_switch_all(struct gateway *gateway, const struct snapshot *snapsho
     listener_resume_all(gateway); /* there may be room for more connections now */
 }
 
-/* What the kernel has taken for us is served, also beyond limits.connections: closing would reset it. */
+/* What the kernel has taken for us is served, also beyond limits.connections: closing would reset
+ * it. */
 static void accept_last(struct listener *listener)
 {
     for (;;) {

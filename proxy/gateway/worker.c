@@ -50,17 +50,34 @@ void worker_wake_waiting(struct worker *worker)
 
 static void stop_if_drained(struct worker *worker)
 {
-    if (worker->draining && worker->downstreams == NULL)
+    if (worker->downstreams.draining && worker->downstreams.count == 0)
         worker->stopped = true;
 }
 
-void worker_note_downstream_gone(struct worker *worker)
+/* The listeners may go on, or the drain end. */
+static void on_downstream_gone(struct downstream_set *set)
 {
+    struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, set);
+    atomic_fetch_sub_explicit(&worker->downstream_count, 1, memory_order_relaxed);
+    admit_release_connection(&worker->gateway->admit);
     listener_resume_all(worker->gateway);
     stop_if_drained(worker);
 }
 
 /* ---- life ---- */
+
+static void take_limits(struct worker *worker)
+{
+    const struct config *config = worker_config(worker);
+    worker->downstreams.limits = (struct downstream_limits){
+        .head_bytes = config->limits.head_bytes,
+        .keep_alive_requests = config->limits.keep_alive_requests,
+        .head_timeout_ms = config->limits.head_timeout_ms,
+        .body_timeout_ms = config->limits.body_timeout_ms,
+        .keep_alive_timeout_ms = config->limits.keep_alive_timeout_ms,
+        .drain_idle_ms = config->drain.idle_ms,
+    };
+}
 
 /* On its own thread: libh2o keeps memory by thread. */
 static void open_worker(struct worker *worker)
@@ -72,6 +89,9 @@ static void open_worker(struct worker *worker)
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
     worker->use = snapshot_use_create(gateway->snapshot, worker->index, worker->loop);
+    worker->downstreams.loop = worker->loop;
+    worker->downstreams.on_gone = on_downstream_gone;
+    take_limits(worker);
 }
 
 static void dispose_worker(struct worker *worker)
@@ -121,7 +141,7 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
-void worker_start_all(struct gateway *gateway)
+void worker_start_all(struct gateway *gateway, const struct downstream_service *service)
 {
     unsigned count = gateway->worker_count;
     gateway->workers = calloc(count, sizeof(struct worker));
@@ -132,6 +152,7 @@ void worker_start_all(struct gateway *gateway)
         struct worker *worker = &gateway->workers[i];
         worker->gateway = gateway;
         worker->index = i;
+        worker->downstreams.service = service;
         CHECK(pthread_create(&worker->thread, NULL, run_worker, worker) == 0);
     }
     pthread_barrier_wait(&gateway->opened);
@@ -170,6 +191,7 @@ static void switch_to(struct worker *worker, struct snapshot *snapshot)
     struct snapshot_use *use = snapshot_use_create(snapshot, worker->index, worker->loop);
     use->older = worker->use;
     worker->use = use;
+    take_limits(worker);
     admission_ask_again(worker); /* there may be room for more requests now */
 }
 
@@ -190,8 +212,8 @@ static void on_switch(struct loop_task *task)
     free(request);
 }
 
-/* Worker 0 accepts: what it has handed over with the old snapshot's certificates lies in the others' queues before they are
- * told. */
+/* Worker 0 accepts: what it has handed over with the old snapshot's certificates lies in the
+ * others' queues before they are told. */
 static void on_switch_first(struct loop_task *task)
 {
     struct switch_task *request = (struct switch_task *)task;
@@ -216,23 +238,14 @@ static void on_drain_limit(struct timer *timer)
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, drain_timer, timer);
     log_write(LOG_WARNING, "drain", "worker %u: %u connections are cut at drain.limit",
               worker->index, atomic_load(&worker->downstream_count));
-    for (struct downstream *downstream = worker->downstreams, *next; downstream != NULL;
-         downstream = next) {
-        next = downstream->next;
-        downstream_cut(downstream);
-    }
+    downstream_cut_all(&worker->downstreams);
     /* Those that could still be told have a last moment to read it. */
     loop_set_timer(worker->loop, timer, clock_after_ms(worker->loop->now, LAST_WORD_MS));
 }
 
 static void drain_worker(struct worker *worker)
 {
-    worker->draining = true;
-    for (struct downstream *downstream = worker->downstreams, *next; downstream != NULL;
-         downstream = next) {
-        next = downstream->next;
-        downstream_drain(downstream);
-    }
+    downstream_drain_all(&worker->downstreams);
     worker->drain_timer.fire = on_drain_limit;
     loop_set_timer(worker->loop, &worker->drain_timer,
                    clock_after_ms(worker->loop->now, worker_config(worker)->drain.limit_ms + 1));
@@ -244,8 +257,8 @@ static void on_drain(struct loop_task *task)
     drain_worker(H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task));
 }
 
-/* Worker 0 takes what the accept queues still hold and hands it over before the others are told: the order of their
- * queues keeps a connection from reaching a worker that has ended. */
+/* Worker 0 takes what the accept queues still hold and hands it over before the others are told:
+ * the order of their queues keeps a connection from reaching a worker that has ended. */
 static void on_drain_first(struct loop_task *task)
 {
     struct worker *first = H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task);

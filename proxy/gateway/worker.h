@@ -1,4 +1,5 @@
-/* A worker: one thread with its own loop, upstream pools, signing keys and callers; and what all workers share. */
+/* A worker: one thread with its own loop, upstream pools, signing keys and callers; and what all
+ * workers share. */
 #ifndef SAGEGATE_GATEWAY_WORKER_H
 #define SAGEGATE_GATEWAY_WORKER_H
 
@@ -6,11 +7,11 @@
 #include <semaphore.h>
 
 #include "aws/bearer.h"
+#include "gateway/downstream.h"
 #include "gateway/ids.h"
 #include "gateway/snapshot.h"
 #include "observe/access_log.h"
 
-struct downstream;
 struct exchange;
 struct listeners;
 struct worker;
@@ -50,9 +51,9 @@ struct worker {
     struct snapshot_use *use; /* of the snapshot in force, and of older ones behind it */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
-    struct downstream *downstreams; /* all open connections */
-    atomic_uint downstream_count;
-    struct exchange *waiting; /* for admission, in order of coming */
+    struct downstream_set downstreams;
+    atomic_uint downstream_count; /* those in the set, and those on their way to this worker */
+    struct exchange *waiting;     /* for admission, in order of coming */
     struct loop_task wake_task;
     atomic_bool woken;                /* wake_task is on its way */
     struct exchange *spare_exchanges; /* warm memory for the next request */
@@ -61,22 +62,23 @@ struct worker {
     size_t random_left;
     struct loop_task drain_task;
     struct timer drain_timer;
-    bool draining, stopped;
+    bool stopped;
     atomic_bool turned, ended; /* for worker_have_all_turned */
 };
 
-/* Sets up and starts the threads of gateway->workers; listening descriptors are open by then. */
-void worker_start_all(struct gateway *gateway);
-/* From any thread, once: no more connections are taken, idle ones are closed, each worker ends when its last caller is gone or
- * the limit is reached. */
+/* Sets up and starts the threads of gateway->workers; listening descriptors are open by then.
+ * service: of callers' requests. */
+void worker_start_all(struct gateway *gateway, const struct downstream_service *service);
+/* From any thread, once: no more connections are taken, idle ones are closed, each worker ends when
+ * its last caller is gone or the limit is reached. */
 void worker_drain_all(struct gateway *gateway);
 void worker_join_all(struct gateway *gateway);
-/* Whether each worker has turned its loop since this last said so, or has ended; a loop turns every second at least. On
- * the main thread. */
+/* Whether each worker has turned its loop since this last said so, or has ended; a loop turns every
+ * second at least. On the main thread. */
 MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
-/* From the main thread, between start and drain: each worker switches to that snapshot, worker 0 first, between two of its
- * events. Returns when all have. */
+/* From the main thread, between start and drain: each worker switches to that snapshot, worker 0
+ * first, between two of its events. Returns when all have. */
 void worker_switch_all(struct gateway *gateway, struct snapshot *snapshot);
 
 /* Worker side. */
@@ -87,9 +89,7 @@ static inline const struct config *worker_config(const struct worker *worker)
 }
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
-/* An exchange has ended: whoever waits for admission, on any worker, tries again in its own turn. */
+/* An exchange has ended: whoever waits for admission, on any worker, tries again in its own
+ * turn. */
 void worker_wake_waiting(struct worker *worker);
-/* A caller's connection has gone: the listeners may go on, or the drain end. */
-void worker_note_downstream_gone(struct worker *worker);
-
 #endif
