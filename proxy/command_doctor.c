@@ -43,7 +43,7 @@ struct doctor {
     struct arena arena;
     struct skew skew;
     struct fetch fetch;
-    struct http_call call;
+    struct http_client call;
     struct dial dial;
     bool done; /* what is waited for has ended */
     bool connected;
@@ -99,7 +99,7 @@ static void print_set(const struct credentials *set, struct span name, struct wa
 
 /* ---- identity ---- */
 
-static void on_answered(struct http_call *call)
+static void on_answered(struct http_client *call)
 {
     ((struct doctor *)call->owner)->done = true;
 }
@@ -107,7 +107,7 @@ static void on_answered(struct http_call *call)
 static bool ask_identity(struct doctor *doctor, const struct plan *plan,
                          const struct credentials *set)
 {
-    struct http_call_request request;
+    struct http_client_request request;
     struct tls_trust_options options = {.ca_file = plan->ca_file};
     struct span fault = SPAN_NONE;
     struct buffer form;
@@ -122,7 +122,7 @@ static bool ask_identity(struct doctor *doctor, const struct plan *plan,
         return false;
     }
     doctor->done = false;
-    http_call_start(&doctor->call, doctor->loop, &request, on_answered, doctor);
+    http_client_start(&doctor->call, doctor->loop, &request, on_answered, doctor);
     (void)wait_until_done(doctor, FETCH_LIMIT_MS);
     X509_STORE_free(request.trust);
     return true;
@@ -157,13 +157,13 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
     /* Refused, and by a clock that is not ours: the gateway would sign by that one, too. */
     if (good && doctor->call.status != 0 && doctor->call.status != 200 && plan.sts.tls &&
         skew_learn(&doctor->skew, doctor->call.date, clock_wall())) {
-        http_call_dispose(&doctor->call);
+        http_client_dispose(&doctor->call);
         good = ask_identity(doctor, &plan, set);
     }
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
     good = good && doctor->call.status != 0 &&
-           sts_response_read(http_call_answer(&doctor->call), &doctor->arena, &answer, &fault);
+           sts_response_read(http_client_response(&doctor->call), &doctor->arena, &answer, &fault);
     if (good && answer.arn.len != 0)
         print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(answer.arn), SPAN_ARG(answer.account));
@@ -175,7 +175,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
         note_fault(doctor, DOCTOR_IDENTITY);
     if (doctor->call.status != 0)
         (void)check_clock(doctor, doctor->call.date);
-    http_call_dispose(&doctor->call);
+    http_client_dispose(&doctor->call);
 }
 
 static void check_credentials(struct doctor *doctor, const struct config_identity *identity)

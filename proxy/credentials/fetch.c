@@ -18,7 +18,7 @@ void fetch_init(struct fetch *fetch, const struct fetch_options *options)
 /* What one run needs, given back; the result stays. */
 static void clear_run(struct fetch *fetch)
 {
-    http_call_dispose(&fetch->call);
+    http_client_dispose(&fetch->call);
     process_dispose(&fetch->process);
     plan_dispose(&fetch->plan);
     secret_dispose(&fetch->token);
@@ -149,8 +149,8 @@ static void go_on(struct fetch *fetch)
 
 /* ---- calls ---- */
 
-bool fetch_call(struct fetch *fetch, struct http_call_request *request,
-                void (*on_done)(struct http_call *call))
+bool fetch_call(struct fetch *fetch, struct http_client_request *request,
+                void (*on_done)(struct http_client *call))
 {
     struct span fault;
     struct tls_trust_options options = {.ca_file = fetch->plan.ca_file};
@@ -164,7 +164,7 @@ bool fetch_call(struct fetch *fetch, struct http_call_request *request,
         }
     }
     request->trust = fetch->trust;
-    http_call_dispose(&fetch->call);
-    http_call_start(&fetch->call, fetch->options.loop, request, on_done, fetch);
+    http_client_dispose(&fetch->call);
+    http_client_start(&fetch->call, fetch->options.loop, request, on_done, fetch);
     return true;
 }

@@ -5,9 +5,9 @@
 #define SAGEGATE_CREDENTIALS_FETCH_H
 
 #include "base/skew.h"
-#include "credentials/http_call.h"
 #include "credentials/plan.h"
 #include "credentials/process.h"
+#include "net/http_client.h"
 
 struct fetch;
 
@@ -27,7 +27,7 @@ struct fetch {
     bool running;
     struct arena arena; /* of the plan and the notes */
     struct plan plan;
-    struct http_call call;
+    struct http_client call;
     struct process process;
     X509_STORE *trust;       /* NULL: not needed yet */
     struct secret token;     /* IMDS: the session's; container, SSO: the bearer's */
@@ -54,8 +54,8 @@ void fetch_fail(struct fetch *fetch, struct span fault);
 /* Takes the reference. */
 void fetch_take_base(struct fetch *fetch, struct credentials *set);
 /* False where the trust cannot be loaded; the run has failed then. */
-MUST_USE bool fetch_call(struct fetch *fetch, struct http_call_request *request,
-                         void (*on_done)(struct http_call *call));
+MUST_USE bool fetch_call(struct fetch *fetch, struct http_client_request *request,
+                         void (*on_done)(struct http_client *call));
 void fetch_from_container(struct fetch *fetch);
 void fetch_from_imds(struct fetch *fetch);
 void fetch_from_sso(struct fetch *fetch);

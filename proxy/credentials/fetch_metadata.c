@@ -7,13 +7,13 @@
 enum { METADATA_TIMEOUT_MS = 1000, BROKER_TIMEOUT_MS = 2000, PORTAL_TIMEOUT_MS = 5000 };
 enum { TOKEN_FILE_MAX = 32768 };
 
-static void on_set(struct http_call *call);
+static void on_set(struct http_client *call);
 static void begin_imds_token(struct fetch *fetch);
-static void on_imds_token(struct http_call *call);
+static void on_imds_token(struct http_client *call);
 static void begin_imds_list(struct fetch *fetch);
-static void on_imds_list(struct http_call *call);
+static void on_imds_list(struct http_client *call);
 static void begin_imds_set(struct fetch *fetch);
-static void on_imds_set(struct http_call *call);
+static void on_imds_set(struct http_client *call);
 
 /* "SOURCE: HOST: what" */
 static void fail(struct fetch *fetch, struct span what)
@@ -46,13 +46,13 @@ static struct span error_text(struct fetch *fetch, struct span answer)
 }
 
 /* A status that is no 200, or none at all. */
-static void fail_status(struct fetch *fetch, const struct http_call *call, const char *asked)
+static void fail_status(struct fetch *fetch, const struct http_client *call, const char *asked)
 {
     if (call->status == 0) {
         fail(fetch, arena_printf(&fetch->arena, "%s: %s", asked, call->why));
         return;
     }
-    struct span text = error_text(fetch, http_call_answer(call));
+    struct span text = error_text(fetch, http_client_response(call));
     fail(fetch, arena_printf(&fetch->arena, "%s: HTTP status %d%s%.*s%.*s", asked, call->status,
                              text.len != 0 ? ": " : "", SPAN_ARG(text),
                              SPAN_ARG(token_hint(fetch, call->status))));
@@ -105,12 +105,12 @@ static bool read_token_file(struct fetch *fetch)
 void fetch_from_container(struct fetch *fetch)
 {
     const struct plan *plan = &fetch->plan;
-    struct http_call_request request = {.url = &plan->url,
-                                        .method = SPAN("GET"),
-                                        .path = plan->path,
-                                        .headers = {{SPAN("Accept"), SPAN("application/json")}},
-                                        .header_count = 1,
-                                        .timeout_ms = BROKER_TIMEOUT_MS};
+    struct http_client_request request = {.url = &plan->url,
+                                          .method = SPAN("GET"),
+                                          .path = plan->path,
+                                          .headers = {{SPAN("Accept"), SPAN("application/json")}},
+                                          .header_count = 1,
+                                          .timeout_ms = BROKER_TIMEOUT_MS};
     if (plan->token_file != NULL && !read_token_file(fetch))
         return;
     struct span token = plan->token_file != NULL ? secret_bytes(&fetch->token) : fetch->plan.token;
@@ -121,12 +121,12 @@ void fetch_from_container(struct fetch *fetch)
     }
     if (token.at != NULL)
         request.headers[request.header_count++] =
-            (struct http_call_header){SPAN("Authorization"), token};
+            (struct http_client_header){SPAN("Authorization"), token};
     (void)!fetch_call(fetch, &request, on_set);
 }
 
 /* Container and SSO: one answer is all. */
-static void on_set(struct http_call *call)
+static void on_set(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
     struct span fault;
@@ -136,7 +136,7 @@ static void on_set(struct http_call *call)
         return;
     }
     struct credentials *set =
-        document_read_set(sso ? DOCUMENT_SSO : DOCUMENT_CONTAINER, http_call_answer(call),
+        document_read_set(sso ? DOCUMENT_SSO : DOCUMENT_CONTAINER, http_client_response(call),
                           fetch->plan.source, &fetch->arena, &fault);
     if (set == NULL) {
         fail_body(fetch, fault);
@@ -171,7 +171,7 @@ void fetch_from_sso(struct fetch *fetch)
         fetch_fail(fetch, arena_printf(&fetch->arena, "sso: %s: %.*s", name, SPAN_ARG(fault)));
         return;
     }
-    struct http_call_request request = {
+    struct http_client_request request = {
         .url = &fetch->plan.url,
         .method = SPAN("GET"),
         .path = fetch->plan.path,
@@ -191,7 +191,7 @@ void fetch_from_imds(struct fetch *fetch)
 
 static void begin_imds_token(struct fetch *fetch)
 {
-    struct http_call_request request = {
+    struct http_client_request request = {
         .url = &fetch->plan.url,
         .method = SPAN("PUT"),
         .path = SPAN("/latest/api/token"),
@@ -202,10 +202,10 @@ static void begin_imds_token(struct fetch *fetch)
     (void)!fetch_call(fetch, &request, on_imds_token);
 }
 
-static void on_imds_token(struct http_call *call)
+static void on_imds_token(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
-    struct span token = span_trim(http_call_answer(call));
+    struct span token = span_trim(http_client_response(call));
     bool lacks_v2 =
         call->timed_out || call->status == 403 || call->status == 404 || call->status == 405;
     if (lacks_v2 && fetch->plan.imds_v1) {
@@ -231,20 +231,20 @@ static void on_imds_token(struct http_call *call)
     begin_imds_list(fetch);
 }
 
-static void ask_imds(struct fetch *fetch, struct span path, void (*on_done)(struct http_call *))
+static void ask_imds(struct fetch *fetch, struct span path, void (*on_done)(struct http_client *))
 {
-    struct http_call_request request = {.url = &fetch->plan.url,
-                                        .method = SPAN("GET"),
-                                        .path = path,
-                                        .timeout_ms = METADATA_TIMEOUT_MS};
+    struct http_client_request request = {.url = &fetch->plan.url,
+                                          .method = SPAN("GET"),
+                                          .path = path,
+                                          .timeout_ms = METADATA_TIMEOUT_MS};
     if (!secret_is_empty(&fetch->token))
-        request.headers[request.header_count++] = (struct http_call_header){
+        request.headers[request.header_count++] = (struct http_client_header){
             SPAN("x-aws-ec2-metadata-token"), secret_bytes(&fetch->token)};
     (void)!fetch_call(fetch, &request, on_done);
 }
 
 /* 401: the session's token has expired; once, a new one is fetched. */
-static bool begins_again(struct fetch *fetch, const struct http_call *call)
+static bool begins_again(struct fetch *fetch, const struct http_client *call)
 {
     if (call->status != 401 || fetch->token_renewed)
         return false;
@@ -258,7 +258,7 @@ static void begin_imds_list(struct fetch *fetch)
     ask_imds(fetch, SPAN("/latest/meta-data/iam/security-credentials/"), on_imds_list);
 }
 
-static void on_imds_list(struct http_call *call)
+static void on_imds_list(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
     struct span name, rest;
@@ -272,7 +272,7 @@ static void on_imds_list(struct http_call *call)
         fail_status(fetch, call, "asked for the role's name");
         return;
     }
-    (void)span_split(http_call_answer(call), '\n', &name, &rest);
+    (void)span_split(http_client_response(call), '\n', &name, &rest);
     name = span_trim(name);
     if (span_ends_with(name, SPAN("\r")))
         --name.len;
@@ -299,7 +299,7 @@ static void begin_imds_set(struct fetch *fetch)
              on_imds_set);
 }
 
-static void on_imds_set(struct http_call *call)
+static void on_imds_set(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
     struct span fault;
@@ -309,8 +309,8 @@ static void on_imds_set(struct http_call *call)
         fail_status(fetch, call, "asked for credentials");
         return;
     }
-    struct credentials *set = document_read_set(DOCUMENT_IMDS, http_call_answer(call), SPAN("imds"),
-                                                &fetch->arena, &fault);
+    struct credentials *set = document_read_set(DOCUMENT_IMDS, http_client_response(call),
+                                                SPAN("imds"), &fetch->arena, &fault);
     if (set == NULL) {
         fail_body(fetch, fault);
         return;

@@ -10,7 +10,7 @@
 enum { WEB_TOKEN_MAX = 20000, WEB_TOKEN_MIN = 4 };
 
 static void send_form(struct fetch *fetch, struct buffer *form, const struct credentials *signer);
-static void on_answer(struct http_call *call);
+static void on_answer(struct http_client *call);
 
 /* "SOURCE: sts: HOST: ROLE: what" */
 static void fail(struct fetch *fetch, struct span role_arn, struct span what)
@@ -83,7 +83,7 @@ void fetch_assume_role(struct fetch *fetch)
 
 static void send_form(struct fetch *fetch, struct buffer *form, const struct credentials *signer)
 {
-    struct http_call_request request;
+    struct http_client_request request;
     CHECK(!form->overflowed);
     sts_request(&fetch->plan, buffer_span(form), signer,
                 skew_correct(fetch->options.skew, clock_wall()), &fetch->arena, &request);
@@ -105,7 +105,7 @@ static bool is_clock_code(struct span code)
 }
 
 /* Once a run: a signature that was refused for its time is made again by the time that STS has. */
-static bool signs_again(struct fetch *fetch, const struct http_call *call,
+static bool signs_again(struct fetch *fetch, const struct http_client *call,
                         const struct sts_response *answer)
 {
     if (fetch->set == NULL || fetch->clock_corrected || !fetch->plan.sts.tls ||
@@ -139,7 +139,7 @@ static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
                           SPAN_ARG(answer->error_message), SPAN_ARG(token)));
 }
 
-static void on_answer(struct http_call *call)
+static void on_answer(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
     struct sts_response answer = {0};
@@ -155,13 +155,13 @@ static void on_answer(struct http_call *call)
     if (fetch->plan.sts.tls && skew_check(fetch->options.skew, call->date, clock_wall()))
         fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
     if (call->status != 200) {
-        (void)!sts_response_read(http_call_answer(call), &fetch->arena, &answer, &fault);
+        (void)!sts_response_read(http_client_response(call), &fetch->arena, &answer, &fault);
         if (!signs_again(fetch, call, &answer))
             fail_answer(fetch, role_arn, call->status, &answer);
         return;
     }
     struct credentials *set = sts_response_read_set(
-        http_call_answer(call), by_token ? SPAN("web_identity") : SPAN("assume_role"),
+        http_client_response(call), by_token ? SPAN("web_identity") : SPAN("assume_role"),
         &fetch->arena, &answer, &fault);
     if (set == NULL) {
         fail(fetch, role_arn, arena_printf(&fetch->arena, "the answer: %.*s", SPAN_ARG(fault)));

@@ -1,35 +1,35 @@
 /* Asking the instance for its region, and the shared files for the profile's. */
 #include "credentials/region.h"
 
-#include "credentials/http_call.h"
 #include "credentials/plan.h"
+#include "net/http_client.h"
 #include "net/loop_thread.h"
 
 enum { CALL_TIMEOUT_MS = 1000, TURN_MS = 100 };
 
-static void on_done(struct http_call *call)
+static void on_done(struct http_client *call)
 {
     *(bool *)call->owner = true;
 }
 
 /* The answer's text, in arena; SPAN_NONE with *fault where it is no 200. */
-static struct span ask(struct loop *loop, const struct http_call_request *request,
+static struct span ask(struct loop *loop, const struct http_client_request *request,
                        struct arena *arena, struct span *fault)
 {
-    struct http_call call;
+    struct http_client call;
     struct span text = SPAN_NONE;
     bool done = false;
-    http_call_start(&call, loop, request, on_done, &done);
+    http_client_start(&call, loop, request, on_done, &done);
     while (!done)
         loop_turn(loop, TURN_MS);
     if (call.status == 200)
-        text = arena_copy(arena, span_trim(http_call_answer(&call)));
+        text = arena_copy(arena, span_trim(http_client_response(&call)));
     else if (call.status == 0)
         *fault = arena_printf(arena, "imds: %.*s: %s", SPAN_ARG(request->url->authority), call.why);
     else
         *fault = arena_printf(arena, "imds: %.*s: HTTP status %d",
                               SPAN_ARG(request->url->authority), call.status);
-    http_call_dispose(&call);
+    http_client_dispose(&call);
     return text;
 }
 
@@ -44,7 +44,7 @@ struct question {
 static struct span ask_instance(struct loop *loop, const struct plan *plan, struct arena *arena,
                                 struct span *fault)
 {
-    struct http_call_request request = {
+    struct http_client_request request = {
         .url = &plan->url,
         .method = SPAN("PUT"),
         .path = SPAN("/latest/api/token"),
@@ -61,7 +61,7 @@ static struct span ask_instance(struct loop *loop, const struct plan *plan, stru
         }
     request.method = SPAN("GET");
     request.path = SPAN("/latest/meta-data/placement/region");
-    request.headers[0] = (struct http_call_header){SPAN("x-aws-ec2-metadata-token"), token};
+    request.headers[0] = (struct http_client_header){SPAN("x-aws-ec2-metadata-token"), token};
     request.header_count = token.len != 0;
     return ask(loop, &request, arena, fault);
 }

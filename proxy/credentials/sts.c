@@ -62,10 +62,10 @@ void sts_append_caller_identity(struct buffer *form)
 /* ---- signing ---- */
 
 static struct span authorize(const struct plan *plan, const struct credentials *signer,
-                             struct wall_time now, const struct http_call_request *request,
+                             struct wall_time now, const struct http_client_request *request,
                              struct arena *arena)
 {
-    struct sigv4_header headers[HTTP_CALL_HEADERS_MAX + 1] = {
+    struct sigv4_header headers[HTTP_CLIENT_HEADERS_MAX + 1] = {
         {SPAN("Host"), request->url->authority}};
     struct sigv4_request to_sign = {.method = request->method,
                                     .path = request->path,
@@ -88,27 +88,27 @@ static struct span authorize(const struct plan *plan, const struct credentials *
 }
 
 void sts_request(const struct plan *plan, struct span form, const struct credentials *signer,
-                 struct wall_time now, struct arena *arena, struct http_call_request *out)
+                 struct wall_time now, struct arena *arena, struct http_client_request *out)
 {
     char *date = arena_alloc(arena, CLOCK_BASIC_SIZE);
-    *out = (struct http_call_request){.url = &plan->sts,
-                                      .method = SPAN("POST"),
-                                      .path = SPAN("/"),
-                                      .body = form,
-                                      .timeout_ms = CALL_TIMEOUT_MS,
-                                      .proxy = plan->sts_proxy};
-    struct http_call_header *headers = out->headers;
-    headers[out->header_count++] = (struct http_call_header){
+    *out = (struct http_client_request){.url = &plan->sts,
+                                        .method = SPAN("POST"),
+                                        .path = SPAN("/"),
+                                        .body = form,
+                                        .timeout_ms = CALL_TIMEOUT_MS,
+                                        .proxy = plan->sts_proxy};
+    struct http_client_header *headers = out->headers;
+    headers[out->header_count++] = (struct http_client_header){
         SPAN("Content-Type"), SPAN("application/x-www-form-urlencoded; charset=utf-8")};
     if (signer == NULL)
         return;
     clock_format_basic(now, date);
     headers[out->header_count++] =
-        (struct http_call_header){SPAN("X-Amz-Date"), span_make(date, CLOCK_BASIC_SIZE - 1)};
+        (struct http_client_header){SPAN("X-Amz-Date"), span_make(date, CLOCK_BASIC_SIZE - 1)};
     if (!secret_is_empty(&signer->session_token))
-        headers[out->header_count++] = (struct http_call_header){
+        headers[out->header_count++] = (struct http_client_header){
             SPAN("X-Amz-Security-Token"), secret_bytes(&signer->session_token)};
-    headers[out->header_count] =
-        (struct http_call_header){SPAN("Authorization"), authorize(plan, signer, now, out, arena)};
+    headers[out->header_count] = (struct http_client_header){
+        SPAN("Authorization"), authorize(plan, signer, now, out, arena)};
     ++out->header_count;
 }

@@ -4,8 +4,8 @@
 #ifndef SAGEGATE_CREDENTIALS_STS_H
 #define SAGEGATE_CREDENTIALS_STS_H
 
-#include "credentials/http_call.h"
 #include "credentials/plan.h"
+#include "net/http_client.h"
 
 enum { STS_FORM_MAX = 128 * 1024 };
 
@@ -17,6 +17,6 @@ void sts_append_caller_identity(struct buffer *form);
 /* A signed request: its texts live in arena but for the session token, which is lent by `signer`.
  * signer NULL: unsigned. */
 void sts_request(const struct plan *plan, struct span form, const struct credentials *signer,
-                 struct wall_time now, struct arena *arena, struct http_call_request *out);
+                 struct wall_time now, struct arena *arena, struct http_client_request *out);
 
 #endif

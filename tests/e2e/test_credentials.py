@@ -255,11 +255,11 @@ def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start
 
 @pytest.mark.parametrize("fault, part", [
     (503, "HTTP status 503: Broken: on command"),
-    ("stall", "no answer within"),
+    ("stall", "no response within"),
     ("cut", "cut short"),
     ("garbage", "not well-formed HTTP/1.1"),
     ("huge", "larger than 64 KiB"),
-    ("endless", "no answer within"),
+    ("endless", "no response within"),
     ("redirect", "HTTP status 302"),
     ("expired", "whose time is over"),
     ("denied", "HTTP status 401: AccessDenied: the token is not right"),

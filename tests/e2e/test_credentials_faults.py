@@ -53,11 +53,11 @@ def play(kind, fault, directory):
 COMMON = [
     (503, "HTTP status 503"),
     (429, "HTTP status 429"),
-    ("stall", "no answer within"),
-    ("endless", "no answer within"),
-    ("cut", "the answer was cut short"),
-    ("garbage", "the answer is not well-formed HTTP/1.1"),
-    ("huge", "the answer is larger than 64 KiB"),
+    ("stall", "no response within"),
+    ("endless", "no response within"),
+    ("cut", "the response was cut short"),
+    ("garbage", "the response is not well-formed HTTP/1.1"),
+    ("huge", "the response is larger than 64 KiB"),
     ("redirect", "HTTP status 302"),
     ((403, "<html>no</html>"), "HTTP status 403"),
 ]
