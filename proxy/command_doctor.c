@@ -104,21 +104,21 @@ static void on_answered(struct http_client *call)
     ((struct doctor *)call->owner)->done = true;
 }
 
-static bool ask_identity(struct doctor *doctor, const struct plan *plan,
+static bool ask_identity(struct doctor *doctor, const struct chain *chain,
                          const struct credentials *set)
 {
     struct http_client_request request;
-    struct tls_trust_options options = {.ca_file = plan->ca_file};
+    struct tls_trust_options options = {.ca_file = chain->ca_file};
     struct span fault = SPAN_NONE;
     struct buffer form;
     char text[128];
     buffer_init_fixed(&form, text, sizeof(text));
     sts_append_caller_identity(&form);
-    sts_request(plan, buffer_span(&form), set, skew_correct(&doctor->skew, clock_wall()),
+    sts_request(chain, buffer_span(&form), set, skew_correct(&doctor->skew, clock_wall()),
                 &doctor->arena, &request);
-    request.trust = plan->sts.tls ? tls_trust_load(&options, &doctor->arena, &fault) : NULL;
-    if (plan->sts.tls && request.trust == NULL) {
-        print_line("identity", false, "%s: %.*s", plan->ca_origin, SPAN_ARG(fault));
+    request.trust = chain->sts.tls ? tls_trust_load(&options, &doctor->arena, &fault) : NULL;
+    if (chain->sts.tls && request.trust == NULL) {
+        print_line("identity", false, "%s: %.*s", chain->ca_origin, SPAN_ARG(fault));
         return false;
     }
     doctor->done = false;
@@ -145,20 +145,20 @@ static bool check_clock(struct doctor *doctor, struct wall_time date)
 static void check_identity(struct doctor *doctor, const struct config_identity *identity,
                            const struct credentials *set)
 {
-    struct plan plan;
-    const struct plan_options options = {identity, command_getenv, NULL, clock_wall()};
+    struct chain chain;
+    const struct chain_options options = {identity, command_getenv, NULL, clock_wall()};
     struct sts_response answer = {0};
     struct span fault = SPAN_NONE;
-    bool good = plan_make_sts(&options, &doctor->arena, &plan, &fault);
-    if (good && !ask_identity(doctor, &plan, set)) {
+    bool good = chain_resolve_sts(&options, &doctor->arena, &chain, &fault);
+    if (good && !ask_identity(doctor, &chain, set)) {
         note_fault(doctor, DOCTOR_IDENTITY);
         return;
     }
     /* Refused, and by a clock that is not ours: the gateway would sign by that one, too. */
-    if (good && doctor->call.status != 0 && doctor->call.status != 200 && plan.sts.tls &&
+    if (good && doctor->call.status != 0 && doctor->call.status != 200 && chain.sts.tls &&
         skew_learn(&doctor->skew, doctor->call.date, clock_wall())) {
         http_client_dispose(&doctor->call);
-        good = ask_identity(doctor, &plan, set);
+        good = ask_identity(doctor, &chain, set);
     }
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
@@ -169,7 +169,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
                    SPAN_ARG(answer.arn), SPAN_ARG(answer.account));
     else
         print_line("identity", false, "%.*s: sts: %.*s: %.*s%.*s%s%.*s", SPAN_ARG(identity->label),
-                   SPAN_ARG(plan.sts.authority), SPAN_ARG(fault), SPAN_ARG(answer.error_code),
+                   SPAN_ARG(chain.sts.authority), SPAN_ARG(fault), SPAN_ARG(answer.error_code),
                    answer.error_code.len != 0 ? ": " : "", SPAN_ARG(answer.error_message));
     if (answer.arn.len == 0)
         note_fault(doctor, DOCTOR_IDENTITY);
@@ -197,11 +197,11 @@ static void check_credentials(struct doctor *doctor, const struct config_identit
         print_set(fetch->found, identity->label, now);
     else if (!ended)
         print_line("credentials", false, "%.*s: %.*s: it has not ended within %d s",
-                   SPAN_ARG(identity->label), SPAN_ARG(fetch->plan.source), FETCH_LIMIT_MS / 1000);
+                   SPAN_ARG(identity->label), SPAN_ARG(fetch->chain.source), FETCH_LIMIT_MS / 1000);
     else
         print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(fetch->notes.fault));
-    print_trail(fetch->plan.trail);
+    print_trail(fetch->chain.trail);
     if (fetch->notes.warning.len != 0)
         print_line("credentials", true, "warning: %.*s", SPAN_ARG(fetch->notes.warning));
     if (good)

@@ -1,4 +1,4 @@
-/* Carrying out a plan: the base, then role after role. */
+/* Carrying out a chain: the base, then role after role. */
 #include "credentials/fetch.h"
 
 #include "credentials/document.h"
@@ -20,7 +20,7 @@ static void clear_run(struct fetch *fetch)
 {
     http_client_dispose(&fetch->call);
     process_dispose(&fetch->process);
-    plan_dispose(&fetch->plan);
+    chain_dispose(&fetch->chain);
     secret_dispose(&fetch->token);
     credentials_release(fetch->set);
     fetch->set = NULL;
@@ -48,8 +48,8 @@ void fetch_fail(struct fetch *fetch, struct span fault)
 bool fetch_start(struct fetch *fetch)
 {
     const struct fetch_options *options = &fetch->options;
-    const struct plan_options plan_options = {options->identity, options->getenv,
-                                              options->getenv_context, clock_wall()};
+    const struct chain_options chain_options = {options->identity, options->getenv,
+                                                options->getenv_context, clock_wall()};
     CHECK(!fetch->running);
     credentials_release(fetch->found);
     fetch->found = NULL;
@@ -59,7 +59,8 @@ bool fetch_start(struct fetch *fetch)
     fetch->result = CREDENTIALS_NOT_CONFIGURED;
     arena_reset(&fetch->arena);
     document_init();
-    if (plan_make(&plan_options, &fetch->arena, &fetch->plan, &fetch->notes) != CREDENTIALS_FOUND) {
+    if (chain_resolve(&chain_options, &fetch->arena, &fetch->chain, &fetch->notes) !=
+        CREDENTIALS_FOUND) {
         end(fetch, CREDENTIALS_FAILED);
         return true;
     }
@@ -81,7 +82,7 @@ void fetch_dispose(struct fetch *fetch)
 
 static void begin_process(struct fetch *fetch)
 {
-    if (process_start(&fetch->process, fetch->options.loop, fetch->plan.argv, PROCESS_TIMEOUT_MS,
+    if (process_start(&fetch->process, fetch->options.loop, fetch->chain.argv, PROCESS_TIMEOUT_MS,
                       on_process_done, fetch))
         return;
     fetch_fail(fetch, arena_printf(&fetch->arena, "process: %s", fetch->process.why));
@@ -96,7 +97,7 @@ static void on_process_done(struct process *process)
         set = document_read_set(DOCUMENT_PROCESS, buffer_span(&process->output), SPAN("process"),
                                 &fetch->arena, &fault);
     if (set == NULL) {
-        fetch_fail(fetch, arena_printf(&fetch->arena, "process: %s: %.*s", fetch->plan.argv[0],
+        fetch_fail(fetch, arena_printf(&fetch->arena, "process: %s: %.*s", fetch->chain.argv[0],
                                        SPAN_ARG(fault)));
         return;
     }
@@ -105,23 +106,23 @@ static void on_process_done(struct process *process)
 
 static void begin_base(struct fetch *fetch)
 {
-    switch (fetch->plan.base) {
-    case PLAN_SET:
-        fetch_take_base(fetch, credentials_retain(fetch->plan.set));
+    switch (fetch->chain.base) {
+    case CHAIN_SET:
+        fetch_take_base(fetch, credentials_retain(fetch->chain.set));
         return;
-    case PLAN_PROCESS:
+    case CHAIN_PROCESS:
         begin_process(fetch);
         return;
-    case PLAN_WEB_IDENTITY:
+    case CHAIN_WEB_IDENTITY:
         fetch_from_web_identity(fetch);
         return;
-    case PLAN_CONTAINER:
+    case CHAIN_CONTAINER:
         fetch_from_container(fetch);
         return;
-    case PLAN_IMDS:
+    case CHAIN_IMDS:
         fetch_from_imds(fetch);
         return;
-    case PLAN_SSO:
+    case CHAIN_SSO:
         fetch_from_sso(fetch);
         return;
     }
@@ -138,7 +139,7 @@ void fetch_take_base(struct fetch *fetch, struct credentials *set)
 
 static void go_on(struct fetch *fetch)
 {
-    if (fetch->role_index != fetch->plan.role_count) {
+    if (fetch->role_index != fetch->chain.role_count) {
         fetch_assume_role(fetch);
         return;
     }
@@ -153,13 +154,13 @@ bool fetch_call(struct fetch *fetch, struct http_client_request *request,
                 void (*on_done)(struct http_client *call))
 {
     struct span fault;
-    struct tls_trust_options options = {.ca_file = fetch->plan.ca_file};
+    struct tls_trust_options options = {.ca_file = fetch->chain.ca_file};
     if (request->url->tls && fetch->trust == NULL) {
         fetch->trust = tls_trust_load(&options, &fetch->arena, &fault);
         if (fetch->trust == NULL) {
             fetch_fail(fetch,
-                       arena_printf(&fetch->arena, "%.*s: %s: %.*s", SPAN_ARG(fetch->plan.source),
-                                    fetch->plan.ca_origin, SPAN_ARG(fault)));
+                       arena_printf(&fetch->arena, "%.*s: %s: %.*s", SPAN_ARG(fetch->chain.source),
+                                    fetch->chain.ca_origin, SPAN_ARG(fault)));
             return false;
         }
     }

@@ -1,11 +1,11 @@
-/* One fetch: a plan is made and carried out, from its base through its roles, to a set or a fault.
+/* One fetch: a chain is made and carried out, from its base through its roles, to a set or a fault.
  *
- * Embedded by the keeper; every run makes its plan anew, so that changed files are seen. */
+ * Embedded by the keeper; every run makes its chain anew, so that changed files are seen. */
 #ifndef SAGEGATE_CREDENTIALS_FETCH_H
 #define SAGEGATE_CREDENTIALS_FETCH_H
 
 #include "base/skew.h"
-#include "credentials/plan.h"
+#include "credentials/chain.h"
 #include "credentials/process.h"
 #include "net/http_client.h"
 
@@ -25,8 +25,8 @@ struct fetch_options {
 struct fetch {
     struct fetch_options options;
     bool running;
-    struct arena arena; /* of the plan and the notes */
-    struct plan plan;
+    struct arena arena; /* of the chain and the notes */
+    struct chain chain;
     struct http_client call;
     struct process process;
     X509_STORE *trust;       /* NULL: not needed yet */

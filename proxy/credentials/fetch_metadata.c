@@ -18,18 +18,18 @@ static void on_imds_set(struct http_client *call);
 /* "SOURCE: HOST: what" */
 static void fail(struct fetch *fetch, struct span what)
 {
-    fetch_fail(fetch, arena_printf(&fetch->arena, "%.*s: %.*s: %.*s", SPAN_ARG(fetch->plan.source),
-                                   SPAN_ARG(fetch->plan.url.authority), SPAN_ARG(what)));
+    fetch_fail(fetch, arena_printf(&fetch->arena, "%.*s: %.*s: %.*s", SPAN_ARG(fetch->chain.source),
+                                   SPAN_ARG(fetch->chain.url.authority), SPAN_ARG(what)));
 }
 
 /* What to look at where a bearer's token was refused. */
 static struct span token_hint(struct fetch *fetch, int status)
 {
-    const char *file = fetch->plan.token_file;
+    const char *file = fetch->chain.token_file;
     if ((status != 401 && status != 403) || file == NULL)
         return SPAN("");
     return arena_printf(&fetch->arena, "; the token was that of %s%s", file,
-                        fetch->plan.base == PLAN_SSO ? ": run `aws sso login`" : "");
+                        fetch->chain.base == CHAIN_SSO ? ": run `aws sso login`" : "");
 }
 
 static bool repeats(struct span text, struct span token)
@@ -41,7 +41,8 @@ static bool repeats(struct span text, struct span token)
 /* What the answer says of its error; not where it shows the token that it was asked with. */
 static struct span error_text(struct fetch *fetch, struct span answer)
 {
-    bool shows = repeats(answer, secret_bytes(&fetch->token)) || repeats(answer, fetch->plan.token);
+    bool shows =
+        repeats(answer, secret_bytes(&fetch->token)) || repeats(answer, fetch->chain.token);
     return shows ? SPAN("its text repeats the token") : document_error_text(answer, &fetch->arena);
 }
 
@@ -80,10 +81,10 @@ static bool read_token_file(struct fetch *fetch)
 {
     struct file_text text;
     struct span fault = SPAN("there is no such file");
-    const char *name = fetch->plan.token_file;
+    const char *name = fetch->chain.token_file;
     if (file_read(name, TOKEN_FILE_MAX, &text, &fetch->arena, &fault) != FILE_READ) {
         fetch_fail(fetch, arena_printf(&fetch->arena, "%.*s: the token file %s: %.*s",
-                                       SPAN_ARG(fetch->plan.source), name, SPAN_ARG(fault)));
+                                       SPAN_ARG(fetch->chain.source), name, SPAN_ARG(fault)));
         return false;
     }
     struct span token = file_span(&text);
@@ -98,22 +99,23 @@ static bool read_token_file(struct fetch *fetch)
     if (!ok)
         fetch_fail(fetch, arena_printf(&fetch->arena,
                                        "%.*s: the token file %s is empty or has control characters",
-                                       SPAN_ARG(fetch->plan.source), name));
+                                       SPAN_ARG(fetch->chain.source), name));
     return ok;
 }
 
 void fetch_from_container(struct fetch *fetch)
 {
-    const struct plan *plan = &fetch->plan;
-    struct http_client_request request = {.url = &plan->url,
+    const struct chain *chain = &fetch->chain;
+    struct http_client_request request = {.url = &chain->url,
                                           .method = SPAN("GET"),
-                                          .path = plan->path,
+                                          .path = chain->path,
                                           .headers = {{SPAN("Accept"), SPAN("application/json")}},
                                           .header_count = 1,
                                           .timeout_ms = BROKER_TIMEOUT_MS};
-    if (plan->token_file != NULL && !read_token_file(fetch))
+    if (chain->token_file != NULL && !read_token_file(fetch))
         return;
-    struct span token = plan->token_file != NULL ? secret_bytes(&fetch->token) : fetch->plan.token;
+    struct span token =
+        chain->token_file != NULL ? secret_bytes(&fetch->token) : fetch->chain.token;
     if (token.at != NULL && !is_token(token)) {
         fetch_fail(fetch,
                    SPAN("container: AWS_CONTAINER_AUTHORIZATION_TOKEN has control characters"));
@@ -130,14 +132,14 @@ static void on_set(struct http_client *call)
 {
     struct fetch *fetch = call->owner;
     struct span fault;
-    bool sso = fetch->plan.base == PLAN_SSO;
+    bool sso = fetch->chain.base == CHAIN_SSO;
     if (call->status != 200) {
         fail_status(fetch, call, "asked for credentials");
         return;
     }
     struct credentials *set =
         document_read_set(sso ? DOCUMENT_SSO : DOCUMENT_CONTAINER, http_client_response(call),
-                          fetch->plan.source, &fetch->arena, &fault);
+                          fetch->chain.source, &fetch->arena, &fault);
     if (set == NULL) {
         fail_body(fetch, fault);
         return;
@@ -152,7 +154,7 @@ void fetch_from_sso(struct fetch *fetch)
     struct file_text text;
     struct wall_time expires;
     struct span fault = SPAN("there is no such file; run `aws sso login`");
-    const char *name = fetch->plan.token_file;
+    const char *name = fetch->chain.token_file;
     bool ok = file_read(name, TOKEN_FILE_MAX, &text, &fetch->arena, &fault) == FILE_READ;
     if (ok) {
         ok = document_read_sso_token(file_span(&text), &fetch->token, &expires, &fetch->arena,
@@ -172,13 +174,13 @@ void fetch_from_sso(struct fetch *fetch)
         return;
     }
     struct http_client_request request = {
-        .url = &fetch->plan.url,
+        .url = &fetch->chain.url,
         .method = SPAN("GET"),
-        .path = fetch->plan.path,
+        .path = fetch->chain.path,
         .headers = {{SPAN("x-amz-sso_bearer_token"), secret_bytes(&fetch->token)}},
         .header_count = 1,
         .timeout_ms = PORTAL_TIMEOUT_MS,
-        .proxy = fetch->plan.portal_proxy};
+        .proxy = fetch->chain.portal_proxy};
     (void)!fetch_call(fetch, &request, on_set);
 }
 
@@ -192,7 +194,7 @@ void fetch_from_imds(struct fetch *fetch)
 static void begin_imds_token(struct fetch *fetch)
 {
     struct http_client_request request = {
-        .url = &fetch->plan.url,
+        .url = &fetch->chain.url,
         .method = SPAN("PUT"),
         .path = SPAN("/latest/api/token"),
         .headers = {{SPAN("x-aws-ec2-metadata-token-ttl-seconds"), SPAN("21600")}},
@@ -208,7 +210,7 @@ static void on_imds_token(struct http_client *call)
     struct span token = span_trim(http_client_response(call));
     bool lacks_v2 =
         call->timed_out || call->status == 403 || call->status == 404 || call->status == 405;
-    if (lacks_v2 && fetch->plan.imds_v1) {
+    if (lacks_v2 && fetch->chain.imds_v1) {
         begin_imds_list(fetch);
         return;
     }
@@ -233,7 +235,7 @@ static void on_imds_token(struct http_client *call)
 
 static void ask_imds(struct fetch *fetch, struct span path, void (*on_done)(struct http_client *))
 {
-    struct http_client_request request = {.url = &fetch->plan.url,
+    struct http_client_request request = {.url = &fetch->chain.url,
                                           .method = SPAN("GET"),
                                           .path = path,
                                           .timeout_ms = METADATA_TIMEOUT_MS};

@@ -17,7 +17,7 @@ static void fail(struct fetch *fetch, struct span role_arn, struct span what)
 {
     fetch_fail(fetch,
                arena_printf(&fetch->arena, "%.*s: sts: %.*s: %.*s: %.*s",
-                            SPAN_ARG(fetch->plan.source), SPAN_ARG(fetch->plan.sts.authority),
+                            SPAN_ARG(fetch->chain.source), SPAN_ARG(fetch->chain.sts.authority),
                             SPAN_ARG(role_arn), SPAN_ARG(what)));
 }
 
@@ -50,7 +50,7 @@ static void send_web_token(struct fetch *fetch, struct span token)
     struct buffer form;
     buffer_init_fixed(&form, malloc(STS_FORM_MAX), STS_FORM_MAX);
     CHECK(form.at != NULL);
-    sts_append_web_identity(&fetch->plan.identity, token, &form);
+    sts_append_web_identity(&fetch->chain.identity, token, &form);
     send_form(fetch, &form, NULL);
     secret_wipe(form.at, STS_FORM_MAX);
     free(form.at);
@@ -60,7 +60,7 @@ void fetch_from_web_identity(struct fetch *fetch)
 {
     struct file_text text = {0};
     struct span fault = SPAN("there is no such file");
-    const char *name = fetch->plan.token_file;
+    const char *name = fetch->chain.token_file;
     if (file_read(name, WEB_TOKEN_MAX + 2, &text, &fetch->arena, &fault) == FILE_READ)
         fault = fault_of_token(trim_token(file_span(&text)), &fetch->arena);
     if (fault.at == NULL)
@@ -76,7 +76,7 @@ void fetch_assume_role(struct fetch *fetch)
     struct buffer form;
     buffer_init_fixed(&form, malloc(STS_FORM_MAX), STS_FORM_MAX);
     CHECK(form.at != NULL);
-    sts_append_assume_role(&fetch->plan.roles[fetch->role_index], &form);
+    sts_append_assume_role(&fetch->chain.roles[fetch->role_index], &form);
     send_form(fetch, &form, fetch->set);
     free(form.at);
 }
@@ -85,7 +85,7 @@ static void send_form(struct fetch *fetch, struct buffer *form, const struct cre
 {
     struct http_client_request request;
     CHECK(!form->overflowed);
-    sts_request(&fetch->plan, buffer_span(form), signer,
+    sts_request(&fetch->chain, buffer_span(form), signer,
                 skew_correct(fetch->options.skew, clock_wall()), &fetch->arena, &request);
     (void)!fetch_call(fetch, &request, on_answer);
 }
@@ -108,7 +108,7 @@ static bool is_clock_code(struct span code)
 static bool signs_again(struct fetch *fetch, const struct http_client *call,
                         const struct sts_response *answer)
 {
-    if (fetch->set == NULL || fetch->clock_corrected || !fetch->plan.sts.tls ||
+    if (fetch->set == NULL || fetch->clock_corrected || !fetch->chain.sts.tls ||
         !is_clock_code(answer->error_code) ||
         !skew_learn(fetch->options.skew, call->date, clock_wall()))
         return false;
@@ -117,7 +117,7 @@ static bool signs_again(struct fetch *fetch, const struct http_client *call,
         &fetch->arena,
         "%.*s: sts: %.*s refused a signature for its time: this machine's clock is %lld s off "
         "AWS's; signing by AWS's time until the clock is mended",
-        SPAN_ARG(fetch->plan.source), SPAN_ARG(fetch->plan.sts.authority),
+        SPAN_ARG(fetch->chain.source), SPAN_ARG(fetch->chain.sts.authority),
         (long long)-skew_offset_s(fetch->options.skew));
     fetch_assume_role(fetch);
     return true;
@@ -130,7 +130,7 @@ static void fail_answer(struct fetch *fetch, struct span role_arn, int status,
     /* By a token: which one it was is the first thing to look at. */
     struct span token = fetch->set != NULL ? SPAN("")
                                            : arena_printf(arena, "; the token was that of %s",
-                                                          fetch->plan.token_file);
+                                                          fetch->chain.token_file);
     if (answer->error_code.len == 0)
         fail(fetch, role_arn, arena_printf(arena, "HTTP status %d", status));
     else
@@ -146,13 +146,13 @@ static void on_answer(struct http_client *call)
     struct span fault;
     bool by_token = fetch->set == NULL;
     struct span role_arn =
-        by_token ? fetch->plan.identity.role_arn : fetch->plan.roles[fetch->role_index].role_arn;
+        by_token ? fetch->chain.identity.role_arn : fetch->chain.roles[fetch->role_index].role_arn;
     if (call->status == 0) {
         fail(fetch, role_arn, arena_copy(&fetch->arena, span_from(call->why)));
         return;
     }
     /* Where no request goes out for want of a set, nobody else sees that the clock was mended. */
-    if (fetch->plan.sts.tls && skew_check(fetch->options.skew, call->date, clock_wall()))
+    if (fetch->chain.sts.tls && skew_check(fetch->options.skew, call->date, clock_wall()))
         fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
     if (call->status != 200) {
         (void)!sts_response_read(http_client_response(call), &fetch->arena, &answer, &fault);

@@ -48,17 +48,17 @@ static bool has_changed_file(const struct keeper_identity *identity)
     return false;
 }
 
-/* Those of the plan that has just been made; its own list of them goes with the next fetch. */
+/* Those of the chain that has just been made; its own list of them goes with the next fetch. */
 static void watch_files(struct keeper_identity *identity)
 {
-    const struct plan *plan = &identity->fetch.plan;
+    const struct chain *chain = &identity->fetch.chain;
     forget_files(identity);
-    for (size_t i = 0; i != plan->file_count; ++i) {
-        identity->files[i] = strdup(plan->files[i].name);
+    for (size_t i = 0; i != chain->file_count; ++i) {
+        identity->files[i] = strdup(chain->files[i].name);
         CHECK(identity->files[i] != NULL);
-        identity->versions[i] = plan->files[i].version;
+        identity->versions[i] = chain->files[i].version;
     }
-    identity->file_count = plan->file_count;
+    identity->file_count = chain->file_count;
 }
 
 /* ---- the machine's clock ---- */

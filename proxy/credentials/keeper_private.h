@@ -22,8 +22,8 @@ struct keeper_identity {
     unsigned failures;         /* in a row */
     struct wall_time due;      /* of the next refresh, by AWS's clock; us 0: none */
     struct mono_time retry_at; /* after a failure; us 0: none */
-    char *files[PLAN_FILES_MAX];
-    struct file_version versions[PLAN_FILES_MAX];
+    char *files[CHAIN_FILES_MAX];
+    struct file_version versions[CHAIN_FILES_MAX];
     size_t file_count;
     bool files_changed;       /* and no fetch has brought a set since */
     struct span warning_told; /* warning_arena's */

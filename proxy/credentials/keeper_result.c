@@ -42,8 +42,8 @@ static bool is_stale(const struct keeper_identity *identity, const struct creden
                      struct wall_time now)
 {
     const struct credentials *current = identity->current;
-    const struct plan *plan = &identity->fetch.plan;
-    bool is_asked = plan->base != PLAN_SET || plan->role_count != 0;
+    const struct chain *chain = &identity->fetch.chain;
+    bool is_asked = chain->base != CHAIN_SET || chain->role_count != 0;
     return is_asked && current != NULL && !credentials_is_expired(current, now) &&
            !identity->refused && !identity->files_changed &&
            span_equals(current->source, credentials->source) && credentials->expires.us != 0 &&
@@ -84,7 +84,7 @@ static void put_in_force(struct keeper_identity *identity, struct credentials *c
     if (expires.us != 0)
         identity->due =
             stays ? refresh_due_unchanged(now, expires) : refresh_due(now, expires, chance(keeper));
-    else if (identity->fetch.plan.base != PLAN_SET && identity->fetch.plan.base != PLAN_PROCESS)
+    else if (identity->fetch.chain.base != CHAIN_SET && identity->fetch.chain.base != CHAIN_PROCESS)
         identity->due = (struct wall_time){now.us + REFRESH_UNEXPIRING_MS * INT64_C(1000)};
 }
 

@@ -1,7 +1,7 @@
 /* Asking the instance for its region, and the shared files for the profile's. */
 #include "credentials/region.h"
 
-#include "credentials/plan.h"
+#include "credentials/chain.h"
 #include "net/http_client.h"
 #include "net/loop_thread.h"
 
@@ -35,24 +35,24 @@ static struct span ask(struct loop *loop, const struct http_client_request *requ
 
 /* What is asked of the instance, and its answer. */
 struct question {
-    const struct plan *plan;
+    const struct chain *chain;
     struct arena *arena;
     struct span *fault;
     struct span region;
 };
 
-static struct span ask_instance(struct loop *loop, const struct plan *plan, struct arena *arena,
+static struct span ask_instance(struct loop *loop, const struct chain *chain, struct arena *arena,
                                 struct span *fault)
 {
     struct http_client_request request = {
-        .url = &plan->url,
+        .url = &chain->url,
         .method = SPAN("PUT"),
         .path = SPAN("/latest/api/token"),
         .headers = {{SPAN("x-aws-ec2-metadata-token-ttl-seconds"), SPAN("60")}},
         .header_count = 1,
         .timeout_ms = CALL_TIMEOUT_MS};
     struct span token = ask(loop, &request, arena, fault);
-    if (token.at == NULL && !plan->imds_v1)
+    if (token.at == NULL && !chain->imds_v1)
         return SPAN_NONE;
     for (size_t i = 0; token.at != NULL && i != token.len; ++i)
         if (token.at[i] <= ' ' || token.at[i] >= 0x7f) {
@@ -69,7 +69,7 @@ static struct span ask_instance(struct loop *loop, const struct plan *plan, stru
 static void on_thread(struct loop *loop, void *context)
 {
     struct question *question = context;
-    question->region = ask_instance(loop, question->plan, question->arena, question->fault);
+    question->region = ask_instance(loop, question->chain, question->arena, question->fault);
 }
 
 struct span region_find(config_getenv getenv, void *getenv_context,
@@ -77,13 +77,13 @@ struct span region_find(config_getenv getenv, void *getenv_context,
                         struct arena *arena, struct span *fault)
 {
     const struct config_identity identity = {.credentials = *credentials};
-    const struct plan_options options = {&identity, getenv, getenv_context, clock_wall()};
-    struct plan plan;
+    const struct chain_options options = {&identity, getenv, getenv_context, clock_wall()};
+    struct chain chain;
     if (!from_instance)
-        return plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
-    if (!plan_make_imds(&options, arena, &plan, fault))
+        return chain_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
+    if (!chain_resolve_imds(&options, arena, &chain, fault))
         return SPAN_NONE;
-    struct question question = {.plan = &plan, .arena = arena, .fault = fault};
+    struct question question = {.chain = &chain, .arena = arena, .fault = fault};
     loop_thread_join(loop_thread_start(on_thread, &question));
     struct span region = question.region;
     if (region.at == NULL || endpoint_region_is_valid(region))
@@ -98,5 +98,5 @@ struct span region_find_in_files(config_getenv getenv, void *getenv_context,
 {
     return from_instance
                ? SPAN_NONE
-               : plan_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
+               : chain_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
 }

@@ -23,7 +23,7 @@ static void append_action(struct buffer *form, const char *action)
     buffer_append(form, SPAN("&Version=2011-06-15"));
 }
 
-static void append_tags(struct buffer *form, const struct plan_role *role)
+static void append_tags(struct buffer *form, const struct chain_role *role)
 {
     char name[48];
     for (size_t i = 0; i != role->tag_count; ++i) {
@@ -34,7 +34,7 @@ static void append_tags(struct buffer *form, const struct plan_role *role)
     }
 }
 
-void sts_append_assume_role(const struct plan_role *role, struct buffer *form)
+void sts_append_assume_role(const struct chain_role *role, struct buffer *form)
 {
     append_action(form, "AssumeRole");
     append_pair(form, "RoleArn", role->role_arn);
@@ -46,7 +46,7 @@ void sts_append_assume_role(const struct plan_role *role, struct buffer *form)
     append_tags(form, role);
 }
 
-void sts_append_web_identity(const struct plan_role *role, struct span token, struct buffer *form)
+void sts_append_web_identity(const struct chain_role *role, struct span token, struct buffer *form)
 {
     append_action(form, "AssumeRoleWithWebIdentity");
     append_pair(form, "RoleArn", role->role_arn);
@@ -61,7 +61,7 @@ void sts_append_caller_identity(struct buffer *form)
 
 /* ---- signing ---- */
 
-static struct span authorize(const struct plan *plan, const struct credentials *signer,
+static struct span authorize(const struct chain *chain, const struct credentials *signer,
                              struct wall_time now, const struct http_client_request *request,
                              struct arena *arena)
 {
@@ -74,7 +74,7 @@ static struct span authorize(const struct plan *plan, const struct credentials *
                                     .header_count = request->header_count + 1,
                                     .normalize_path = true,
                                     .encode_path = true};
-    struct sigv4_scope scope = {plan->sts_region, SPAN("sts"), now};
+    struct sigv4_scope scope = {chain->sts_region, SPAN("sts"), now};
     struct sigv4_identity identity = {span_from(signer->access_key_id), &signer->secret_access_key,
                                       &signer->session_token, 0};
     struct buffer out;
@@ -87,16 +87,16 @@ static struct span authorize(const struct plan *plan, const struct credentials *
     return buffer_span(&out);
 }
 
-void sts_request(const struct plan *plan, struct span form, const struct credentials *signer,
+void sts_request(const struct chain *chain, struct span form, const struct credentials *signer,
                  struct wall_time now, struct arena *arena, struct http_client_request *out)
 {
     char *date = arena_alloc(arena, CLOCK_BASIC_SIZE);
-    *out = (struct http_client_request){.url = &plan->sts,
+    *out = (struct http_client_request){.url = &chain->sts,
                                         .method = SPAN("POST"),
                                         .path = SPAN("/"),
                                         .body = form,
                                         .timeout_ms = CALL_TIMEOUT_MS,
-                                        .proxy = plan->sts_proxy};
+                                        .proxy = chain->sts_proxy};
     struct http_client_header *headers = out->headers;
     headers[out->header_count++] = (struct http_client_header){
         SPAN("Content-Type"), SPAN("application/x-www-form-urlencoded; charset=utf-8")};
@@ -109,6 +109,6 @@ void sts_request(const struct plan *plan, struct span form, const struct credent
         headers[out->header_count++] = (struct http_client_header){
             SPAN("X-Amz-Security-Token"), secret_bytes(&signer->session_token)};
     headers[out->header_count] = (struct http_client_header){
-        SPAN("Authorization"), authorize(plan, signer, now, out, arena)};
+        SPAN("Authorization"), authorize(chain, signer, now, out, arena)};
     ++out->header_count;
 }

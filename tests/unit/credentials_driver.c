@@ -1,7 +1,7 @@
-/* Tells the plan that the environment and the shared files make, for the oracle in Python: one line of JSON. */
+/* Tells the chain that the environment and the shared files make, for the oracle in Python: one line of JSON. */
 // links: credentials net
 #include "base/buffer.h"
-#include "credentials/plan.h"
+#include "credentials/chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static void print_text(const char *key, struct span value)
     buffer_dispose(&out);
 }
 
-static void print_role(const struct plan_role *role)
+static void print_role(const struct chain_role *role)
 {
     printf("{\"_\": 0");
     print_text("arn", role->role_arn);
@@ -35,37 +35,37 @@ static void print_role(const struct plan_role *role)
     printf(", \"duration\": %lld}", (long long)role->duration_s);
 }
 
-static void print_plan(const struct plan *plan)
+static void print_chain(const struct chain *chain)
 {
     static const char *const bases[] = {"set",       "process", "web_identity",
                                         "container", "imds",    "sso"};
-    printf("{\"base\": \"%s\"", bases[plan->base]);
-    print_text("source", plan->source);
-    print_text("sts", plan->sts.authority);
-    print_text("sts_region", plan->sts_region);
-    print_text("ca_file", span_from(plan->ca_file));
-    if (plan->base == PLAN_SET) {
-        print_text("key_id", span_from(plan->set->access_key_id));
-        print_text("secret", secret_bytes(&plan->set->secret_access_key));
-        print_text("token", secret_is_empty(&plan->set->session_token)
+    printf("{\"base\": \"%s\"", bases[chain->base]);
+    print_text("source", chain->source);
+    print_text("sts", chain->sts.authority);
+    print_text("sts_region", chain->sts_region);
+    print_text("ca_file", span_from(chain->ca_file));
+    if (chain->base == CHAIN_SET) {
+        print_text("key_id", span_from(chain->set->access_key_id));
+        print_text("secret", secret_bytes(&chain->set->secret_access_key));
+        print_text("token", secret_is_empty(&chain->set->session_token)
                                 ? SPAN_NONE
-                                : secret_bytes(&plan->set->session_token));
+                                : secret_bytes(&chain->set->session_token));
     }
-    print_text("token_file", span_from(plan->token_file));
-    print_text("host", plan->url.authority);
-    print_text("path", plan->path);
+    print_text("token_file", span_from(chain->token_file));
+    print_text("host", chain->url.authority);
+    print_text("path", chain->path);
     printf(", \"identity\": ");
-    print_role(&plan->identity);
+    print_role(&chain->identity);
     printf(", \"argv\": [");
-    for (char **word = plan->argv; word != NULL && *word != NULL; ++word) {
-        printf("%s{\"_\": 0", word == plan->argv ? "" : ", ");
+    for (char **word = chain->argv; word != NULL && *word != NULL; ++word) {
+        printf("%s{\"_\": 0", word == chain->argv ? "" : ", ");
         print_text("word", span_from(*word));
         printf("}");
     }
     printf("], \"roles\": [");
-    for (size_t i = 0; i != plan->role_count; ++i) {
+    for (size_t i = 0; i != chain->role_count; ++i) {
         printf("%s", i == 0 ? "" : ", ");
-        print_role(&plan->roles[i]);
+        print_role(&chain->roles[i]);
     }
     printf("]}\n");
 }
@@ -73,7 +73,7 @@ static void print_plan(const struct plan *plan)
 int main(int argc, char **argv)
 {
     struct arena arena;
-    struct plan plan;
+    struct chain chain;
     struct source_notes notes;
     const struct config_identity identity = {
         .name = SPAN("default"),
@@ -81,11 +81,11 @@ int main(int argc, char **argv)
         .fips = argc > 2 && strchr(argv[2], 'f') != NULL,
         .dualstack = argc > 2 && strchr(argv[2], 'd') != NULL,
     };
-    const struct plan_options options = {.identity = &identity, .getenv = get_variable};
+    const struct chain_options options = {.identity = &identity, .getenv = get_variable};
     arena_init(&arena, 4096);
-    if (plan_make(&options, &arena, &plan, &notes) == CREDENTIALS_FOUND) {
-        print_plan(&plan);
-        plan_dispose(&plan);
+    if (chain_resolve(&options, &arena, &chain, &notes) == CREDENTIALS_FOUND) {
+        print_chain(&chain);
+        chain_dispose(&chain);
     } else {
         printf("{\"base\": \"failed\"");
         print_text("fault", notes.fault);

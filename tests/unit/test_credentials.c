@@ -30,7 +30,7 @@ struct scene {
     struct skew skew;
     /* The environment. */
     const char *key_id, *secret, *token, *expiration;
-    const char *replacement; /* takes the file's place once the plan asks for AWS_CA_BUNDLE */
+    const char *replacement; /* takes the file's place once the chain asks for AWS_CA_BUNDLE */
     /* What the keeper told; under the lock. */
     pthread_mutex_t lock;
     unsigned events[KEEPER_FAILED + 1];

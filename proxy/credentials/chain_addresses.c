@@ -1,16 +1,16 @@
 /* Where instance metadata, a container's broker and STS are, and which addresses may be asked. */
-#include "credentials/plan.h"
+#include "credentials/chain.h"
 
 #include <arpa/inet.h>
 
-static struct span variable(const struct plan_options *options, const char *name)
+static struct span variable(const struct chain_options *options, const char *name)
 {
     struct span value = options->getenv(options->getenv_context, span_from(name));
     return value.len == 0 ? SPAN_NONE : value;
 }
 
 /* A setting by its variable, else by the profile's key; SPAN_NONE where neither says. */
-static struct span find_setting(const struct plan_options *options,
+static struct span find_setting(const struct chain_options *options,
                                 const struct profile_files *files, struct span profile,
                                 const char *name, const char *key)
 {
@@ -49,47 +49,47 @@ static bool is_path(struct span path)
 }
 
 /* "https://host:port/path?query" into its two parts. */
-static bool split_url(struct plan *plan, struct span url, struct arena *arena, struct span *fault)
+static bool split_url(struct chain *chain, struct span url, struct arena *arena, struct span *fault)
 {
     size_t scheme = span_starts_with_ignore_case(url, SPAN("https://")) ? 8 : 7;
     if (url.len < scheme)
         scheme = url.len;
     size_t authority = scheme + span_find(span_from_offset(url, scheme), '/');
-    plan->path = arena_copy(arena, span_from_offset(url, authority));
-    if (plan->path.len == 0)
-        plan->path = SPAN("/");
-    return endpoint_parse_url(span_make(url.at, authority), arena, &plan->url, fault);
+    chain->path = arena_copy(arena, span_from_offset(url, authority));
+    if (chain->path.len == 0)
+        chain->path = SPAN("/");
+    return endpoint_parse_url(span_make(url.at, authority), arena, &chain->url, fault);
 }
 
-bool plan_address_container(struct plan *plan, const struct plan_options *options,
-                            struct arena *arena, struct span *fault)
+bool chain_address_container(struct chain *chain, const struct chain_options *options,
+                             struct arena *arena, struct span *fault)
 {
     struct span relative = variable(options, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), why;
     struct span full = variable(options, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
     struct span file = variable(options, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     if (relative.at == NULL && full.at == NULL)
         return fail(fault, SPAN("container: AWS_CONTAINER_CREDENTIALS_FULL_URI is not set"));
-    plan->token_file = arena_copy(arena, file).at;
-    plan->token =
+    chain->token_file = arena_copy(arena, file).at;
+    chain->token =
         file.at != NULL ? SPAN_NONE : variable(options, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
     if (relative.at != NULL)
         full = arena_printf(arena, "http://169.254.170.2%.*s", SPAN_ARG(relative));
     if (relative.at != NULL && !is_path(relative))
         return fail(fault, SPAN("container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path"));
-    if (!split_url(plan, full, arena, &why))
+    if (!split_url(chain, full, arena, &why))
         return fail(fault,
                     arena_printf(arena, "container: AWS_CONTAINER_CREDENTIALS_FULL_URI: %.*s",
                                  SPAN_ARG(why)));
-    if (!is_path(plan->path))
+    if (!is_path(chain->path))
         return fail(fault,
                     SPAN("container: AWS_CONTAINER_CREDENTIALS_FULL_URI: its path is malformed"));
-    if (is_container_host(&plan->url))
+    if (is_container_host(&chain->url))
         return true;
     return fail(fault,
                 arena_printf(arena,
                              "container: %.*s may not be asked over plain http://: only loopback, "
                              "169.254.170.2, 169.254.170.23 and [fd00:ec2::23] may",
-                             SPAN_ARG(plan->url.authority)));
+                             SPAN_ARG(chain->url.authority)));
 }
 
 /* ---- instance metadata ---- */
@@ -106,9 +106,9 @@ static bool is_metadata_host(const struct endpoint_url *url)
            span_equals(url->host, SPAN("fd00:ec2::254"));
 }
 
-bool plan_address_imds(struct plan *plan, const struct plan_options *options,
-                       const struct profile_files *files, struct span profile, struct arena *arena,
-                       struct span *fault)
+bool chain_address_imds(struct chain *chain, const struct chain_options *options,
+                        const struct profile_files *files, struct span profile, struct arena *arena,
+                        struct span *fault)
 {
     struct span url = options->identity->credentials.imds_endpoint, why;
     const char *origin = "credentials.imds_endpoint";
@@ -129,21 +129,21 @@ bool plan_address_imds(struct plan *plan, const struct plan_options *options,
                                 "ec2_metadata_service_endpoint_mode) is neither IPv4 nor IPv6"));
     if (url.at == NULL)
         url = ipv6 ? SPAN("http://[fd00:ec2::254]") : SPAN("http://169.254.169.254");
-    plan->imds_v1 = options->identity->credentials.imds_v1;
-    if (!endpoint_parse_url(url, arena, &plan->url, &why))
+    chain->imds_v1 = options->identity->credentials.imds_v1;
+    if (!endpoint_parse_url(url, arena, &chain->url, &why))
         return fail(fault, arena_printf(arena, "imds: %s: %.*s", origin, SPAN_ARG(why)));
-    if (is_metadata_host(&plan->url))
+    if (is_metadata_host(&chain->url))
         return true;
     return fail(fault, arena_printf(arena,
                                     "imds: %s: %.*s may not be asked over plain http://: only "
                                     "loopback, 169.254.x.x and [fd00:ec2::254] may",
-                                    origin, SPAN_ARG(plan->url.authority)));
+                                    origin, SPAN_ARG(chain->url.authority)));
 }
 
 /* ---- STS ---- */
 
 /* A URL for STS alone or for all services; *origin says where it stands. */
-static struct span configured_url(const struct plan_options *options,
+static struct span configured_url(const struct chain_options *options,
                                   const struct profile_files *files, struct span profile,
                                   const char **origin)
 {
@@ -178,21 +178,21 @@ static bool is_legacy_region(struct span region)
     return false;
 }
 
-static bool address_configured_sts(struct plan *plan, struct span url, const char *origin,
+static bool address_configured_sts(struct chain *chain, struct span url, const char *origin,
                                    struct arena *arena, struct span *fault)
 {
     struct span why;
-    if (!endpoint_parse_url(url, arena, &plan->sts, &why))
+    if (!endpoint_parse_url(url, arena, &chain->sts, &why))
         return fail(fault, arena_printf(arena, "sts: %s: %.*s", origin, SPAN_ARG(why)));
-    if (plan->sts.tls || plan->sts.loopback)
+    if (chain->sts.tls || chain->sts.loopback)
         return true;
     return fail(fault,
                 arena_printf(arena, "sts: %s: http:// beyond loopback would show tokens", origin));
 }
 
-bool plan_address_sts(struct plan *plan, const struct plan_options *options,
-                      const struct profile_files *files, struct span profile, struct arena *arena,
-                      struct span *fault)
+bool chain_address_sts(struct chain *chain, const struct chain_options *options,
+                       const struct profile_files *files, struct span profile, struct arena *arena,
+                       struct span *fault)
 {
     const struct config_identity *identity = options->identity;
     struct endpoint_options endpoint = {identity->region, identity->fips, identity->dualstack};
@@ -208,23 +208,23 @@ bool plan_address_sts(struct plan *plan, const struct plan_options *options,
     if (regional.at != NULL && !legacy && !span_equals_ignore_case(regional, SPAN("regional")))
         return fail(fault, SPAN("sts: AWS_STS_REGIONAL_ENDPOINTS (or the profile's "
                                 "sts_regional_endpoints) is neither regional nor legacy"));
-    plan->sts_region = identity->region;
+    chain->sts_region = identity->region;
     if (url.at != NULL)
-        return address_configured_sts(plan, url, origin, arena, fault);
+        return address_configured_sts(chain, url, origin, arena, fault);
     struct span host = endpoint_sts_host(&endpoint, arena);
     if (legacy && !endpoint.fips && !endpoint.dualstack && is_legacy_region(identity->region)) {
-        plan->sts_region = SPAN("us-east-1");
+        chain->sts_region = SPAN("us-east-1");
         host = SPAN("sts.amazonaws.com");
     }
-    plan->sts = (struct endpoint_url){.tls = true, .host = host, .port = 443, .authority = host};
+    chain->sts = (struct endpoint_url){.tls = true, .host = host, .port = 443, .authority = host};
     return true;
 }
 
-void plan_find_ca(struct plan *plan, const struct plan_options *options,
-                  const struct profile_files *files, struct span profile, struct arena *arena)
+void chain_find_ca(struct chain *chain, const struct chain_options *options,
+                   const struct profile_files *files, struct span profile, struct arena *arena)
 {
     struct span file = find_setting(options, files, profile, "AWS_CA_BUNDLE", "ca_bundle");
-    plan->ca_file = arena_copy(arena, file).at;
-    plan->ca_origin = variable(options, "AWS_CA_BUNDLE").at != NULL ? "AWS_CA_BUNDLE"
-                                                                    : "ca_bundle of the profile";
+    chain->ca_file = arena_copy(arena, file).at;
+    chain->ca_origin = variable(options, "AWS_CA_BUNDLE").at != NULL ? "AWS_CA_BUNDLE"
+                                                                     : "ca_bundle of the profile";
 }

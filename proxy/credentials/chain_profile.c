@@ -1,5 +1,5 @@
-/* The part of a plan that a profile gives: its keys, or the roles that lead to some. */
-#include "credentials/plan.h"
+/* The part of a chain that a profile gives: its keys, or the roles that lead to some. */
+#include "credentials/chain.h"
 
 #include <openssl/sha.h>
 
@@ -7,11 +7,11 @@
 #include "credentials/command_line.h"
 
 struct walk {
-    struct plan *plan;
-    const struct plan_options *options;
+    struct chain *chain;
+    const struct chain_options *options;
     const struct profile_files *files;
     struct arena *arena;
-    struct span visited[PLAN_ROLES_MAX + 1];
+    struct span visited[CHAIN_ROLES_MAX + 1];
     size_t visited_count;
     struct span fault;
 };
@@ -63,22 +63,22 @@ static enum credentials_result take_keys(struct walk *walk, struct span profile)
         .source = SPAN("profile"),
     };
     struct span fault;
-    walk->plan->source = SPAN("profile");
+    walk->chain->source = SPAN("profile");
     if (parts.access_key_id.at == NULL)
         return fail(walk, profile, "aws_secret_access_key has no aws_access_key_id beside it");
     if (parts.secret_access_key.at == NULL)
         return fail(walk, profile, "aws_access_key_id has no aws_secret_access_key beside it");
-    walk->plan->set = credentials_create(&parts, walk->arena, &fault);
-    return walk->plan->set != NULL ? CREDENTIALS_FOUND : fail(walk, profile, fault.at);
+    walk->chain->set = credentials_create(&parts, walk->arena, &fault);
+    return walk->chain->set != NULL ? CREDENTIALS_FOUND : fail(walk, profile, fault.at);
 }
 
 static enum credentials_result take_process(struct walk *walk, struct span profile)
 {
     struct span fault;
-    walk->plan->base = PLAN_PROCESS;
-    walk->plan->source = SPAN("process");
-    if (command_line_split(get(walk, profile, "credential_process"), walk->arena, &walk->plan->argv,
-                           &fault))
+    walk->chain->base = CHAIN_PROCESS;
+    walk->chain->source = SPAN("process");
+    if (command_line_split(get(walk, profile, "credential_process"), walk->arena,
+                           &walk->chain->argv, &fault))
         return CREDENTIALS_FOUND;
     return fail(walk, profile,
                 arena_printf(walk->arena, "credential_process: %.*s", SPAN_ARG(fault)).at);
@@ -86,16 +86,16 @@ static enum credentials_result take_process(struct walk *walk, struct span profi
 
 static enum credentials_result take_web_identity(struct walk *walk, struct span profile)
 {
-    walk->plan->base = PLAN_WEB_IDENTITY;
-    walk->plan->source = SPAN("web_identity");
+    walk->chain->base = CHAIN_WEB_IDENTITY;
+    walk->chain->source = SPAN("web_identity");
     if (get(walk, profile, "role_arn").at == NULL)
         return fail(walk, profile, "web_identity_token_file has no role_arn beside it");
-    if (is_too_long(walk, profile, "role_arn", PLAN_ROLE_ARN_MAX))
+    if (is_too_long(walk, profile, "role_arn", CHAIN_ROLE_ARN_MAX))
         return CREDENTIALS_FAILED;
-    walk->plan->token_file = copy(walk, profile, "web_identity_token_file").at;
-    walk->plan->identity =
-        (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
-                           .session_name = copy(walk, profile, "role_session_name")};
+    walk->chain->token_file = copy(walk, profile, "web_identity_token_file").at;
+    walk->chain->identity =
+        (struct chain_role){.role_arn = copy(walk, profile, "role_arn"),
+                            .session_name = copy(walk, profile, "role_session_name")};
     return CREDENTIALS_FOUND;
 }
 
@@ -117,7 +117,7 @@ static const char *sso_cache_file(struct walk *walk, struct span key)
 
 static bool address_portal(struct walk *walk, struct span region, struct span *fault)
 {
-    struct plan *plan = walk->plan;
+    struct chain *chain = walk->chain;
     struct span url =
         walk->options->getenv(walk->options->getenv_context, SPAN("AWS_ENDPOINT_URL_SSO"));
     if (!endpoint_region_is_valid(region)) {
@@ -127,9 +127,9 @@ static bool address_portal(struct walk *walk, struct span region, struct span *f
     if (url.len == 0)
         url = arena_printf(walk->arena, "https://%.*s",
                            SPAN_ARG(endpoint_sso_portal_host(region, walk->arena)));
-    if (!endpoint_parse_url(url, walk->arena, &plan->url, fault))
+    if (!endpoint_parse_url(url, walk->arena, &chain->url, fault))
         return false;
-    if (plan->url.tls || plan->url.loopback)
+    if (chain->url.tls || chain->url.loopback)
         return true;
     *fault = SPAN("AWS_ENDPOINT_URL_SSO: http:// beyond loopback would show the token");
     return false;
@@ -137,14 +137,14 @@ static bool address_portal(struct walk *walk, struct span region, struct span *f
 
 static enum credentials_result take_sso(struct walk *walk, struct span profile)
 {
-    struct plan *plan = walk->plan;
+    struct chain *chain = walk->chain;
     struct span session = get(walk, profile, "sso_session"), key = session, fault;
     struct span region = get(walk, profile, "sso_region");
     struct span account = get(walk, profile, "sso_account_id");
     struct span role = get(walk, profile, "sso_role_name");
     struct buffer path;
-    plan->base = PLAN_SSO;
-    plan->source = SPAN("sso");
+    chain->base = CHAIN_SSO;
+    chain->source = SPAN("sso");
     if (session.at != NULL)
         region = profile_get_section(walk->files, "sso-session", session, SPAN("sso_region"));
     else
@@ -154,13 +154,13 @@ static enum credentials_result take_sso(struct walk *walk, struct span profile)
                     "SSO needs sso_account_id, sso_role_name, and sso_session or sso_start_url");
     if (!address_portal(walk, region, &fault))
         return fail(walk, profile, fault.at);
-    plan->token_file = sso_cache_file(walk, key);
+    chain->token_file = sso_cache_file(walk, key);
     buffer_init(&path, 4096);
     buffer_append(&path, SPAN("/federation/credentials?role_name="));
     buffer_append_percent_encoded(&path, role);
     buffer_append(&path, SPAN("&account_id="));
     buffer_append_percent_encoded(&path, account);
-    plan->path = arena_copy(walk->arena, buffer_span(&path));
+    chain->path = arena_copy(walk->arena, buffer_span(&path));
     bool fits = !path.overflowed;
     buffer_dispose(&path);
     return fits ? CREDENTIALS_FOUND : fail(walk, profile, "sso_role_name is too long");
@@ -178,38 +178,38 @@ static bool was_visited(const struct walk *walk, struct span profile)
 
 static enum credentials_result push_role(struct walk *walk, struct span profile)
 {
-    struct plan *plan = walk->plan;
+    struct chain *chain = walk->chain;
     struct span duration = get(walk, profile, "duration_seconds");
     uint64_t seconds = 0;
-    if (plan->role_count == PLAN_ROLES_MAX)
+    if (chain->role_count == CHAIN_ROLES_MAX)
         return fail(walk, profile, "more than 8 roles, one from the other");
     if (get(walk, profile, "mfa_serial").at != NULL)
         return fail(walk, profile, "mfa_serial asks for a code that nobody is there to type");
     if (duration.at != NULL &&
         (!span_parse_u64(duration, &seconds) || seconds < 900 || seconds > 43200))
         return fail(walk, profile, "duration_seconds is no number from 900 to 43200");
-    if (is_too_long(walk, profile, "role_arn", PLAN_ROLE_ARN_MAX) ||
-        is_too_long(walk, profile, "external_id", PLAN_EXTERNAL_ID_MAX))
+    if (is_too_long(walk, profile, "role_arn", CHAIN_ROLE_ARN_MAX) ||
+        is_too_long(walk, profile, "external_id", CHAIN_EXTERNAL_ID_MAX))
         return CREDENTIALS_FAILED;
-    plan->roles[plan->role_count++] =
-        (struct plan_role){.role_arn = copy(walk, profile, "role_arn"),
-                           .session_name = copy(walk, profile, "role_session_name"),
-                           .external_id = copy(walk, profile, "external_id"),
-                           .duration_s = (int64_t)seconds};
+    chain->roles[chain->role_count++] =
+        (struct chain_role){.role_arn = copy(walk, profile, "role_arn"),
+                            .session_name = copy(walk, profile, "role_session_name"),
+                            .external_id = copy(walk, profile, "external_id"),
+                            .duration_s = (int64_t)seconds};
     return CREDENTIALS_FOUND;
 }
 
 static enum credentials_result take_credential_source(struct walk *walk, struct span profile,
                                                       struct span source)
 {
-    struct plan *plan = walk->plan;
+    struct chain *chain = walk->chain;
     struct span fault;
     struct source_notes notes;
     bool ok;
     if (span_equals(source, SPAN("Environment"))) {
-        plan->source = SPAN("env");
+        chain->source = SPAN("env");
         enum credentials_result result = source_env_load(
-            walk->options->getenv, walk->options->getenv_context, walk->arena, &plan->set, &notes);
+            walk->options->getenv, walk->options->getenv_context, walk->arena, &chain->set, &notes);
         if (result == CREDENTIALS_FAILED)
             walk->fault = notes.fault;
         return result != CREDENTIALS_NOT_CONFIGURED
@@ -218,19 +218,19 @@ static enum credentials_result take_credential_source(struct walk *walk, struct 
                           "credential_source = Environment, but AWS_ACCESS_KEY_ID is not set");
     }
     if (span_equals(source, SPAN("EcsContainer"))) {
-        plan->base = PLAN_CONTAINER;
-        plan->source = SPAN("container");
-        ok = plan_address_container(plan, walk->options, walk->arena, &fault);
+        chain->base = CHAIN_CONTAINER;
+        chain->source = SPAN("container");
+        ok = chain_address_container(chain, walk->options, walk->arena, &fault);
     } else if (span_equals(source, SPAN("Ec2InstanceMetadata"))) {
-        plan->base = PLAN_IMDS;
-        plan->source = SPAN("imds");
+        chain->base = CHAIN_IMDS;
+        chain->source = SPAN("imds");
         if (span_equals_ignore_case(walk->options->getenv(walk->options->getenv_context,
                                                           SPAN("AWS_EC2_METADATA_DISABLED")),
                                     SPAN("true")))
             return fail(walk, profile,
                         "credential_source = Ec2InstanceMetadata, but AWS_EC2_METADATA_DISABLED "
                         "is true");
-        ok = plan_address_imds(plan, walk->options, walk->files, profile, walk->arena, &fault);
+        ok = chain_address_imds(chain, walk->options, walk->files, profile, walk->arena, &fault);
     } else {
         return fail(walk, profile,
                     "credential_source is none of Environment, EcsContainer, Ec2InstanceMetadata");
@@ -281,20 +281,20 @@ static enum credentials_result take_role(struct walk *walk, struct span profile,
     return CREDENTIALS_FOUND;
 }
 
-static void reverse_roles(struct plan *plan)
+static void reverse_roles(struct chain *chain)
 {
-    for (size_t i = 0; i < plan->role_count / 2; ++i) {
-        struct plan_role role = plan->roles[i];
-        plan->roles[i] = plan->roles[plan->role_count - 1 - i];
-        plan->roles[plan->role_count - 1 - i] = role;
+    for (size_t i = 0; i < chain->role_count / 2; ++i) {
+        struct chain_role role = chain->roles[i];
+        chain->roles[i] = chain->roles[chain->role_count - 1 - i];
+        chain->roles[chain->role_count - 1 - i] = role;
     }
 }
 
-enum credentials_result plan_from_profile(struct plan *plan, const struct plan_options *options,
-                                          const struct profile_files *files, struct span profile,
-                                          struct arena *arena, struct span *fault)
+enum credentials_result chain_from_profile(struct chain *chain, const struct chain_options *options,
+                                           const struct profile_files *files, struct span profile,
+                                           struct arena *arena, struct span *fault)
 {
-    struct walk walk = {.plan = plan, .options = options, .files = files, .arena = arena};
+    struct walk walk = {.chain = chain, .options = options, .files = files, .arena = arena};
     enum credentials_result result = CREDENTIALS_FOUND;
     for (struct span next; profile.at != NULL; profile = next) {
         bool is_source = walk.visited_count != 0;
@@ -311,7 +311,7 @@ enum credentials_result plan_from_profile(struct plan *plan, const struct plan_o
         if (result != CREDENTIALS_FOUND)
             break;
     }
-    reverse_roles(plan);
+    reverse_roles(chain);
     *fault = walk.fault;
     return result;
 }

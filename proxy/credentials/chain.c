@@ -1,13 +1,13 @@
-/* The chain of sources: the first one that is configured makes the plan. */
-#include "credentials/plan.h"
+/* The chain of sources: the first one that is configured makes the chain. */
+#include "credentials/chain.h"
 
 #include "aws/session_name.h"
 #include "credentials/command_line.h"
 
 struct make {
-    const struct plan_options *options;
+    const struct chain_options *options;
     struct arena *arena;
-    struct plan *plan;
+    struct chain *chain;
     struct profile_files files;
     struct span profile;   /* its name */
     bool profile_is_named; /* so it must exist */
@@ -29,7 +29,7 @@ static enum credentials_result fail(struct make *make, struct span fault)
 static void watch(struct make *make, const char *name, struct file_version version)
 {
     if (name != NULL)
-        make->plan->files[make->plan->file_count++] = (struct plan_file){name, version};
+        make->chain->files[make->chain->file_count++] = (struct chain_file){name, version};
 }
 
 /* ---- sources without a profile ---- */
@@ -39,8 +39,8 @@ static enum credentials_result try_env(struct make *make)
     struct source_notes notes;
     enum credentials_result result =
         source_env_load(make->options->getenv, make->options->getenv_context, make->arena,
-                        &make->plan->set, &notes);
-    make->plan->source = SPAN("env");
+                        &make->chain->set, &notes);
+    make->chain->source = SPAN("env");
     return result == CREDENTIALS_FAILED ? fail(make, notes.fault) : result;
 }
 
@@ -51,9 +51,9 @@ static enum credentials_result try_static(struct make *make)
     if (file.at == NULL)
         return CREDENTIALS_NOT_CONFIGURED;
     watch(make, file.at, file_version(file.at));
-    make->plan->source = SPAN("static");
+    make->chain->source = SPAN("static");
     enum credentials_result result =
-        source_static_load(file.at, make->arena, &make->plan->set, &notes);
+        source_static_load(file.at, make->arena, &make->chain->set, &notes);
     make->warning = notes.warning;
     return result == CREDENTIALS_FAILED ? fail(make, notes.fault) : result;
 }
@@ -63,9 +63,9 @@ static enum credentials_result try_process(struct make *make)
     struct span command = make->options->identity->credentials.process, fault;
     if (command.at == NULL)
         return CREDENTIALS_NOT_CONFIGURED;
-    make->plan->base = PLAN_PROCESS;
-    make->plan->source = SPAN("process");
-    if (command_line_split(command, make->arena, &make->plan->argv, &fault))
+    make->chain->base = CHAIN_PROCESS;
+    make->chain->source = SPAN("process");
+    if (command_line_split(command, make->arena, &make->chain->argv, &fault))
         return CREDENTIALS_FOUND;
     return fail(make,
                 arena_printf(make->arena, "process: credentials.process: %.*s", SPAN_ARG(fault)));
@@ -77,9 +77,9 @@ static enum credentials_result try_container(struct make *make)
     if (variable(make, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").at == NULL &&
         variable(make, "AWS_CONTAINER_CREDENTIALS_FULL_URI").at == NULL)
         return CREDENTIALS_NOT_CONFIGURED;
-    make->plan->base = PLAN_CONTAINER;
-    make->plan->source = SPAN("container");
-    if (plan_address_container(make->plan, make->options, make->arena, &fault))
+    make->chain->base = CHAIN_CONTAINER;
+    make->chain->source = SPAN("container");
+    if (chain_address_container(make->chain, make->options, make->arena, &fault))
         return CREDENTIALS_FOUND;
     return fail(make, fault);
 }
@@ -94,10 +94,10 @@ static enum credentials_result try_imds(struct make *make)
     struct span fault;
     if (is_imds_off(make))
         return CREDENTIALS_NOT_CONFIGURED;
-    make->plan->base = PLAN_IMDS;
-    make->plan->source = SPAN("imds");
-    if (plan_address_imds(make->plan, make->options, &make->files, make->profile, make->arena,
-                          &fault))
+    make->chain->base = CHAIN_IMDS;
+    make->chain->source = SPAN("imds");
+    if (chain_address_imds(make->chain, make->options, &make->files, make->profile, make->arena,
+                           &fault))
         return CREDENTIALS_FOUND;
     return fail(make, fault);
 }
@@ -118,7 +118,7 @@ static struct span named_profile(config_getenv getenv, void *context, struct spa
 static enum credentials_result open_profiles(struct make *make)
 {
     struct span fault;
-    const struct plan_options *options = make->options;
+    const struct chain_options *options = make->options;
     struct span configured = options->identity->credentials.profile;
     struct span named = named_profile(options->getenv, options->getenv_context, configured);
     make->profile = arena_copy(make->arena, named.at == NULL ? SPAN("default") : named);
@@ -137,7 +137,7 @@ static enum credentials_result open_profiles(struct make *make)
 /* Each of the two keys by the environment, else by the profile. */
 static enum credentials_result try_web_identity(struct make *make, bool environment)
 {
-    struct plan *plan = make->plan;
+    struct chain *chain = make->chain;
     struct span profile = make->profile;
     struct span file = environment ? variable(make, "AWS_WEB_IDENTITY_TOKEN_FILE") : SPAN_NONE;
     struct span arn = environment ? variable(make, "AWS_ROLE_ARN") : SPAN_NONE;
@@ -150,20 +150,20 @@ static enum credentials_result try_web_identity(struct make *make, bool environm
         name = profile_get(&make->files, profile, SPAN("role_session_name"));
     if (file.at == NULL)
         return CREDENTIALS_NOT_CONFIGURED;
-    plan->base = PLAN_WEB_IDENTITY;
-    plan->source = SPAN("web_identity");
+    chain->base = CHAIN_WEB_IDENTITY;
+    chain->source = SPAN("web_identity");
     if (arn.at == NULL)
         return fail(make, SPAN("web_identity: a token file is named, but no role: set "
                                "AWS_ROLE_ARN, or role_arn in the profile"));
-    if (arn.len > PLAN_ROLE_ARN_MAX)
+    if (arn.len > CHAIN_ROLE_ARN_MAX)
         return fail(make,
                     arena_printf(make->arena,
                                  "web_identity: AWS_ROLE_ARN, or role_arn in the profile, has "
                                  "%zu characters; %d at most",
-                                 arn.len, PLAN_ROLE_ARN_MAX));
-    plan->token_file = arena_copy(make->arena, file).at;
-    plan->identity = (struct plan_role){.role_arn = arena_copy(make->arena, arn),
-                                        .session_name = arena_copy(make->arena, name)};
+                                 arn.len, CHAIN_ROLE_ARN_MAX));
+    chain->token_file = arena_copy(make->arena, file).at;
+    chain->identity = (struct chain_role){.role_arn = arena_copy(make->arena, arn),
+                                          .session_name = arena_copy(make->arena, name)};
     return CREDENTIALS_FOUND;
 }
 
@@ -176,8 +176,8 @@ static enum credentials_result try_profile(struct make *make)
         return fail(make, arena_printf(make->arena, "profile: there is no profile \"%.*s\"",
                                        SPAN_ARG(make->profile)));
     }
-    enum credentials_result result = plan_from_profile(make->plan, make->options, &make->files,
-                                                       make->profile, make->arena, &fault);
+    enum credentials_result result = chain_from_profile(make->chain, make->options, &make->files,
+                                                        make->profile, make->arena, &fault);
     return result == CREDENTIALS_FAILED ? fail(make, fault) : result;
 }
 
@@ -198,8 +198,8 @@ static void note(struct make *make, const char *source, enum credentials_result 
         [CREDENTIALS_NOT_CONFIGURED] = "not configured: ",
         [CREDENTIALS_FAILED] = "configured and broken",
     };
-    make->plan->trail =
-        arena_printf(make->arena, "%.*s%s: %s%s\n", SPAN_ARG(make->plan->trail), source,
+    make->chain->trail =
+        arena_printf(make->arena, "%.*s%s: %s%s\n", SPAN_ARG(make->chain->trail), source,
                      ends[result], result == CREDENTIALS_NOT_CONFIGURED ? why : "");
 }
 
@@ -308,12 +308,12 @@ static struct span nothing_fault(enum config_credentials_source source)
 static enum credentials_result add_identity_role(struct make *make)
 {
     const struct config_role *role = &make->options->identity->role;
-    struct plan *plan = make->plan;
+    struct chain *chain = make->chain;
     if (role->role_arn.at == NULL)
         return CREDENTIALS_FOUND;
-    if (plan->role_count == PLAN_ROLES_MAX)
+    if (chain->role_count == CHAIN_ROLES_MAX)
         return fail(make, SPAN("assume_role: more than 8 roles, one from the other"));
-    plan->roles[plan->role_count++] = (struct plan_role){
+    chain->roles[chain->role_count++] = (struct chain_role){
         .role_arn = role->role_arn,
         .session_name = role->session_name,
         .external_id = role->external_id,
@@ -342,17 +342,17 @@ static bool find_proxy(struct make *make, const struct endpoint_url *url, struct
     return false;
 }
 
-static bool needs_sts(const struct plan *plan)
+static bool needs_sts(const struct chain *chain)
 {
-    return plan->role_count != 0 || plan->base == PLAN_WEB_IDENTITY;
+    return chain->role_count != 0 || chain->base == CHAIN_WEB_IDENTITY;
 }
 
 /* A profile says how AWS is asked, too, where it is not the source. */
 static enum credentials_result open_profiles_for_calls(struct make *make)
 {
-    const struct plan *plan = make->plan;
-    bool calls_aws = needs_sts(plan) || plan->base == PLAN_SSO ||
-                     (plan->base == PLAN_CONTAINER && plan->url.tls);
+    const struct chain *chain = make->chain;
+    bool calls_aws = needs_sts(chain) || chain->base == CHAIN_SSO ||
+                     (chain->base == CHAIN_CONTAINER && chain->url.tls);
     if (!calls_aws || make->profile.at != NULL)
         return CREDENTIALS_NOT_CONFIGURED;
     return open_profiles(make);
@@ -360,29 +360,30 @@ static enum credentials_result open_profiles_for_calls(struct make *make)
 
 static enum credentials_result finish(struct make *make)
 {
-    struct plan *plan = make->plan;
+    struct chain *chain = make->chain;
     struct span fault;
     if (add_identity_role(make) == CREDENTIALS_FAILED ||
         open_profiles_for_calls(make) == CREDENTIALS_FAILED)
         return CREDENTIALS_FAILED;
-    plan_find_ca(plan, make->options, &make->files, make->profile, make->arena);
-    plan->identity.session_name = fit_session_name(make, plan->identity.session_name);
-    for (size_t i = 0; i != plan->role_count; ++i)
-        plan->roles[i].session_name = fit_session_name(make, plan->roles[i].session_name);
-    if (plan->base == PLAN_SSO && !find_proxy(make, &plan->url, &plan->portal_proxy))
+    chain_find_ca(chain, make->options, &make->files, make->profile, make->arena);
+    chain->identity.session_name = fit_session_name(make, chain->identity.session_name);
+    for (size_t i = 0; i != chain->role_count; ++i)
+        chain->roles[i].session_name = fit_session_name(make, chain->roles[i].session_name);
+    if (chain->base == CHAIN_SSO && !find_proxy(make, &chain->url, &chain->portal_proxy))
         return CREDENTIALS_FAILED;
-    if (!needs_sts(plan))
+    if (!needs_sts(chain))
         return CREDENTIALS_FOUND;
-    if (!plan_address_sts(plan, make->options, &make->files, make->profile, make->arena, &fault))
+    if (!chain_address_sts(chain, make->options, &make->files, make->profile, make->arena, &fault))
         return fail(make, fault);
-    return find_proxy(make, &plan->sts, &plan->sts_proxy) ? CREDENTIALS_FOUND : CREDENTIALS_FAILED;
+    return find_proxy(make, &chain->sts, &chain->sts_proxy) ? CREDENTIALS_FOUND
+                                                            : CREDENTIALS_FAILED;
 }
 
-enum credentials_result plan_make(const struct plan_options *options, struct arena *arena,
-                                  struct plan *out, struct source_notes *notes)
+enum credentials_result chain_resolve(const struct chain_options *options, struct arena *arena,
+                                      struct chain *out, struct source_notes *notes)
 {
-    struct make make = {.options = options, .arena = arena, .plan = out};
-    *out = (struct plan){.source = SPAN("none"), .trail = SPAN("")};
+    struct make make = {.options = options, .arena = arena, .chain = out};
+    *out = (struct chain){.source = SPAN("none"), .trail = SPAN("")};
     enum credentials_result result = walk_pinned(&make);
     if (result == CREDENTIALS_NOT_CONFIGURED)
         result = fail(&make, nothing_fault(options->identity->credentials.source));
@@ -392,48 +393,48 @@ enum credentials_result plan_make(const struct plan_options *options, struct are
     *notes = (struct source_notes){.fault = make.fault, .warning = make.warning};
     if (result != CREDENTIALS_FOUND) {
         notes->warning = SPAN_NONE;
-        plan_dispose(out);
+        chain_dispose(out);
     }
     return result;
 }
 
-bool plan_make_sts(const struct plan_options *options, struct arena *arena, struct plan *out,
-                   struct span *fault)
+bool chain_resolve_sts(const struct chain_options *options, struct arena *arena, struct chain *out,
+                       struct span *fault)
 {
-    struct make make = {.options = options, .arena = arena, .plan = out};
-    *out = (struct plan){.source = SPAN("sts"), .trail = SPAN("")};
+    struct make make = {.options = options, .arena = arena, .chain = out};
+    *out = (struct chain){.source = SPAN("sts"), .trail = SPAN("")};
     bool ok = open_profiles(&make) != CREDENTIALS_FAILED &&
-              plan_address_sts(out, options, &make.files, make.profile, arena, &make.fault) &&
+              chain_address_sts(out, options, &make.files, make.profile, arena, &make.fault) &&
               find_proxy(&make, &out->sts, &out->sts_proxy);
-    plan_find_ca(out, options, &make.files, make.profile, arena);
+    chain_find_ca(out, options, &make.files, make.profile, arena);
     profile_close(&make.files);
     *fault = make.fault;
     return ok;
 }
 
-bool plan_make_imds(const struct plan_options *options, struct arena *arena, struct plan *out,
-                    struct span *fault)
+bool chain_resolve_imds(const struct chain_options *options, struct arena *arena, struct chain *out,
+                        struct span *fault)
 {
-    struct make make = {.options = options, .arena = arena, .plan = out};
-    *out = (struct plan){.source = SPAN("imds"), .trail = SPAN("")};
+    struct make make = {.options = options, .arena = arena, .chain = out};
+    *out = (struct chain){.source = SPAN("imds"), .trail = SPAN("")};
     bool is_off = is_imds_off(&make);
     if (is_off)
         make.fault = SPAN("imds: AWS_EC2_METADATA_DISABLED is true");
     bool ok = !is_off && open_profiles(&make) != CREDENTIALS_FAILED &&
-              plan_address_imds(out, options, &make.files, make.profile, arena, &make.fault);
+              chain_address_imds(out, options, &make.files, make.profile, arena, &make.fault);
     profile_close(&make.files);
     *fault = make.fault;
     return ok;
 }
 
-void plan_dispose(struct plan *plan)
+void chain_dispose(struct chain *chain)
 {
-    credentials_release(plan->set);
-    plan->set = NULL;
+    credentials_release(chain->set);
+    chain->set = NULL;
 }
 
-struct span plan_profile_region(config_getenv getenv, void *context, struct span profile,
-                                struct arena *arena, struct span *fault)
+struct span chain_profile_region(config_getenv getenv, void *context, struct span profile,
+                                 struct arena *arena, struct span *fault)
 {
     struct profile_files files;
     struct span why, region = SPAN_NONE;

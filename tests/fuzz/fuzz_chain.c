@@ -1,7 +1,7 @@
-/* The chain of sources over any environment and config file: lines of NAME=value, an empty line, and the file. A plan is one
+/* The chain of sources over any environment and config file: lines of NAME=value, an empty line, and the file. A chain is one
  * that can be carried out and asks in the clear nobody who is far away; else a fault is told. */
 // links: credentials net
-#include "credentials/plan.h"
+#include "credentials/chain.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -44,28 +44,29 @@ static bool is_near(const struct endpoint_url *url)
            span_starts_with(url->host, SPAN("fd00:ec2::"));
 }
 
-static void check_role(const struct plan_role *role)
+static void check_role(const struct chain_role *role)
 {
     CHECK(role->role_arn.len != 0);
     CHECK(role->session_name.len >= 2 && role->session_name.len <= 64);
     CHECK(role->duration_s == 0 || (role->duration_s >= 900 && role->duration_s <= 43200));
 }
 
-static void check_plan(const struct plan *plan)
+static void check_chain(const struct chain *chain)
 {
-    bool asks = plan->base == PLAN_CONTAINER || plan->base == PLAN_IMDS || plan->base == PLAN_SSO;
-    CHECK((plan->base == PLAN_SET) == (plan->set != NULL));
-    CHECK(plan->base != PLAN_PROCESS || plan->argv[0] != NULL);
-    CHECK(!asks || (plan->url.host.len != 0 && is_near(&plan->url)));
-    CHECK((plan->base != PLAN_CONTAINER && plan->base != PLAN_SSO) || plan->path.at[0] == '/');
-    CHECK(plan->role_count <= PLAN_ROLES_MAX);
-    for (size_t i = 0; i != plan->role_count; ++i)
-        check_role(&plan->roles[i]);
-    if (plan->base == PLAN_WEB_IDENTITY)
-        check_role(&plan->identity);
-    if (plan->role_count != 0 || plan->base == PLAN_WEB_IDENTITY)
-        CHECK(plan->sts.host.len != 0 && (plan->sts.tls || plan->sts.loopback));
-    CHECK(plan->file_count <= PLAN_FILES_MAX);
+    bool asks =
+        chain->base == CHAIN_CONTAINER || chain->base == CHAIN_IMDS || chain->base == CHAIN_SSO;
+    CHECK((chain->base == CHAIN_SET) == (chain->set != NULL));
+    CHECK(chain->base != CHAIN_PROCESS || chain->argv[0] != NULL);
+    CHECK(!asks || (chain->url.host.len != 0 && is_near(&chain->url)));
+    CHECK((chain->base != CHAIN_CONTAINER && chain->base != CHAIN_SSO) || chain->path.at[0] == '/');
+    CHECK(chain->role_count <= CHAIN_ROLES_MAX);
+    for (size_t i = 0; i != chain->role_count; ++i)
+        check_role(&chain->roles[i]);
+    if (chain->base == CHAIN_WEB_IDENTITY)
+        check_role(&chain->identity);
+    if (chain->role_count != 0 || chain->base == CHAIN_WEB_IDENTITY)
+        CHECK(chain->sts.host.len != 0 && (chain->sts.tls || chain->sts.loopback));
+    CHECK(chain->file_count <= CHAIN_FILES_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -77,15 +78,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = write_file(span_from_offset(text, split), name, sizeof(name));
     struct input input = {span_make(text.at, split), span_from(name)};
     const struct config_identity identity = {.name = SPAN("default"), .region = SPAN("us-east-1")};
-    const struct plan_options options = {
+    const struct chain_options options = {
         .identity = &identity, .getenv = get_variable, .getenv_context = &input};
     struct arena arena;
-    struct plan plan;
+    struct chain chain;
     struct source_notes notes;
     arena_init(&arena, 4096);
-    if (plan_make(&options, &arena, &plan, &notes) == CREDENTIALS_FOUND) {
-        check_plan(&plan);
-        plan_dispose(&plan);
+    if (chain_resolve(&options, &arena, &chain, &notes) == CREDENTIALS_FOUND) {
+        check_chain(&chain);
+        chain_dispose(&chain);
     } else {
         CHECK(notes.fault.len != 0);
     }
