@@ -6,7 +6,7 @@
 
 #include "gateway/admin_pages.h"
 
-#include "observe/exposition.h"
+#include "observe/metrics.h"
 #include "observe/log.h"
 
 #include <sys/socket.h>
@@ -129,7 +129,7 @@ static void send_metrics(struct admin_pages *pages, h2o_req_t *req, const struct
     *(pages->newest != NULL ? &pages->newest->newer : &pages->oldest) = page;
     pages->newest = page;
     ++pages->under_way;
-    send_page(req, 200, "OK", EXPOSITION_CONTENT_TYPE, text);
+    send_page(req, 200, "OK", METRICS_CONTENT_TYPE, text);
 }
 
 static void answer_metrics(const struct context *context, h2o_req_t *req, struct buffer *body)

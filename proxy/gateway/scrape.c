@@ -7,10 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static void write_one(struct exposition *page, enum metric metric, uint64_t value)
+static void write_one(struct metrics_text *page, enum metric metric, uint64_t value)
 {
-    exposition_begin(page, metric);
-    exposition_u64(page, NULL, value);
+    metrics_text_begin(page, metric);
+    metrics_text_u64(page, NULL, value);
 }
 
 /* ---- callers and limits ---- */
@@ -23,20 +23,20 @@ static struct span number_text(unsigned number, char text[12])
     return buffer_span(&out);
 }
 
-static void write_connections(const struct gateway *gateway, struct exposition *page)
+static void write_connections(const struct gateway *gateway, struct metrics_text *page)
 {
-    exposition_begin(page, METRIC_CONNECTIONS);
+    metrics_text_begin(page, METRIC_CONNECTIONS);
     for (unsigned i = 0; i != gateway->worker_count; ++i) {
         char text[12];
         struct span worker = number_text(i, text);
-        exposition_u64(
+        metrics_text_u64(
             page, &worker,
             atomic_load_explicit(&gateway->workers[i].downstream_count, memory_order_relaxed));
     }
     write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admit.connections_max));
 }
 
-static void write_limits(const struct gateway *gateway, struct exposition *page)
+static void write_limits(const struct gateway *gateway, struct metrics_text *page)
 {
     const struct admit *admit = &gateway->admit;
     write_one(page, METRIC_ADMITTED, atomic_load(&admit->exchanges));
@@ -49,37 +49,37 @@ static void write_limits(const struct gateway *gateway, struct exposition *page)
 
 /* ---- credentials ---- */
 
-static void write_identity(const struct exposition *page, const struct keeper_values *values,
+static void write_identity(const struct metrics_text *page, const struct keeper_values *values,
                            struct wall_time now)
 {
     switch (page->metric) {
     case METRIC_CREDENTIALS_USABLE:
-        exposition_u64(page, &values->name, values->usable);
+        metrics_text_u64(page, &values->name, values->usable);
         return;
     case METRIC_CREDENTIALS_INFO:
         if (values->source.at != NULL)
-            exposition_u64(page, (const struct span[]){values->name, values->source}, 1);
+            metrics_text_u64(page, (const struct span[]){values->name, values->source}, 1);
         return;
     case METRIC_CREDENTIALS_EXPIRY:
         if (values->expires.us != 0)
-            exposition_seconds(page, &values->name, values->expires.us - now.us);
+            metrics_text_seconds(page, &values->name, values->expires.us - now.us);
         return;
     case METRIC_CREDENTIALS_REFRESHES:
-        exposition_u64(page, &values->name, values->refreshed);
+        metrics_text_u64(page, &values->name, values->refreshed);
         return;
     case METRIC_CREDENTIALS_FAILURES:
-        exposition_u64(page, &values->name, values->failed);
+        metrics_text_u64(page, &values->name, values->failed);
         return;
     case METRIC_CREDENTIALS_LAST_FAILURE:
         if (values->last_failed.us != 0)
-            exposition_seconds(page, &values->name, values->last_failed.us);
+            metrics_text_seconds(page, &values->name, values->last_failed.us);
         return;
     default:
         return;
     }
 }
 
-static void write_credentials(struct gateway *gateway, struct exposition *page)
+static void write_credentials(struct gateway *gateway, struct metrics_text *page)
 {
     static const enum metric families[] = {
         METRIC_CREDENTIALS_USABLE,    METRIC_CREDENTIALS_INFO,     METRIC_CREDENTIALS_EXPIRY,
@@ -88,30 +88,30 @@ static void write_credentials(struct gateway *gateway, struct exposition *page)
     const struct snapshot *snapshot = gateway->snapshot;
     struct wall_time now = skew_correct(&gateway->skew, clock_wall());
     for (size_t i = 0; i != sizeof(families) / sizeof(families[0]); ++i) {
-        exposition_begin(page, families[i]);
+        metrics_text_begin(page, families[i]);
         for (size_t k = 0; k != snapshot->config->identity_count; ++k) {
             struct keeper_values values = keeper_values(snapshot->keeper, k, now);
             if (values.used)
                 write_identity(page, &values, now);
         }
     }
-    exposition_begin(page, METRIC_CLOCK_OFFSET);
-    exposition_seconds(page, NULL, skew_offset_s(&gateway->skew) * INT64_C(1000000));
+    metrics_text_begin(page, METRIC_CLOCK_OFFSET);
+    metrics_text_seconds(page, NULL, skew_offset_s(&gateway->skew) * INT64_C(1000000));
 }
 
 /* ---- the configuration ---- */
 
-static void write_config(const struct gateway *gateway, struct exposition *page)
+static void write_config(const struct gateway *gateway, struct metrics_text *page)
 {
     const struct span taken = SPAN("taken"), refused = SPAN("refused");
     uint64_t in_use = 0;
     for (const struct snapshot *at = gateway->snapshot; at != NULL; at = at->older)
         ++in_use;
-    exposition_begin(page, METRIC_CONFIG_RELOADS);
-    exposition_u64(page, &taken, gateway->reloads - gateway->reloads_refused);
-    exposition_u64(page, &refused, gateway->reloads_refused);
-    exposition_begin(page, METRIC_CONFIG_LOADED);
-    exposition_seconds(page, NULL, gateway->loaded.us);
+    metrics_text_begin(page, METRIC_CONFIG_RELOADS);
+    metrics_text_u64(page, &taken, gateway->reloads - gateway->reloads_refused);
+    metrics_text_u64(page, &refused, gateway->reloads_refused);
+    metrics_text_begin(page, METRIC_CONFIG_LOADED);
+    metrics_text_seconds(page, NULL, gateway->loaded.us);
     write_one(page, METRIC_CONFIGS_IN_USE, in_use);
 }
 
@@ -122,10 +122,10 @@ static int64_t us_of(struct timeval time)
     return time.tv_sec * INT64_C(1000000) + time.tv_usec;
 }
 
-static void write_cpu(const struct gateway *gateway, struct exposition *page)
+static void write_cpu(const struct gateway *gateway, struct metrics_text *page)
 {
     struct rusage usage;
-    exposition_begin(page, METRIC_WORKER_CPU);
+    metrics_text_begin(page, METRIC_WORKER_CPU);
     for (unsigned i = 0; i != gateway->worker_count; ++i) {
         char text[12];
         struct span worker = number_text(i, text);
@@ -133,59 +133,60 @@ static void write_cpu(const struct gateway *gateway, struct exposition *page)
         clockid_t clock;
         if (pthread_getcpuclockid(gateway->workers[i].thread, &clock) == 0 &&
             clock_gettime(clock, &time) == 0) /* else it has ended */
-            exposition_seconds(page, &worker, time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000);
+            metrics_text_seconds(page, &worker,
+                                 time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000);
     }
-    exposition_begin(page, METRIC_CPU);
+    metrics_text_begin(page, METRIC_CPU);
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        exposition_seconds(page, NULL, us_of(usage.ru_utime) + us_of(usage.ru_stime));
+        metrics_text_seconds(page, NULL, us_of(usage.ru_utime) + us_of(usage.ru_stime));
 }
 
-static void write_memory(struct exposition *page)
+static void write_memory(struct metrics_text *page)
 {
     unsigned long long size, resident;
     FILE *file = fopen("/proc/self/statm", "re");
-    exposition_begin(page, METRIC_RESIDENT);
+    metrics_text_begin(page, METRIC_RESIDENT);
     if (file == NULL)
         return;
     if (fscanf(file, "%llu %llu", &size, &resident) == 2)
-        exposition_u64(page, NULL, resident * (uint64_t)sysconf(_SC_PAGESIZE));
+        metrics_text_u64(page, NULL, resident * (uint64_t)sysconf(_SC_PAGESIZE));
     fclose(file);
 }
 
-static void write_descriptors(struct exposition *page)
+static void write_descriptors(struct metrics_text *page)
 {
     struct rlimit limit;
     uint64_t open = 0;
     DIR *folder = opendir("/proc/self/fd");
-    exposition_begin(page, METRIC_OPEN_FDS);
+    metrics_text_begin(page, METRIC_OPEN_FDS);
     if (folder != NULL) {
         while (readdir(folder) != NULL)
             ++open;
         closedir(folder);
-        exposition_u64(page, NULL, open - 3); /* "." and "..", and the folder's own */
+        metrics_text_u64(page, NULL, open - 3); /* "." and "..", and the folder's own */
     }
-    exposition_begin(page, METRIC_MAX_FDS);
+    metrics_text_begin(page, METRIC_MAX_FDS);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        exposition_u64(page, NULL, limit.rlim_cur);
+        metrics_text_u64(page, NULL, limit.rlim_cur);
 }
 
-static void write_process(struct gateway *gateway, struct exposition *page)
+static void write_process(struct gateway *gateway, struct metrics_text *page)
 {
     const struct span build[] = {gateway->version, gateway->build};
-    exposition_begin(page, METRIC_BUILD_INFO);
-    exposition_u64(page, build, 1);
+    metrics_text_begin(page, METRIC_BUILD_INFO);
+    metrics_text_u64(page, build, 1);
     write_one(page, METRIC_READY, gateway_is_ready(gateway, gateway->snapshot, NULL));
     write_one(page, METRIC_DRAINING, atomic_load(&gateway->draining));
     write_cpu(gateway, page);
-    exposition_begin(page, METRIC_START_TIME);
-    exposition_seconds(page, NULL, gateway->started.us);
+    metrics_text_begin(page, METRIC_START_TIME);
+    metrics_text_seconds(page, NULL, gateway->started.us);
     write_memory(page);
     write_descriptors(page);
 }
 
 void scrape_write(struct gateway *gateway, struct buffer *out)
 {
-    struct exposition page = {.out = out};
+    struct metrics_text page = {.out = out};
     metrics_write(gateway->metrics, &page);
     write_connections(gateway, &page);
     write_limits(gateway, &page);

@@ -1,20 +1,28 @@
-/* The counters of the process, by route and by upstream. Fed by values; it knows neither requests nor how they end.
+/* The metrics of GET /metrics: the table of metrics.def, counters by route and by upstream, and the
+ * page in Prometheus's text format (0.0.4). Fed by values; it knows neither requests nor outcomes.
  *
- * A series is opened by name on the main thread and lives until metrics_destroy, so that whoever serves may keep its
- * pointer, and a name that is opened again, at a reload, goes on counting. Each worker writes cells of its own (memory of
- * its own cache lines, made when it first counts there) and nobody else does; the page is read from them on the main thread
- * without stopping anyone. metrics_page.c writes it, by metrics.def. */
+ * A series is opened by name on the main thread and lives until metrics_destroy, so callers may keep
+ * the pointer; opening the same name again (a reload) returns the same series. Each worker counts
+ * into cells of its own, in cache lines that no other thread writes. The main thread reads them
+ * without stopping anyone. */
 #ifndef SAGEGATE_OBSERVE_METRICS_H
 #define SAGEGATE_OBSERVE_METRICS_H
 
+#include "base/buffer.h"
 #include "net/tally.h"
-#include "observe/exposition.h"
+
+enum metric {
+#define METRIC(name, type, text, labels, help) METRIC_##name,
+#include "observe/metrics.def"
+#undef METRIC
+    METRICS
+};
 
 struct metrics;
 struct metrics_route;    /* the series of one route */
 struct metrics_upstream; /* of one upstream */
 
-/* The label `route` of requests that no route took; no route can have this name. */
+/* The label `route` of requests without a route. No route can have this name. */
 #define METRICS_NO_ROUTE "(none)"
 
 struct metrics_outcome {
@@ -23,42 +31,59 @@ struct metrics_outcome {
 
 struct metrics_options {
     unsigned workers;
-    const struct metrics_outcome *outcomes; /* all ways to end, by number; outlive the metrics */
+    const struct metrics_outcome *outcomes; /* all of them, by number; must outlive the metrics */
     size_t outcome_count;
 };
 
 struct metrics *metrics_create(const struct metrics_options *options);
-/* No worker counts any more. Takes NULL. */
+/* No worker may count any more. Accepts NULL. */
 void metrics_destroy(struct metrics *metrics);
 
-/* On the main thread. The name is copied; one that was opened before gives the same series. */
+/* On the main thread. The name is copied. */
 struct metrics_route *metrics_open_route(struct metrics *metrics, struct span name);
 struct metrics_upstream *metrics_open_upstream(struct metrics *metrics, struct span name);
 
 /* ---- on the thread of `worker` ---- */
 
-/* A request was taken by the route. */
+/* The route took a request. */
 void metrics_begin(struct metrics_route *route, unsigned worker);
 
-/* How it ended, in the access line's words. */
+/* How a request ended, as in its access line. */
 struct metrics_exchange {
     size_t outcome;
     unsigned attempts;
     uint64_t bytes_in, bytes_out, parts;
     int64_t total_us;
-    int64_t first_byte_us; /* -1: no byte of an answer came */
+    int64_t first_byte_us; /* -1: no byte of a response came */
     int64_t overhead_us;   /* -1: nothing was sent upstream */
 };
-/* Once a request; also one that did not begin, as those of METRICS_NO_ROUTE. */
+/* Once a request, including those without metrics_begin (METRICS_NO_ROUTE). */
 void metrics_end(struct metrics_route *route, unsigned worker,
                  const struct metrics_exchange *exchange);
 
 /* For the worker's pools of the upstream. From any thread. */
 struct tally *metrics_tally(struct metrics_upstream *upstream, unsigned worker);
 
-/* ---- the page: on the main thread ---- */
+/* ---- the page ---- */
 
-/* All families of requests and upstreams. A route that has not had a request has no samples. */
-void metrics_write(const struct metrics *metrics, struct exposition *page);
+#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+/* A page being written: metrics_text_begin once for each metric, then its samples, one for each set
+ * of labels. If out overflows, the page is invalid. */
+struct metrics_text {
+    struct buffer *out;
+    enum metric metric; /* the family begun last */
+};
+
+/* Writes HELP and TYPE. */
+void metrics_text_begin(struct metrics_text *page, enum metric metric);
+/* Writes one sample. labels: values in the order of the table; NULL if the metric has none. */
+void metrics_text_u64(const struct metrics_text *page, const struct span *labels, uint64_t value);
+/* The same for microseconds, written as seconds. */
+void metrics_text_seconds(const struct metrics_text *page, const struct span *labels, int64_t us);
+
+/* Writes all families of requests and upstreams, on the main thread. A route without requests has no
+ * samples. */
+void metrics_write(const struct metrics *metrics, struct metrics_text *page);
 
 #endif

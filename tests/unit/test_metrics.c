@@ -36,9 +36,9 @@ static int tear_down(void **state)
 
 static const char *page(void)
 {
-    struct exposition exposition = {.out = &out};
+    struct metrics_text text = {.out = &out};
     buffer_clear(&out);
-    metrics_write(metrics, &exposition);
+    metrics_write(metrics, &text);
     buffer_append_char(&out, '\0');
     assert_false(out.overflowed);
     return out.at;
@@ -148,14 +148,14 @@ static void upstreams_are_told_by_state_and_reason(void **state)
 static void labels_are_escaped_and_seconds_have_their_sign(void **state)
 {
     (void)state;
-    struct exposition exposition = {.out = &out};
+    struct metrics_text text = {.out = &out};
     const struct span odd = SPAN("a\"b\\c\nd");
-    exposition_begin(&exposition, METRIC_CREDENTIALS_EXPIRY);
-    exposition_seconds(&exposition, &odd, -1500000);
-    exposition_begin(&exposition, METRIC_CLOCK_OFFSET);
-    exposition_seconds(&exposition, NULL, 0);
-    exposition_seconds(&exposition, NULL, INT64_MIN);
-    exposition_u64(&exposition, NULL, UINT64_MAX);
+    metrics_text_begin(&text, METRIC_CREDENTIALS_EXPIRY);
+    metrics_text_seconds(&text, &odd, -1500000);
+    metrics_text_begin(&text, METRIC_CLOCK_OFFSET);
+    metrics_text_seconds(&text, NULL, 0);
+    metrics_text_seconds(&text, NULL, INT64_MIN);
+    metrics_text_u64(&text, NULL, UINT64_MAX);
     buffer_append_char(&out, '\0');
     has(out.at, "# TYPE sagegate_credentials_expiry_seconds gauge\n"
                 "sagegate_credentials_expiry_seconds{identity=\"a\\\"b\\\\c\\nd\"} -1.500000\n"
@@ -171,8 +171,8 @@ static void a_page_without_room_says_so(void **state)
     struct buffer small;
     char memory[512];
     buffer_init_fixed(&small, memory, sizeof(memory));
-    struct exposition exposition = {.out = &small};
-    metrics_write(metrics, &exposition);
+    struct metrics_text text = {.out = &small};
+    metrics_write(metrics, &text);
     assert_true(small.overflowed);
 }
 

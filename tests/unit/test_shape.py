@@ -54,8 +54,6 @@ gateway/worker -> gateway/exchange
 gateway/worker -> gateway/listener
 net/http1_private -> net/http1_head
 net/service -> net/listen
-observe/exposition -> observe/metrics
-observe/metrics_private -> observe/metrics
 """.split("\n")[1:-1]
 # Names without their file's prefix; a trailing * is any rest:
 KNOWN_NAMES = """
@@ -70,8 +68,6 @@ main.c command_getenv
 net/dialer.h dial
 observe/access_record.h ACCESS_*
 observe/access_record.h access_*
-observe/exposition.h METRIC*
-observe/exposition.h metric
 """.split("\n")[1:-1]
 
 # Names that are used like words of the language.
