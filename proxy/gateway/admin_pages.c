@@ -6,8 +6,8 @@
 
 #include "gateway/admin_pages.h"
 
-#include "observe/metrics.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 
 #include <sys/socket.h>
 

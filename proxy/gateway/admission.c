@@ -6,7 +6,7 @@
 static struct admit_route *counters_of(const struct exchange *ex)
 {
     const struct snapshot *snapshot = ex->use->snapshot;
-    return snapshot->admit_routes[ex->match.route - snapshot->config->routes];
+    return snapshot->admit_routes[ex->plan.match.route - snapshot->config->routes];
 }
 
 /* ---- waiting ---- */
@@ -50,17 +50,14 @@ void admission_leave(struct exchange *ex)
 /* The bytes are reserved; then the body may come. */
 static enum body_result begin_body(struct exchange *ex)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     struct admit *admit = &ex->worker->gateway->admit;
     uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
                       : ex->request.framing == HTTP1_NO_BODY ? 0
                                                              : ex->request.content_length;
-    uint64_t max = atomic_load_explicit(&admit->body_bytes_max, memory_order_relaxed);
-    if (route->body_max < max)
-        max = route->body_max;
     ex->admitted = true;
     ex->admitted_at = ex->worker->loop->now;
-    enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, max);
+    enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, ex->plan.body_max);
     if (result != BODY_OK)
         return result;
     ex->state = EXCHANGE_BODY;
@@ -70,26 +67,15 @@ static enum body_result begin_body(struct exchange *ex)
 
 void admission_fail_body(struct exchange *ex, enum body_result result)
 {
-    if (result == BODY_MEMORY_FULL) {
-        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
-        return;
-    }
-    const struct config_route *route = ex->match.route;
-    bool by_route = ex->body.max == route->body_max;
-    exchange_fail(ex, OUTCOME_BODY_TOO_LARGE,
-                  arena_printf(&ex->arena,
-                               by_route
-                                   ? "the body is larger than the %llu bytes that route %.*s takes"
-                                   : "the body is larger than the %llu bytes that "
-                                     "limits.body_bytes leaves route %.*s",
-                               (unsigned long long)ex->body.max, SPAN_ARG(route->name)));
+    CHECK(result == BODY_MEMORY_FULL); /* the plan has checked the size */
+    exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
 /* ---- asking ---- */
 
 void admission_ask(struct exchange *ex)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     struct gateway *gateway = ex->worker->gateway;
     if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
         access_log_is_full(gateway->access_log, ex->worker->index)) {

@@ -31,6 +31,12 @@ void admit_init(struct admit *admit, const struct config_limits *limits);
 /* From now on; what is above a lower limit already stays. From any thread. */
 void admit_set_limits(struct admit *admit, const struct config_limits *limits);
 
+/* limits.body_bytes in force. From any thread. */
+static inline uint64_t admit_body_bytes_max(const struct admit *admit)
+{
+    return atomic_load_explicit(&admit->body_bytes_max, memory_order_relaxed);
+}
+
 void admit_dispose(struct admit *admit);
 
 /* The counters of the route of that name, which live until admit_dispose; without a limit at first. On the main thread. */

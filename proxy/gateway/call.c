@@ -44,40 +44,10 @@ static struct mono_time now_of(const struct exchange *ex)
 
 /* ---- step 8: connect and sign late ---- */
 
-/* Only the body said how to call. */
-static bool fill_late(struct exchange *ex)
-{
-    if (!ex->fill.needs_body)
-        return true;
-    fill_request_with_body(ex->match.route, &ex->match, &ex->request, &ex->ids, ex->json,
-                           &ex->arena, &ex->fill);
-    if (ex->fill.outcome == OUTCOME_OK)
-        return true;
-    exchange_fail(ex, ex->fill.outcome, ex->fill.message);
-    return false;
-}
-
-/* InvokeEndpointAsync takes its input from the body or from S3. Of a native route SageMaker itself says so. */
-static bool check_input(struct exchange *ex)
-{
-    bool located = ex->fill.parameters[SAGEMAKER_INPUT_LOCATION].value.len != 0;
-    if (ex->match.route->operation != CONFIG_ASYNC || located == (ex->body.size == 0))
-        return true;
-    struct span message = located
-                              ? SPAN("InputLocation (X-Amzn-SageMaker-InputLocation): the input is "
-                                     "there or in the body: the request has both")
-                              : SPAN("InputLocation (X-Amzn-SageMaker-InputLocation): the input is "
-                                     "there or in the body: the request has neither");
-    exchange_fail(ex, OUTCOME_BAD_PARAMETER, message);
-    return false;
-}
-
 void call_start(struct exchange *ex)
 {
-    if (!fill_late(ex) || !check_input(ex))
-        return;
     ex->state = EXCHANGE_CALLING;
-    if (ex->fill.proof == FILL_NONE) {
+    if (ex->plan.fill.proof == FILL_NONE) {
         begin(ex, false);
         return;
     }
@@ -98,7 +68,7 @@ static void begin_signed(struct exchange *ex)
 
 static void begin(struct exchange *ex, bool fresh_only)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     struct pool *pool = ex->use->pools[route->upstream - exchange_config(ex)->upstreams];
     ex->state = EXCHANGE_CALLING;
     ex->upstream_us += timing_upstream_us(&ex->upstream);
@@ -113,11 +83,11 @@ static void on_upstream_ready(struct upstream_request *upstream)
 {
     struct exchange *ex = of_upstream(upstream);
     struct loop *loop = ex->worker->loop;
-    const struct config_timeouts *timeouts = &ex->match.route->timeouts;
+    const struct config_timeouts *timeouts = &ex->plan.match.route->timeouts;
     struct wall_time wall = renew_now(ex);
 
     struct mono_time before = loop_read_clock(loop);
-    bool needed = ex->fill.proof != FILL_NONE;
+    bool needed = ex->plan.fill.proof != FILL_NONE;
     const struct credentials *credentials = needed ? renew_get(ex, wall) : NULL;
     struct mono_time got = loop_read_clock(loop);
     ex->credentials_us += clock_us_between(before, got);
@@ -129,8 +99,8 @@ static void on_upstream_ready(struct upstream_request *upstream)
     }
     exchange_wipe_head(ex); /* of an attempt before this one */
     ex->upstream_head =
-        authorize_head(&(struct authorize_request){.fill = &ex->fill,
-                                                   .upstream = ex->match.route->upstream,
+        authorize_head(&(struct authorize_request){.fill = &ex->plan.fill,
+                                                   .upstream = ex->plan.match.route->upstream,
                                                    .body_sha256 = ex->body.digest,
                                                    .body_size = ex->body.size,
                                                    .credentials = credentials,
@@ -158,7 +128,7 @@ static bool must_collect(const struct exchange *ex)
 /* A 202 of InvokeEndpointAsync: what it says is said in its body, too. */
 static bool is_accepted(const struct exchange *ex)
 {
-    return ex->match.route->operation == CONFIG_ASYNC && ex->response.status == 202;
+    return ex->plan.match.route->operation == CONFIG_ASYNC && ex->response.status == 202;
 }
 
 static void begin_passing(struct exchange *ex)
@@ -174,9 +144,9 @@ static void begin_passing(struct exchange *ex)
 /* Sees to it that an event stream's messages are looked at. Decoded, it is passed on from its first message on. */
 static void begin_stream(struct exchange *ex, const struct http1_response *head)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     struct span type = http1_header_value(&head->headers, SPAN("Content-Type"));
-    if (ex->fill.operation != SAGEMAKER_STREAM || head->status != 200 ||
+    if (ex->plan.fill.operation != SAGEMAKER_STREAM || head->status != 200 ||
         !span_starts_with_ignore_case(type, SPAN("application/vnd.amazon.eventstream")))
         return;
     bool raw = route->operation == CONFIG_NATIVE || route->stream_format == CONFIG_STREAM_RAW;
@@ -194,7 +164,7 @@ static void on_upstream_head(struct upstream_request *upstream, const struct htt
     begin_stream(ex, head);
     if (upstream->sent.us != 0 && head->status < 400)
         body_release(&ex->body); /* else an early answer: the rest may still be on its way out */
-    exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->match.route->timeouts.idle_ms));
+    exchange_arm_by(ex, clock_after_ms(now_of(ex), ex->plan.match.route->timeouts.idle_ms));
     if (head->status >= 400 || must_collect(ex) || is_accepted(ex) ||
         ex->stream.form == STREAM_DECODED) {
         ex->state = EXCHANGE_HOLDING;
@@ -293,10 +263,10 @@ static void judge(struct exchange *ex, bool whole)
     if (body.len > JUDGE_BODY_MAX)
         body.len = JUDGE_BODY_MAX;
     struct judge_answer answer = {ex->response.status, ex->response.error_type, body};
-    if (ex->fill.proof == FILL_NONE)
+    if (ex->plan.fill.proof == FILL_NONE)
         judge_container(ex->response.status, &ex->verdict);
     else
-        judge_error(&answer, ex->match.route->errors, &ex->arena, &ex->verdict);
+        judge_error(&answer, ex->plan.match.route->errors, &ex->arena, &ex->verdict);
     ex->judged = true;
     ex->outcome = ex->verdict.outcome;
     switch (whole ? renew_after_refusal(ex, on_renewed) : RENEW_NOTHING) {
@@ -390,7 +360,7 @@ static void on_upstream_end(struct upstream_request *upstream)
 static void answer_exception(struct exchange *ex)
 {
     const struct stream *stream = &ex->stream;
-    bool pass = ex->match.route->errors == CONFIG_ERRORS_PASS;
+    bool pass = ex->plan.match.route->errors == CONFIG_ERRORS_PASS;
     const struct outcome_info *info = outcome_info(OUTCOME_STREAM_ERROR);
     struct span message = pass ? stream->message : aws_error_redact(stream->message, &ex->arena);
     reply_discard(&ex->downstream->reply);
@@ -425,7 +395,7 @@ static void fail_stream(struct exchange *ex)
     const char *why = stream_fault(&ex->stream);
     upstream_cancel(&ex->upstream);
     log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(info->token),
-              SPAN_ARG(ex->match.route->upstream->url.authority), why);
+              SPAN_ARG(ex->plan.match.route->upstream->url.authority), why);
     if (!flush_stream(ex))
         return;
     if (outcome == OUTCOME_STREAM_ERROR && !ex->downstream->reply.head_sent) {
@@ -463,7 +433,7 @@ static void on_upstream_failed(struct upstream_request *upstream, enum upstream_
         return;
     }
     enum outcome outcome = outcome_of_failure(failure);
-    const struct config_upstream *target = ex->match.route->upstream;
+    const struct config_upstream *target = ex->plan.match.route->upstream;
     log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(outcome_info(outcome)->token),
               SPAN_ARG(target->url.authority), why);
     struct span message =

@@ -4,7 +4,7 @@
 /* What the upstream is waited for. */
 static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *outcome)
 {
-    const struct config_timeouts *timeouts = &ex->match.route->timeouts;
+    const struct config_timeouts *timeouts = &ex->plan.match.route->timeouts;
     const struct upstream_request *upstream = &ex->upstream;
     switch (upstream->phase) {
     case UPSTREAM_CONNECTING:
@@ -30,7 +30,7 @@ static struct mono_time upstream_limit(const struct exchange *ex, enum outcome *
 
 struct mono_time deadline_of(const struct exchange *ex, enum outcome *outcome)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     int64_t idle_ms =
         route != NULL ? route->timeouts.idle_ms : exchange_config(ex)->limits.head_timeout_ms;
     /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which

@@ -5,7 +5,6 @@
 #include "gateway/call.h"
 #include "gateway/deadline.h"
 #include "gateway/gateway.h"
-#include "gateway/guard.h"
 #include "gateway/response.h"
 #include "gateway/timing.h"
 #include "observe/log.h"
@@ -82,36 +81,21 @@ static void answer_ping(struct exchange *ex)
     exchange_flush(ex);
 }
 
-static enum outcome outcome_of_route(enum route_result result)
-{
-    switch (result) {
-    case ROUTE_NONE:
-        return OUTCOME_NO_ROUTE;
-    case ROUTE_METHOD_NOT_ALLOWED:
-        return OUTCOME_METHOD_NOT_ALLOWED;
-    case ROUTE_BAD_PATH:
-        return OUTCOME_BAD_REQUEST;
-    case ROUTE_FOUND:
-        break;
-    }
-    return OUTCOME_OK;
-}
-
 /* What the route would have added and the API has no room for. */
 static void tell_dropped_append(const struct exchange *ex)
 {
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
-        if (ex->fill.parameters[i].append_dropped)
+        if (ex->plan.fill.parameters[i].append_dropped)
             log_write(LOG_WARNING, "parameters",
                       "route %.*s: %.*s was full, the appended part is left out",
-                      SPAN_ARG(ex->match.route->name),
+                      SPAN_ARG(ex->plan.match.route->name),
                       SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
 }
 
 static void begin_counting(struct exchange *ex)
 {
     const struct snapshot *snapshot = ex->use->snapshot;
-    ex->series = snapshot->series.routes[ex->match.route - snapshot->config->routes];
+    ex->series = snapshot->series.routes[ex->plan.match.route - snapshot->config->routes];
     metrics_begin(ex->series, ex->worker->index);
 }
 
@@ -121,53 +105,26 @@ static void take_head(void *request, struct span head)
     struct worker *worker = ex->worker;
     struct span copy =
         arena_copy(&ex->arena, head); /* the connection's buffer goes on being used */
-    enum http1_fault fault = http1_parse_request(copy, &ex->request);
-    ids_make(&ex->ids, worker_take_random(worker), clock_wall(), &ex->request.headers);
-    if (fault != HTTP1_OK) {
-        exchange_fail(ex, OUTCOME_BAD_REQUEST, http1_fault_text(fault));
-        return;
-    }
-    ex->request_parsed = true;
-    ex->keep_alive = ex->request.keep_alive && downstream_goes_on(ex->downstream);
-
-    enum route_result found =
-        route_find(ex->use->snapshot->routes, ex->request.method, ex->request.host,
-                   ex->request.path, &ex->arena, &ex->match);
-    if (found != ROUTE_FOUND) {
-        ex->match.route = NULL;
-        struct span why =
-            SPAN("the path has a malformed %-escape, or a part that a route captures is empty, "
-                 "a dot segment, or holds an encoded slash, backslash or NUL");
-        exchange_fail(ex, outcome_of_route(found), found == ROUTE_BAD_PATH ? why : SPAN_NONE);
-        return;
-    }
-    begin_counting(ex);
-    struct span forbidden;
-    enum outcome guard =
-        guard_check(ex->match.route, &ex->request, &ex->downstream->remote, &ex->arena, &forbidden);
-    if (guard != OUTCOME_OK) {
-        exchange_fail(ex, guard, forbidden);
-        return;
-    }
-    fill_request(ex->match.route, &ex->match, &ex->request, &ex->ids, &ex->arena, &ex->fill);
-    if (ex->fill.outcome != OUTCOME_OK) {
-        exchange_fail(ex, ex->fill.outcome, ex->fill.message);
-        return;
-    }
-    if (ex->request.expect_other) {
-        exchange_fail(ex, OUTCOME_BAD_REQUEST,
-                      SPAN("the only expectation understood is 100-continue"));
-        return;
-    }
-    if (ex->match.route->operation == CONFIG_PING) {
+    const struct plan_input input = {
+        .routes = ex->use->snapshot->routes,
+        .remote = &ex->downstream->remote,
+        .body_bytes_max = admit_body_bytes_max(&worker->gateway->admit),
+        .random = worker_take_random(worker),
+        .now = clock_wall(),
+        .arena = &ex->arena,
+    };
+    bool accepted = plan_take_head(&ex->plan, &input, copy, &ex->request);
+    ex->request_parsed = ex->plan.parsed;
+    ex->keep_alive =
+        ex->plan.parsed && ex->request.keep_alive && downstream_goes_on(ex->downstream);
+    if (ex->plan.match.route != NULL)
+        begin_counting(ex);
+    if (!accepted)
+        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
+    else if (ex->plan.match.route->operation == CONFIG_PING)
         answer_ping(ex);
-        return;
-    }
-    if (ex->fill.needs_body)
-        ex->json =
-            json_scan_create(&ex->arena, ex->match.route->watched, ex->match.route->watched_count);
-    tell_dropped_append(ex);
-    admission_ask(ex);
+    else
+        admission_ask(ex);
 }
 
 static void refuse(void *request, enum outcome outcome, struct span message)
@@ -179,7 +136,7 @@ static void refuse(void *request, enum outcome outcome, struct span message)
     }
     ex->keep_alive = false;
     if (!ex->request_parsed)
-        ids_make(&ex->ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
+        ids_make(&ex->plan.ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
     exchange_fail(ex, outcome, arena_copy(&ex->arena, message));
 }
 
@@ -197,8 +154,10 @@ static void take_body(void *request, struct span data)
     struct exchange *ex = request;
     if (ex->state != EXCHANGE_BODY)
         return;
-    if (ex->json != NULL)
-        json_scan_push(ex->json, data);
+    if (!plan_take_body(&ex->plan, data)) {
+        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
+        return;
+    }
     enum body_result result = body_append(&ex->body, data);
     if (result != BODY_OK)
         admission_fail_body(ex, result);
@@ -216,6 +175,11 @@ static void end_body(void *request)
     ex->arrived_at = now_of(ex);
     body_end(&ex->body);
     ex->body_ended_at = loop_read_clock(ex->worker->loop);
+    if (!plan_end(&ex->plan)) {
+        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
+        return;
+    }
+    tell_dropped_append(ex);
     call_start(ex);
 }
 
@@ -416,7 +380,7 @@ static void make_last(void *request)
 static bool may_finish(const struct exchange *ex)
 {
     enum config_half_close rule =
-        ex->match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->match.route->on_half_close;
+        ex->plan.match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->plan.match.route->on_half_close;
     return rule == CONFIG_HALF_CLOSE_AUTO ? !ex->request.keep_alive
                                           : rule == CONFIG_HALF_CLOSE_FINISH;
 }

@@ -6,8 +6,9 @@
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 
 #include "gateway/body.h"
-#include "gateway/fill.h"
+#include "gateway/downstream.h"
 #include "gateway/judge.h"
+#include "gateway/plan.h"
 #include "gateway/renew.h"
 #include "gateway/stream.h"
 #include "gateway/worker.h"
@@ -54,11 +55,8 @@ struct exchange {
     enum outcome outcome;
     /* request */
     bool request_parsed, keep_alive, body_ended, admitted;
-    struct ids ids;
-    struct route_match match;
+    struct plan plan;             /* plan.ids also where no head could be read */
     struct metrics_route *series; /* of the route; NULL: none took it */
-    struct fill_result fill;
-    struct json_scan *json; /* of the body, where the route watches it */
     struct body body;
     /* upstream */
     struct upstream_request upstream;

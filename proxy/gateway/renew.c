@@ -8,7 +8,7 @@
 
 static struct keeper_view *view_of(struct exchange *ex)
 {
-    return &ex->use->credentials[ex->match.route->identity];
+    return &ex->use->credentials[ex->plan.match.route->identity];
 }
 
 static struct skew *skew_of(const struct exchange *ex)
@@ -23,7 +23,7 @@ struct wall_time renew_now(const struct exchange *ex)
 
 const struct credentials *renew_get(struct exchange *ex, struct wall_time now)
 {
-    size_t identity = ex->match.route->identity;
+    size_t identity = ex->plan.match.route->identity;
     const struct credentials *credentials = keeper_view_get(view_of(ex), now);
     if (credentials == NULL)
         return NULL;
@@ -87,7 +87,7 @@ bool renew_has_changed(struct exchange *ex)
  * that the Date is the upstream's. */
 static bool learns_clock(struct exchange *ex)
 {
-    if (!ex->verdict.suspects_clock || !ex->match.route->upstream->url.tls)
+    if (!ex->verdict.suspects_clock || !ex->plan.match.route->upstream->url.tls)
         return false;
     if (!skew_learn(skew_of(ex), ex->response.date, clock_wall()))
         return skew_offset_s(skew_of(ex)) != ex->renewal.offset_s;
@@ -125,7 +125,7 @@ static void tell_cause(struct exchange *ex)
     struct span cause =
         signature_diff(ex->upstream_head, ex->body.digest, error.message, &ex->arena);
     log_write(LOG_WARNING, "signature", "%.*s: AWS refused the signature (%.*s): %.*s",
-              SPAN_ARG(ex->match.route->name), SPAN_ARG(error.code), SPAN_ARG(cause));
+              SPAN_ARG(ex->plan.match.route->name), SPAN_ARG(error.code), SPAN_ARG(cause));
 }
 
 enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct exchange *ex))
@@ -139,7 +139,7 @@ enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct e
 
 void renew_check_clock(struct exchange *ex)
 {
-    if (skew_offset_s(skew_of(ex)) == 0 || !ex->match.route->upstream->url.tls ||
+    if (skew_offset_s(skew_of(ex)) == 0 || !ex->plan.match.route->upstream->url.tls ||
         !skew_check(skew_of(ex), ex->response.date, clock_wall()))
         return;
     log_write(LOG_INFO, "clock", "this machine's clock agrees with AWS's again");

@@ -89,7 +89,7 @@ void response_complete_accepted(struct exchange *ex)
     json_scan_push(body, buffer_span(&ex->held));
     struct span id = json_scan_get(body, name).text;
     if (id.len == 0)
-        id = ex->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+        id = ex->plan.fill.parameters[SAGEMAKER_INFERENCE_ID].value;
     buffer_clear(&ex->held);
     append_member(&ex->held, name, id);
     append_member(&ex->held, SPAN("OutputLocation"),
@@ -139,10 +139,11 @@ static void append_server_timing(struct exchange *ex)
 static void append_common_headers(struct exchange *ex)
 {
     struct reply *reply = &ex->downstream->reply;
-    struct span inference_id = ex->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+    struct span inference_id = ex->plan.fill.parameters[SAGEMAKER_INFERENCE_ID].value;
     if (inference_id.len == 0)
-        inference_id = span_make(ex->ids.uuid, IDS_UUID_SIZE);
-    reply_append_header(reply, SPAN("X-Request-Id"), span_make(ex->ids.request_id, IDS_UUID_SIZE));
+        inference_id = span_make(ex->plan.ids.uuid, IDS_UUID_SIZE);
+    reply_append_header(reply, SPAN("X-Request-Id"),
+                        span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
     reply_append_header(reply, SPAN("X-Amzn-SageMaker-Inference-Id"), inference_id);
     append_server_timing(ex);
 }
@@ -182,7 +183,7 @@ static struct span error_body(struct exchange *ex, struct span message)
     buffer_append(&out, SPAN("\",\"Message\":\""));
     buffer_append_json(&out, message);
     buffer_append(&out, SPAN("\",\"RequestId\":\""));
-    buffer_append(&out, span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    buffer_append(&out, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
     buffer_append(&out, SPAN("\"}\n"));
     struct span body = arena_copy(&ex->arena, buffer_span(&out));
     buffer_dispose(&out);
@@ -194,7 +195,7 @@ void response_append_stream_error(struct exchange *ex, struct span message)
 {
     struct reply *reply = &ex->downstream->reply;
     struct buffer out;
-    if (ex->state != EXCHANGE_STREAMING || !ex->match.route->stream_error_events ||
+    if (ex->state != EXCHANGE_STREAMING || !ex->plan.match.route->stream_error_events ||
         !span_starts_with_ignore_case(passed_header(ex, SPAN("Content-Type")),
                                       SPAN("text/event-stream")) ||
         reply_held(reply) > REPLY_HIGH_WATERMARK)
@@ -207,7 +208,7 @@ void response_append_stream_error(struct exchange *ex, struct span message)
     buffer_append(&out, SPAN("\",\"message\":\""));
     buffer_append_json(&out, message);
     buffer_append(&out, SPAN("\",\"request_id\":\""));
-    buffer_append(&out, span_make(ex->ids.request_id, IDS_UUID_SIZE));
+    buffer_append(&out, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
     buffer_append(&out, SPAN("\"}}\n\n"));
     reply_append_body(reply, buffer_span(&out));
     buffer_dispose(&out);
@@ -256,8 +257,8 @@ void response_append_error(struct exchange *ex, int status, struct span message,
     reply_append_header(reply, SPAN("x-amzn-ErrorType"),
                         ex->outcome == OUTCOME_MODEL_ERROR ? SPAN("ModelError")
                                                            : error_type(status));
-    if (status == 405 && ex->match.allowed.len != 0)
-        reply_append_header(reply, SPAN("Allow"), ex->match.allowed);
+    if (status == 405 && ex->plan.match.allowed.len != 0)
+        reply_append_header(reply, SPAN("Allow"), ex->plan.match.allowed);
     if (retry_after_s != 0) {
         struct span seconds = arena_printf(&ex->arena, "%d", retry_after_s);
         reply_append_header(reply, SPAN("Retry-After"), seconds);

@@ -62,7 +62,7 @@ int64_t timing_overhead_us(const struct exchange *ex)
 static void set_parameter(struct access_record *record, const struct exchange *ex,
                           enum access_text field, enum sagemaker_parameter parameter)
 {
-    access_record_set(record, field, ex->fill.parameters[parameter].value);
+    access_record_set(record, field, ex->plan.fill.parameters[parameter].value);
 }
 
 static void set_overridden(struct access_record *record, const struct exchange *ex)
@@ -71,7 +71,7 @@ static void set_overridden(struct access_record *record, const struct exchange *
     struct buffer out;
     buffer_init_fixed(&out, text, sizeof(text));
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
-        if ((ex->fill.overridden & 1u << i) == 0)
+        if ((ex->plan.fill.overridden & 1u << i) == 0)
             continue;
         if (out.len != 0)
             buffer_append_char(&out, ',');
@@ -82,7 +82,7 @@ static void set_overridden(struct access_record *record, const struct exchange *
 
 static void set_route(struct access_record *record, const struct exchange *ex)
 {
-    const struct config_route *route = ex->match.route;
+    const struct config_route *route = ex->plan.match.route;
     const struct config *config = exchange_config(ex);
     struct span path = ex->request.path;
     if (route != NULL) {
@@ -99,16 +99,16 @@ static void set_route(struct access_record *record, const struct exchange *ex)
 
 static void set_texts(struct access_record *record, const struct exchange *ex)
 {
-    access_record_set(record, ACCESS_REQUEST_ID, span_make(ex->ids.request_id, IDS_UUID_SIZE));
-    access_record_set(record, ACCESS_TRACE_ID, span_make(ex->ids.trace_id, IDS_TRACE_ID_SIZE));
+    access_record_set(record, ACCESS_REQUEST_ID, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
+    access_record_set(record, ACCESS_TRACE_ID, span_make(ex->plan.ids.trace_id, IDS_TRACE_ID_SIZE));
     access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
     access_record_set(record, ACCESS_CLIENT, span_from(ex->downstream->remote.name));
     access_record_set(record, ACCESS_METHOD, ex->request.method);
     set_route(record, ex);
-    if (ex->fill.path.len != 0)
+    if (ex->plan.fill.path.len != 0)
         access_record_set(record, ACCESS_OPERATION,
-                          fill_operation_name(ex->match.route, &ex->fill));
-    access_record_set(record, ACCESS_ENDPOINT, ex->fill.endpoint);
+                          fill_operation_name(ex->plan.match.route, &ex->plan.fill));
+    access_record_set(record, ACCESS_ENDPOINT, ex->plan.fill.endpoint);
     set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
     set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);
     set_parameter(record, ex, ACCESS_INFERENCE_COMPONENT, SAGEMAKER_INFERENCE_COMPONENT_NAME);
@@ -120,7 +120,7 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
     else
         access_record_set(record, ACCESS_AWS_ERROR, ex->stream.code);
     set_overridden(record, ex);
-    access_record_set(record, ACCESS_DROPPED_HEADERS, ex->fill.dropped_headers);
+    access_record_set(record, ACCESS_DROPPED_HEADERS, ex->plan.fill.dropped_headers);
     set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
 }
 
