@@ -1,13 +1,12 @@
 /* sagegate doctor: looks at what a running gateway will need, in the order it needs it, and says what is wrong. */
 #include "commands.h"
-
 #include "credentials/fetch.h"
 #include "credentials/region.h"
 #include "credentials/sts.h"
 #include "credentials/sts_response.h"
 #include "net/dialer.h"
+#include "option.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,19 +22,6 @@ enum doctor_fault {
     DOCTOR_TLS = 5,
     DOCTOR_CLOCK = 6,
 };
-
-static const char help[] =
-    "Usage: sagegate doctor -c FILE\n"
-    "\n"
-    "Checks what a gateway with this configuration needs: the configuration, the chain of\n"
-    "credential sources and why not the others, who the credentials are, each upstream's name,\n"
-    "address and TLS, and the clock against AWS's. Invokes no model.\n"
-    "\n"
-    "  -c, --config FILE  the configuration\n"
-    "      --help         print this and exit\n"
-    "\n"
-    "Exit status: 0 all is well, 1 the configuration, 2 credentials, 3 identity (STS), 4 name or\n"
-    "connection, 5 TLS, 6 the clock.\n";
 
 struct doctor {
     const struct config *config;
@@ -301,44 +287,32 @@ static int examine(const struct config *config)
     return (int)doctor.fault;
 }
 
-/* The exit status, or -1 to go on. */
-static int read_options(int argc, char **argv, const char **file)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (option != 'c') {
-            fputs("`sagegate doctor --help` tells the options\n", stderr);
-            return 1;
-        }
-        *file = optarg;
-    }
-    if (*file != NULL && optind == argc)
-        return -1;
-    fputs("sagegate doctor: give -c FILE and nothing else\n", stderr);
-    return 1;
-}
-
 int command_doctor(int argc, char **argv)
 {
-    const char *file = NULL;
-    struct problem_list problems;
-    const struct config_options load_options = {.getenv = command_getenv,
-                                                .find_region = region_find};
-    int status = read_options(argc, argv, &file);
+    struct span file = SPAN_NONE;
+    const struct option_row rows[] = {
+        {"config", 'c', OPTION_REQUIRED, &file, "FILE", "the configuration"},
+    };
+    const struct option_table options = {
+        .command = "doctor",
+        .usage = "-c FILE",
+        .about =
+            "Checks what a gateway with this configuration needs: the configuration, the chain of\n"
+            "credential sources and why not the others, whose credentials they are, each\n"
+            "upstream's name, address and TLS, and the clock against AWS's. Invokes no model.\n",
+        .rows = rows,
+        .row_count = sizeof(rows) / sizeof(rows[0]),
+        .more =
+            "Exit status: 0 all is well, 1 the configuration, 2 credentials, 3 identity (STS),\n"
+            "4 name or connection, 5 TLS, 6 the clock.\n"};
+    int status = option_parse(&options, argc, argv);
     if (status >= 0)
         return status;
-    problem_list_init(&problems);
-    struct config *config = config_load(file, &load_options, &problems);
-    problem_print_all(&problems, stderr);
-    problem_list_dispose(&problems);
+    const struct config_options load_options = {.getenv = command_getenv,
+                                                .find_region = region_find};
+    struct config *config = command_load_config(file, &load_options, true);
     if (config == NULL) {
-        print_line("config", false, "%s: see above", file);
+        print_line("config", false, "%s: see above", file.at);
         return DOCTOR_CONFIG;
     }
     status = examine(config);

@@ -3,107 +3,76 @@
 #include "command_explain.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "commands.h"
 #include "credentials/region.h"
 #include "gateway/guard.h"
-
-static const char help[] =
-    "Usage: sagegate explain -c FILE METHOD PATH [OPTION]...\n"
-    "\n"
-    "Shows what would become of a request: the route, each parameter and where it comes from,\n"
-    "the request that would go upstream. Sends nothing and needs no credentials.\n"
-    "\n"
-    "  -c, --config FILE           the configuration\n"
-    "  -H, --header 'NAME: VALUE'  a header of the request; may be repeated\n"
-    "      --host HOST             its Host; default: the first listener's address\n"
-    "      --body FILE             its body, where the route looks into it\n"
-    "      --json                  one JSON object\n"
-    "      --help                  print this and exit\n"
-    "\n"
-    "Exit status: 0 the request would be sent, 1 it would be refused, or FILE has errors.\n"
-    "\n"
-    "Example:\n"
-    "  sagegate explain -c sidecar.yaml POST /predict/fraud -H 'Content-Type: text/csv'\n";
+#include "option.h"
 
 enum { HEADERS_MAX = HTTP1_HEADERS_MAX + 1 };
 
 struct arguments {
-    const char *file, *method, *path, *host, *body;
-    const char *headers[HEADERS_MAX];
+    struct span file, request[2], host, body; /* request: METHOD PATH */
+    struct span headers[HEADERS_MAX];
     size_t header_count;
     bool json;
 };
 
 /* ---- arguments --------------------------------------------------------------------------------- */
 
-static bool fail(const char *text)
+static bool is_one_line(struct span text)
 {
-    fprintf(stderr, "sagegate explain: %s; --help tells more\n", text);
-    return false;
+    return span_find(text, '\r') == text.len && span_find(text, '\n') == text.len;
 }
 
-static bool is_one_line(const char *text)
+static bool check_arguments(const struct arguments *args)
 {
-    return strpbrk(text, "\r\n") == NULL;
-}
-
-/* False with *status set: done. */
-static bool parse_options(int argc, char **argv, struct arguments *out, int *status)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"header", required_argument, NULL, 'H'},
-                                            {"host", required_argument, NULL, 'o'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"body", required_argument, NULL, 'b'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int option;
-    *status = 1;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "c:H:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            out->file = optarg;
-            break;
-        case 'H':
-            if (out->header_count == HEADERS_MAX)
-                return fail("too many headers");
-            out->headers[out->header_count++] = optarg;
-            break;
-        case 'o':
-            out->host = optarg;
-            break;
-        case 'b':
-            out->body = optarg;
-            break;
-        case 'j':
-            out->json = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            *status = 0;
-            return false;
-        default:
-            return false;
-        }
-    }
-    if (out->file == NULL)
-        return fail("which file? -c FILE");
-    if (argc - optind != 2)
-        return fail("which request? METHOD PATH, as in POST /predict");
-    out->method = argv[optind];
-    out->path = argv[optind + 1];
-    for (size_t i = 0; i != out->header_count; ++i)
-        if (!is_one_line(out->headers[i]) || strchr(out->headers[i], ':') == NULL)
-            return fail("a header is one line, 'NAME: VALUE'");
-    if (!is_one_line(out->method) || !is_one_line(out->path) ||
-        (out->host != NULL && !is_one_line(out->host)))
-        return fail("a method, a path, a host is one line");
+    for (size_t i = 0; i != args->header_count; ++i)
+        if (!is_one_line(args->headers[i]) ||
+            span_find(args->headers[i], ':') == args->headers[i].len)
+            return option_fail("explain", "-H '%.*s': must be one line, 'NAME: VALUE'",
+                               SPAN_ARG(args->headers[i]));
+    if (!is_one_line(args->request[0]) || !is_one_line(args->request[1]) ||
+        !is_one_line(args->host))
+        return option_fail("explain", "METHOD, PATH and --host must be one line each");
     return true;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *out)
+{
+    struct option_list headers = {out->headers, 0, HEADERS_MAX};
+    const struct option_row rows[] = {
+        {"config", 'c', OPTION_REQUIRED, &out->file, "FILE", "the configuration"},
+        {"header", 'H', OPTION_LIST, &headers, "'NAME: VALUE'",
+         "a header of the request; may be repeated"},
+        {"host", 0, OPTION_TEXT, &out->host, "HOST",
+         "its Host; default: the first listener's address"},
+        {"body", 0, OPTION_TEXT, &out->body, "FILE", "its body, if the route looks into it"},
+        {"json", 0, OPTION_FLAG, &out->json, NULL, "print one JSON object"},
+    };
+    const struct option_table options = {
+        .command = "explain",
+        .usage = "-c FILE METHOD PATH [OPTION]...",
+        .about =
+            "Shows what would become of a request: the route, each parameter and where it comes\n"
+            "from, the request that would go upstream. Sends nothing and needs no credentials.\n",
+        .rows = rows,
+        .row_count = sizeof(rows) / sizeof(rows[0]),
+        .operands = out->request,
+        .operand_min = 2,
+        .operand_max = 2,
+        .operand_hint = "give one request, METHOD PATH, as in POST /predict",
+        .more =
+            "Exit status: 0 the request would be sent, 1 it would be refused, or FILE has errors.\n"
+            "\n"
+            "Example:\n"
+            "  sagegate explain -c sidecar.yaml POST /predict/fraud -H 'Content-Type: text/csv'\n"};
+    int status = option_parse(&options, argc, argv);
+    out->header_count = headers.count;
+    return status < 0 && !check_arguments(out) ? 1 : status;
 }
 
 /* ---- finding out ------------------------------------------------------------------------------- */
@@ -117,17 +86,18 @@ static struct span default_host(const struct config *config)
 
 static struct span build_head(const struct arguments *args, struct explanation *e)
 {
-    struct span head = arena_printf(&e->arena, "%s %s HTTP/1.1\r\n", args->method, args->path);
+    struct span head =
+        arena_printf(&e->arena, "%s %s HTTP/1.1\r\n", args->request[0].at, args->request[1].at);
     bool has_host = false;
     for (size_t i = 0; i != args->header_count; ++i)
-        has_host |= span_starts_with_ignore_case(span_from(args->headers[i]), SPAN("host:"));
-    if (args->host != NULL)
-        head = arena_printf(&e->arena, "%.*sHost: %s\r\n", SPAN_ARG(head), args->host);
+        has_host |= span_starts_with_ignore_case(args->headers[i], SPAN("host:"));
+    if (args->host.at != NULL)
+        head = arena_printf(&e->arena, "%.*sHost: %s\r\n", SPAN_ARG(head), args->host.at);
     else if (!has_host)
         head = arena_printf(&e->arena, "%.*sHost: %.*s\r\n", SPAN_ARG(head),
                             SPAN_ARG(default_host(e->config)));
     for (size_t i = 0; i != args->header_count; ++i)
-        head = arena_printf(&e->arena, "%.*s%s\r\n", SPAN_ARG(head), args->headers[i]);
+        head = arena_printf(&e->arena, "%.*s%s\r\n", SPAN_ARG(head), args->headers[i].at);
     return arena_printf(&e->arena, "%.*s\r\n", SPAN_ARG(head));
 }
 
@@ -286,25 +256,20 @@ const char *command_explain_verdict(const struct explanation *e, size_t index)
 
 int command_explain(int argc, char **argv)
 {
-    struct arguments args = {.file = NULL};
+    struct arguments args = {.file = SPAN_NONE};
     struct explanation e = {.outcome = OUTCOME_OK};
-    const struct config_options options = {.getenv = command_getenv,
-                                           .find_region = region_find_in_files};
-    struct problem_list problems;
-    int status;
-    if (!parse_options(argc, argv, &args, &status))
+    const struct config_options load_options = {.getenv = command_getenv,
+                                                .find_region = region_find_in_files};
+    int status = parse_arguments(argc, argv, &args);
+    if (status >= 0)
         return status;
-    problem_list_init(&problems);
-    e.config = config_load(args.file, &options, &problems);
-    if (e.config == NULL) {
-        problem_print_all(&problems, stderr);
-        problem_list_dispose(&problems);
+    e.config = command_load_config(args.file, &load_options, false);
+    if (e.config == NULL)
         return 1;
-    }
     arena_init(&e.arena, 16384);
     e.table = route_table_create(e.config);
     e.head = build_head(&args, &e);
-    find_out(&e, args.body);
+    find_out(&e, args.body.at);
     if (args.json)
         command_explain_print_json(&e);
     else
@@ -313,6 +278,5 @@ int command_explain(int argc, char **argv)
     route_table_destroy(e.table);
     arena_dispose(&e.arena);
     config_release(e.config);
-    problem_list_dispose(&problems);
     return status;
 }

@@ -1,11 +1,11 @@
 /* `sagegate probe`: GETs a health address over a plain blocking socket; its exit status tells. */
-#include "commands.h"
-
 #include "base/arena.h"
+#include "base/host.h"
+#include "commands.h"
 #include "net/http1.h"
+#include "option.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,21 +15,6 @@
 #include <unistd.h>
 
 enum { TIMEOUT_MS = 2000, TIMEOUT_MAX_MS = 3600000, ANSWER_MAX = 65536, SHOWN_MAX = 500 };
-
-static const char help[] =
-    "Usage: sagegate probe [--timeout TIME] ADDRESS[/PATH]\n"
-    "\n"
-    "Sends one GET to a health or admin address. Meant for images without a shell.\n"
-    "\n"
-    "  127.0.0.1:9901            GET /ready there\n"
-    "  localhost:9901/live       another path\n"
-    "  '[::1]:9901/live'         IPv6\n"
-    "  unix:/run/x.sock          GET /ready on a Unix socket\n"
-    "  unix:/run/x.sock:/live    another path: a second colon ends the socket's name\n"
-    "\n"
-    "      --timeout TIME        for all of it, e.g. 500ms or 2s (default 2s)\n"
-    "\n"
-    "Exit status: 0 the answer was 2xx, 1 it was not, with one line on stderr that says why.\n";
 
 struct target {
     struct span text;      /* as given */
@@ -47,10 +32,7 @@ static size_t timeout_message_len;
 /* Visible ASCII from '/' on: what can stand in a request line. */
 static bool is_path(struct span path)
 {
-    for (size_t i = 0; i != path.len; ++i)
-        if (path.at[i] <= 0x20 || path.at[i] == 0x7f)
-            return false;
-    return span_starts_with(path, SPAN("/"));
+    return span_starts_with(path, SPAN("/")) && span_is_all(path, ASCII_VISIBLE);
 }
 
 static bool parse_target(struct span text, struct target *out)
@@ -68,18 +50,13 @@ static bool parse_target(struct span text, struct target *out)
     if (slash != rest.len)
         out->path = span_from_offset(rest, slash);
     rest.len = slash;
-    if (span_starts_with(rest, SPAN("["))) {
-        size_t end = span_find(rest, ']');
-        if (end == rest.len || end + 1 == rest.len || rest.at[end + 1] != ':')
-            return false;
-        out->host = span_make(rest.at + 1, end - 1);
-        out->port = span_from_offset(rest, end + 2);
-    } else if (!span_split(rest, ':', &out->host, &out->port)) {
+    uint16_t port;
+    if (!host_split(rest, &out->host, &out->port) || out->host.len == 0 || !is_path(out->path) ||
+        !host_parse_port(out->port, &port) || port == 0)
         return false;
-    }
-    uint64_t port;
-    return out->host.len != 0 && is_path(out->path) && span_parse_u64(out->port, &port) &&
-           port != 0 && port <= 65535;
+    if (out->host.at[0] == '[')
+        out->host = span_make(out->host.at + 1, out->host.len - 2);
+    return out->host.len != 0;
 }
 
 /* "500ms", "2s", "2": milliseconds. */
@@ -98,36 +75,43 @@ static bool parse_timeout(struct span text, int64_t *out)
     return true;
 }
 
-/* The exit status, or -1 to go on. */
+/* Returns -1 to go on, else the exit status. */
 static int read_options(int argc, char **argv, struct target *target, int64_t *timeout_ms)
 {
-    static const struct option options[] = {{"timeout", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (option != 't')
-            return 1;
-        if (!parse_timeout(span_from(optarg), timeout_ms)) {
-            fprintf(stderr,
-                    "sagegate probe: --timeout %s: a time such as 500ms or 2s, up to 1 hour\n",
-                    optarg);
-            return 1;
-        }
-    }
-    if (optind + 1 != argc) {
-        fputs("sagegate probe: one address, such as 127.0.0.1:9901/ready; --help tells more\n",
-              stderr);
+    struct span timeout = SPAN_NONE, address = SPAN_NONE;
+    const struct option_row rows[] = {
+        {"timeout", 0, OPTION_TEXT, &timeout, "TIME",
+         "limit on all of it, e.g. 500ms or 2s (default 2s)"},
+    };
+    const struct option_table options = {
+        .command = "probe",
+        .usage = "[--timeout TIME] ADDRESS[/PATH]",
+        .about =
+            "Sends one GET to a health or admin address. Meant for images without a shell.\n"
+            "\n"
+            "  127.0.0.1:9901            GET /ready there\n"
+            "  localhost:9901/live       another path\n"
+            "  '[::1]:9901/live'         IPv6\n"
+            "  unix:/run/x.sock          GET /ready on a Unix socket\n"
+            "  unix:/run/x.sock:/live    another path: a second colon ends the socket's name\n",
+        .rows = rows,
+        .row_count = sizeof(rows) / sizeof(rows[0]),
+        .operands = &address,
+        .operand_min = 1,
+        .operand_max = 1,
+        .operand_hint = "give one address, such as 127.0.0.1:9901/ready",
+        .more = "Exit status: 0 if the response is 2xx, else 1, with one line on stderr that says "
+                "why.\n"};
+    int status = option_parse(&options, argc, argv);
+    if (status >= 0)
+        return status;
+    if (timeout.at != NULL && !parse_timeout(timeout, timeout_ms)) {
+        option_fail("probe", "--timeout %s: must be a time such as 500ms or 2s, up to 1 hour",
+                    timeout.at);
         return 1;
     }
-    if (!parse_target(span_from(argv[optind]), target)) {
-        fprintf(stderr,
-                "sagegate probe: '%s' is no address; HOST:PORT/PATH or unix:SOCKET:/PATH is\n",
-                argv[optind]);
+    if (!parse_target(address, target)) {
+        option_fail("probe", "'%s': must be HOST:PORT/PATH or unix:SOCKET:/PATH", address.at);
         return 1;
     }
     return -1;

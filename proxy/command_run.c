@@ -1,15 +1,14 @@
 /* sagegate run: start-up as a list, then signals until it is time to go, and reloads meanwhile. */
 #include "commands.h"
-
 #include "credentials/region.h"
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
 #include "gateway/scrape.h"
 #include "net/service.h"
 #include "observe/log.h"
+#include "option.h"
 #include "version.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -17,28 +16,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { SET_MAX = 64, TURN_MS = 1000 };
-
-static const char help[] =
-    "Usage: sagegate run -c FILE\n"
-    "       sagegate run --endpoint NAME [--listen ADDRESS] [--region REGION]\n"
-    "                    [--operation OPERATION] [--set KEY=VALUE]...\n"
-    "\n"
-    "Serves until SIGTERM or SIGINT, which drain and exit with 0; a second one exits at once.\n"
-    "SIGHUP reads the configuration again: what begins from then on follows it; one that has "
-    "errors\n"
-    "changes nothing. SIGUSR1 opens the access log's file again.\n"
-    "\n"
-    "  -c, --config FILE      the configuration (or SAGEGATE_CONFIG)\n"
-    "      --endpoint NAME    no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)\n"
-    "      --listen ADDRESS   default 127.0.0.1:8080 (or SAGEGATE_LISTEN)\n"
-    "      --region REGION    default AWS_REGION, then AWS_DEFAULT_REGION (or SAGEGATE_REGION)\n"
-    "      --operation NAME   a route's; default invoke (or SAGEGATE_OPERATION)\n"
-    "      --set KEY=VALUE    any key of the file, e.g. upstream.ca_file=/etc/ssl/ca.pem,\n"
-    "                         route.timeouts.total=90s\n";
+enum {
+    SET_MAX = 64,
+    TURN_MS = 1000,
+};
 
 struct run_options {
-    const char *file;
+    struct span file;
     struct config_flags flags;
     struct span set[SET_MAX];
 };
@@ -65,58 +49,40 @@ static struct span or_env(struct span given, const char *name)
     return given.at != NULL ? given : span_from(getenv(name));
 }
 
-/* The exit status, or -1 to go on. */
-static int read_options(int argc, char **argv, struct run_options *options)
+/* Returns -1 to go on, else the exit status. */
+static int read_options(int argc, char **argv, struct run_options *out)
 {
-    static const struct option long_options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"endpoint", required_argument, NULL, 'e'},
-        {"listen", required_argument, NULL, 'l'},
-        {"region", required_argument, NULL, 'r'},
-        {"operation", required_argument, NULL, 'o'},
-        {"set", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+    struct config_flags *flags = &out->flags;
+    struct option_list set = {out->set, 0, SET_MAX};
+    const struct option_row rows[] = {
+        {"config", 'c', OPTION_TEXT, &out->file, "FILE", "the configuration (or SAGEGATE_CONFIG)"},
+        {"endpoint", 0, OPTION_TEXT, &flags->endpoint, "NAME",
+         "no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)"},
+        {"listen", 0, OPTION_TEXT, &flags->listen, "ADDRESS",
+         "default 127.0.0.1:8080 (or SAGEGATE_LISTEN)"},
+        {"region", 0, OPTION_TEXT, &flags->region, "REGION",
+         "default AWS_REGION, then AWS_DEFAULT_REGION (or SAGEGATE_REGION)"},
+        {"operation", 0, OPTION_TEXT, &flags->operation, "NAME",
+         "the route's operation, default invoke (or SAGEGATE_OPERATION)"},
+        {"set", 0, OPTION_LIST, &set, "KEY=VALUE",
+         "any key of the file, e.g. upstream.ca_file=/etc/ssl/ca.pem,\n"
+         "route.timeouts.total=90s; may be repeated"},
     };
-    struct config_flags *flags = &options->flags;
-    flags->set = options->set;
-    for (int option; (option = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
-            options->file = optarg;
-            break;
-        case 'e':
-            flags->endpoint = span_from(optarg);
-            break;
-        case 'l':
-            flags->listen = span_from(optarg);
-            break;
-        case 'r':
-            flags->region = span_from(optarg);
-            break;
-        case 'o':
-            flags->operation = span_from(optarg);
-            break;
-        case 's':
-            if (flags->set_count == SET_MAX) {
-                fprintf(stderr, "sagegate run: more than %d times --set; write a file\n", SET_MAX);
-                return 1;
-            }
-            options->set[flags->set_count++] = span_from(optarg);
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 0;
-        default:
-            fputs("`sagegate run --help` tells the options\n", stderr);
-            return 1;
-        }
-    }
-    if (optind != argc) {
-        fprintf(stderr, "sagegate run: '%s' is no option\n", argv[optind]);
-        return 1;
-    }
-    return -1;
+    const struct option_table options = {
+        .command = "run",
+        .usage = "-c FILE\n"
+                 "sagegate run --endpoint NAME [--listen ADDRESS] [--region REGION]\n"
+                 "             [--operation OPERATION] [--set KEY=VALUE]...",
+        .about =
+            "Serves until SIGTERM or SIGINT, which drain and exit with 0. A second one\n"
+            "exits at once. SIGHUP reloads the configuration; one with\n"
+            "errors changes nothing. SIGUSR1 reopens the access log's file.\n",
+        .rows = rows,
+        .row_count = sizeof(rows) / sizeof(rows[0])};
+    int status = option_parse(&options, argc, argv);
+    flags->set = out->set;
+    flags->set_count = set.count;
+    return status;
 }
 
 static bool has_flags(const struct config_flags *flags)
@@ -125,34 +91,25 @@ static bool has_flags(const struct config_flags *flags)
            flags->set_count != 0;
 }
 
-/* A file by -c, or flags; what either leaves open the environment says. */
+/* A file by -c, or flags; the environment says what either leaves open. */
 static bool settle_options(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
-    if (options->file != NULL && flags->endpoint.at != NULL) {
-        fputs("sagegate run: give -c FILE or --endpoint NAME, not both\n", stderr);
-        return false;
-    }
-    if (options->file != NULL && has_flags(flags)) {
-        fputs("sagegate run: --listen, --region, --operation and --set go with --endpoint; with -c "
-              "FILE "
-              "say it in the file\n",
-              stderr);
-        return false;
-    }
-    if (options->file == NULL && flags->endpoint.at == NULL)
-        options->file = getenv("SAGEGATE_CONFIG");
-    if (options->file != NULL)
+    if (options->file.at != NULL && flags->endpoint.at != NULL)
+        return option_fail("run", "give -c FILE or --endpoint NAME, not both");
+    if (options->file.at != NULL && has_flags(flags))
+        return option_fail("run", "--listen, --region, --operation and --set go with "
+                                  "--endpoint; with -c FILE set them in the file");
+    if (flags->endpoint.at == NULL)
+        options->file = or_env(options->file, "SAGEGATE_CONFIG");
+    if (options->file.at != NULL)
         return true;
     flags->endpoint = or_env(flags->endpoint, "SAGEGATE_ENDPOINT");
     flags->listen = or_env(flags->listen, "SAGEGATE_LISTEN");
     flags->region = or_env(flags->region, "SAGEGATE_REGION");
     flags->operation = or_env(flags->operation, "SAGEGATE_OPERATION");
-    if (flags->endpoint.len != 0)
-        return true;
-    fputs("sagegate run: give -c FILE or --endpoint NAME; `sagegate run --help` tells more\n",
-          stderr);
-    return false;
+    return flags->endpoint.len != 0 ||
+           option_fail("run", "give -c FILE or --endpoint NAME; see sagegate run --help");
 }
 
 /* The instance's region never changes: a reload does not wait for its answer again. */
@@ -176,8 +133,8 @@ static struct config *load(const struct run_options *options, const char *topic,
 {
     struct config_options load_options = {.getenv = command_getenv, .find_region = find_region};
     problem_list_init(problems);
-    struct config *config = options->file != NULL
-                                ? config_load(options->file, &load_options, problems)
+    struct config *config = options->file.at != NULL
+                                ? config_load(options->file.at, &load_options, problems)
                                 : config_from_flags(&options->flags, &load_options, problems);
     log_write_problems(topic, problems);
     return config;

@@ -1,50 +1,21 @@
 /* `sagegate sign`: signs one request with AWS_* from the environment and shows every stage as JSON; sends nothing. */
-#include "commands.h"
-
-#include <errno.h>
-#include <getopt.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
 #include "base/arena.h"
-#include "base/check.h"
+#include "base/json_writer.h"
+#include "commands.h"
+#include "option.h"
 
-static const char help[] =
-    "Usage: sagegate sign --method M --url URL [OPTION]...\n"
-    "\n"
-    "Signs one request by AWS Signature Version 4 with AWS_ACCESS_KEY_ID,\n"
-    "AWS_SECRET_ACCESS_KEY and, if set, AWS_SESSION_TOKEN from the environment. Prints a JSON\n"
-    "object: canonical_request, string_to_sign, signed_headers, signature, authorization, and\n"
-    "headers, the lines to send. Sends nothing.\n"
-    "\n"
-    "  --method M             the request's method\n"
-    "  --url URL              https://HOST/PATH?QUERY; the path is taken byte for byte, as sent\n"
-    "  --header 'NAME: VALUE' a header to send; may be repeated. All are signed but those that\n"
-    "                         proxies change (Connection, Expect, User-Agent, ...)\n"
-    "  --body FILE            the request's body; - is standard input\n"
-    "  --region R             default: AWS_REGION, then AWS_DEFAULT_REGION\n"
-    "  --service S            default: sagemaker\n"
-    "  --time YYYYMMDDTHHMMSSZ  default: now\n"
-    "  --no-normalize         sign the path with its empty and dot segments\n"
-    "  --sign-body            send and sign x-amz-content-sha256 as well\n"
-    "  --omit-session-token   send the session token but do not sign it\n"
-    "  --help                 print this and exit\n"
-    "\n"
-    "Example:\n"
-    "  sagegate sign --method POST --region us-east-1 --body in.json \\\n"
-    "    --header 'Content-Type: application/json' \\\n"
-    "    --url https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/NAME/invocations\n";
+#include <errno.h>
+#include <stdio.h>
 
-enum { OUTPUT_MAX = 16 * 1024 * 1024 };
+enum { OUTPUT_MAX = 16 * 1024 * 1024, HEADERS_MAX = SIGV4_HEADERS_MAX - 5 }; /* 5 are our own */
 
 struct arguments {
     struct span method, url, body_file, region, service;
     struct wall_time time;
     bool no_normalize, sign_body, omit_session_token;
-    struct sigv4_header headers[SIGV4_HEADERS_MAX]; /* as given, Host first if not among them */
+    struct sigv4_header headers[HEADERS_MAX];
     size_t header_count;
 };
 
@@ -58,27 +29,9 @@ struct signer {
     struct sigv4_scope scope;
 };
 
-__attribute__((format(printf, 1, 2))) static bool fail(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("sagegate sign: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return false;
-}
+#define fail(...) option_fail("sign", __VA_ARGS__)
 
 /* ---- arguments ---- */
-
-static bool is_token(struct span name)
-{
-    for (size_t i = 0; i != name.len; ++i)
-        if ((unsigned char)name.at[i] <= ' ' || (unsigned char)name.at[i] >= 0x7f ||
-            strchr("\"(),/:;<=>?@[\\]{}", name.at[i]) != NULL)
-            return false;
-    return name.len != 0;
-}
 
 /* What sign itself adds must not come from outside as well. */
 static bool is_own_header(struct span name)
@@ -92,106 +45,80 @@ static bool is_own_header(struct span name)
 static bool add_header(struct arguments *arguments, struct span line)
 {
     struct span name, value;
-    if (!span_split(line, ':', &name, &value) || !is_token(name))
+    if (!span_split(line, ':', &name, &value) || !span_is_token(name))
         return fail("--header '%.*s': not of the form 'NAME: VALUE'", SPAN_ARG(line));
-    for (size_t i = 0; i != value.len; ++i)
-        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
-            return fail("--header '%.*s': its value has a control character", SPAN_ARG(name));
+    if (!span_is_all(value, ASCII_TEXT))
+        return fail("--header '%.*s': its value has a control character", SPAN_ARG(name));
     if (is_own_header(name))
         return fail("--header '%.*s': sign sets this header itself", SPAN_ARG(name));
-    /* One place is kept for Host. */
-    if (arguments->header_count == SIGV4_HEADERS_MAX - 5)
-        return fail("more than %d headers", SIGV4_HEADERS_MAX - 5);
     arguments->headers[arguments->header_count++] = (struct sigv4_header){name, span_trim(value)};
     return true;
 }
 
-static bool take_option(int option, struct span value, struct arguments *arguments)
+/* Defaults, and what the options' texts may hold. */
+static bool check_arguments(struct arguments *arguments, struct span time)
 {
-    switch (option) {
-    case 'm':
-        arguments->method = value;
-        return is_token(value) || fail("--method '%.*s': not a method", SPAN_ARG(value));
-    case 'u':
-        arguments->url = value;
-        return true;
-    case 'H':
-        return add_header(arguments, value);
-    case 'b':
-        arguments->body_file = value;
-        return true;
-    case 'r':
-        arguments->region = value;
-        return true;
-    case 's':
-        arguments->service = value;
-        return true;
-    case 't':
-        return clock_parse_basic(value, &arguments->time) ||
-               fail("--time '%.*s': not a time like 20150830T123600Z", SPAN_ARG(value));
-    case 'N':
-        arguments->no_normalize = true;
-        return true;
-    case 'B':
-        arguments->sign_body = true;
-        return true;
-    case 'O':
-        arguments->omit_session_token = true;
-        return true;
-    }
-    return false;
-}
-
-static bool check_arguments(struct arguments *arguments)
-{
-    if (arguments->method.at == NULL)
-        return fail("--method is missing; see sagegate sign --help");
-    if (arguments->url.at == NULL)
-        return fail("--url is missing; see sagegate sign --help");
+    if (!span_is_token(arguments->method))
+        return fail("--method '%.*s': not a method", SPAN_ARG(arguments->method));
+    if (time.at != NULL && !clock_parse_basic(time, &arguments->time))
+        return fail("--time '%.*s': not a time like 20150830T123600Z", SPAN_ARG(time));
     if (arguments->region.len == 0)
         arguments->region = command_getenv(NULL, SPAN("AWS_REGION"));
     if (arguments->region.len == 0)
         arguments->region = command_getenv(NULL, SPAN("AWS_DEFAULT_REGION"));
     if (arguments->region.len == 0)
         return fail("no region: give --region or set AWS_REGION");
-    if (arguments->region.len > 64 || !is_token(arguments->region))
+    if (arguments->region.len > 64 || !span_is_token(arguments->region))
         return fail("--region '%.*s': not a region", SPAN_ARG(arguments->region));
-    if (arguments->service.len > 64 || !is_token(arguments->service))
+    if (arguments->service.len > 64 || !span_is_token(arguments->service))
         return fail("--service '%.*s': not a service", SPAN_ARG(arguments->service));
     return true;
 }
 
-/* False after a complaint; *done where --help was all. */
-static bool parse_arguments(int argc, char **argv, struct arguments *arguments, bool *done)
+/* Returns -1 to go on, else the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
-    static const struct option options[] = {
-        {"method", required_argument, NULL, 'm'}, {"url", required_argument, NULL, 'u'},
-        {"header", required_argument, NULL, 'H'}, {"body", required_argument, NULL, 'b'},
-        {"region", required_argument, NULL, 'r'}, {"service", required_argument, NULL, 's'},
-        {"time", required_argument, NULL, 't'},   {"no-normalize", no_argument, NULL, 'N'},
-        {"sign-body", no_argument, NULL, 'B'},    {"omit-session-token", no_argument, NULL, 'O'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    struct span time = SPAN_NONE, headers[HEADERS_MAX];
+    struct option_list list = {headers, 0, HEADERS_MAX};
+    const struct option_row rows[] = {
+        {"method", 0, OPTION_REQUIRED, &arguments->method, "M", "the request's method"},
+        {"url", 0, OPTION_REQUIRED, &arguments->url, "URL",
+         "https://HOST/PATH?QUERY; the path is taken byte for byte, as sent"},
+        {"header", 0, OPTION_LIST, &list, "'NAME: VALUE'",
+         "a header to send; may be repeated. All are signed except those that\n"
+         "proxies change (Connection, Expect, User-Agent, ...)"},
+        {"body", 0, OPTION_TEXT, &arguments->body_file, "FILE",
+         "the request's body; - is standard input"},
+        {"region", 0, OPTION_TEXT, &arguments->region, "R",
+         "default AWS_REGION, then AWS_DEFAULT_REGION"},
+        {"service", 0, OPTION_TEXT, &arguments->service, "S", "default sagemaker"},
+        {"time", 0, OPTION_TEXT, &time, "TIME", "as 20150830T123600Z, default now"},
+        {"no-normalize", 0, OPTION_FLAG, &arguments->no_normalize, NULL,
+         "sign the path with its empty and dot segments"},
+        {"sign-body", 0, OPTION_FLAG, &arguments->sign_body, NULL,
+         "send and sign x-amz-content-sha256 as well"},
+        {"omit-session-token", 0, OPTION_FLAG, &arguments->omit_session_token, NULL,
+         "send the session token but do not sign it"},
     };
-    int option;
-    opterr = 0;
-    optind = 0;
-    *done = false;
-    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            *done = true;
-            return true;
-        }
-        if (option == ':')
-            return fail("%s wants a value", argv[optind - 1]);
-        if (option == '?')
-            return fail("%s: unknown option; see sagegate sign --help", argv[optind - 1]);
-        if (!take_option(option, span_from(optarg), arguments))
-            return false;
-    }
-    if (optind != argc)
-        return fail("'%s': not expected; see sagegate sign --help", argv[optind]);
-    return check_arguments(arguments);
+    const struct option_table options = {
+        .command = "sign",
+        .usage = "--method M --url URL [OPTION]...",
+        .about =
+            "Signs one request by AWS Signature Version 4 with AWS_ACCESS_KEY_ID,\n"
+            "AWS_SECRET_ACCESS_KEY and, if set, AWS_SESSION_TOKEN from the environment. Prints a\n"
+            "JSON object: canonical_request, string_to_sign, signed_headers, signature,\n"
+            "authorization, and headers, the lines to send. Sends nothing.\n",
+        .rows = rows,
+        .row_count = sizeof(rows) / sizeof(rows[0]),
+        .more = "Example:\n"
+                "  sagegate sign --method POST --region us-east-1 --body in.json \\\n"
+                "    --header 'Content-Type: application/json' \\\n"
+                "    --url https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/NAME/"
+                "invocations\n"};
+    int status = option_parse(&options, argc, argv);
+    for (size_t i = 0; status < 0 && i != list.count; ++i)
+        status = add_header(arguments, headers[i]) ? status : 1;
+    return status < 0 && !check_arguments(arguments, time) ? 1 : status;
 }
 
 /* ---- the request ---- */
@@ -240,12 +167,7 @@ static struct span host_of(struct span authority, struct span default_port, stru
 {
     if (span_ends_with(authority, default_port))
         authority.len -= default_port.len;
-    char *at = arena_alloc(arena, authority.len + 1);
-    for (size_t i = 0; i != authority.len; ++i) {
-        char c = authority.at[i];
-        at[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-    }
-    return span_make(at, authority.len);
+    return arena_lower(arena, authority);
 }
 
 static bool split_url(struct span url, struct signer *signer, struct span *host)
@@ -317,29 +239,20 @@ static bool build_request(const struct arguments *arguments, struct signer *sign
     return true;
 }
 
-/* ---- the answer ---- */
+/* ---- the output ---- */
 
-static void append_member(struct buffer *out, const char *name, struct span value)
+static void add_headers(struct json_writer *json, struct signer *signer, struct span authorization)
 {
-    buffer_printf(out, "  \"%s\": \"", name);
-    buffer_append_json(out, value);
-    buffer_append(out, SPAN("\",\n"));
-}
-
-static void append_headers(struct buffer *out, const struct signer *signer,
-                           struct span authorization)
-{
-    buffer_append(out, SPAN("  \"headers\": [\n"));
-    for (size_t i = 0; i != signer->sent_count; ++i) {
-        buffer_append(out, SPAN("    \""));
-        buffer_append_json(out, signer->sent[i].name);
-        buffer_append(out, SPAN(": "));
-        buffer_append_json(out, signer->sent[i].value);
-        buffer_append(out, SPAN("\",\n"));
-    }
-    buffer_append(out, SPAN("    \"Authorization: "));
-    buffer_append_json(out, authorization);
-    buffer_append(out, SPAN("\"\n  ]\n"));
+    json_writer_open_array(json, SPAN("headers"));
+    for (size_t i = 0; i != signer->sent_count; ++i)
+        json_writer_add_text(json, SPAN_NONE,
+                             arena_printf(&signer->arena, "%.*s: %.*s",
+                                          SPAN_ARG(signer->sent[i].name),
+                                          SPAN_ARG(signer->sent[i].value)));
+    json_writer_add_text(
+        json, SPAN_NONE,
+        arena_printf(&signer->arena, "Authorization: %.*s", SPAN_ARG(authorization)));
+    json_writer_close_array(json);
 }
 
 static bool print_stages(struct signer *signer)
@@ -359,14 +272,17 @@ static bool print_stages(struct signer *signer)
                                &authorization);
 
     struct span whole = buffer_span(&authorization);
-    buffer_append(&out, SPAN("{\n"));
-    append_member(&out, "canonical_request", buffer_span(&canonical));
-    append_member(&out, "string_to_sign", buffer_span(&string_to_sign));
-    append_member(&out, "signed_headers", buffer_span(&signed_headers));
-    append_member(&out, "signature", span_from_offset(whole, whole.len - 2 * SIGV4_HASH_SIZE));
-    append_member(&out, "authorization", whole);
-    append_headers(&out, signer, whole);
-    buffer_append(&out, SPAN("}\n"));
+    struct json_writer json = {.out = &out, .indented = true};
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_text(&json, SPAN("canonical_request"), buffer_span(&canonical));
+    json_writer_add_text(&json, SPAN("string_to_sign"), buffer_span(&string_to_sign));
+    json_writer_add_text(&json, SPAN("signed_headers"), buffer_span(&signed_headers));
+    json_writer_add_text(&json, SPAN("signature"),
+                         span_from_offset(whole, whole.len - 2 * SIGV4_HASH_SIZE));
+    json_writer_add_text(&json, SPAN("authorization"), whole);
+    add_headers(&json, signer, whole);
+    json_writer_close_object(&json);
+    buffer_append_char(&out, '\n');
     bool fits = !canonical.overflowed && !out.overflowed;
     bool printed = fits && fwrite(out.at, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
 
@@ -375,18 +291,16 @@ static bool print_stages(struct signer *signer)
     buffer_dispose(&signed_headers);
     buffer_dispose(&string_to_sign);
     buffer_dispose(&canonical);
-    return printed || fail(fits ? "cannot write the answer" : "the request is too long");
+    return printed || fail(fits ? "cannot write to standard output" : "the request is too long");
 }
 
 int command_sign(int argc, char **argv)
 {
     struct arguments arguments = {.service = SPAN("sagemaker"), .time = clock_wall()};
     struct signer signer = {0};
-    bool done;
-    if (!parse_arguments(argc, argv, &arguments, &done))
-        return 1;
-    if (done)
-        return 0;
+    int status = parse_arguments(argc, argv, &arguments);
+    if (status >= 0)
+        return status;
     arena_init(&signer.arena, 4096);
     bool good =
         load_identity(&signer) && build_request(&arguments, &signer) && print_stages(&signer);

@@ -1,17 +1,13 @@
-/* `sagegate version`: what was built, from what, and which libraries it runs with. */
+/* `sagegate version`: prints what was built, from what, and the libraries it runs with. */
 #include "commands.h"
-
 #include "gateway/admin.h"
+#include "option.h"
 #include "version.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <yaml.h>
-
-static const char help[] = "Usage: sagegate version\n\n"
-                           "Prints the version, the build it comes from and its libraries.\n";
 
 #ifdef __clang__
 #define COMPILER __VERSION__
@@ -21,18 +17,13 @@ static const char help[] = "Usage: sagegate version\n\n"
 
 int command_version(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option != 'h')
-            return 1;
-        fputs(help, stdout);
-        return 0;
-    }
-    if (optind != argc) {
-        fprintf(stderr, "sagegate version: takes no '%s'\n", argv[optind]);
-        return 1;
-    }
+    const struct option_table options = {
+        .command = "version",
+        .usage = "",
+        .about = "Prints the version, the build it comes from and its libraries.\n"};
+    int status = option_parse(&options, argc, argv);
+    if (status >= 0)
+        return status;
     printf("sagegate %s\n", SAGEGATE_VERSION);
     printf("build     %s\n", SAGEGATE_BUILD);
     printf("compiler  %s\n", COMPILER);

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct command {
@@ -30,18 +29,6 @@ static void print_help(FILE *out)
     for (size_t i = 0; i != sizeof(commands) / sizeof(commands[0]); ++i)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("\n`sagegate COMMAND --help` tells the options of a command.\n", out);
-}
-
-/* config_options.getenv over the process's environment. */
-struct span command_getenv(void *context, struct span name)
-{
-    char text[256];
-    (void)context;
-    if (name.len >= sizeof(text))
-        return SPAN_NONE;
-    memcpy(text, name.at, name.len);
-    text[name.len] = '\0';
-    return span_from(getenv(text));
 }
 
 /* Descriptors 0 to 2 stay what everyone takes them for: a closed one would become some socket of ours. */

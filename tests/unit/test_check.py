@@ -299,8 +299,8 @@ def test_a_wrong_variable_is_named(file):
 
 @pytest.mark.parametrize("arguments, status, text", [
     (["--help"], 0, "Usage: sagegate check"),
-    ([], 1, "check -c FILE"),
-    (["-c", "x.yaml", "more"], 1, "check -c FILE"),
+    ([], 1, "-c FILE is missing"),
+    (["-c", "x.yaml", "more"], 1, "unexpected argument 'more'"),
     (["--frobnicate"], 1, "frobnicate"),
     (["-c", "no-such-file.yaml"], 1, "no-such-file.yaml: No such file or directory"),
     (["-c", "."], 1, "is a directory"),

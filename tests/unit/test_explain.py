@@ -291,12 +291,12 @@ def test_ids_come_from_the_callers_trace(tmp_path):
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        ([], "which file"),
-        (["-c", "x.yaml"], "which request"),
-        (["-c", "x.yaml", "POST"], "which request"),
-        (["-c", "x.yaml", "POST", "/", "-H", "no colon"], "a header is one line"),
-        (["-c", "x.yaml", "POST", "/", "-H", "A: b\r\nC: d"], "a header is one line"),
-        (["-c", "x.yaml", "POST", "/\r\n"], "is one line"),
+        ([], "--config FILE is missing"),
+        (["-c", "x.yaml"], "METHOD PATH"),
+        (["-c", "x.yaml", "POST"], "METHOD PATH"),
+        (["-c", "x.yaml", "POST", "/", "-H", "no colon"], "must be one line"),
+        (["-c", "x.yaml", "POST", "/", "-H", "A: b\r\nC: d"], "must be one line"),
+        (["-c", "x.yaml", "POST", "/\r\n"], "must be one line"),
         (["-c", "/nonexistent.yaml", "POST", "/"], "/nonexistent.yaml"),
         (["--nothing"], "nothing"),
     ],

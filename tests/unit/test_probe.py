@@ -143,7 +143,7 @@ def test_nobody_there(tmp_path):
 ])
 def test_what_is_no_address(address):
     done = run("probe", address)
-    assert done.returncode == 1 and "is no address" in done.stderr
+    assert done.returncode == 1 and "must be HOST:PORT/PATH" in done.stderr
 
 
 @pytest.mark.parametrize("timeout", ["", "0", "0s", "-1", "1.5s", "2h", "3601s", "ms", "s"])

@@ -23,13 +23,8 @@ ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "g
 # Arrows inside a folder without which its files have no circle:
 KNOWN_ARROWS = """
 aws/canonical -> aws/sigv4
-command_check -> main
-command_doctor -> main
-command_explain -> main
 command_explain_json -> command_explain
 command_explain_text -> command_explain
-command_run -> main
-command_sign -> main
 config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
@@ -64,7 +59,6 @@ credentials/source.h credentials_result
 gateway/outcome.h FAULT_*
 gateway/renew.h renewal
 gateway/worker.h gateway
-main.c command_getenv
 net/dialer.h dial
 observe/access_record.h ACCESS_*
 observe/access_record.h access_*

@@ -130,8 +130,8 @@ GOOD = ["--method", "POST", "--url", URL, "--region", "us-east-1"]
     (GOOD, {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": SECRET}, "AWS_ACCESS_KEY_ID is not set"),
     (GOOD, {"AWS_ACCESS_KEY_ID": KEY}, "AWS_SECRET_ACCESS_KEY is not set"),
     (GOOD[:4], KEYS, "no region: give --region or set AWS_REGION"),
-    (GOOD[2:], KEYS, "--method is missing"),
-    (GOOD[:2] + GOOD[4:], KEYS, "--url is missing"),
+    (GOOD[2:], KEYS, "--method M is missing"),
+    (GOOD[:2] + GOOD[4:], KEYS, "--url URL is missing"),
     ([*GOOD, "--method", "P OST"], KEYS, "--method 'P OST': not a method"),
     ([*GOOD, "--url", "ftp://h/"], KEYS, "begins with neither https:// nor http://"),
     ([*GOOD, "--url", "https:///x"], KEYS, "wants a host"),
@@ -149,10 +149,10 @@ GOOD = ["--method", "POST", "--url", URL, "--region", "us-east-1"]
     ([*GOOD, "--time", "20150230T000000Z"], KEYS, "not a time like"),
     ([*GOOD, "--region", "a/b"], KEYS, "--region 'a/b': not a region"),
     ([*GOOD, "--service", ""], KEYS, "--service '': not a service"),
-    ([*GOOD, "--bogus"], KEYS, "--bogus: unknown option"),
-    ([*GOOD, "--url"], KEYS, "--url wants a value"),
-    ([*GOOD, "extra"], KEYS, "'extra': not expected"),
-    (GOOD + ["--header", "a: b"] * 124, KEYS, "more than 123 headers"),
+    ([*GOOD, "--bogus"], KEYS, "unknown option --bogus"),
+    ([*GOOD, "--url"], KEYS, "--url needs a value"),
+    ([*GOOD, "extra"], KEYS, "unexpected argument 'extra'"),
+    (GOOD + ["--header", "a: b"] * 124, KEYS, "--header is given more than 123 times"),
 ])
 def test_what_is_wrong(arguments, environment, said):
     done = run(*arguments, environment=environment)
