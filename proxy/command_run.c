@@ -19,6 +19,7 @@
 enum {
     SET_MAX = 64,
     TURN_MS = 1000,
+    SECOND_SIGNAL_US = 1000000, /* coreutils' timeout(1) sends the same signal twice at once */
 };
 
 struct run_options {
@@ -36,6 +37,7 @@ struct run {
     uint64_t workers_ended;
     struct mono_time fed;      /* the service manager's watchdog */
     bool stopping;             /* a signal has come */
+    struct mono_time stopped;  /* when */
     struct mono_time drain_at; /* when the workers are told */
     bool draining;             /* they have been */
 };
@@ -74,8 +76,8 @@ static int read_options(int argc, char **argv, struct run_options *out)
                  "sagegate run --endpoint NAME [--listen ADDRESS] [--region REGION]\n"
                  "             [--operation OPERATION] [--set KEY=VALUE]...",
         .about =
-            "Serves until SIGTERM or SIGINT, which drain and exit with 0. A second one\n"
-            "exits at once. SIGHUP reloads the configuration; one with\n"
+            "Serves until SIGTERM or SIGINT, which drain and exit with 0. A second one, a second\n"
+            "or more after the first, exits at once. SIGHUP reloads the configuration; one with\n"
             "errors changes nothing. SIGUSR1 reopens the access log's file.\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0])};
@@ -209,16 +211,21 @@ static int block_signals(void)
     return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* The first signal makes /ready false; after drain.delay, which lets whoever sends requests here notice, the workers
+/* A second signal, whichever of the two, exits at once; within a second it counts as the first one again.
+ * The first makes /ready false; after drain.delay, which lets whoever sends requests here notice, the workers
  * are told. */
 static void stop(int signal_number)
 {
+    struct mono_time now = clock_mono();
+    if (run.stopping && clock_us_between(run.stopped, now) < SECOND_SIGNAL_US)
+        return;
     if (run.stopping) {
         log_write(LOG_WARNING, "drain", "a second signal: exiting at once");
         _exit(1);
     }
     run.stopping = true;
-    run.drain_at = clock_after_ms(clock_mono(), run.gateway.snapshot->config->drain.delay_ms);
+    run.stopped = now;
+    run.drain_at = clock_after_ms(now, run.gateway.snapshot->config->drain.delay_ms);
     atomic_store(&run.gateway.draining, true);
     log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -55,7 +56,8 @@ def test_what_does_not_end_is_cut_at_the_drains_limit(start_gateway, endpoint):
     assert gateway.line(route="only")["outcome"] == "drain_cut"
 
 
-def test_a_second_sigterm_ends_it_now(start_gateway, endpoint):
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_now(start_gateway, endpoint, second):
     gateway = start_gateway(ONE)
     endpoint.next_fault(stall="head")
     with gateway.caller() as caller:
@@ -63,11 +65,47 @@ def test_a_second_sigterm_ends_it_now(start_gateway, endpoint):
         endpoint.wait_for(1)
         gateway.signal(signal.SIGTERM)
         time.sleep(0.3)
-        assert gateway.process.poll() is None
-        gateway.signal(signal.SIGTERM)
+        gateway.signal(second)
+        time.sleep(0.9)
+        assert gateway.process.poll() is None, "within a second it is the first signal once more"
+        gateway.signal(second)
         gateway.process.wait(3)
     gateway.allow_warnings("second signal")
     gateway.stop(expect=1)
+
+
+@pytest.mark.parametrize("signals", [
+    (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM),
+    (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGINT)])
+def test_signals_sent_twice_at_once_still_drain(start_gateway, endpoint, signals):
+    """coreutils' timeout signals the program and then its own group: the second one lands at any moment of the first
+    one's handling, so that a few pauses are tried."""
+    for number, pause in enumerate((0, 0.0005, 0.002, 0.01), start=1):
+        gateway = start_gateway(ONE)
+        with gateway.caller() as caller:
+            caller.ask("/count-5-50", b"x")
+            endpoint.wait_for(number)
+            for each in signals:
+                gateway.signal(each)
+                time.sleep(pause)
+            assert caller.answer().body.endswith(b"part 5 of 5\n")
+        gateway.stop()
+        assert gateway.line(route="only")["outcome"] == "ok"
+
+
+def test_coreutils_timeout_ends_it_in_order(start_gateway):
+    """It forwards SIGTERM to the program and then to its group, which the program is in: 3 of 16 runs exited with 1
+    while the second one counted at once."""
+    gateway = start_gateway("drain: { delay: 20ms }\n" + ONE)
+    gateway.stop()
+    for _ in range(30):
+        with subprocess.Popen(["timeout", "--preserve-status", "60", *gateway.process.args], env=gateway.env,
+                              cwd=gateway.directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as sender:
+            while "serving: " not in (line := sender.stderr.readline()):
+                assert line, "it ended before it served"
+            sender.send_signal(signal.SIGTERM)
+            told = sender.stderr.read()
+        assert sender.returncode == 0 and "exiting at once" not in told, told
 
 
 def test_live_and_ready_with_reasons(start_gateway):
