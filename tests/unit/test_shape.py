@@ -23,8 +23,14 @@ ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "g
 # Arrows inside a folder without which its files have no circle:
 KNOWN_ARROWS = """
 aws/canonical -> aws/sigv4
+base/buffer -> base/json_writer
+command_check -> main
+command_doctor -> main
+command_explain -> main
 command_explain_json -> command_explain
 command_explain_text -> command_explain
+command_run -> main
+command_sign -> main
 config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
@@ -32,15 +38,14 @@ config/yaml -> config/config
 credentials/fetch_metadata -> credentials/fetch
 credentials/fetch_sts -> credentials/fetch
 credentials/keeper_private -> credentials/keeper
-credentials/plan_addresses -> credentials/plan
-credentials/plan_profile -> credentials/plan
+credentials/chain_addresses -> credentials/chain
+credentials/chain_profile -> credentials/chain
 gateway/admin_pages -> gateway/admin
 gateway/admission -> gateway/exchange
 gateway/admission -> gateway/worker
 gateway/call -> gateway/exchange
 gateway/deadline -> gateway/exchange
-gateway/downstream -> gateway/exchange
-gateway/downstream -> gateway/worker
+gateway/exchange -> gateway/gateway
 gateway/path_match -> gateway/route
 gateway/renew -> gateway/exchange
 gateway/response -> gateway/exchange
@@ -59,6 +64,7 @@ credentials/source.h credentials_result
 gateway/outcome.h FAULT_*
 gateway/renew.h renewal
 gateway/worker.h gateway
+main.c command_getenv
 net/dialer.h dial
 observe/access_record.h ACCESS_*
 observe/access_record.h access_*
@@ -150,15 +156,18 @@ def definitions_of(code):
             yield found.group(1), bool(re.search(r"\bstatic\b", head))
 
 
-def uses_in(name, code):
-    """Where the code names something: (name, position). In a header only the bodies of functions do, no prototype."""
+def parts_that_use(name, code):
+    """The parts of a file that use what they name: (first line, text). Of a header, functions and macros."""
     if not name.endswith(".h"):
-        yield from ((use.group(), use.start()) for use in USE.finditer(code))
+        yield 1, code
         return
+    for found in DIRECTIVE.finditer(code):
+        if DEFINE.match(found.group()):
+            yield line_of(code, found.start()), found.group()
+    code = blank(DIRECTIVE, code)
     for head, body in top_level(code):
         if body is not None and is_function(head):
-            begin = code.index(head) + len(head)
-            yield from ((use.group(), begin + use.start()) for use in USE.finditer(body))
+            yield line_of(code, code.index(head)), head + body
 
 
 def header_names(text, code):
@@ -192,10 +201,12 @@ class Tree:
             if include.group(1):
                 yield include.group(1), line_of(self.texts[name], include.start(1)), f'includes "{include.group(1)}"'
         seen = set(self.static[name])
-        for symbol, position in uses_in(name, self.code[name]):
-            if symbol in self.owner and symbol not in seen and self.owner[symbol] != name:
-                seen.add(symbol)
-                yield self.owner[symbol], line_of(self.code[name], position), f"uses {symbol}"
+        for first, text in parts_that_use(name, self.code[name]):
+            for use in USE.finditer(text):
+                symbol = use.group()
+                if symbol in self.owner and symbol not in seen and self.owner[symbol] != name:
+                    seen.add(symbol)
+                    yield self.owner[symbol], first - 1 + line_of(text, use.start()), f"uses {symbol}"
 
     @functools.cached_property
     def arrows(self):
@@ -269,6 +280,8 @@ def test_folders_use_only_those_below():
     ("misc/util.c", '#include "base/span.h"'),
     ("gateway/a.c", '#include "commands.h"'),
     ("base/span.c", "void span_x(void)\n{\n    command_run();\n}\n"),
+    ("base/span.h", "static inline void span_x(void)\n{\n    command_run();\n}\n"),
+    ("base/check.h", "#define CHECK(x) \\\n    ((x) ? 0 : command_run())\n"),
 ])
 def test_finds_an_upward_arrow(name, text):
     assert list(upward_arrows(Tree({name: text, "command_run.c": "int command_run(void)\n{\n}\n"})))
@@ -279,6 +292,7 @@ def test_finds_an_upward_arrow(name, text):
     ("gateway/exchange.c", '#include "base/span.h"\n#include <h2o.h>'),
     ("net/http1_head.c", '#include "net/http1.h"'),
     ("main.c", '#include "gateway/server.h"\n#include "commands.h"'),
+    ("base/span.h", "int command_run(void);"),
     ("base/span.c", 'void span_x(struct x *x)\n{\n    x->command_run("command_run"); // command_run\n}\n'),
 ])
 def test_lets_a_downward_arrow_pass(name, text):
