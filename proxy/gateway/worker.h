@@ -10,7 +10,7 @@
 #include "gateway/downstream.h"
 #include "gateway/ids.h"
 #include "gateway/snapshot.h"
-#include "observe/access_log.h"
+#include "observe/access.h"
 
 struct exchange;
 struct listeners;

@@ -1,6 +1,7 @@
-/* The access log's rings, one a worker, and the one thread that formats and writes them. */
-#include "observe/access_log.h"
+/* The access log's rings, one for each worker, and the thread that formats and writes their records. */
+#include "observe/access.h"
 
+#include "base/counter.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -17,27 +18,27 @@
 enum {
     RING_SIZE_DEFAULT = 1024,
     CACHE_LINE = 64,
-    NAP_MS = 20, /* the writer's pause while records come */
+    NAP_MS = 20, /* the writer's pause while records arrive */
     NAPS_BEFORE_SLEEP = 5,
     BATCH_SIZE = 65536,    /* bytes formatted before a write */
-    PIPE_WRITE_MAX = 4096, /* after POLLOUT a pipe takes so much without blocking (PIPE_BUF) */
+    PIPE_WRITE_MAX = 4096, /* what a pipe takes after POLLOUT without blocking (PIPE_BUF) */
     FLUSH_LIMIT_MS = 2000
 };
 
-/* What a worker has to do after a commit. */
+/* What a worker has to do after a commit: */
 enum writer_state {
-    WRITER_AWAKE,   /* nothing: it will look again */
+    WRITER_AWAKE,   /* nothing: the writer looks again by itself */
     WRITER_NAPPING, /* wake it if the ring is half full */
     WRITER_SLEEPING /* wake it */
 };
 
-/* One producer (the worker), one consumer (the writer). Counters run on and wrap; slots are taken
- * modulo the size. */
+/* One producer (the worker), one consumer (the writer). Counters wrap; a slot is the counter modulo
+ * the size. */
 struct ring {
     _Alignas(CACHE_LINE) atomic_uint head; /* written by the worker: records committed */
-    unsigned tail_seen;                    /* the worker's last look at tail */
-    atomic_uint_fast64_t dropped;          /* written by the worker */
-    _Alignas(CACHE_LINE) atomic_uint tail; /* written by the writer: records done with */
+    unsigned tail_seen;                    /* the worker's copy of tail, maybe out of date */
+    struct counter dropped;                /* written by the worker */
+    _Alignas(CACHE_LINE) atomic_uint tail; /* written by the writer: records formatted */
     struct access_record *records;
 };
 
@@ -47,14 +48,14 @@ struct access_log {
     char *file; /* NULL: stdout */
     int fd;
     bool is_regular; /* writes do not wait for a reader */
-    bool torn;       /* the last write ended within a line */
+    bool torn;       /* the last write ended inside a line */
     int wake_fd;
     pthread_t thread;
     atomic_int state; /* enum writer_state */
     atomic_bool stopping, reopening;
-    atomic_uint_fast64_t write_lost; /* records that a write failed to deliver */
-    uint64_t dropped_told;
-    struct mono_time dropped_told_at;
+    struct counter write_lost; /* by the writer: records that a write failed to deliver */
+    uint64_t dropped_reported;
+    struct mono_time dropped_reported_at;
     struct mono_time flush_deadline; /* us 0 until access_log_destroy */
     struct buffer batch;
 };
@@ -76,7 +77,7 @@ struct access_record *access_log_begin(struct access_log *log, unsigned worker)
     if (head - ring->tail_seen == log->ring_size) {
         ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
         if (head - ring->tail_seen == log->ring_size) {
-            atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
+            counter_add(&ring->dropped, 1);
             return NULL;
         }
     }
@@ -89,14 +90,21 @@ static void wake(struct access_log *log)
 {
     const uint64_t one = 1;
     ssize_t written = write(log->wake_fd, &one, sizeof(one));
-    (void)written; /* full means that it is awake already */
+    (void)written; /* EAGAIN: the counter is full, so the writer is awake already */
+}
+
+static void forget_wakes(struct access_log *log)
+{
+    uint64_t count;
+    ssize_t got = read(log->wake_fd, &count, sizeof(count));
+    (void)got;
 }
 
 void access_log_commit(struct access_log *log, unsigned worker)
 {
     struct ring *ring = &log->rings[worker];
     unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed) + 1;
-    /* Sequentially consistent, as the load below and the writer's pair in rest: either the
+    /* Sequentially consistent, like the load below and the writer's pair in rest(): either the
      * writer sees this record before it rests, or this sees that it rests. */
     atomic_store(&ring->head, head);
     int state = atomic_load(&log->state);
@@ -130,9 +138,9 @@ uint64_t access_log_dropped(const struct access_log *log)
 {
     if (log == NULL)
         return 0;
-    uint64_t dropped = atomic_load_explicit(&log->write_lost, memory_order_relaxed);
+    uint64_t dropped = counter_read(&log->write_lost);
     for (unsigned i = 0; i != log->workers; ++i)
-        dropped += atomic_load_explicit(&log->rings[i].dropped, memory_order_relaxed);
+        dropped += counter_read(&log->rings[i].dropped);
     return dropped;
 }
 
@@ -140,7 +148,7 @@ uint64_t access_log_dropped(const struct access_log *log)
 
 static int open_file(const char *file)
 {
-    /* O_NONBLOCK: a FIFO that nobody reads is refused at once, and never waited for. */
+    /* O_NONBLOCK: a FIFO without a reader fails at once instead of blocking. */
     return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
@@ -167,7 +175,7 @@ static void reopen_file(struct access_log *log)
 
 /* ---- writing ---- */
 
-/* Waits until a pipe, socket or terminal takes bytes. False once the time to stop is over. */
+/* Waits until a pipe, socket or terminal takes bytes. Returns false after the flush deadline. */
 static bool wait_writable(struct access_log *log)
 {
     for (;;) {
@@ -184,16 +192,13 @@ static bool wait_writable(struct access_log *log)
             return false;
         if (fds[0].revents != 0)
             return true;
-        if (fds[1].revents != 0) {
-            uint64_t count;
-            ssize_t got = read(log->wake_fd, &count, sizeof(count));
-            (void)got;
-        }
+        if (fds[1].revents != 0)
+            forget_wakes(log);
     }
 }
 
-/* At most PIPE_WRITE_MAX bytes of `rest`, up to the end of a line where there is one, so that lines
- * of several writers do not mix. */
+/* Returns how many bytes of `rest` to write at once: at most PIPE_WRITE_MAX, up to the end of a line
+ * if there is one, so that lines of several writers do not mix. */
 static size_t pipe_slice(struct span rest)
 {
     if (rest.len <= PIPE_WRITE_MAX)
@@ -202,7 +207,7 @@ static size_t pipe_slice(struct span rest)
     return end == NULL ? PIPE_WRITE_MAX : (size_t)(end + 1 - rest.at);
 }
 
-/* The number of bytes written; less than all only after a failure. */
+/* Returns the number of bytes written; less than all only after a failure. */
 static size_t write_all(struct access_log *log, struct span rest)
 {
     size_t done = 0;
@@ -230,18 +235,18 @@ static unsigned count_lines(struct span s)
     return lines;
 }
 
-/* Counts what could not be written, and goes on. */
+/* Counts the lines that could not be written and drops the batch. */
 static void lose_batch(struct access_log *log, struct span rest)
 {
     if (rest.len != 0)
-        atomic_fetch_add_explicit(&log->write_lost, count_lines(rest), memory_order_relaxed);
+        counter_add(&log->write_lost, count_lines(rest));
     buffer_clear(&log->batch);
 }
 
 static void write_batch(struct access_log *log)
 {
     struct span batch = buffer_span(&log->batch);
-    /* The rest of a line that a full disk cut is lost: the next one begins anew. */
+    /* A full disk cut the last line and its rest is lost: begin the next one on a line of its own. */
     if (log->torn && write_all(log, SPAN("\n")) != 1) {
         lose_batch(log, batch);
         return;
@@ -254,7 +259,8 @@ static void write_batch(struct access_log *log)
 
 /* ---- the writer thread ---- */
 
-/* Formats what a ring holds into the batch, writing whenever the batch is full. */
+/* Formats a ring's records into the batch, writing whenever the batch is full. Returns whether there
+ * were any. */
 static bool drain_ring(struct access_log *log, struct ring *ring)
 {
     unsigned tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
@@ -279,7 +285,7 @@ static bool drain_all(struct access_log *log)
     return any;
 }
 
-/* Whether the writer has reason to go on at once: some ring holds `records` or more. */
+/* Returns whether the writer must not pause: some ring holds `records` or more. */
 static bool has_work(const struct access_log *log, unsigned records)
 {
     bool any = atomic_load(&log->stopping) || atomic_load(&log->reopening);
@@ -290,34 +296,31 @@ static bool has_work(const struct access_log *log, unsigned records)
     return any;
 }
 
-/* Pauses: for NAP_MS, so that what comes meanwhile is written together, or until somebody wakes the
- * writer. */
+/* Pauses for NAP_MS, so that the records of that time are written together, or, sleeping, until the
+ * writer is woken. */
 static void rest(struct access_log *log, bool sleeping)
 {
     struct pollfd fd = {.fd = log->wake_fd, .events = POLLIN};
-    uint64_t count;
     atomic_store(&log->state, sleeping ? WRITER_SLEEPING : WRITER_NAPPING);
-    bool go_on = has_work(log, sleeping ? 1 : log->ring_size / 2);
-    if (!go_on && poll(&fd, 1, sleeping ? -1 : NAP_MS) == 1) {
-        ssize_t got = read(log->wake_fd, &count, sizeof(count));
-        (void)got;
-    }
+    bool busy = has_work(log, sleeping ? 1 : log->ring_size / 2);
+    if (!busy && poll(&fd, 1, sleeping ? -1 : NAP_MS) == 1)
+        forget_wakes(log);
     atomic_store(&log->state, WRITER_AWAKE);
 }
 
-/* Losses are told as they are noticed, at most once a second. */
-static void tell_dropped(struct access_log *log)
+/* Reports losses, at most once a second. */
+static void report_dropped(struct access_log *log)
 {
     uint64_t dropped = access_log_dropped(log);
-    if (dropped == log->dropped_told)
+    if (dropped == log->dropped_reported)
         return;
     struct mono_time now = clock_mono();
-    if (log->dropped_told != 0 && clock_us_between(log->dropped_told_at, now) < 1000000)
+    if (log->dropped_reported != 0 && clock_us_between(log->dropped_reported_at, now) < 1000000)
         return;
     log_write(LOG_WARNING, "access_log", "%llu lines were dropped (%llu since the start)",
-              (unsigned long long)(dropped - log->dropped_told), (unsigned long long)dropped);
-    log->dropped_told = dropped;
-    log->dropped_told_at = now;
+              (unsigned long long)(dropped - log->dropped_reported), (unsigned long long)dropped);
+    log->dropped_reported = dropped;
+    log->dropped_reported_at = now;
 }
 
 static void *run_writer(void *context)
@@ -328,7 +331,7 @@ static void *run_writer(void *context)
         if (atomic_exchange(&log->reopening, false))
             reopen_file(log);
         quiet_naps = drain_all(log) ? 0 : quiet_naps + 1;
-        tell_dropped(log);
+        report_dropped(log);
         rest(log, quiet_naps > NAPS_BEFORE_SLEEP);
     }
     drain_all(log);
@@ -340,7 +343,7 @@ static void *run_writer(void *context)
 static bool start_writer(struct access_log *log)
 {
     sigset_t all, before;
-    sigfillset(&all); /* signals belong to the main thread; a dead pipe gives EPIPE */
+    sigfillset(&all); /* the main thread handles signals; a closed pipe gives EPIPE */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&log->thread, NULL, run_writer, log);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -410,6 +413,6 @@ void access_log_destroy(struct access_log *log)
     atomic_store(&log->stopping, true);
     wake(log);
     pthread_join(log->thread, NULL);
-    tell_dropped(log);
+    report_dropped(log);
     free_log(log);
 }

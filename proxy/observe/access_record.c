@@ -1,20 +1,17 @@
 /* Formats access records as JSON without printf: straight copies, escapes only where needed. */
-#include "observe/access_record.h"
+#include "observe/access.h"
 
-#define X(name, key, max) +(max)
-enum {
-    SHORT_TEXTS_SIZE = ACCESS_SHORT_TEXTS(X),
-    LONG_TEXTS_SIZE = ACCESS_TEXT_SIZE - SHORT_TEXTS_SIZE
-};
+#define X(name, key, max) +((max) == ACCESS_LONG_TEXT ? 0 : (max))
+enum { LONG_TEXTS_SIZE = ACCESS_TEXT_SIZE - (ACCESS_TEXT_TABLE(X)) };
 #undef X
-_Static_assert(LONG_TEXTS_SIZE >= 512, "a long text of full size fits");
+_Static_assert((int)LONG_TEXTS_SIZE >= (int)ACCESS_LONG_TEXT, "a long text of full size fits");
 
 static const struct {
     struct span key; /* with its comma and colon */
     size_t max;
 } text_table[ACCESS_TEXTS] = {
 #define X(name, key, max) [ACCESS_##name] = {SPAN(",\"" #key "\":"), max},
-    ACCESS_SHORT_TEXTS(X) ACCESS_LONG_TEXTS(X)
+    ACCESS_TEXT_TABLE(X)
 #undef X
 };
 
@@ -34,12 +31,6 @@ void access_record_init(struct access_record *record)
 
 /* ---- texts ---- */
 
-static bool is_long(enum access_text field)
-{
-    return field == ACCESS_TARGET_MODEL || field == ACCESS_PATH || field == ACCESS_OVERRIDDEN ||
-           field == ACCESS_DROPPED_HEADERS;
-}
-
 static bool is_list(enum access_text field)
 {
     return field == ACCESS_OVERRIDDEN || field == ACCESS_DROPPED_HEADERS;
@@ -54,16 +45,16 @@ static size_t smaller(size_t a, size_t b)
 static size_t room_for(const struct access_record *record, enum access_text field)
 {
     size_t room = smaller(ACCESS_TEXT_SIZE - record->text_used, text_table[field].max);
-    if (!is_long(field))
+    if (text_table[field].max != ACCESS_LONG_TEXT)
         return room;
     size_t long_texts = 0;
     for (enum access_text i = 0; i != ACCESS_TEXTS; ++i)
-        if (is_long(i))
+        if (text_table[i].max == ACCESS_LONG_TEXT)
             long_texts += record->texts[i].len;
     return smaller(room, LONG_TEXTS_SIZE - long_texts);
 }
 
-/* s cut to max bytes; a list after its last whole name. */
+/* Cuts s to max bytes, a list after its last whole name. */
 static struct span cut(struct span s, size_t max, bool list)
 {
     if (s.len <= max)
@@ -94,7 +85,7 @@ struct span access_record_get(const struct access_record *record, enum access_te
     return span_make(record->text + record->texts[field].at, record->texts[field].len);
 }
 
-/* ---- the line: each put_ writes at `at`, where there is room, and returns what follows ---- */
+/* ---- the line: each put_ writes at `at`, which has room, and returns the end of what it wrote ---- */
 
 static char *put(char *at, struct span s)
 {
@@ -113,7 +104,7 @@ static char *put_u64(char *at, uint64_t value)
     return put(at, span_make(digits + first, sizeof(digits) - first));
 }
 
-/* Nonzero where one of eight bytes is a control character, quote, backslash, DEL or beyond ASCII. A
+/* Nonzero if one of eight bytes is a control character, quote, backslash, DEL or not ASCII. A
  * subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
 static uint64_t odd_bytes(uint64_t word)
 {
@@ -123,8 +114,8 @@ static uint64_t odd_bytes(uint64_t word)
            high;
 }
 
-/* Printable ASCII but quote and backslash: stands for itself in JSON. Looked at eight bytes at a
- * time, for most of a line is such text. */
+/* Returns whether s needs no escapes in JSON: printable ASCII but quote and backslash. Most of a line
+ * is such text, so this reads eight bytes at a time. */
 static bool is_plain(struct span s)
 {
     uint64_t word = 0x2020202020202020;
@@ -154,12 +145,13 @@ static char *put_string(char *at, struct span s)
     return at;
 }
 
-static char *put_text(char *at, const struct access_record *record, enum access_text field)
+static char *put_texts(char *at, const struct access_record *record, enum access_text first,
+                       enum access_text last)
 {
-    struct span value = access_record_get(record, field);
-    if (value.len == 0)
-        return at;
-    return put_string(put(at, text_table[field].key), value);
+    for (enum access_text i = first; i <= last; ++i)
+        if (record->texts[i].len != 0)
+            at = put_string(put(at, text_table[i].key), access_record_get(record, i));
+    return at;
 }
 
 static char *put_list(char *at, const struct access_record *record, enum access_text field)
@@ -188,31 +180,13 @@ static char *put_times(char *at, const struct access_record *record, enum access
     return at;
 }
 
-static char *put_who_and_where(char *at, const struct access_record *record)
-{
-    static const enum access_text order[] = {
-        ACCESS_REQUEST_ID,      ACCESS_TRACE_ID,
-        ACCESS_INFERENCE_ID,    ACCESS_ROUTE,
-        ACCESS_ENDPOINT,        ACCESS_OPERATION,
-        ACCESS_TARGET_MODEL,    ACCESS_TARGET_VARIANT,
-        ACCESS_INVOKED_VARIANT, ACCESS_INFERENCE_COMPONENT,
-        ACCESS_REGION,          ACCESS_IDENTITY,
-        ACCESS_CALLER,          ACCESS_CLIENT,
-        ACCESS_METHOD,          ACCESS_PATH,
-    };
-    for (size_t i = 0; i != sizeof(order) / sizeof(order[0]); ++i)
-        at = put_text(at, record, order[i]);
-    return at;
-}
-
 static char *put_how_it_ended(char *at, const struct access_record *record)
 {
     at = put_u64(put(at, SPAN(",\"status\":")), record->status > 0 ? (uint64_t)record->status : 0);
-    at = put_text(at, record, ACCESS_OUTCOME);
-    at = put_text(at, record, ACCESS_AWS_ERROR);
+    at = put_texts(at, record, ACCESS_OUTCOME, ACCESS_AWS_ERROR);
     if (record->model_status >= 0)
         at = put_u64(put(at, SPAN(",\"model_status\":")), (uint64_t)record->model_status);
-    at = put_text(at, record, ACCESS_AWS_REQUEST_ID);
+    at = put_texts(at, record, ACCESS_AWS_REQUEST_ID, ACCESS_AWS_REQUEST_ID);
     at = put_u64(put(at, SPAN(",\"attempts\":")), record->attempts);
     at = put(at, record->reused ? SPAN(",\"reused\":true") : SPAN(",\"reused\":false"));
     at = put_u64(put(at, SPAN(",\"bytes_in\":")), record->bytes_in);
@@ -227,7 +201,7 @@ void access_record_format(const struct access_record *record, struct buffer *out
         return;
     clock_format_rfc3339(record->time, time);
     at = put_string(put(at, SPAN("{\"time\":")), span_make(time, sizeof(time) - 1));
-    at = put_who_and_where(at, record);
+    at = put_texts(at, record, ACCESS_REQUEST_ID, ACCESS_PATH);
     at = put_how_it_ended(at, record);
     at = put_list(at, record, ACCESS_OVERRIDDEN);
     at = put_list(at, record, ACCESS_DROPPED_HEADERS);

@@ -1,4 +1,4 @@
-/* Writes diagnostics as JSON lines to stderr, and holds bursts of the same one back. */
+/* Writes diagnostics as JSON lines to stderr and limits bursts of one kind. */
 #include "observe/log.h"
 
 #include "base/buffer.h"
@@ -21,18 +21,18 @@ enum {
     KIND_TEXT = 160
 };
 
-/* Lines of one topic and format, told apart by the addresses of the two literals. */
+/* Lines of one topic and format, identified by the addresses of the two literals. */
 struct kind {
     const char *topic, *format;
     enum log_level level;
     struct mono_time window_start;
     unsigned written, held_back;
-    char last[KIND_TEXT]; /* the last one that was held back */
+    char last[KIND_TEXT]; /* the last line held back */
 };
 
 static atomic_int least_level = LOG_INFO;
 static pthread_mutex_t kinds_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kind kinds[KINDS]; /* one slot a hash; a newcomer takes the slot over */
+static struct kind kinds[KINDS]; /* by hash; a new kind replaces the one in its slot */
 
 void log_set_level(enum log_level level)
 {
@@ -46,7 +46,7 @@ struct line {
     const char *topic;
     struct span message;
     unsigned held_back;
-    const struct problem *problem; /* whose place in a file is told, or NULL */
+    const struct problem *problem; /* its place in a file is written; or NULL */
 };
 
 static void put_place(struct buffer *out, const struct problem *problem)
@@ -83,13 +83,13 @@ static void put_line(struct buffer *out, const struct line *line)
     buffer_append(out, SPAN("}\n"));
 }
 
-/* False where stderr takes nothing now: a diagnostic is lost rather than a thread stopped. */
+/* Returns false if stderr takes nothing now: better to lose a diagnostic than to block a thread. */
 static bool write_line(struct line line)
 {
     char memory[LINE_MAX_BYTES];
     struct buffer out;
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
-    for (;; line.message.len /= 2) { /* only a message of little but escapes does not fit */
+    for (;; line.message.len /= 2) { /* only a message full of escapes does not fit */
         buffer_init_fixed(&out, memory, sizeof(memory));
         put_line(&out, &line);
         if (!out.overflowed || line.message.len == 0)
@@ -107,7 +107,7 @@ static struct kind *kind_of(const char *topic, const char *format)
     return &kinds[hash >> (sizeof(hash) * 8 - 6)];
 }
 
-static void tell_kind(struct kind *kind)
+static void report_kind(struct kind *kind)
 {
     if (kind->held_back == 0)
         return;
@@ -116,13 +116,13 @@ static void tell_kind(struct kind *kind)
         kind->held_back = 0;
 }
 
-/* Whether a line of this kind may be written now; *held_back is how many were not, before it. */
+/* Returns whether a line of this kind may be written now; *held_back is how many before it were not. */
 static bool admit(enum log_level level, const char *topic, const char *format, unsigned *held_back)
 {
     struct kind *kind = kind_of(topic, format);
     struct mono_time now = clock_mono();
     if (kind->topic != topic || kind->format != format) {
-        tell_kind(kind);
+        report_kind(kind);
         *kind = (struct kind){topic, format, level, now, 0, 0, ""};
     }
     if (clock_us_between(kind->window_start, now) >= WINDOW_US) {
@@ -199,6 +199,6 @@ void log_tell_held_back(void)
     struct mono_time now = clock_mono();
     for (size_t i = 0; i != KINDS; ++i)
         if (clock_us_between(kinds[i].window_start, now) >= WINDOW_US)
-            tell_kind(&kinds[i]);
+            report_kind(&kinds[i]);
     pthread_mutex_unlock(&kinds_lock);
 }

@@ -337,7 +337,7 @@ def test_parameters():
 
 
 def test_fields_of_the_access_line():
-    header, code = source("observe/access_record.h"), source("observe/access_record.c")
+    header, code = source("observe/access.h"), source("observe/access_record.c")
     fields = set(re.findall(r"^ +X\([A-Z_]+, (\w+)", header, re.MULTILINE)) | set(re.findall(r'\\"(\w+)\\":', code))
     told = [row[0].strip("`") for row in rows_of("field", "what it says")]
     assert len(set(told)) == len(told)

@@ -66,8 +66,6 @@ gateway/renew.h renewal
 gateway/worker.h gateway
 main.c command_getenv
 net/dialer.h dial
-observe/access_record.h ACCESS_*
-observe/access_record.h access_*
 """.split("\n")[1:-1]
 
 # Names that are used like words of the language.
