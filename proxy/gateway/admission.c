@@ -1,122 +1,207 @@
-/* Admission, step 6: the limits on concurrency and memory, and waiting for them in order of coming. */
+/* The process-wide counters, and each worker's queue of tickets. */
 #include "gateway/admission.h"
 
-#include "gateway/deadline.h"
+#include <stdlib.h>
 
-static struct admit_route *counters_of(const struct exchange *ex)
+/* ---- limits ---- */
+
+void admission_init(struct admission *admission, const struct config_limits *limits)
 {
-    const struct snapshot *snapshot = ex->use->snapshot;
-    return snapshot->admit_routes[ex->plan.match.route - snapshot->config->routes];
+    *admission = (struct admission){0};
+    admission_set_limits(admission, limits);
 }
 
-/* ---- waiting ---- */
-
-static void enqueue(struct exchange *ex)
+void admission_set_limits(struct admission *admission, const struct config_limits *limits)
 {
-    struct exchange **at = &ex->worker->waiting;
-    while (*at != NULL)
-        at = &(*at)->next_waiting;
-    *at = ex;
-    ex->state = EXCHANGE_QUEUED;
-    ex->queued_at = ex->worker->loop->now;
-    atomic_fetch_add(&ex->worker->gateway->admit.waiting, 1);
-    enum outcome unused;
-    exchange_arm_by(ex, deadline_of(ex, &unused));
+    atomic_store_explicit(&admission->connections_max, limits->connections, memory_order_relaxed);
+    atomic_store_explicit(&admission->slots_max, limits->concurrency, memory_order_relaxed);
+    atomic_store_explicit(&admission->memory_max, limits->body_bytes, memory_order_relaxed);
 }
 
-/* Nobody overtakes those of the same route who came before. */
-static bool others_wait(const struct exchange *ex)
+void admission_dispose(struct admission *admission)
 {
-    for (const struct exchange *at = ex->worker->waiting; at != NULL; at = at->next_waiting)
-        if (counters_of(at) == counters_of(ex))
+    while (admission->routes != NULL) {
+        struct admission_route *route = admission->routes;
+        admission->routes = route->next;
+        free((char *)route->name.at);
+        free(route);
+    }
+}
+
+struct admission_route *admission_open_route(struct admission *admission, struct span name)
+{
+    for (struct admission_route *route = admission->routes; route != NULL; route = route->next)
+        if (span_equals(route->name, name))
+            return route;
+    struct admission_route *route = aligned_alloc(_Alignof(struct admission_route), sizeof(*route));
+    char *copy = strndup(name.at, name.len);
+    CHECK(route != NULL && copy != NULL);
+    *route = (struct admission_route){.next = admission->routes, .name = span_make(copy, name.len)};
+    admission_limit_route(route, 0);
+    admission->routes = route;
+    return route;
+}
+
+void admission_limit_route(struct admission_route *route, uint64_t max)
+{
+    atomic_store_explicit(&route->slots_max, max != 0 ? max : UINT64_MAX, memory_order_relaxed);
+}
+
+/* ---- counters ---- */
+
+/* Never counts what it refuses, so that a large refusal does not crowd out a small request elsewhere. */
+static bool take(atomic_uint_fast64_t *counter, uint64_t amount, const atomic_uint_fast64_t *limit)
+{
+    uint64_t max = atomic_load_explicit(limit, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    do
+        if (amount > max || before > max - amount)
+            return false;
+    while (!atomic_compare_exchange_weak_explicit(counter, &before, before + amount,
+                                                  memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static void release(atomic_uint_fast64_t *counter, uint64_t amount)
+{
+    uint64_t before = atomic_fetch_sub(counter, amount); /* seq_cst: listeners look at it next */
+    CHECK(before >= amount);
+}
+
+bool admission_take_connection(struct admission *admission)
+{
+    return take(&admission->connections, 1, &admission->connections_max);
+}
+
+void admission_force_connection(struct admission *admission)
+{
+    atomic_fetch_add_explicit(&admission->connections, 1, memory_order_relaxed);
+}
+
+void admission_release_connection(struct admission *admission)
+{
+    release(&admission->connections, 1);
+}
+
+bool admission_take_memory(struct admission *admission, uint64_t bytes)
+{
+    return take(&admission->memory, bytes, &admission->memory_max);
+}
+
+void admission_release_memory(struct admission *admission, uint64_t bytes)
+{
+    release(&admission->memory, bytes);
+}
+
+/* ---- slots ---- */
+
+static bool take_slot(struct admission_ticket *ticket)
+{
+    struct admission *admission = ticket->queue->admission;
+    struct admission_route *route = ticket->route;
+    if (!take(&route->slots, 1, &route->slots_max))
+        return false;
+    if (take(&admission->slots, 1, &admission->slots_max)) {
+        ticket->state = ADMISSION_ADMITTED;
+        return true;
+    }
+    release(&route->slots, 1);
+    return false;
+}
+
+static bool others_wait(const struct admission_ticket *ticket)
+{
+    for (const struct admission_ticket *at = ticket->queue->first; at != NULL; at = at->next)
+        if (at->route == ticket->route)
             return true;
     return false;
 }
 
-void admission_leave(struct exchange *ex)
+static void enqueue(struct admission_ticket *ticket)
 {
-    struct exchange **at = &ex->worker->waiting;
-    if (ex->state != EXCHANGE_QUEUED)
+    struct admission_ticket **at = &ticket->queue->first;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = ticket;
+    ticket->next = NULL;
+    ticket->state = ADMISSION_WAITING;
+    atomic_fetch_add(&ticket->queue->admission->waiting, 1);
+}
+
+static void dequeue(struct admission_ticket *ticket)
+{
+    struct admission_ticket **at = &ticket->queue->first;
+    while (*at != ticket)
+        at = &(*at)->next;
+    *at = ticket->next;
+    atomic_fetch_sub(&ticket->queue->admission->waiting, 1);
+}
+
+enum admission_state admission_ask(struct admission_ticket *ticket, struct admission_queue *queue,
+                                   struct admission_route *route, bool may_wait)
+{
+    CHECK(ticket->state == ADMISSION_NONE);
+    ticket->queue = queue;
+    ticket->route = route;
+    bool is_next = !others_wait(ticket);
+    if ((is_next && take_slot(ticket)) || !may_wait)
+        return ticket->state;
+    enqueue(ticket);
+    /* A slot that was released before this ticket counted as waiting woke nobody. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (is_next && take_slot(ticket))
+        dequeue(ticket);
+    return ticket->state;
+}
+
+/* Each queue serves its own tickets, in a turn of its own loop. */
+static void wake_queues(struct admission *admission)
+{
+    if (atomic_load(&admission->waiting) == 0)
         return;
-    while (*at != ex)
-        at = &(*at)->next_waiting;
-    *at = ex->next_waiting;
-    ex->state = EXCHANGE_OPENED;
-    atomic_fetch_sub(&ex->worker->gateway->admit.waiting, 1);
+    for (struct admission_queue *at = atomic_load(&admission->queues); at != NULL; at = at->next)
+        if (!atomic_exchange(&at->woken, true))
+            loop_post(at->loop, &at->wake);
 }
 
-/* ---- past the limits on concurrency ---- */
-
-/* The bytes are reserved; then the body may come. */
-static enum body_result begin_body(struct exchange *ex)
+void admission_leave(struct admission_ticket *ticket)
 {
-    const struct config_route *route = ex->plan.match.route;
-    struct admit *admit = &ex->worker->gateway->admit;
-    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
-                      : ex->request.framing == HTTP1_NO_BODY ? 0
-                                                             : ex->request.content_length;
-    ex->admitted = true;
-    ex->admitted_at = ex->worker->loop->now;
-    enum body_result result = body_begin(&ex->body, admit, &ex->arena, length, ex->plan.body_max);
-    if (result != BODY_OK)
-        return result;
-    ex->state = EXCHANGE_BODY;
-    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
-    return BODY_OK;
-}
-
-void admission_fail_body(struct exchange *ex, enum body_result result)
-{
-    CHECK(result == BODY_MEMORY_FULL); /* the plan has checked the size */
-    exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
-}
-
-/* ---- asking ---- */
-
-void admission_ask(struct exchange *ex)
-{
-    const struct config_route *route = ex->plan.match.route;
-    struct gateway *gateway = ex->worker->gateway;
-    if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
-        access_log_is_full(gateway->access_log, ex->worker->index)) {
-        exchange_fail(ex, OUTCOME_BUSY,
-                      SPAN("the access log is full, and access_log.on_full is refuse"));
+    enum admission_state state = ticket->state;
+    ticket->state = ADMISSION_NONE;
+    if (state == ADMISSION_WAITING)
+        dequeue(ticket);
+    if (state != ADMISSION_ADMITTED)
         return;
-    }
-    if (!others_wait(ex) && admit_exchange(&gateway->admit, counters_of(ex))) {
-        enum body_result result = begin_body(ex);
-        if (result != BODY_OK)
-            admission_fail_body(ex, result);
-        return;
-    }
-    if (route->wait_for_ms == 0)
-        exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
-    else
-        enqueue(ex);
+    release(&ticket->queue->admission->slots, 1);
+    release(&ticket->route->slots, 1);
+    wake_queues(ticket->queue->admission);
 }
 
-void admission_ask_again(struct worker *worker)
+/* ---- queues ---- */
+
+void admission_serve(struct admission_queue *queue)
 {
-    for (struct exchange *ex = worker->waiting, *next; ex != NULL; ex = next) {
-        next = ex->next_waiting;
-        if (!admit_exchange(&worker->gateway->admit, counters_of(ex)))
+    for (struct admission_ticket *ticket = queue->first, *next; ticket != NULL; ticket = next) {
+        next = ticket->next;
+        if (!take_slot(ticket))
             continue; /* another route may have room */
-        admission_leave(ex);
-        ex->wait_us = clock_us_between(ex->queued_at, ex->worker->loop->now);
-        enum body_result result = begin_body(ex);
-        if (result == BODY_OK) {
-            downstream_request_admitted(ex->downstream);
-            continue;
-        }
-        ex->keep_alive = false; /* its body has not been read and is not going to be */
-        admission_fail_body(ex, result);
+        dequeue(ticket);
+        ticket->on_admitted(ticket);
     }
 }
 
-void admission_release(struct exchange *ex)
+static void on_wake(struct loop_task *task)
 {
-    if (!ex->admitted)
-        return;
-    admit_release_exchange(&ex->worker->gateway->admit, counters_of(ex));
-    worker_wake_waiting(ex->worker);
+    struct admission_queue *queue = H2O_STRUCT_FROM_MEMBER(struct admission_queue, wake, task);
+    atomic_store(&queue->woken, false);
+    admission_serve(queue);
+}
+
+void admission_open_queue(struct admission *admission, struct admission_queue *queue,
+                          struct loop *loop)
+{
+    *queue = (struct admission_queue){.admission = admission, .loop = loop, .wake.run = on_wake};
+    queue->next = atomic_load(&admission->queues);
+    while (!atomic_compare_exchange_weak(&admission->queues, &queue->next, queue))
+        continue;
 }

@@ -16,15 +16,15 @@ static struct upstream_chunk *add_chunk(struct body *body, struct upstream_chunk
     return chunk;
 }
 
-enum body_result body_begin(struct body *body, struct admit *admit, struct arena *arena,
+enum body_result body_begin(struct body *body, struct admission *admission, struct arena *arena,
                             uint64_t length, uint64_t max)
 {
     CHECK(body->first == NULL);
-    *body = (struct body){.max = max, .known_length = length != UINT64_MAX, .admit = admit};
+    *body = (struct body){.max = max, .known_length = length != UINT64_MAX, .admission = admission};
     if (body->known_length && length > max)
         return BODY_TOO_LARGE;
     if (body->known_length && length != 0) {
-        if (!admit_body_bytes(admit, length))
+        if (!admission_take_memory(admission, length))
             return BODY_MEMORY_FULL;
         body->reserved = length;
     }
@@ -46,7 +46,7 @@ static struct upstream_chunk *room(struct body *body)
     if (body->known_length && body->reserved - body->size < capacity)
         capacity = body->reserved - body->size;
     if (!body->known_length) {
-        if (!admit_body_bytes(body->admit, capacity))
+        if (!admission_take_memory(body->admission, capacity))
             return NULL;
         body->reserved += capacity;
     }
@@ -90,6 +90,6 @@ void body_release(struct body *body)
     }
     body->first = body->last = NULL;
     if (body->reserved != 0)
-        admit_release_body_bytes(body->admit, body->reserved);
+        admission_release_memory(body->admission, body->reserved);
     body->reserved = 0;
 }

@@ -6,7 +6,7 @@
 
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
-#include "gateway/admit.h"
+#include "gateway/admission.h"
 #include "net/upstream.h"
 
 enum {
@@ -18,10 +18,10 @@ struct body {
     struct upstream_chunk *first, *last;
     uint64_t size;     /* bytes held */
     uint64_t max;      /* more is refused */
-    uint64_t reserved; /* bytes taken from admit */
+    uint64_t reserved; /* bytes taken from admission */
     bool known_length;
     bool in_arena; /* the chunk belongs to the arena */
-    struct admit *admit;
+    struct admission *admission;
     struct sha256 sha256;
     int64_t hash_us;                       /* summed over the pieces */
     unsigned char digest[SIGV4_HASH_SIZE]; /* after body_end */
@@ -30,8 +30,8 @@ struct body {
 enum body_result { BODY_OK, BODY_TOO_LARGE, BODY_MEMORY_FULL };
 
 /* A new, empty body of at most `max` bytes. length: Content-Length, reserved at once, or UINT64_MAX where unknown. */
-MUST_USE enum body_result body_begin(struct body *body, struct admit *admit, struct arena *arena,
-                                     uint64_t length, uint64_t max);
+MUST_USE enum body_result body_begin(struct body *body, struct admission *admission,
+                                     struct arena *arena, uint64_t length, uint64_t max);
 MUST_USE enum body_result body_append(struct body *body, struct span data);
 /* All is here: computes the digest. */
 void body_end(struct body *body);

@@ -7,11 +7,11 @@
 #include "observe/log.h"
 
 /* A collected answer fits into the reply with its head. */
-_Static_assert(EXCHANGE_COLLECT_MAX + 128 * 1024 <= REPLY_HELD_MAX, "reply");
+_Static_assert(EXCHANGE_COLLECT_MAX + 128 * 1024 <= WRITER_HELD_MAX, "writer");
 /* And so do the watermark, a read, and a message of an event stream. */
-_Static_assert(EVENTSTREAM_MESSAGE_MAX + REPLY_HIGH_WATERMARK + 4 * LOOP_READ_SIZE <=
-                   REPLY_HELD_MAX,
-               "reply");
+_Static_assert(EVENTSTREAM_MESSAGE_MAX + WRITER_HIGH_WATERMARK + 4 * LOOP_READ_SIZE <=
+                   WRITER_HELD_MAX,
+               "writer");
 
 static void begin_signed(struct exchange *ex);
 static void begin(struct exchange *ex, bool fresh_only);
@@ -150,7 +150,7 @@ static void begin_stream(struct exchange *ex, const struct http1_response *head)
         !span_starts_with_ignore_case(type, SPAN("application/vnd.amazon.eventstream")))
         return;
     bool raw = route->operation == CONFIG_NATIVE || route->stream_format == CONFIG_STREAM_RAW;
-    stream_begin(&ex->stream, raw ? STREAM_RAW : STREAM_DECODED, &ex->worker->gateway->admit,
+    stream_begin(&ex->stream, raw ? STREAM_RAW : STREAM_DECODED, &ex->worker->gateway->admission,
                  &ex->arena);
     if (!raw)
         response_unwrap_stream(ex);
@@ -169,7 +169,8 @@ static void on_upstream_head(struct upstream_request *upstream, const struct htt
         ex->stream.form == STREAM_DECODED) {
         ex->state = EXCHANGE_HOLDING;
         ex->held_reserved =
-            must_collect(ex) && admit_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
+            must_collect(ex) &&
+            admission_take_memory(&ex->worker->gateway->admission, EXCHANGE_COLLECT_MAX);
         return;
     }
     begin_passing(ex);
@@ -182,7 +183,7 @@ static void take_pieces(struct exchange *ex, struct span data)
         if (ex->state == EXCHANGE_HOLDING && !must_collect(ex))
             begin_passing(ex);
         if (ex->state == EXCHANGE_STREAMING)
-            reply_append_body(&ex->downstream->reply, piece);
+            writer_append_body(&ex->downstream->writer, piece);
         else
             buffer_append(&ex->held, piece);
     }
@@ -198,7 +199,7 @@ static void on_upstream_data(struct upstream_request *upstream, struct span data
     if (ex->state == EXCHANGE_HOLDING)
         buffer_append(&ex->held, data);
     if (ex->state == EXCHANGE_STREAMING)
-        reply_append_body(&ex->downstream->reply, data);
+        writer_append_body(&ex->downstream->writer, data);
 }
 
 static void on_upstream_flush(struct upstream_request *upstream)
@@ -210,7 +211,7 @@ static void on_upstream_flush(struct upstream_request *upstream)
     }
     if (ex->state == EXCHANGE_STREAMING && span_equals(ex->request.method, SPAN("HEAD"))) {
         upstream_cancel(upstream); /* its answer is whole with the head */
-        reply_end(&ex->downstream->reply);
+        writer_end(&ex->downstream->writer);
         ex->state = EXCHANGE_ANSWERED;
     }
     if (ex->state == EXCHANGE_STREAMING || ex->state == EXCHANGE_ANSWERED) {
@@ -239,8 +240,8 @@ static void pass_collected(struct exchange *ex)
     if (is_accepted(ex))
         response_complete_accepted(ex);
     response_append_passed_head(ex, HTTP1_LENGTH, ex->held.len);
-    reply_append_body(&ex->downstream->reply, buffer_span(&ex->held));
-    reply_end(&ex->downstream->reply);
+    writer_append_body(&ex->downstream->writer, buffer_span(&ex->held));
+    writer_end(&ex->downstream->writer);
     ex->state = EXCHANGE_ANSWERED;
 }
 
@@ -251,7 +252,7 @@ static void call_again(struct exchange *ex)
     ex->judged = false;
     ex->outcome = OUTCOME_OK;
     if (ex->held_reserved)
-        admit_release_body_bytes(&ex->worker->gateway->admit, EXCHANGE_COLLECT_MAX);
+        admission_release_memory(&ex->worker->gateway->admission, EXCHANGE_COLLECT_MAX);
     ex->held_reserved = false;
     begin(ex, false);
 }
@@ -305,7 +306,7 @@ static void tell_caller(struct exchange *ex, bool whole)
         pass_collected(ex);
     } else {
         begin_passing(ex);
-        reply_append_body(&ex->downstream->reply, buffer_span(&ex->held));
+        writer_append_body(&ex->downstream->writer, buffer_span(&ex->held));
     }
     buffer_clear(&ex->held);
     ex->reply_progress = now_of(ex);
@@ -348,7 +349,7 @@ static void on_upstream_end(struct upstream_request *upstream)
     if (ex->state == EXCHANGE_HOLDING) {
         pass_collected(ex);
     } else {
-        reply_end(&ex->downstream->reply);
+        writer_end(&ex->downstream->writer);
         ex->state = EXCHANGE_ANSWERED;
     }
     exchange_flush(ex);
@@ -363,7 +364,7 @@ static void answer_exception(struct exchange *ex)
     bool pass = ex->plan.match.route->errors == CONFIG_ERRORS_PASS;
     const struct outcome_info *info = outcome_info(OUTCOME_STREAM_ERROR);
     struct span message = pass ? stream->message : aws_error_redact(stream->message, &ex->arena);
-    reply_discard(&ex->downstream->reply);
+    writer_discard(&ex->downstream->writer);
     ex->outcome = OUTCOME_STREAM_ERROR;
     response_append_error(ex, stream->status, message, info->retry_after_s, false);
     ex->state = EXCHANGE_ANSWERED;
@@ -376,7 +377,7 @@ static void answer_exception(struct exchange *ex)
 static bool flush_stream(struct exchange *ex)
 {
     if (ex->state != EXCHANGE_STREAMING ||
-        reply_flush(&ex->downstream->reply, &ex->downstream->conn))
+        writer_flush(&ex->downstream->writer, &ex->downstream->conn))
         return true;
     exchange_cancel(ex, OUTCOME_CLIENT_GONE);
     return false;
@@ -398,7 +399,7 @@ static void fail_stream(struct exchange *ex)
               SPAN_ARG(ex->plan.match.route->upstream->url.authority), why);
     if (!flush_stream(ex))
         return;
-    if (outcome == OUTCOME_STREAM_ERROR && !ex->downstream->reply.head_sent) {
+    if (outcome == OUTCOME_STREAM_ERROR && !ex->downstream->writer.head_sent) {
         answer_exception(ex);
         return;
     }

@@ -36,7 +36,7 @@ struct mono_time deadline_of(const struct exchange *ex, enum outcome *outcome)
     /* A caller that does not take its answer is the one that is waited for; total ends that too, but for an error, which
      * may be what came of total. */
     bool caller_is_slow = ex->state == EXCHANGE_STREAMING &&
-                          reply_held(&ex->downstream->reply) >= REPLY_LOW_WATERMARK;
+                          writer_held(&ex->downstream->writer) >= WRITER_LOW_WATERMARK;
     if (ex->state == EXCHANGE_ANSWERED || caller_is_slow) {
         struct mono_time idle = clock_after_ms(ex->reply_progress, idle_ms);
         bool is_last = route == NULL || ex->outcome != OUTCOME_OK ||

@@ -73,14 +73,14 @@ void downstream_open(struct downstream_set *set, int fd, struct tls_context *tls
     downstream->set = set;
     downstream->timer.fire = on_timer;
     remote_read(fd, &downstream->remote);
-    reply_init(&downstream->reply);
+    writer_init(&downstream->writer);
     downstream->head_bytes_max = limits_of(downstream)->head_bytes;
     buffer_init(&downstream->in,
                 downstream->head_bytes_max + LOOP_READ_SIZE + 2 * DOWNSTREAM_PIPELINED_MAX);
     link_newest(downstream);
     connection_open(&downstream->conn, set->loop, fd, &connection_callbacks, downstream);
     connection_guard(&downstream->conn);
-    connection_limit_unsent(&downstream->conn, REPLY_HIGH_WATERMARK);
+    connection_limit_unsent(&downstream->conn, WRITER_HIGH_WATERMARK);
     set_state(downstream, tls == NULL ? DOWNSTREAM_IDLE : DOWNSTREAM_HANDSHAKE,
               limits_of(downstream)->head_timeout_ms);
     if (tls != NULL)
@@ -240,7 +240,7 @@ static bool take_head(struct downstream *downstream, struct span *input)
     struct span head = span_make(input->at, (size_t)len);
     *input = span_from_offset(*input, (size_t)len);
     downstream->scanned = 0;
-    reply_reset(&downstream->reply);
+    writer_reset(&downstream->writer);
     open_request(downstream);
     ++downstream->requests;
     set_state(downstream, DOWNSTREAM_WAITING, 0);
@@ -262,7 +262,7 @@ static void begin_body(struct downstream *downstream, bool has_come)
     http1_body_init(&downstream->body, facts.framing, facts.content_length);
     set_state(downstream, DOWNSTREAM_BODY, limits_of(downstream)->body_timeout_ms);
     if (facts.invites_body && !has_come && facts.framing != HTTP1_NO_BODY) {
-        reply_append_continue(&downstream->reply);
+        writer_append_continue(&downstream->writer);
         service->flush(downstream->request);
     }
 }
@@ -383,7 +383,7 @@ void downstream_end_request(struct downstream *downstream, enum downstream_endin
     if (ending == DOWNSTREAM_CLOSE)
         begin_discarding(downstream);
     if (ending == DOWNSTREAM_KEEP) {
-        reply_reset(&downstream->reply);
+        writer_reset(&downstream->writer);
         set_state(downstream, DOWNSTREAM_IDLE, limits_of(downstream)->keep_alive_timeout_ms);
     }
     if (downstream->pumping)
@@ -477,7 +477,7 @@ static void destroy(struct downstream *downstream)
     loop_cancel_timer(set->loop, &downstream->timer);
     connection_close(&downstream->conn);
     unlink_from_set(downstream);
-    reply_dispose(&downstream->reply);
+    writer_dispose(&downstream->writer);
     buffer_dispose(&downstream->in);
     free(downstream);
     set->on_gone(set);

@@ -8,7 +8,7 @@
 
 #include "gateway/outcome.h"
 #include "gateway/remote.h"
-#include "gateway/reply.h"
+#include "gateway/writer.h"
 
 enum {
     DOWNSTREAM_DISCARD_MAX = 64 * 1024, /* bytes of a refused request that are read and dropped */
@@ -105,7 +105,7 @@ struct downstream {
     struct downstream_set *set;
     struct downstream *newer, *older; /* in the set */
     struct connection conn;
-    struct reply reply;
+    struct writer writer;
     enum downstream_state state;
     void *request;    /* of set->service; NULL: none */
     struct buffer in; /* bytes read and not yet used: part of a head, or pipelined requests */

@@ -1,7 +1,6 @@
 /* The request path: one exchange from its head to its access line, told in the order things happen. */
 #include "gateway/exchange.h"
 
-#include "gateway/admission.h"
 #include "gateway/call.h"
 #include "gateway/deadline.h"
 #include "gateway/gateway.h"
@@ -13,6 +12,8 @@
 
 enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 
+static void ask_admission(struct exchange *ex);
+static void on_admitted(struct admission_ticket *ticket);
 static bool rest_is_small(struct exchange *ex);
 static void on_timer(struct timer *timer);
 static void end(struct exchange *ex, enum downstream_ending ending);
@@ -108,7 +109,7 @@ static void take_head(void *request, struct span head)
     const struct plan_input input = {
         .routes = ex->use->snapshot->routes,
         .remote = &ex->downstream->remote,
-        .body_bytes_max = admit_body_bytes_max(&worker->gateway->admit),
+        .body_bytes_max = admission_memory_max(&worker->gateway->admission),
         .random = worker_take_random(worker),
         .now = clock_wall(),
         .arena = &ex->arena,
@@ -124,7 +125,73 @@ static void take_head(void *request, struct span head)
     else if (ex->plan.match.route->operation == CONFIG_PING)
         answer_ping(ex);
     else
-        admission_ask(ex);
+        ask_admission(ex);
+}
+
+/* ---- step 6: admit ---- */
+
+/* A slot is taken: reserves the body's memory, if its length is known. */
+static enum body_result begin_body(struct exchange *ex)
+{
+    const struct config_route *route = ex->plan.match.route;
+    struct admission *admission = &ex->worker->gateway->admission;
+    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
+                      : ex->request.framing == HTTP1_NO_BODY ? 0
+                                                             : ex->request.content_length;
+    ex->admitted_at = now_of(ex);
+    enum body_result result =
+        body_begin(&ex->body, admission, &ex->arena, length, ex->plan.body_max);
+    if (result != BODY_OK)
+        return result;
+    ex->state = EXCHANGE_BODY;
+    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
+    return BODY_OK;
+}
+
+static void ask_admission(struct exchange *ex)
+{
+    const struct config_route *route = ex->plan.match.route;
+    const struct snapshot *snapshot = ex->use->snapshot;
+    struct gateway *gateway = ex->worker->gateway;
+    enum outcome unused;
+    if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
+        access_log_is_full(gateway->access_log, ex->worker->index)) {
+        exchange_fail(ex, OUTCOME_BUSY,
+                      SPAN("the access log is full, and access_log.on_full is refuse"));
+        return;
+    }
+    ex->ticket.on_admitted = on_admitted;
+    switch (admission_ask(&ex->ticket, &ex->worker->queue,
+                          snapshot->admission_routes[route - snapshot->config->routes],
+                          route->wait_for_ms != 0)) {
+    case ADMISSION_NONE:
+        exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
+        return;
+    case ADMISSION_WAITING:
+        ex->state = EXCHANGE_QUEUED;
+        ex->queued_at = now_of(ex);
+        exchange_arm_by(ex, deadline_of(ex, &unused));
+        return;
+    case ADMISSION_ADMITTED:
+        break;
+    }
+    enum body_result result = begin_body(ex);
+    if (result != BODY_OK)
+        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
+}
+
+static void on_admitted(struct admission_ticket *ticket)
+{
+    struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, ticket, ticket);
+    ex->state = EXCHANGE_OPENED;
+    ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
+    enum body_result result = begin_body(ex);
+    if (result == BODY_OK) {
+        downstream_request_admitted(ex->downstream);
+        return;
+    }
+    ex->keep_alive = false; /* its body has not been read and is not going to be */
+    exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
 static void refuse(void *request, enum outcome outcome, struct span message)
@@ -160,7 +227,7 @@ static void take_body(void *request, struct span data)
     }
     enum body_result result = body_append(&ex->body, data);
     if (result != BODY_OK)
-        admission_fail_body(ex, result);
+        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
 static void end_body(void *request)
@@ -185,31 +252,31 @@ static void end_body(void *request)
 
 /* ---- step 10: stream back ---- */
 
-/* The one rule of back-pressure: the upstream waits while the caller has REPLY_HIGH_WATERMARK bytes still to take. */
+/* The one rule of back-pressure: the upstream waits while the caller has WRITER_HIGH_WATERMARK bytes still to take. */
 static void balance(struct exchange *ex)
 {
-    size_t held = reply_held(&ex->downstream->reply);
-    if (held >= REPLY_HIGH_WATERMARK)
+    size_t held = writer_held(&ex->downstream->writer);
+    if (held >= WRITER_HIGH_WATERMARK)
         upstream_pause(&ex->upstream);
-    if (held <= REPLY_LOW_WATERMARK)
+    if (held <= WRITER_LOW_WATERMARK)
         upstream_resume(&ex->upstream);
 }
 
 void exchange_flush(struct exchange *ex)
 {
-    struct reply *reply = &ex->downstream->reply;
-    size_t before = reply_held(reply);
-    if (!reply_flush(reply, &ex->downstream->conn)) {
+    struct writer *writer = &ex->downstream->writer;
+    size_t before = writer_held(writer);
+    if (!writer_flush(writer, &ex->downstream->conn)) {
         exchange_cancel(ex, OUTCOME_CLIENT_GONE);
         return;
     }
-    if (reply_held(reply) != before)
+    if (writer_held(writer) != before)
         ex->reply_progress = now_of(ex);
     if (ex->state == EXCHANGE_STREAMING)
         balance(ex);
     if (ex->state != EXCHANGE_ANSWERED)
         return;
-    if (reply_held(reply) != 0 || !connection_is_flushed(&ex->downstream->conn)) {
+    if (writer_held(writer) != 0 || !connection_is_flushed(&ex->downstream->conn)) {
         if (ex->taking_at.us == 0)
             ex->taking_at = now_of(ex);
         return;
@@ -270,21 +337,22 @@ static bool rest_is_small(struct exchange *ex)
 
 void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
-    admission_leave(ex);
+    if (ex->state == EXCHANGE_QUEUED)
+        admission_leave(&ex->ticket);
     const struct outcome_info *info = outcome_info(outcome);
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     ex->outcome = outcome;
     ex->judged = false;
-    if (reply->head_sent || info->status == 0) {
+    if (writer->head_sent || info->status == 0) {
         /* What came is still the caller's; that it was cut is seen by the framing. */
-        if (reply->head_sent)
+        if (writer->head_sent)
             response_append_stream_error(ex, message.len != 0 ? message : info->text);
-        if (!reply_flush(reply, &ex->downstream->conn))
+        if (!writer_flush(writer, &ex->downstream->conn))
             log_write(LOG_DEBUG, "listener", "the caller is gone as well");
         end(ex, DOWNSTREAM_ABORT);
         return;
     }
-    reply_discard(reply);
+    writer_discard(writer);
     body_release(&ex->body); /* nobody needs it any more, and the caller may take long */
     ex->keep_alive &= ex->body_ended || rest_is_small(ex);
     response_append_error(ex, info->status, message.len != 0 ? message : info->text,
@@ -332,10 +400,9 @@ static void dispose(struct exchange *ex)
     exchange_wipe_head(ex);
     stream_dispose(&ex->stream);
     if (ex->held_reserved)
-        admit_release_body_bytes(&worker->gateway->admit, EXCHANGE_COLLECT_MAX);
+        admission_release_memory(&worker->gateway->admission, EXCHANGE_COLLECT_MAX);
     body_release(&ex->body);
-    admission_leave(ex);
-    admission_release(ex);
+    admission_leave(&ex->ticket);
     --ex->use->exchanges;
     buffer_dispose(&ex->held);
     arena_reset(&ex->arena);

@@ -6,7 +6,6 @@
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 
 #include "gateway/body.h"
-#include "gateway/downstream.h"
 #include "gateway/judge.h"
 #include "gateway/plan.h"
 #include "gateway/renew.h"
@@ -53,8 +52,9 @@ struct exchange {
     struct downstream *downstream;
     enum exchange_state state;
     enum outcome outcome;
+    struct admission_ticket ticket;
     /* request */
-    bool request_parsed, keep_alive, body_ended, admitted;
+    bool request_parsed, keep_alive, body_ended;
     struct plan plan;             /* plan.ids also where no head could be read */
     struct metrics_route *series; /* of the route; NULL: none took it */
     struct body body;
@@ -74,7 +74,6 @@ struct exchange {
     struct mono_time reply_progress;
     int queued_bytes; /* in the kernel for the caller, when it was last looked at; 0: not yet */
     /* clock */
-    struct exchange *next_waiting; /* in worker->waiting, while EXCHANGE_QUEUED */
     struct timer timer;
     struct mono_time opened, queued_at, admitted_at, body_ended_at;
     struct mono_time arrived_at; /* when the body's last byte was read */

@@ -115,7 +115,7 @@ static struct snapshot *make_snapshot(struct gateway *gateway, struct config *co
                                                    .workers = gateway->worker_count,
                                                    .getenv = gateway->getenv,
                                                    .getenv_context = gateway->getenv_context,
-                                                   .admit = &gateway->admit,
+                                                   .admission = &gateway->admission,
                                                    .skew = &gateway->skew,
                                                    .metrics = gateway->metrics,
                                                    .on_keeper_event = on_keeper_event,
@@ -191,7 +191,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct admin
         return false;
     tell_not_reloaded(gateway->config, config, reasons, arena);
     struct config_limits limits = limits_of(config, "reload", reasons, arena);
-    admit_set_limits(&gateway->admit, &limits);
+    admission_set_limits(&gateway->admission, &limits);
     snapshot_limit_routes(snapshot);
     worker_switch_all(gateway, snapshot);
     gateway->loaded = clock_wall();
@@ -227,7 +227,7 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
     gateway->loaded = gateway->started;
     gateway->metrics = series_create_metrics(gateway->worker_count);
     struct config_limits limits = limits_of(options->config, "start", NULL, arena);
-    admit_init(&gateway->admit, &limits);
+    admission_init(&gateway->admission, &limits);
     raise_descriptor_limit(options->config);
     if (!open_log(gateway, arena, fault) ||
         make_snapshot(gateway, options->config, arena, fault) == NULL)
@@ -256,7 +256,7 @@ void gateway_close(struct gateway *gateway)
         gateway->snapshot = snapshot->older;
         snapshot_destroy(snapshot);
     }
-    admit_dispose(&gateway->admit);
+    admission_dispose(&gateway->admission);
     access_log_destroy(gateway->access_log);
     metrics_destroy(gateway->metrics);
 }

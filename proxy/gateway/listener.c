@@ -123,12 +123,13 @@ static bool accept_one(struct listener *listener)
     struct gateway *gateway = listener->gateway;
     struct listeners *listeners = listeners_of(gateway);
     struct loop *loop = gateway->workers[0].loop;
-    if (!admit_connection(&gateway->admit)) {
+    if (!admission_take_connection(&gateway->admission)) {
         log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
-                  (unsigned long long)atomic_load(&gateway->admit.connections_max));
+                  (unsigned long long)atomic_load(&gateway->admission.connections_max));
         pause_all(listeners);
         atomic_store(&listeners->resume_wanted, true);
-        if (atomic_load(&gateway->admit.connections) < atomic_load(&gateway->admit.connections_max))
+        if (atomic_load(&gateway->admission.connections) <
+            atomic_load(&gateway->admission.connections_max))
             listener_resume_all(gateway); /* the last departure came before it was wanted */
         return false;
     }
@@ -138,7 +139,7 @@ static bool accept_one(struct listener *listener)
         return true;
     }
     int error = errno;
-    admit_release_connection(&gateway->admit);
+    admission_release_connection(&gateway->admission);
     if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
         log_write(LOG_WARNING, "listener", "accept: %s: callers wait", strerror(error));
         pause_all(listeners);
@@ -196,7 +197,7 @@ static void accept_last(struct listener *listener)
             continue;
         if (fd < 0)
             return;
-        admit_last_connection(&listener->gateway->admit);
+        admission_force_connection(&listener->gateway->admission);
         share_out(listener->gateway, fd, listener->tls);
     }
 }

@@ -132,19 +132,19 @@ static void append_server_timing(struct exchange *ex)
     append_timing(&out, "send", times[ACCESS_SEND_US]);
     append_timing(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
     if (out.len != 0)
-        reply_append_header(&ex->downstream->reply, SPAN("Server-Timing"), buffer_span(&out));
+        writer_append_header(&ex->downstream->writer, SPAN("Server-Timing"), buffer_span(&out));
 }
 
 /* What every answer carries. */
 static void append_common_headers(struct exchange *ex)
 {
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     struct span inference_id = ex->plan.fill.parameters[SAGEMAKER_INFERENCE_ID].value;
     if (inference_id.len == 0)
         inference_id = span_make(ex->plan.ids.uuid, IDS_UUID_SIZE);
-    reply_append_header(reply, SPAN("X-Request-Id"),
-                        span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
-    reply_append_header(reply, SPAN("X-Amzn-SageMaker-Inference-Id"), inference_id);
+    writer_append_header(writer, SPAN("X-Request-Id"),
+                         span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
+    writer_append_header(writer, SPAN("X-Amzn-SageMaker-Inference-Id"), inference_id);
     append_server_timing(ex);
 }
 
@@ -160,16 +160,17 @@ static int minor_version(const struct exchange *ex)
 
 void response_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length)
 {
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     const struct exchange_response *answer = &ex->response;
     ex->reply_status = answer->status;
-    reply_append_status(reply, answer->status);
+    writer_append_status(writer, answer->status);
     for (size_t i = 0; i != answer->header_count; ++i)
-        reply_append_header(reply, answer->headers[i].name, answer->headers[i].value);
+        writer_append_header(writer, answer->headers[i].name, answer->headers[i].value);
     if (ex->judged)
-        reply_append_header(reply, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
+        writer_append_header(writer, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
     append_common_headers(ex);
-    reply_end_head(reply, framing, length, minor_version(ex), ex->keep_alive, is_head_request(ex));
+    writer_end_head(writer, framing, length, minor_version(ex), ex->keep_alive,
+                    is_head_request(ex));
 }
 
 static struct span error_body(struct exchange *ex, struct span message)
@@ -193,12 +194,12 @@ static struct span error_body(struct exchange *ex, struct span message)
 /* The blank line first ends an event of the model's that was cut. */
 void response_append_stream_error(struct exchange *ex, struct span message)
 {
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     struct buffer out;
     if (ex->state != EXCHANGE_STREAMING || !ex->plan.match.route->stream_error_events ||
         !span_starts_with_ignore_case(passed_header(ex, SPAN("Content-Type")),
                                       SPAN("text/event-stream")) ||
-        reply_held(reply) > REPLY_HIGH_WATERMARK)
+        writer_held(writer) > WRITER_HIGH_WATERMARK)
         return;
     if (message.len > ERROR_TEXT_MAX)
         message.len = ERROR_TEXT_MAX;
@@ -210,18 +211,19 @@ void response_append_stream_error(struct exchange *ex, struct span message)
     buffer_append(&out, SPAN("\",\"request_id\":\""));
     buffer_append(&out, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
     buffer_append(&out, SPAN("\"}}\n\n"));
-    reply_append_body(reply, buffer_span(&out));
+    writer_append_body(writer, buffer_span(&out));
     buffer_dispose(&out);
 }
 
 void response_append_ready(struct exchange *ex)
 {
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     ex->reply_status = 200;
-    reply_append_status(reply, 200);
+    writer_append_status(writer, 200);
     append_common_headers(ex);
-    reply_end_head(reply, HTTP1_LENGTH, 0, minor_version(ex), ex->keep_alive, is_head_request(ex));
-    reply_end(reply);
+    writer_end_head(writer, HTTP1_LENGTH, 0, minor_version(ex), ex->keep_alive,
+                    is_head_request(ex));
+    writer_end(writer);
 }
 
 /* The exception that an SDK knows best for a status. */
@@ -243,29 +245,29 @@ static bool looks_like_json(struct span text)
 void response_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
                            bool is_model_text)
 {
-    struct reply *reply = &ex->downstream->reply;
+    struct writer *writer = &ex->downstream->writer;
     char date[CLOCK_HTTP_SIZE];
     struct span body = is_model_text ? message : error_body(ex, message);
     bool json = !is_model_text || looks_like_json(message);
     ex->reply_status = status;
     clock_format_http(clock_wall(), date);
-    reply_append_status(reply, status);
-    reply_append_header(reply, SPAN("Date"), span_from(date));
-    reply_append_header(reply, SPAN("Content-Type"),
-                        json ? SPAN("application/json") : SPAN("text/plain; charset=utf-8"));
-    reply_append_header(reply, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
-    reply_append_header(reply, SPAN("x-amzn-ErrorType"),
-                        ex->outcome == OUTCOME_MODEL_ERROR ? SPAN("ModelError")
-                                                           : error_type(status));
+    writer_append_status(writer, status);
+    writer_append_header(writer, SPAN("Date"), span_from(date));
+    writer_append_header(writer, SPAN("Content-Type"),
+                         json ? SPAN("application/json") : SPAN("text/plain; charset=utf-8"));
+    writer_append_header(writer, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
+    writer_append_header(writer, SPAN("x-amzn-ErrorType"),
+                         ex->outcome == OUTCOME_MODEL_ERROR ? SPAN("ModelError")
+                                                            : error_type(status));
     if (status == 405 && ex->plan.match.allowed.len != 0)
-        reply_append_header(reply, SPAN("Allow"), ex->plan.match.allowed);
+        writer_append_header(writer, SPAN("Allow"), ex->plan.match.allowed);
     if (retry_after_s != 0) {
         struct span seconds = arena_printf(&ex->arena, "%d", retry_after_s);
-        reply_append_header(reply, SPAN("Retry-After"), seconds);
+        writer_append_header(writer, SPAN("Retry-After"), seconds);
     }
     append_common_headers(ex);
-    reply_end_head(reply, HTTP1_LENGTH, body.len, minor_version(ex), ex->keep_alive,
-                   is_head_request(ex));
-    reply_append_body(reply, body);
-    reply_end(reply);
+    writer_end_head(writer, HTTP1_LENGTH, body.len, minor_version(ex), ex->keep_alive,
+                    is_head_request(ex));
+    writer_append_body(writer, body);
+    writer_end(writer);
 }

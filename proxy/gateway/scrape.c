@@ -33,17 +33,17 @@ static void write_connections(const struct gateway *gateway, struct metrics_text
             page, &worker,
             atomic_load_explicit(&gateway->workers[i].downstream_count, memory_order_relaxed));
     }
-    write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admit.connections_max));
+    write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admission.connections_max));
 }
 
 static void write_limits(const struct gateway *gateway, struct metrics_text *page)
 {
-    const struct admit *admit = &gateway->admit;
-    write_one(page, METRIC_ADMITTED, atomic_load(&admit->exchanges));
-    write_one(page, METRIC_ADMITTED_LIMIT, atomic_load(&admit->exchanges_max));
-    write_one(page, METRIC_WAITING, atomic_load(&admit->waiting));
-    write_one(page, METRIC_BODY_RESERVED, atomic_load(&admit->body_bytes));
-    write_one(page, METRIC_BODY_LIMIT, atomic_load(&admit->body_bytes_max));
+    const struct admission *admission = &gateway->admission;
+    write_one(page, METRIC_ADMITTED, atomic_load(&admission->slots));
+    write_one(page, METRIC_ADMITTED_LIMIT, atomic_load(&admission->slots_max));
+    write_one(page, METRIC_WAITING, atomic_load(&admission->waiting));
+    write_one(page, METRIC_BODY_RESERVED, atomic_load(&admission->memory));
+    write_one(page, METRIC_BODY_LIMIT, atomic_load(&admission->memory_max));
     write_one(page, METRIC_ACCESS_LOG_DROPPED, access_log_dropped(gateway->access_log));
 }
 

@@ -109,13 +109,13 @@ static struct keeper *create_keeper(const struct snapshot_options *options)
     return keeper;
 }
 
-static void open_admit_routes(struct snapshot *snapshot, struct admit *admit)
+static void open_admission_routes(struct snapshot *snapshot, struct admission *admission)
 {
     const struct config *config = snapshot->config;
-    snapshot->admit_routes = calloc(config->route_count + 1, sizeof(struct admit_route *));
-    CHECK(snapshot->admit_routes != NULL);
+    snapshot->admission_routes = calloc(config->route_count + 1, sizeof(struct admission_route *));
+    CHECK(snapshot->admission_routes != NULL);
     for (size_t i = 0; i != config->route_count; ++i)
-        snapshot->admit_routes[i] = admit_open_route(admit, config->routes[i].name);
+        snapshot->admission_routes[i] = admission_open_route(admission, config->routes[i].name);
 }
 
 struct snapshot *snapshot_create(const struct snapshot_options *options, struct arena *arena,
@@ -131,7 +131,7 @@ struct snapshot *snapshot_create(const struct snapshot_options *options, struct 
         return NULL;
     }
     snapshot->routes = route_table_create(snapshot->config);
-    open_admit_routes(snapshot, options->admit);
+    open_admission_routes(snapshot, options->admission);
     series_open(&snapshot->series, options->metrics, snapshot->config);
     snapshot->keeper = create_keeper(options);
     return snapshot;
@@ -140,7 +140,8 @@ struct snapshot *snapshot_create(const struct snapshot_options *options, struct 
 void snapshot_limit_routes(const struct snapshot *snapshot)
 {
     for (size_t i = 0; i != snapshot->config->route_count; ++i)
-        admit_limit_route(snapshot->admit_routes[i], snapshot->config->routes[i].concurrency);
+        admission_limit_route(snapshot->admission_routes[i],
+                              snapshot->config->routes[i].concurrency);
 }
 
 void snapshot_destroy(struct snapshot *snapshot)
@@ -148,7 +149,7 @@ void snapshot_destroy(struct snapshot *snapshot)
     if (snapshot == NULL)
         return;
     keeper_destroy(snapshot->keeper);
-    free(snapshot->admit_routes);
+    free(snapshot->admission_routes);
     series_dispose(&snapshot->series);
     route_table_destroy(snapshot->routes);
     for (size_t i = 0; snapshot->listen_tls != NULL && i != snapshot->listener_count; ++i)

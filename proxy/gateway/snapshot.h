@@ -7,7 +7,7 @@
 #define SAGEGATE_GATEWAY_SNAPSHOT_H
 
 #include "credentials/keeper.h"
-#include "gateway/admit.h"
+#include "gateway/admission.h"
 #include "gateway/route.h"
 #include "gateway/series.h"
 #include "net/pool.h"
@@ -15,8 +15,8 @@
 struct snapshot {
     struct config *config; /* retained */
     struct route_table *routes;
-    struct admit_route **admit_routes; /* by route: the process's counters */
-    struct series series;              /* what its requests are counted into */
+    struct admission_route **admission_routes; /* by route: the process's counters */
+    struct series series;                      /* what its requests are counted into */
     struct keeper *keeper;
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
@@ -31,7 +31,7 @@ struct snapshot_options {
     unsigned workers;
     config_getenv getenv;
     void *getenv_context;
-    struct admit *admit;
+    struct admission *admission;
     struct skew *skew;
     struct metrics *metrics; /* of the process */
     keeper_on_event on_keeper_event;

@@ -5,18 +5,18 @@
 
 enum { EXCEPTION_MAX = 64 * 1024 }; /* bytes of an exception that are read */
 
-void stream_begin(struct stream *stream, enum stream_form form, struct admit *admit,
+void stream_begin(struct stream *stream, enum stream_form form, struct admission *admission,
                   struct arena *arena)
 {
     CHECK(stream->form == STREAM_NONE && form != STREAM_NONE);
-    *stream = (struct stream){.form = form, .admit = admit, .arena = arena};
+    *stream = (struct stream){.form = form, .admission = admission, .arena = arena};
     eventstream_init(&stream->decoder, EVENTSTREAM_MESSAGE_MAX);
 }
 
 static void release(struct stream *stream)
 {
     if (stream->reserved != 0)
-        admit_release_body_bytes(stream->admit, stream->reserved);
+        admission_release_memory(stream->admission, stream->reserved);
     stream->reserved = 0;
 }
 
@@ -35,7 +35,7 @@ static void reserve(struct stream *stream)
     uint64_t wanted = stream->decoder.total;
     if (wanted <= STREAM_UNCOUNTED_MAX || stream->reserved != 0)
         return;
-    if (admit_body_bytes(stream->admit, wanted))
+    if (admission_take_memory(stream->admission, wanted))
         stream->reserved = wanted;
     else
         stream->end = STREAM_MEMORY_FULL;

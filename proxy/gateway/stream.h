@@ -9,7 +9,7 @@
 
 #include "aws/eventstream.h"
 #include "base/arena.h"
-#include "gateway/admit.h"
+#include "gateway/admission.h"
 
 enum {
     STREAM_UNCOUNTED_MAX = 256 * 1024, /* a longer message is taken from limits.body_bytes */
@@ -35,8 +35,8 @@ struct stream {
     enum stream_end end; /* once set it stays */
     struct eventstream decoder;
     struct arena *arena;
-    struct admit *admit;
-    uint64_t reserved; /* bytes taken from admit */
+    struct admission *admission;
+    uint64_t reserved; /* bytes taken from admission */
     uint64_t parts;    /* PayloadPart events */
     /* Of an exception or error message, in the arena. */
     struct span code; /* "ModelStreamError"; SPAN_NONE if not told */
@@ -45,7 +45,7 @@ struct stream {
     int status;  /* the HTTP status that says it best */
 };
 
-void stream_begin(struct stream *stream, enum stream_form form, struct admit *admit,
+void stream_begin(struct stream *stream, enum stream_form form, struct admission *admission,
                   struct arena *arena);
 void stream_dispose(struct stream *stream);
 

@@ -142,7 +142,7 @@ static void write_record(const struct exchange *ex, const int64_t times[ACCESS_T
     record->attempts = ex->attempts;
     record->reused = ex->upstream.reused;
     record->bytes_in = ex->body.size;
-    record->bytes_out = ex->downstream->reply.body_bytes;
+    record->bytes_out = ex->downstream->writer.body_bytes;
     record->parts = parts_of(ex);
     memcpy(record->times, times, sizeof(record->times));
     set_texts(record, ex);
@@ -164,7 +164,7 @@ static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
     const struct metrics_exchange exchange = {.outcome = counted_as(ex),
                                               .attempts = ex->attempts,
                                               .bytes_in = ex->body.size,
-                                              .bytes_out = ex->downstream->reply.body_bytes,
+                                              .bytes_out = ex->downstream->writer.body_bytes,
                                               .parts = parts_of(ex),
                                               .total_us = times[ACCESS_TOTAL_US],
                                               .first_byte_us = times[ACCESS_FIRST_BYTE_US],

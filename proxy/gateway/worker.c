@@ -1,7 +1,6 @@
 /* Workers: threads that accept, hand over, serve and drain. */
 #include "gateway/worker.h"
 
-#include "gateway/admission.h"
 #include "gateway/exchange.h"
 #include "gateway/listener.h"
 #include "observe/log.h"
@@ -29,25 +28,6 @@ const unsigned char *worker_take_random(struct worker *worker)
     return worker->random + worker->random_left;
 }
 
-static void on_wake(struct loop_task *task)
-{
-    struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, wake_task, task);
-    atomic_store(&worker->woken, false);
-    admission_ask_again(worker);
-}
-
-void worker_wake_waiting(struct worker *worker)
-{
-    struct gateway *gateway = worker->gateway;
-    if (atomic_load(&gateway->admit.waiting) == 0)
-        return;
-    for (unsigned i = 0; i != gateway->worker_count; ++i) {
-        struct worker *other = &gateway->workers[i];
-        if (!atomic_exchange(&other->woken, true))
-            loop_post(other->loop, &other->wake_task);
-    }
-}
-
 static void stop_if_drained(struct worker *worker)
 {
     if (worker->downstreams.draining && worker->downstreams.count == 0)
@@ -59,7 +39,7 @@ static void on_downstream_gone(struct downstream_set *set)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, set);
     atomic_fetch_sub_explicit(&worker->downstream_count, 1, memory_order_relaxed);
-    admit_release_connection(&worker->gateway->admit);
+    admission_release_connection(&worker->gateway->admission);
     listener_resume_all(worker->gateway);
     stop_if_drained(worker);
 }
@@ -84,7 +64,7 @@ static void open_worker(struct worker *worker)
 {
     struct gateway *gateway = worker->gateway;
     worker->loop = loop_create();
-    worker->wake_task.run = on_wake;
+    admission_open_queue(&gateway->admission, &worker->queue, worker->loop);
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
@@ -192,7 +172,7 @@ static void switch_to(struct worker *worker, struct snapshot *snapshot)
     use->older = worker->use;
     worker->use = use;
     take_limits(worker);
-    admission_ask_again(worker); /* there may be room for more requests now */
+    admission_serve(&worker->queue); /* there may be room for more requests now */
 }
 
 static void post_switch(struct worker *worker, struct snapshot *snapshot,

@@ -24,7 +24,7 @@ struct gateway {
         snapshot; /* in force, and older ones behind it; main thread only, once the workers have begun */
     config_getenv getenv;
     void *getenv_context;
-    struct admit admit;
+    struct admission admission;
     struct access_log *access_log; /* NULL: off */
     struct metrics *metrics;
     struct wall_time started, loaded;  /* the process; the configuration in force */
@@ -52,10 +52,8 @@ struct worker {
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
     struct downstream_set downstreams;
-    atomic_uint downstream_count; /* those in the set, and those on their way to this worker */
-    struct exchange *waiting;     /* for admission, in order of coming */
-    struct loop_task wake_task;
-    atomic_bool woken;                /* wake_task is on its way */
+    atomic_uint downstream_count;     /* those in the set, and those on their way to this worker */
+    struct admission_queue queue;     /* of requests that wait for a slot */
     struct exchange *spare_exchanges; /* warm memory for the next request */
     unsigned spare_count;
     unsigned char random[WORKER_RANDOM_SIZE];
@@ -89,7 +87,4 @@ static inline const struct config *worker_config(const struct worker *worker)
 }
 /* Fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
-/* An exchange has ended: whoever waits for admission, on any worker, tries again in its own
- * turn. */
-void worker_wake_waiting(struct worker *worker);
 #endif

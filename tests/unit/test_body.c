@@ -11,7 +11,7 @@
 
 enum { MEMORY = 1024 * 1024 };
 
-static struct admit admit;
+static struct admission admission;
 static struct arena arena;
 static char bytes[512 * 1024];
 
@@ -19,7 +19,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct config_limits limits = {.body_bytes = MEMORY};
-    admit_init(&admit, &limits);
+    admission_init(&admission, &limits);
     arena_init(&arena, 16 * 1024);
     for (size_t i = 0; i != sizeof(bytes); ++i)
         bytes[i] = (char)(i * 31 + i / 251);
@@ -29,7 +29,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    assert_int_equal(atomic_load(&admit.body_bytes), 0);
+    assert_int_equal(atomic_load(&admission.memory), 0);
     arena_dispose(&arena);
     return 0;
 }
@@ -51,19 +51,20 @@ static void fill(size_t len, size_t piece, bool known)
 {
     struct body body = {0};
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    assert_int_equal(body_begin(&body, &admit, &arena, known ? len : UINT64_MAX, MEMORY), BODY_OK);
-    assert_int_equal(atomic_load(&admit.body_bytes), known ? len : 0);
+    assert_int_equal(body_begin(&body, &admission, &arena, known ? len : UINT64_MAX, MEMORY),
+                     BODY_OK);
+    assert_int_equal(atomic_load(&admission.memory), known ? len : 0);
     for (size_t at = 0; at < len; at += piece)
         assert_int_equal(
             body_append(&body, span_make(bytes + at, len - at < piece ? len - at : piece)),
             BODY_OK);
-    assert_true(atomic_load(&admit.body_bytes) >= len);
+    assert_true(atomic_load(&admission.memory) >= len);
     body_end(&body);
     SHA256((const unsigned char *)bytes, len, digest);
     assert_memory_equal(body.digest, digest, sizeof(digest));
     check_content(&body, len);
     body_release(&body);
-    assert_int_equal(atomic_load(&admit.body_bytes), 0);
+    assert_int_equal(atomic_load(&admission.memory), 0);
     assert_int_equal(body.size, len); /* stays, for the access line */
     body_release(&body);
     arena_reset(&arena);
@@ -92,9 +93,9 @@ static void more_than_the_route_takes(void **state)
 {
     (void)state;
     struct body known = {0}, unknown = {0};
-    assert_int_equal(body_begin(&known, &admit, &arena, 1001, 1000), BODY_TOO_LARGE);
+    assert_int_equal(body_begin(&known, &admission, &arena, 1001, 1000), BODY_TOO_LARGE);
     body_release(&known);
-    assert_int_equal(body_begin(&unknown, &admit, &arena, UINT64_MAX, 1000), BODY_OK);
+    assert_int_equal(body_begin(&unknown, &admission, &arena, UINT64_MAX, 1000), BODY_OK);
     assert_int_equal(body_append(&unknown, span_make(bytes, 1000)), BODY_OK);
     assert_int_equal(body_append(&unknown, span_make(bytes, 1)), BODY_TOO_LARGE);
     body_release(&unknown);
@@ -104,10 +105,11 @@ static void more_than_there_is_memory_for(void **state)
 {
     (void)state;
     struct body first = {0}, second = {0}, third = {0};
-    assert_int_equal(body_begin(&first, &admit, &arena, MEMORY - BODY_CHUNK_SIZE, MEMORY), BODY_OK);
-    assert_int_equal(body_begin(&second, &admit, &arena, BODY_CHUNK_SIZE + 1, MEMORY),
+    assert_int_equal(body_begin(&first, &admission, &arena, MEMORY - BODY_CHUNK_SIZE, MEMORY),
+                     BODY_OK);
+    assert_int_equal(body_begin(&second, &admission, &arena, BODY_CHUNK_SIZE + 1, MEMORY),
                      BODY_MEMORY_FULL);
-    assert_int_equal(body_begin(&third, &admit, &arena, UINT64_MAX, MEMORY), BODY_OK);
+    assert_int_equal(body_begin(&third, &admission, &arena, UINT64_MAX, MEMORY), BODY_OK);
     assert_int_equal(body_append(&third, span_make(bytes, 10)), BODY_OK); /* the last chunk */
     assert_int_equal(body_append(&third, span_make(bytes, BODY_CHUNK_SIZE - 10)), BODY_OK);
     assert_int_equal(body_append(&third, span_make(bytes, 1)), BODY_MEMORY_FULL);
