@@ -352,7 +352,7 @@ void connection_pause(struct connection *conn)
         return;
     struct epoll_event event = {.events = EPOLLET | (conn->ended ? 0 : EPOLLRDHUP),
                                 .data.ptr = conn};
-    conn->watched = epoll_ctl(conn->loop->departures_fd, EPOLL_CTL_ADD,
+    conn->watched = epoll_ctl(loop_watch_fd(&conn->loop->departures), EPOLL_CTL_ADD,
                               h2o_socket_get_fd(conn->sock), &event) == 0;
 }
 
@@ -360,7 +360,8 @@ static void departures_forget(struct connection *conn)
 {
     if (!conn->watched)
         return;
-    (void)epoll_ctl(conn->loop->departures_fd, EPOLL_CTL_DEL, h2o_socket_get_fd(conn->sock), NULL);
+    (void)epoll_ctl(loop_watch_fd(&conn->loop->departures), EPOLL_CTL_DEL,
+                    h2o_socket_get_fd(conn->sock), NULL);
     conn->watched = false;
 }
 
@@ -370,12 +371,11 @@ void connection_resume(struct connection *conn)
     h2o_socket_read_start(conn->sock, on_sock_readable);
 }
 
-/* One departure a turn: the callback may close any connection, those behind it in a list too. */
-static void on_departures(h2o_socket_t *sock, const char *err)
+/* One departure a turn: the callback may close any connection, those later in a list included. */
+static void on_departures(struct loop_watch *departures)
 {
-    (void)err;
     struct epoll_event event;
-    if (epoll_wait(h2o_socket_get_fd(sock), &event, 1, 0) != 1)
+    if (epoll_wait(loop_watch_fd(departures), &event, 1, 0) != 1)
         return;
     struct connection *conn = event.data.ptr;
     loop_read_clock(conn->loop);
@@ -386,11 +386,10 @@ static void on_departures(h2o_socket_t *sock, const char *err)
 
 void connection_watch_departures(struct loop *loop)
 {
-    loop->departures_fd = epoll_create1(EPOLL_CLOEXEC);
-    CHECK(loop->departures_fd >= 0);
-    loop->departures =
-        h2o_evloop_socket_create(loop->h2o, loop->departures_fd, H2O_SOCKET_FLAG_DONT_READ);
-    h2o_socket_read_start(loop->departures, on_departures);
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(fd >= 0);
+    loop->departures.on_readable = on_departures;
+    loop_watch(loop, &loop->departures, fd);
 }
 
 void connection_release_buffers(struct connection *conn)
