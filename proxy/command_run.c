@@ -32,8 +32,11 @@ struct run_options {
 struct run {
     struct run_options options;
     struct gateway gateway;
+    struct loop *loop;
     struct admin *admin;
-    int wake_fd; /* written by each worker that has ended */
+    struct loop_watch signals;
+    struct loop_watch wake; /* of wake_fd */
+    int wake_fd;            /* written by each worker that has ended */
     uint64_t workers_ended;
     struct mono_time fed;      /* the service manager's watchdog */
     bool stopping;             /* a signal has come */
@@ -144,17 +147,17 @@ static struct config *load(const struct run_options *options, const char *topic,
 
 /* ---- reload ---- */
 
-static void give_reasons(struct admin_reasons *reasons, const struct problem_list *problems,
+static void give_reasons(struct reasons *reasons, const struct problem_list *problems,
                          struct arena *arena)
 {
     for (const struct problem *p = problems->first; p != NULL; p = p->next)
-        admin_reason(reasons, p->level == PROBLEM_WARNING ? SPAN("warning") : SPAN("error"),
-                     arena_printf(arena, "%.*s:%u:%u: %.*s", SPAN_ARG(p->file), p->line, p->column,
-                                  SPAN_ARG(p->message)));
+        reasons_add(reasons, p->level == PROBLEM_WARNING ? SPAN("warning") : SPAN("error"),
+                    arena_printf(arena, "%.*s:%u:%u: %.*s", SPAN_ARG(p->file), p->line, p->column,
+                                 SPAN_ARG(p->message)));
 }
 
 /* False: nothing has changed, and *fault says why, in arena. reasons may be NULL. */
-static bool take_new_config(struct admin_reasons *reasons, struct arena *arena, struct span *fault)
+static bool take_new_config(struct reasons *reasons, struct arena *arena, struct span *fault)
 {
     struct problem_list problems;
     struct config *config = load(&run.options, "reload", &problems);
@@ -176,7 +179,7 @@ static bool take_new_config(struct admin_reasons *reasons, struct arena *arena, 
 }
 
 /* By SIGHUP, reasons being NULL, or by POST /reload. */
-static bool reload(struct admin_reasons *reasons)
+static bool reload(struct reasons *reasons)
 {
     struct arena arena;
     struct span fault = SPAN("the gateway is shutting down");
@@ -187,8 +190,7 @@ static bool reload(struct admin_reasons *reasons)
     if (!taken) {
         ++run.gateway.reloads_refused;
         log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
-        if (reasons != NULL)
-            admin_reason(reasons, SPAN("refused"), fault);
+        reasons_add(reasons, SPAN("refused"), fault);
     }
     service_notify(run.stopping ? "STOPPING=1" : "READY=1\nSTATUS=serving");
     arena_dispose(&arena);
@@ -241,15 +243,14 @@ static int next_turn_ms(void)
     if (left_us > 0)
         return left_us / 1000 + 1 < TURN_MS ? (int)(left_us / 1000 + 1) : TURN_MS;
     run.draining = true;
-    worker_drain_all(&run.gateway);
+    gateway_drain(&run.gateway);
     return TURN_MS;
 }
 
-static void on_signal(void *context, int fd)
+static void on_signal(struct loop_watch *signals)
 {
     struct signalfd_siginfo info;
-    (void)context;
-    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    while (read(loop_watch_fd(signals), &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
@@ -274,18 +275,17 @@ static void on_worker_ended(struct gateway *gateway)
     (void)eventfd_write(run.wake_fd, 1);
 }
 
-static void on_wake(void *context, int fd)
+static void on_wake(struct loop_watch *wake)
 {
     eventfd_t ended;
-    (void)context;
-    if (eventfd_read(fd, &ended) == 0)
+    if (eventfd_read(loop_watch_fd(wake), &ended) == 0)
         run.workers_ended += ended;
 }
 
-static bool is_ready(void *context, struct admin_reasons *reasons)
+static bool is_ready(void *context, struct reasons *reasons)
 {
     const struct gateway *gateway = context;
-    return gateway_is_ready(context, gateway->snapshot, reasons);
+    return worker_is_ready(context, gateway->snapshot, reasons);
 }
 
 static void write_metrics(void *context, struct buffer *out)
@@ -293,7 +293,7 @@ static void write_metrics(void *context, struct buffer *out)
     scrape_write(context, out);
 }
 
-static bool on_reload_asked(void *context, struct admin_reasons *reasons)
+static bool on_reload_asked(void *context, struct reasons *reasons)
 {
     (void)context;
     return reload(reasons);
@@ -337,6 +337,8 @@ static int serve(struct config *config, int signal_fd)
     };
     bool opened = gateway_open(&run.gateway, &gateway_options, &arena, &fault);
     if (opened) {
+        run.loop = admin_options.loop = loop_create();
+        connection_watch_departures(run.loop);
         run.admin = admin_create(&admin_options, &arena, &fault);
         opened = run.admin != NULL;
     }
@@ -346,8 +348,10 @@ static int serve(struct config *config, int signal_fd)
         arena_dispose(&arena);
         return 1;
     }
-    admin_watch_fd(run.admin, signal_fd, on_signal, NULL);
-    admin_watch_fd(run.admin, run.wake_fd, on_wake, NULL);
+    run.signals.on_readable = on_signal;
+    run.wake.on_readable = on_wake;
+    loop_watch(run.loop, &run.signals, signal_fd);
+    loop_watch(run.loop, &run.wake, run.wake_fd);
     gateway_start(&run.gateway);
     struct span untaken = service_untaken(&arena);
     if (untaken.at != NULL)
@@ -359,7 +363,7 @@ static int serve(struct config *config, int signal_fd)
     service_notify("READY=1\nSTATUS=serving");
 
     while (run.workers_ended != run.gateway.worker_count) {
-        admin_turn(run.admin, next_turn_ms());
+        loop_turn(run.loop, next_turn_ms());
         gateway_drop_snapshots(&run.gateway);
         log_tell_held_back();
         feed_watchdog();

@@ -1,6 +1,6 @@
 /* `sagegate version`: prints what was built, from what, and the libraries it runs with. */
 #include "commands.h"
-#include "gateway/admin.h"
+#include "net/loop.h"
 #include "option.h"
 #include "version.h"
 
@@ -28,7 +28,7 @@ int command_version(int argc, char **argv)
     printf("build     %s\n", SAGEGATE_BUILD);
     printf("compiler  %s\n", COMPILER);
     printf("openssl   %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
-    printf("libh2o    %.*s\n", SPAN_ARG(admin_library_version()));
+    printf("libh2o    %s\n", loop_library_version());
     printf("libyaml   %s\n", yaml_get_version_string());
     printf("jansson   %s\n", jansson_version_str());
     return ferror(stdout) || fflush(stdout) == EOF;

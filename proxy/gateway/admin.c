@@ -1,205 +1,496 @@
-/* libh2o's HTTP server for the admin and health listeners; the main thread's loop. */
+/* The admin and health pages, as requests of downstream connections. */
 #include "gateway/admin.h"
 
-#include "base/clock.h"
-#include "gateway/admin_listener.h"
-#include "gateway/admin_pages.h"
+#include "gateway/downstream.h"
+#include "net/acceptor.h"
 #include "net/listen.h"
 #include "observe/log.h"
+#include "observe/metrics.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
+    BACKLOG = 64,
     CONNECTIONS_MAX = 64,
-    REQUEST_TIMEOUT_MS = 10000, /* an idle connection, a head and its body, in all */
-    ENTITY_MAX = 4096,
-    CLOSE_LIMIT_MS = 200,
-    WATCHES_MAX = 8
+    REQUEST_TIMEOUT_MS = 10000, /* an idle connection; a head and its body together */
+    REASONS_SIZE_MAX = 131072,  /* all reasons, every byte escaped */
+    METRICS_IN_FLIGHT_MAX = 4,
 };
 
-struct watch {
-    h2o_socket_t *socket;
-    void (*on_readable)(void *context, int fd);
-    void *context;
-    int fd;
+struct listener {
+    struct admin *admin;
+    const struct config_address *address; /* NULL: there is no such listener */
+    bool is_health;
+    struct acceptor acceptor;
+    struct downstream_set downstreams;
 };
 
 struct admin {
-    struct admin *next_ended;
     struct admin_options options;
-    h2o_loop_t *loop;
-    h2o_globalconf_t config;
-    h2o_context_t context;
-    struct admin_listener listeners[2]; /* admin, health */
-    struct watch watches[WATCHES_MAX];
-    size_t watch_count;
-    struct admin_pages pages;
+    struct listener listeners[2];    /* admin, health */
+    struct request *newest, *oldest; /* to /metrics, with their response in flight */
+    unsigned metrics_in_flight;
 };
 
-struct handler {
-    h2o_handler_t super;
-    const struct admin_listener *listener;
+struct request {
+    struct listener *listener;
+    struct downstream *downstream;
+    struct timer timer; /* REQUEST_TIMEOUT_MS */
+    struct downstream_facts facts;
+    void (*answer)(struct request *request); /* once the body is whole */
+    const struct page *page;                 /* NULL: not found */
+    uint64_t body_bytes;
+    int minor_version;
+    bool is_head, keep_alive, answered;
+    struct buffer text; /* the response's body, */
+    size_t text_sent;   /* of which this much is with the writer */
+    bool is_metrics;
+    struct request *newer, *older; /* is_metrics: in the admin */
 };
 
-/* ---- requests ---- */
+static void end(struct request *request, enum downstream_ending ending);
+static void refuse(void *context, enum outcome outcome, struct span message);
 
-/* libh2o: a whole request has come. */
-static int on_request(h2o_handler_t *super, h2o_req_t *req)
+/* ---- responses ---- */
+
+/* Passes on what the connection takes of a response, a watermark's worth a turn. */
+static void flush(void *context)
 {
-    const struct admin_listener *listener = ((struct handler *)super)->listener;
-    admin_pages_answer(&listener->admin->pages, listener->is_health, req);
-    return 0;
+    struct request *request = context;
+    struct downstream *downstream = request->downstream;
+    struct writer *writer = &downstream->writer;
+    size_t held = writer_held(writer), left = request->text.len - request->text_sent;
+    if (request->answered && held < WRITER_HIGH_WATERMARK) {
+        size_t room = WRITER_HIGH_WATERMARK - held, piece = left < room ? left : room;
+        writer_append_body(writer, span_make(request->text.at + request->text_sent, piece));
+        request->text_sent += piece;
+        left -= piece;
+    }
+    if (!writer_flush(writer, &downstream->conn)) {
+        end(request, DOWNSTREAM_ABORT);
+        return;
+    }
+    if (left != 0) {
+        connection_want_writable(&downstream->conn);
+        return;
+    }
+    if (request->answered && writer_held(writer) == 0 && connection_is_flushed(&downstream->conn))
+        end(request, request->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
+}
+
+/* With request->text as the body. May end the request. */
+static void respond(struct request *request, int status, struct span type, struct span allow)
+{
+    struct writer *writer = &request->downstream->writer;
+    char date[CLOCK_HTTP_SIZE];
+    clock_format_http(clock_wall(), date);
+    loop_cancel_timer(request->listener->downstreams.loop, &request->timer);
+    request->answered = true;
+    writer_append_status(writer, status);
+    writer_append_header(writer, SPAN("Date"), span_from(date));
+    writer_append_header(writer, SPAN("Content-Type"), type);
+    writer_append_header(writer, SPAN("Cache-Control"), SPAN("no-store"));
+    if (allow.len != 0)
+        writer_append_header(writer, SPAN("Allow"), allow);
+    writer_end_head(writer, HTTP1_LENGTH, request->text.len, request->minor_version,
+                    request->keep_alive, request->is_head);
+    flush(request);
+}
+
+static void respond_json(struct request *request, int status)
+{
+    buffer_append_char(&request->text, '\n');
+    respond(request, status, SPAN("application/json"), SPAN_NONE);
+}
+
+/* Opens the object of an error; the caller closes it. */
+static struct json_writer begin_error(struct request *request, struct span error,
+                                      struct span message)
+{
+    buffer_clear(&request->text);
+    struct json_writer json = json_writer_to(&request->text);
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_text(&json, SPAN("error"), error);
+    json_writer_add_text(&json, SPAN("message"), message);
+    return json;
+}
+
+/* ---- pages ---- */
+
+static void answer_live(struct request *request)
+{
+    struct json_writer json = json_writer_to(&request->text);
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_bool(&json, SPAN("live"), true);
+    json_writer_close_object(&json);
+    respond_json(request, 200);
+}
+
+/* A page that is a yes or no with its reasons. */
+static bool write_verdict(struct request *request, struct span name,
+                          bool (*ask)(void *context, struct reasons *reasons))
+{
+    struct buffer items;
+    struct json_writer json = json_writer_to(&request->text);
+    buffer_init(&items, REASONS_SIZE_MAX);
+    struct reasons reasons = {.json = json_writer_to(&items)};
+    json_writer_open_array(&reasons.json, SPAN_NONE);
+    bool verdict = ask(request->listener->admin->options.context, &reasons);
+    json_writer_close_array(&reasons.json);
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_bool(&json, name, verdict);
+    json_writer_add_raw(&json, SPAN("reasons"), buffer_span(&items));
+    json_writer_close_object(&json);
+    buffer_dispose(&items);
+    return verdict;
+}
+
+static void answer_ready(struct request *request)
+{
+    const struct admin_options *options = &request->listener->admin->options;
+    respond_json(request, write_verdict(request, SPAN("ready"), options->is_ready) ? 200 : 503);
+}
+
+static void answer_reload(struct request *request)
+{
+    const struct admin_options *options = &request->listener->admin->options;
+    respond_json(request, write_verdict(request, SPAN("reloaded"), options->reload) ? 200 : 422);
+}
+
+static void link_metrics(struct request *request)
+{
+    struct admin *admin = request->listener->admin;
+    request->is_metrics = true;
+    request->older = admin->newest;
+    *(admin->newest != NULL ? &admin->newest->newer : &admin->oldest) = request;
+    admin->newest = request;
+    ++admin->metrics_in_flight;
+}
+
+static void unlink_metrics(struct request *request)
+{
+    struct admin *admin = request->listener->admin;
+    *(request->newer != NULL ? &request->newer->older : &admin->newest) = request->older;
+    *(request->older != NULL ? &request->older->newer : &admin->oldest) = request->newer;
+    --admin->metrics_in_flight;
+}
+
+/* A page lives until its reader has taken it; readers who do not can hold only so many. */
+static void answer_metrics(struct request *request)
+{
+    struct admin *admin = request->listener->admin;
+    admin->options.write_metrics(admin->options.context, &request->text);
+    if (request->text.overflowed) {
+        log_write(LOG_ERROR, "metrics", "the page of /metrics is longer than %d bytes",
+                  ADMIN_METRICS_MAX);
+        struct json_writer json = begin_error(request, SPAN("too_large"), SPAN("too many series"));
+        json_writer_close_object(&json);
+        respond_json(request, 500);
+        return;
+    }
+    if (admin->metrics_in_flight == METRICS_IN_FLIGHT_MAX)
+        end(admin->oldest, DOWNSTREAM_ABORT);
+    link_metrics(request);
+    respond(request, 200, SPAN(METRICS_CONTENT_TYPE), SPAN_NONE);
+}
+
+static void answer_version(struct request *request)
+{
+    const struct admin_options *options = &request->listener->admin->options;
+    struct json_writer json = json_writer_to(&request->text);
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_text(&json, SPAN("version"), options->version);
+    json_writer_add_text(&json, SPAN("build"), options->build);
+    json_writer_close_object(&json);
+    respond_json(request, 200);
+}
+
+static void answer_paths(struct request *request);
+
+/* What changes something is a POST and not on the health listener. */
+static const struct page {
+    struct span path;
+    bool on_health, is_post;
+    void (*answer)(struct request *request);
+} pages[] = {
+    {SPAN("/live"), true, false, answer_live},
+    {SPAN("/ready"), true, false, answer_ready},
+    {SPAN("/metrics"), true, false, answer_metrics},
+    {SPAN("/version"), false, false, answer_version},
+    {SPAN("/reload"), false, true, answer_reload},
+    {SPAN("/"), false, false, answer_paths},
+};
+enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
+
+static void add_paths(const struct request *request, struct json_writer *json)
+{
+    json_writer_open_array(json, SPAN("paths"));
+    for (size_t i = 0; i != PAGES; ++i)
+        if (pages[i].on_health || !request->listener->is_health)
+            json_writer_add_text(json, SPAN_NONE, pages[i].path);
+    json_writer_close_array(json);
+}
+
+static void answer_paths(struct request *request)
+{
+    struct json_writer json = json_writer_to(&request->text);
+    json_writer_open_object(&json, SPAN_NONE);
+    add_paths(request, &json);
+    json_writer_close_object(&json);
+    respond_json(request, 200);
+}
+
+static void answer_not_found(struct request *request)
+{
+    struct json_writer json = begin_error(request, SPAN("not_found"), SPAN("no such path here"));
+    add_paths(request, &json);
+    json_writer_close_object(&json);
+    respond_json(request, 404);
+}
+
+static void answer_wrong_method(struct request *request)
+{
+    bool is_post = request->page->is_post;
+    struct json_writer json = begin_error(request, SPAN("method_not_allowed"),
+                                          is_post ? SPAN("POST") : SPAN("GET or HEAD"));
+    json_writer_close_object(&json);
+    buffer_append_char(&request->text, '\n');
+    respond(request, 405, SPAN("application/json"), is_post ? SPAN("POST") : SPAN("GET, HEAD"));
+}
+
+static void answer_web_page(struct request *request)
+{
+    struct json_writer json = begin_error(request, SPAN("forbidden"), SPAN("a web page sent this"));
+    json_writer_close_object(&json);
+    respond_json(request, 403);
+}
+
+static const struct page *find_page(const struct request *request, struct span path)
+{
+    for (size_t i = 0; i != PAGES; ++i)
+        if (span_equals(pages[i].path, path) &&
+            (pages[i].on_health || !request->listener->is_health))
+            return &pages[i];
+    return NULL;
+}
+
+/* Browsers send Origin with every POST (Fetch standard, "origin header"); no other program does. */
+static void choose_answer(struct request *request, const struct http1_request *head)
+{
+    const struct page *page = request->page = find_page(request, head->path);
+    bool is_get = request->is_head || span_equals(head->method, SPAN("GET"));
+    if (page == NULL)
+        request->answer = answer_not_found;
+    else if (page->is_post ? !span_equals(head->method, SPAN("POST")) : !is_get)
+        request->answer = answer_wrong_method;
+    else if (page->is_post && http1_header_count(&head->headers, SPAN("origin")) != 0)
+        request->answer = answer_web_page;
+    else
+        request->answer = page->answer;
+}
+
+/* ---- what the connection calls ---- */
+
+static void on_timeout(struct timer *timer)
+{
+    refuse(H2O_STRUCT_FROM_MEMBER(struct request, timer, timer), OUTCOME_BODY_TIMEOUT, SPAN_NONE);
+}
+
+static void *open_request(struct downstream *downstream, struct mono_time started)
+{
+    struct request *request = calloc(1, sizeof(*request));
+    CHECK(request != NULL);
+    request->listener = H2O_STRUCT_FROM_MEMBER(struct listener, downstreams, downstream->set);
+    request->downstream = downstream;
+    request->minor_version = 1;
+    request->timer.fire = on_timeout;
+    loop_set_timer(downstream->set->loop, &request->timer,
+                   clock_after_ms(started, REQUEST_TIMEOUT_MS));
+    buffer_init(&request->text, ADMIN_METRICS_MAX);
+    return request;
+}
+
+static void take_head(void *context, struct span head)
+{
+    struct request *request = context;
+    struct http1_request parsed;
+    enum http1_fault fault = http1_parse_request(head, &parsed);
+    if (fault != HTTP1_OK) {
+        refuse(request, OUTCOME_BAD_REQUEST, http1_fault_text(fault));
+        return;
+    }
+    request->facts = (struct downstream_facts){.has_head = true,
+                                               .framing = parsed.framing,
+                                               .content_length = parsed.content_length,
+                                               .invites_body = parsed.expect_continue,
+                                               .may_finish = true};
+    request->minor_version = parsed.minor_version;
+    request->is_head = span_equals(parsed.method, SPAN("HEAD"));
+    request->keep_alive = parsed.keep_alive && downstream_goes_on(request->downstream);
+    if (parsed.framing == HTTP1_LENGTH && parsed.content_length > ADMIN_BODY_MAX)
+        refuse(request, OUTCOME_BODY_TOO_LARGE, SPAN_NONE);
+    else if (parsed.expect_other)
+        refuse(request, OUTCOME_BAD_REQUEST,
+               SPAN("the only expectation supported is 100-continue"));
+    else
+        choose_answer(request, &parsed);
+}
+
+static bool wants_body(const void *context)
+{
+    return !((const struct request *)context)->answered;
+}
+
+static void take_body(void *context, struct span data)
+{
+    struct request *request = context;
+    request->body_bytes += data.len; /* nobody needs them */
+    if (request->body_bytes > ADMIN_BODY_MAX && !request->answered)
+        refuse(request, OUTCOME_BODY_TOO_LARGE, SPAN_NONE);
+}
+
+static void end_body(void *context)
+{
+    struct request *request = context;
+    if (!request->answered)
+        request->answer(request);
+}
+
+static void refuse(void *context, enum outcome outcome, struct span message)
+{
+    struct request *request = context;
+    const struct outcome_info *info = outcome_info(outcome);
+    if (request->answered || info->status == 0) {
+        end(request, DOWNSTREAM_ABORT);
+        return;
+    }
+    request->keep_alive = false;
+    struct json_writer json =
+        begin_error(request, info->token, message.len != 0 ? message : info->text);
+    json_writer_close_object(&json);
+    respond_json(request, info->status);
+}
+
+static void cancel(void *context, enum outcome outcome)
+{
+    (void)outcome;
+    end(context, DOWNSTREAM_ABORT);
+}
+
+static void cut(void *context)
+{
+    end(context, DOWNSTREAM_ABORT);
+}
+
+static void make_last(void *context)
+{
+    ((struct request *)context)->keep_alive = false;
+}
+
+static struct downstream_facts look(const void *context)
+{
+    return ((const struct request *)context)->facts;
+}
+
+static const struct downstream_service service = {
+    .open = open_request,
+    .take_head = take_head,
+    .wants_body = wants_body,
+    .take_body = take_body,
+    .end_body = end_body,
+    .refuse = refuse,
+    .flush = flush,
+    .cancel = cancel,
+    .cut = cut,
+    .make_last = make_last,
+    .look = look,
+};
+
+static void end(struct request *request, enum downstream_ending ending)
+{
+    struct downstream *downstream = request->downstream;
+    loop_cancel_timer(downstream->set->loop, &request->timer);
+    if (request->is_metrics)
+        unlink_metrics(request);
+    buffer_dispose(&request->text);
+    free(request);
+    downstream_end_request(downstream, ending);
 }
 
 /* ---- listeners ---- */
 
-static void configure_library(struct admin *admin)
+static bool on_waiting(struct acceptor *acceptor)
 {
-    static const char *const names[] = {"admin", "health"};
-    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* no temporary files */
-    h2o_config_init(&admin->config);
-    admin->config.server_name = h2o_iovec_init(H2O_STRLIT("sagegate"));
-    admin->config.http1.upgrade_to_http2 = 0;
-    admin->config.http1.req_timeout = REQUEST_TIMEOUT_MS;
-    admin->config.max_request_entity_size = ENTITY_MAX;
-    for (size_t i = 0; i != 2; ++i) {
-        h2o_iovec_t name = h2o_iovec_init(names[i], strlen(names[i]));
-        h2o_hostconf_t *host = h2o_config_register_host(&admin->config, name, 65535);
-        h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
-        path->error_log.emit_request_errors = 0;
-        host->fallback_path.error_log.emit_request_errors = 0;
-        struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
-        handler->super.on_req = on_request;
-        handler->listener = &admin->listeners[i];
-        admin->listeners[i].hosts[0] = host;
-    }
-}
-
-static bool open_listeners(struct admin *admin, struct arena *arena, struct span *fault)
-{
-    for (size_t i = 0; i != 2; ++i) {
-        struct admin_listener *listener = &admin->listeners[i];
-        if (admin_listener_open(listener, arena, fault))
-            continue;
-        if (i == 1)
-            listen_close(admin->listeners[0].fd, admin->listeners[0].address);
+    struct listener *listener = H2O_STRUCT_FROM_MEMBER(struct listener, acceptor, acceptor);
+    struct downstream_set *downstreams = &listener->downstreams;
+    int error, fd = acceptor_take(acceptor, &error);
+    if (fd < 0 && error != EAGAIN)
+        log_write(LOG_WARNING, "listener", "%.*s: accept: %s", SPAN_ARG(listener->address->text),
+                  strerror(error));
+    if (fd < 0)
         return false;
-    }
+    if (downstreams->count == listener->admin->options.connections_max)
+        downstream_evict(downstreams);
+    downstream_open(downstreams, fd, NULL);
     return true;
 }
 
-static struct admin *make_admin(const struct admin_options *options)
+static bool open_listener(struct listener *listener, const struct config_address *address,
+                          struct arena *arena, struct span *fault)
 {
-    struct admin *admin = calloc(1, sizeof(*admin));
-    CHECK(admin != NULL);
-    admin->options = *options;
-    admin->pages.options = &admin->options;
-    if (admin->options.connections_max == 0)
-        admin->options.connections_max = CONNECTIONS_MAX;
-    for (size_t i = 0; i != 2; ++i)
-        admin_listener_init(&admin->listeners[i], admin, i == 0 ? options->admin : options->health,
-                            admin->options.connections_max);
-    admin->listeners[1].is_health = true;
-    return admin;
+    struct loop *loop = listener->admin->options.loop;
+    listener->address = address;
+    listener->downstreams = (struct downstream_set){
+        .loop = loop,
+        .service = &service,
+        .limits = {.head_bytes = ADMIN_HEAD_MAX,
+                   .head_timeout_ms = REQUEST_TIMEOUT_MS,
+                   .body_timeout_ms = REQUEST_TIMEOUT_MS,
+                   .keep_alive_timeout_ms = REQUEST_TIMEOUT_MS},
+    };
+    if (address == NULL)
+        return true;
+    int fd = listen_open(address, BACKLOG, arena, fault);
+    if (fd < 0)
+        return false;
+    listener->acceptor.on_waiting = on_waiting;
+    acceptor_open(&listener->acceptor, loop, fd);
+    return true;
 }
 
 struct admin *admin_create(const struct admin_options *options, struct arena *arena,
                            struct span *fault)
 {
-    struct admin *admin = make_admin(options);
-    if (!open_listeners(admin, arena, fault)) {
-        free(admin);
-        return NULL;
-    }
-    configure_library(admin);
-    admin->loop = h2o_evloop_create();
-    h2o_context_init(&admin->context, admin->loop, &admin->config);
-    for (size_t i = 0; i != 2; ++i)
-        if (admin->listeners[i].fd != -1)
-            admin_listener_start(&admin->listeners[i], &admin->context);
-    return admin;
-}
-
-/* ---- the loop ---- */
-
-void admin_turn(struct admin *admin, int max_wait_ms)
-{
-    for (size_t i = 0; i != 2; ++i)
-        if (admin->listeners[i].resume_at.us != 0 && max_wait_ms > ADMIN_LISTENER_PAUSE_MS)
-            max_wait_ms = ADMIN_LISTENER_PAUSE_MS;
-    /* epoll_ctl failing would leave a descriptor silently unpolled: nothing good can follow. */
-    if (h2o_evloop_run(admin->loop, max_wait_ms) != 0)
-        CHECK(errno == EINTR);
-    for (size_t i = 0; i != 2; ++i)
-        admin_listener_resume(&admin->listeners[i], clock_mono());
-}
-
-static void on_watched_readable(h2o_socket_t *socket, const char *error)
-{
-    struct watch *watch = socket->data;
-    if (error == NULL)
-        watch->on_readable(watch->context, watch->fd);
-}
-
-void admin_watch_fd(struct admin *admin, int fd, void (*on_readable)(void *context, int fd),
-                    void *context)
-{
-    CHECK(admin->watch_count != WATCHES_MAX);
-    struct watch *watch = &admin->watches[admin->watch_count++];
-    watch->on_readable = on_readable;
-    watch->context = context;
-    watch->fd = fd;
-    watch->socket = h2o_evloop_socket_create(admin->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
-    watch->socket->data = watch;
-    h2o_socket_read_start(watch->socket, on_watched_readable);
-}
-
-/* ---- the end ---- */
-
-static unsigned connections_of(const struct admin *admin)
-{
-    return admin->listeners[0].connections + admin->listeners[1].connections;
-}
-
-/* Stands in for the owner's, who may be half gone by now. */
-static bool is_never_ready(void *context, struct admin_reasons *reasons)
-{
-    (void)context;
-    admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
-    return false;
+    struct admin *admin = calloc(1, sizeof(*admin));
+    CHECK(admin != NULL);
+    admin->options = *options;
+    if (admin->options.connections_max == 0)
+        admin->options.connections_max = CONNECTIONS_MAX;
+    admin->listeners[0].admin = admin->listeners[1].admin = admin;
+    admin->listeners[1].is_health = true;
+    if (open_listener(&admin->listeners[0], options->admin, arena, fault) &&
+        open_listener(&admin->listeners[1], options->health, arena, fault))
+        return admin;
+    admin_destroy(admin);
+    return NULL;
 }
 
 void admin_destroy(struct admin *admin)
 {
-    static struct admin *ended; /* keeps what the library cannot free in sight of leak checkers */
-    if (admin == NULL)
-        return;
-    admin->options.is_ready = is_never_ready;
-    admin->options.write_metrics = NULL;
-    for (size_t i = 0; i != 2; ++i)
-        admin_listener_stop(&admin->listeners[i]);
-    while (admin->watch_count != 0)
-        h2o_socket_close(admin->watches[--admin->watch_count].socket);
-    struct mono_time limit = clock_after_ms(clock_mono(), CLOSE_LIMIT_MS);
-    do
-        admin_turn(admin, 10);
-    while (connections_of(admin) != 0 && clock_us_between(clock_mono(), limit) > 0);
-    admin->next_ended = ended;
-    ended = admin;
+    for (size_t i = 0; admin != NULL && i != 2; ++i) {
+        struct listener *listener = &admin->listeners[i];
+        if (acceptor_is_open(&listener->acceptor))
+            listen_unlink(listener->address);
+        acceptor_close(&listener->acceptor);
+        downstream_cut_all(&listener->downstreams);
+    }
+    free(admin);
 }
 
-struct span admin_name(const struct admin *admin, struct arena *arena)
+struct span admin_name(const struct admin *admin, bool health, struct arena *arena)
 {
-    return admin_listener_name(&admin->listeners[0], arena);
-}
-
-struct span admin_health_name(const struct admin *admin, struct arena *arena)
-{
-    return admin_listener_name(&admin->listeners[1], arena);
-}
-
-struct span admin_library_version(void)
-{
-    return SPAN(H2O_VERSION);
+    const struct acceptor *acceptor = &admin->listeners[health].acceptor;
+    return acceptor_is_open(acceptor) ? listen_name(loop_watch_fd(&acceptor->watch), arena)
+                                      : SPAN_NONE;
 }

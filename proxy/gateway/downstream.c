@@ -458,16 +458,29 @@ void downstream_drain_all(struct downstream_set *set)
     }
 }
 
+static void cut(struct downstream *downstream)
+{
+    if (downstream->request != NULL)
+        service_of(downstream)->cut(downstream->request);
+    else
+        destroy(downstream);
+}
+
 void downstream_cut_all(struct downstream_set *set)
 {
     for (struct downstream *downstream = set->newest, *next; downstream != NULL;
          downstream = next) {
         next = downstream->older;
-        if (downstream->request != NULL)
-            set->service->cut(downstream->request);
-        else
-            destroy(downstream);
+        cut(downstream);
     }
+}
+
+void downstream_evict(struct downstream_set *set)
+{
+    struct downstream *victim = set->oldest;
+    while (victim != NULL && victim->state == DOWNSTREAM_WAITING)
+        victim = victim->newer;
+    cut(victim != NULL ? victim : set->oldest);
 }
 
 static void destroy(struct downstream *downstream)
@@ -480,5 +493,6 @@ static void destroy(struct downstream *downstream)
     writer_dispose(&downstream->writer);
     buffer_dispose(&downstream->in);
     free(downstream);
-    set->on_gone(set);
+    if (set->on_gone != NULL)
+        set->on_gone(set);
 }

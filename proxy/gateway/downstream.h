@@ -72,13 +72,13 @@ struct downstream_limits {
 };
 
 /* Embedded by its owner, who sets the first four members before the first downstream_open; limits
- * may change at any time. */
+ * may change at any time. on_gone: a connection was closed and freed; NULL: nobody asks. */
 struct downstream_set {
     struct loop *loop;
     const struct downstream_service *service;
     struct downstream_limits limits;
-    void (*on_gone)(struct downstream_set *set); /* a connection was closed and freed */
-    struct downstream *newest, *oldest;          /* all open connections */
+    void (*on_gone)(struct downstream_set *set);
+    struct downstream *newest, *oldest; /* all open connections */
     unsigned count;
     bool draining; /* by downstream_drain_all */
 };
@@ -89,6 +89,9 @@ void downstream_drain_all(struct downstream_set *set);
 /* Closes idle connections and cuts what is in flight (outcome drain_cut): those that can still be
  * told keep their connection for DOWNSTREAM_DISCARD_MS; called again, all are closed. */
 void downstream_cut_all(struct downstream_set *set);
+/* Cuts one of at least one connection: the oldest that waits for its peer's request, else the
+ * oldest. */
+void downstream_evict(struct downstream_set *set);
 
 /* ---- one connection ---- */
 

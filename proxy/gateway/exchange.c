@@ -3,7 +3,6 @@
 
 #include "gateway/call.h"
 #include "gateway/deadline.h"
-#include "gateway/gateway.h"
 #include "gateway/response.h"
 #include "gateway/timing.h"
 #include "observe/log.h"
@@ -69,7 +68,7 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
 static void answer_ping(struct exchange *ex)
 {
     enum outcome unused;
-    if (!gateway_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
+    if (!worker_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
         bool draining = ex->worker->downstreams.draining;
         exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;

@@ -3,15 +3,13 @@
 
 #include "base/cgroup.h"
 #include "gateway/exchange.h"
-#include "net/listen.h"
+#include "gateway/listener.h"
 #include "net/loop_thread.h"
 #include "observe/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-
-enum { BACKLOG = 1024, READY_MARGIN_S = 10 };
 
 static void on_keeper_event(void *context, enum keeper_event event, struct span message)
 {
@@ -21,16 +19,16 @@ static void on_keeper_event(void *context, enum keeper_event event, struct span 
 }
 
 /* In the log, and where reasons is not NULL to who asked for the reload. */
-static void warn(const char *topic, struct admin_reasons *reasons, struct span message)
+static void warn(const char *topic, struct reasons *reasons, struct span message)
 {
     log_write(LOG_WARNING, topic, "%.*s", SPAN_ARG(message));
-    if (reasons != NULL)
-        admin_reason(reasons, SPAN("warning"), message);
+    reasons_add(reasons, SPAN("warning"), message);
 }
 
-/* Those of the configuration; limits.body_bytes, where it says nothing, at most 40 % of what the container has. */
+/* Those of the configuration; limits.body_bytes, where it says nothing, at most 40 % of what the
+ * container has. */
 static struct config_limits limits_of(const struct config *config, const char *topic,
-                                      struct admin_reasons *reasons, struct arena *arena)
+                                      struct reasons *reasons, struct arena *arena)
 {
     struct config_limits limits = config->limits;
     uint64_t share = cgroup_memory_limit() / 5 * 2;
@@ -57,7 +55,8 @@ static void raise_descriptor_limit(const struct config *config)
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    /* Each caller may hold an upstream connection besides its own; some are needed for everything else. */
+    /* Each caller may hold an upstream connection besides its own; some are needed for everything
+     * else. */
     uint64_t wanted = config->limits.connections * 2 + 64;
     log_write(wanted > limit.rlim_cur ? LOG_WARNING : LOG_INFO, "start",
               "descriptors: %llu may be open, limits.connections %llu can need %llu",
@@ -78,30 +77,6 @@ static bool open_log(struct gateway *gateway, struct arena *arena, struct span *
     *fault = arena_printf(arena, "access_log.file: %s: %s",
                           options.file == NULL ? "stdout" : options.file, strerror(errno));
     return false;
-}
-
-static bool open_listeners(struct gateway *gateway, struct arena *arena, struct span *fault)
-{
-    const struct config *config = gateway->config;
-    gateway->listen_fds = malloc(config->listener_count * sizeof(int));
-    CHECK(gateway->listen_fds != NULL);
-    for (size_t i = 0; i != config->listener_count; ++i)
-        gateway->listen_fds[i] = -1;
-    for (size_t i = 0; i != config->listener_count; ++i) {
-        const struct config_address *address = &config->listeners[i].address;
-        gateway->listen_fds[i] = listen_open(address, BACKLOG, arena, fault);
-        if (gateway->listen_fds[i] < 0)
-            return false;
-        struct span name = listen_name(gateway->listen_fds[i], arena);
-        log_write(LOG_INFO, "listener", "listening on %.*s", SPAN_ARG(name));
-        if (!address->loopback)
-            log_write(LOG_WARNING, "listener",
-                      "%.*s can be reached from other machines, and callers are not asked who they "
-                      "are: whoever reaches "
-                      "it uses the gateway's AWS identity",
-                      SPAN_ARG(name));
-    }
-    return true;
 }
 
 /* ---- snapshots ---- */
@@ -145,7 +120,7 @@ static bool has_same_listeners(const struct config *a, const struct config *b)
 
 /* What the process has once and for all. */
 static void tell_not_reloaded(const struct config *started_with, const struct config *config,
-                              struct admin_reasons *reasons, struct arena *arena)
+                              struct reasons *reasons, struct arena *arena)
 {
     const struct config *a = started_with, *b = config;
     const struct {
@@ -167,7 +142,7 @@ static void tell_not_reloaded(const struct config *started_with, const struct co
                               keys[i].key));
 }
 
-bool gateway_reload(struct gateway *gateway, struct config *config, struct admin_reasons *reasons,
+bool gateway_reload(struct gateway *gateway, struct config *config, struct reasons *reasons,
                     struct arena *arena, struct span *fault)
 {
     size_t alive = 0;
@@ -193,7 +168,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct admin
     struct config_limits limits = limits_of(config, "reload", reasons, arena);
     admission_set_limits(&gateway->admission, &limits);
     snapshot_limit_routes(snapshot);
-    worker_switch_all(gateway, snapshot);
+    listener_switch_all(gateway, snapshot);
     gateway->loaded = clock_wall();
     return true;
 }
@@ -213,6 +188,12 @@ void gateway_drop_snapshots(struct gateway *gateway)
 
 /* ---- life ---- */
 
+static const struct worker_callbacks worker_callbacks = {
+    .service = &exchange_service,
+    .on_downstream_gone = listener_on_downstream_gone,
+    .on_end = exchange_destroy_spares,
+};
+
 bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                   struct arena *arena, struct span *fault)
 {
@@ -223,6 +204,7 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
                                 .started = clock_wall(),
                                 .version = options->version,
                                 .build = options->build,
+                                .callbacks = &worker_callbacks,
                                 .on_worker_ended = options->on_worker_ended};
     gateway->loaded = gateway->started;
     gateway->metrics = series_create_metrics(gateway->worker_count);
@@ -233,24 +215,25 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
         make_snapshot(gateway, options->config, arena, fault) == NULL)
         return false;
     snapshot_limit_routes(gateway->snapshot);
-    return open_listeners(gateway, arena, fault);
+    return listener_open_all(gateway, arena, fault);
 }
 
 void gateway_start(struct gateway *gateway)
 {
-    worker_start_all(gateway, &exchange_service);
+    worker_start_all(gateway);
+    listener_accept_all(gateway);
+}
+
+void gateway_drain(struct gateway *gateway)
+{
+    listener_drain_all(gateway);
 }
 
 void gateway_close(struct gateway *gateway)
 {
-    const struct config *config = gateway->config;
-    bool started = gateway->workers != NULL;
-    if (started)
+    if (gateway->workers != NULL)
         worker_join_all(gateway);
-    /* Started workers close what they accept on. */
-    for (size_t i = 0; gateway->listen_fds != NULL && !started && i != config->listener_count; ++i)
-        listen_close(gateway->listen_fds[i], &config->listeners[i].address);
-    free(gateway->listen_fds);
+    listener_close_all(gateway);
     while (gateway->snapshot != NULL) {
         struct snapshot *snapshot = gateway->snapshot;
         gateway->snapshot = snapshot->older;
@@ -259,43 +242,4 @@ void gateway_close(struct gateway *gateway)
     admission_dispose(&gateway->admission);
     access_log_destroy(gateway->access_log);
     metrics_destroy(gateway->metrics);
-}
-
-/* The identities that routes use. */
-static bool has_credentials(struct gateway *gateway, const struct snapshot *snapshot,
-                            struct admin_reasons *reasons)
-{
-    const struct config *config = snapshot->config;
-    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
-    bool all = true;
-    struct buffer text;
-    buffer_init(&text, 4096);
-    for (size_t i = 0; i != config->identity_count; ++i) {
-        struct keeper_values values = keeper_values(snapshot->keeper, i, now);
-        /* With its source broken a set that is about to end counts as ended. */
-        struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
-        buffer_clear(&text);
-        if (!values.used)
-            continue;
-        if (i != 0)
-            buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
-        if (keeper_status(snapshot->keeper, i, at, &text))
-            continue;
-        all = false;
-        if (reasons != NULL)
-            admin_reason(reasons, SPAN("no_credentials"), buffer_span(&text));
-    }
-    buffer_dispose(&text);
-    return all;
-}
-
-bool gateway_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
-                      struct admin_reasons *reasons)
-{
-    bool usable =
-        has_credentials(gateway, snapshot, reasons) || snapshot->config->ready_without_credentials;
-    bool draining = atomic_load(&gateway->draining);
-    if (draining && reasons != NULL)
-        admin_reason(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
-    return usable && !draining;
 }

@@ -1,8 +1,8 @@
-/* The gateway as a whole: everything opened for a configuration, in a visible order, and taken down again. */
+/* The gateway as a whole: everything opened for a configuration, in a visible order, and taken down
+ * again. */
 #ifndef SAGEGATE_GATEWAY_GATEWAY_H
 #define SAGEGATE_GATEWAY_GATEWAY_H
 
-#include "gateway/admin.h"
 #include "gateway/worker.h"
 
 struct gateway_options {
@@ -14,29 +14,27 @@ struct gateway_options {
     struct span version, build; /* for the metrics; outlive the gateway */
 };
 
-/* Opens log, credentials, trust and listening sockets. False, with *fault one clear line in arena, where something cannot
- * be had; what was opened is given back by gateway_close. */
+/* Opens log, credentials, trust and listening sockets. False, with *fault one clear line in arena,
+ * where something cannot be had; what was opened is given back by gateway_close. */
 MUST_USE bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                            struct arena *arena, struct span *fault);
 /* Starts the workers; from here on callers are served. */
 void gateway_start(struct gateway *gateway);
-/* Waits for the workers, which worker_drain_all has told to end, and gives everything back. Takes a half-opened one. */
+/* Once, after gateway_start: stops accepting and lets each worker end when its last connection has
+ * closed, or at drain.limit. Returns at once. */
+void gateway_drain(struct gateway *gateway);
+/* Waits for the workers, if started, and frees everything. Accepts a half-opened gateway. */
 void gateway_close(struct gateway *gateway);
 
 enum { GATEWAY_SNAPSHOTS_MAX = 8 };
-/* Takes config into service beside the one in force: requests that begin from now on follow it. What a process has once
- * (listeners' addresses, admin, health, workers, the access log's file) stays as it was, with a warning for each that would be
- * another, to reasons too where that is not NULL. False, with *fault one clear line in arena: nothing has changed. On the main thread, after gateway_start and before
- * worker_drain_all. */
+/* Takes config into service beside the one in force: requests that begin from now on follow it.
+ * What a process has once (listeners' addresses, admin, health, workers, the access log's file)
+ * stays as it was, with a warning for each that would be another, to reasons too where that is not
+ * NULL. False, with *fault one clear line in arena: nothing has changed. On the main thread, after
+ * gateway_start and before gateway_drain. */
 MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config,
-                             struct admin_reasons *reasons, struct arena *arena,
-                             struct span *fault);
+                             struct reasons *reasons, struct arena *arena, struct span *fault);
 /* Gives back snapshots that no request uses any more. On the main thread, now and then. */
 void gateway_drop_snapshots(struct gateway *gateway);
-
-/* Can it serve? Tells what stands against it, where reasons is not NULL. On the admin's thread, with gateway->snapshot, or a
- * worker's, with that of an exchange. */
-bool gateway_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
-                      struct admin_reasons *reasons);
 
 #endif

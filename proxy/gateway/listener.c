@@ -1,32 +1,87 @@
-/* Accepting, sharing out and pausing. */
+/* Accepting and sharing out; switching and draining all workers. */
 #include "gateway/listener.h"
 
+#include "net/acceptor.h"
 #include "net/listen.h"
 #include "observe/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { ACCEPTS_A_TURN = 16, BACK_OFF_MS = 100 };
+enum { BACKLOG = 1024 };
 
 struct listener {
     struct gateway *gateway;
-    h2o_socket_t *sock;      /* NULL: closed */
-    struct tls_context *tls; /* NULL: plain */
+    const struct config_address *address;
+    int fd; /* until it accepts; -1: closed, or the acceptor's */
+    struct acceptor acceptor;
+    struct tls_context *tls; /* NULL: plaintext */
 };
 
-/* The listeners of the process; worker 0's thread alone touches them. */
+/* After the start only worker 0's thread uses them, except for resume_wanted. Never freed: a loop's
+ * queue may still hold `resume`. */
 struct listeners {
-    struct listener *list;
     size_t count;
-    bool paused;
-    struct timer back_off;     /* descriptors ran out */
     atomic_bool resume_wanted; /* paused at the limit: the next departure posts resume */
     struct loop_task resume;   /* alone ends that pause, so that it is never posted twice */
+    struct listener list[];
 };
+
+/* ---- opening and closing ---- */
+
+static bool open_one(struct listener *listener, struct arena *arena, struct span *fault)
+{
+    listener->fd = listen_open(listener->address, BACKLOG, arena, fault);
+    if (listener->fd < 0)
+        return false;
+    struct span name = listen_name(listener->fd, arena);
+    log_write(LOG_INFO, "listener", "listening on %.*s", SPAN_ARG(name));
+    if (!listener->address->loopback)
+        log_write(
+            LOG_WARNING, "listener",
+            "%.*s can be reached from other machines, and callers are not asked who they are: "
+            "whoever reaches it uses the gateway's AWS identity",
+            SPAN_ARG(name));
+    return true;
+}
+
+static void resume_all(struct listeners *listeners)
+{
+    for (size_t i = 0; i != listeners->count; ++i)
+        acceptor_resume(&listeners->list[i].acceptor);
+}
+
+static void on_resume(struct loop_task *task)
+{
+    resume_all(H2O_STRUCT_FROM_MEMBER(struct listeners, resume, task));
+}
+
+bool listener_open_all(struct gateway *gateway, struct arena *arena, struct span *fault)
+{
+    const struct config *config = gateway->config;
+    size_t count = config->listener_count;
+    struct listeners *listeners = calloc(1, sizeof(*listeners) + count * sizeof(struct listener));
+    CHECK(listeners != NULL);
+    gateway->listeners = listeners;
+    listeners->resume.run = on_resume;
+    bool opened = true;
+    for (; opened && listeners->count != count; ++listeners->count) {
+        struct listener *listener = &listeners->list[listeners->count];
+        listener->gateway = gateway;
+        listener->address = &config->listeners[listeners->count].address;
+        opened = open_one(listener, arena, fault);
+    }
+    return opened;
+}
+
+void listener_close_all(struct gateway *gateway)
+{
+    struct listeners *listeners = gateway->listeners;
+    for (size_t i = 0; listeners != NULL && i != listeners->count; ++i)
+        listen_close(listeners->list[i].fd, listeners->list[i].address);
+}
+
+/* ---- sharing out ---- */
 
 struct handover {
     struct loop_task task;
@@ -34,15 +89,6 @@ struct handover {
     int fd;
     struct tls_context *tls;
 };
-
-static void on_acceptable(h2o_socket_t *sock, const char *err);
-
-static struct listeners *listeners_of(struct gateway *gateway)
-{
-    return gateway->listeners;
-}
-
-/* ---- sharing out ---- */
 
 static struct worker *least_loaded(struct gateway *gateway)
 {
@@ -56,7 +102,7 @@ static struct worker *least_loaded(struct gateway *gateway)
     return best;
 }
 
-/* It comes before the worker is told to drain: worker_drain_all keeps that order. */
+/* Runs before the worker drains: on_drain_first keeps that order. */
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
@@ -64,153 +110,149 @@ static void on_handover(struct loop_task *task)
     free(handover);
 }
 
-static void share_out(struct gateway *gateway, int fd, struct tls_context *tls)
+static void share_out(struct listener *listener, int fd)
 {
-    struct worker *worker = least_loaded(gateway);
+    struct worker *worker = least_loaded(listener->gateway);
     atomic_fetch_add_explicit(&worker->downstream_count, 1, memory_order_relaxed);
     if (worker->index == 0) {
-        downstream_open(&worker->downstreams, fd, tls);
+        downstream_open(&worker->downstreams, fd, listener->tls);
         return;
     }
     struct handover *handover = malloc(sizeof(*handover));
     CHECK(handover != NULL);
-    *handover = (struct handover){.task.run = on_handover, .worker = worker, .fd = fd, .tls = tls};
+    *handover = (struct handover){{.run = on_handover}, worker, fd, listener->tls};
     loop_post(worker->loop, &handover->task);
-}
-
-/* ---- pausing ---- */
-
-static void pause_all(struct listeners *listeners)
-{
-    listeners->paused = true;
-    for (size_t i = 0; i != listeners->count; ++i)
-        if (listeners->list[i].sock != NULL)
-            h2o_socket_read_stop(listeners->list[i].sock);
-}
-
-static void resume_all(struct listeners *listeners)
-{
-    if (!listeners->paused)
-        return;
-    listeners->paused = false;
-    for (size_t i = 0; i != listeners->count; ++i)
-        if (listeners->list[i].sock != NULL)
-            h2o_socket_read_start(listeners->list[i].sock, on_acceptable);
-}
-
-static void on_back_off_over(struct timer *timer)
-{
-    resume_all(H2O_STRUCT_FROM_MEMBER(struct listeners, back_off, timer));
-}
-
-static void on_resume(struct loop_task *task)
-{
-    resume_all(H2O_STRUCT_FROM_MEMBER(struct listeners, resume, task));
-}
-
-void listener_resume_all(struct gateway *gateway)
-{
-    struct listeners *listeners = listeners_of(gateway);
-    if (atomic_load(&listeners->resume_wanted) && atomic_exchange(&listeners->resume_wanted, false))
-        loop_post(gateway->workers[0].loop, &listeners->resume);
 }
 
 /* ---- accepting ---- */
 
-/* True where one was accepted. */
-static bool accept_one(struct listener *listener)
+static void pause_at_limit(struct gateway *gateway)
 {
-    struct gateway *gateway = listener->gateway;
-    struct listeners *listeners = listeners_of(gateway);
-    struct loop *loop = gateway->workers[0].loop;
-    if (!admission_take_connection(&gateway->admission)) {
-        log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
-                  (unsigned long long)atomic_load(&gateway->admission.connections_max));
-        pause_all(listeners);
-        atomic_store(&listeners->resume_wanted, true);
-        if (atomic_load(&gateway->admission.connections) <
-            atomic_load(&gateway->admission.connections_max))
-            listener_resume_all(gateway); /* the last departure came before it was wanted */
+    struct listeners *listeners = gateway->listeners;
+    log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
+              (unsigned long long)atomic_load(&gateway->admission.connections_max));
+    for (size_t i = 0; i != listeners->count; ++i)
+        acceptor_pause(&listeners->list[i].acceptor);
+    atomic_store(&listeners->resume_wanted, true);
+    if (atomic_load(&gateway->admission.connections) <
+        atomic_load(&gateway->admission.connections_max))
+        listener_on_downstream_gone(&gateway->workers[0]); /* the last one left before that */
+}
+
+static bool on_waiting(struct acceptor *acceptor)
+{
+    struct listener *listener = H2O_STRUCT_FROM_MEMBER(struct listener, acceptor, acceptor);
+    struct admission *admission = &listener->gateway->admission;
+    int error;
+    if (!admission_take_connection(admission)) {
+        pause_at_limit(listener->gateway);
         return false;
     }
-    int fd = accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = acceptor_take(acceptor, &error);
     if (fd >= 0) {
-        share_out(gateway, fd, listener->tls);
+        share_out(listener, fd);
         return true;
     }
-    int error = errno;
-    admission_release_connection(&gateway->admission);
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+    admission_release_connection(admission);
+    if (error != EAGAIN)
         log_write(LOG_WARNING, "listener", "accept: %s: callers wait", strerror(error));
-        pause_all(listeners);
-        listeners->back_off.fire = on_back_off_over;
-        loop_set_timer(loop, &listeners->back_off, clock_after_ms(loop->now, BACK_OFF_MS));
-    }
-    return error == ECONNABORTED || error == EINTR;
+    return false;
 }
 
-static void on_acceptable(h2o_socket_t *sock, const char *err)
+void listener_on_downstream_gone(struct worker *worker)
 {
-    (void)err;
-    struct listener *listener = sock->data;
-    loop_read_clock(listener->gateway->workers[0].loop);
-    for (int i = 0; i != ACCEPTS_A_TURN && accept_one(listener); ++i)
-        ;
+    struct gateway *gateway = worker->gateway;
+    struct listeners *listeners = gateway->listeners;
+    if (atomic_load(&listeners->resume_wanted) && atomic_exchange(&listeners->resume_wanted, false))
+        loop_post(gateway->workers[0].loop, &listeners->resume);
 }
 
-void listener_open_all(struct gateway *gateway)
+static void begin_accepting(struct worker *first, void *unused)
 {
-    struct listeners *listeners = calloc(1, sizeof(*listeners));
-    CHECK(listeners != NULL);
-    gateway->listeners = listeners;
-    listeners->count = gateway->config->listener_count;
-    listeners->list = calloc(listeners->count, sizeof(struct listener));
-    listeners->resume.run = on_resume;
-    CHECK(listeners->list != NULL);
+    (void)unused;
+    struct gateway *gateway = first->gateway;
+    struct listeners *listeners = gateway->listeners;
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
-        listener->gateway = gateway;
-        listener->tls = gateway->workers[0].use->snapshot->listen_tls[i];
-        listener->sock = h2o_evloop_socket_create(
-            gateway->workers[0].loop->h2o, gateway->listen_fds[i], H2O_SOCKET_FLAG_DONT_READ);
-        listener->sock->data = listener;
-        h2o_socket_read_start(listener->sock, on_acceptable);
+        listener->tls = first->use->snapshot->listen_tls[i];
+        listener->acceptor.on_waiting = on_waiting;
+        acceptor_open(&listener->acceptor, first->loop, listener->fd);
+        listener->fd = -1;
     }
+    sem_post(&gateway->done);
 }
 
-void listener_switch_all(struct gateway *gateway, const struct snapshot *snapshot)
+void listener_accept_all(struct gateway *gateway)
 {
-    struct listeners *listeners = listeners_of(gateway);
-    for (size_t i = 0; i != listeners->count; ++i)
-        listeners->list[i].tls = snapshot->listen_tls[i];
-    listener_resume_all(gateway); /* there may be room for more connections now */
+    worker_post(&gateway->workers[0], begin_accepting, NULL);
+    worker_await(gateway, 1);
 }
 
-/* What the kernel has taken for us is served, also beyond limits.connections: closing would reset
+/* ---- another snapshot ---- */
+
+static void on_switch(struct worker *worker, void *snapshot)
+{
+    worker_switch(worker, snapshot);
+    sem_post(&worker->gateway->done);
+}
+
+/* Connections that worker 0 handed over with the old snapshot's certificates stand in the others'
+ * queues before the switch. */
+static void on_switch_first(struct worker *first, void *argument)
+{
+    struct snapshot *snapshot = argument;
+    struct gateway *gateway = first->gateway;
+    for (size_t i = 0; i != gateway->listeners->count; ++i)
+        gateway->listeners->list[i].tls = snapshot->listen_tls[i];
+    listener_on_downstream_gone(first); /* limits.connections may be higher now */
+    for (unsigned i = 1; i < gateway->worker_count; ++i)
+        worker_post(&gateway->workers[i], on_switch, snapshot);
+    on_switch(first, snapshot);
+}
+
+void listener_switch_all(struct gateway *gateway, struct snapshot *snapshot)
+{
+    worker_post(&gateway->workers[0], on_switch_first, snapshot);
+    worker_await(gateway, gateway->worker_count);
+}
+
+/* ---- drain ---- */
+
+/* Serves what the kernel has accepted for us, beyond limits.connections too: closing would reset
  * it. */
 static void accept_last(struct listener *listener)
 {
-    for (;;) {
-        int fd =
-            accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
-            continue;
-        if (fd < 0)
-            return;
+    int error;
+    for (int fd; (fd = acceptor_take(&listener->acceptor, &error)) >= 0;) {
         admission_force_connection(&listener->gateway->admission);
-        share_out(listener->gateway, fd, listener->tls);
+        share_out(listener, fd);
     }
 }
 
-void listener_close_all(struct gateway *gateway)
+static void on_drain(struct worker *worker, void *unused)
 {
-    struct listeners *listeners = listeners_of(gateway);
-    loop_cancel_timer(gateway->workers[0].loop, &listeners->back_off);
-    for (size_t i = 0; i != listeners->count; ++i) {
-        struct listener *listener = &listeners->list[i];
+    (void)unused;
+    worker_drain(worker);
+}
+
+/* Worker 0 hands over the last connections before the others drain: the order of their queues keeps
+ * a connection from reaching a worker that has ended. */
+static void on_drain_first(struct worker *first, void *unused)
+{
+    struct gateway *gateway = first->gateway;
+    for (size_t i = 0; i != gateway->listeners->count; ++i) {
+        struct listener *listener = &gateway->listeners->list[i];
         accept_last(listener);
-        listen_unlink(&gateway->config->listeners[i].address);
-        h2o_socket_close(listener->sock);
-        listener->sock = NULL;
+        listen_unlink(listener->address);
+        acceptor_close(&listener->acceptor);
     }
+    for (unsigned i = 1; i < gateway->worker_count; ++i)
+        worker_post(&gateway->workers[i], on_drain, NULL);
+    on_drain(first, unused);
+}
+
+void listener_drain_all(struct gateway *gateway)
+{
+    atomic_store(&gateway->draining, true);
+    worker_post(&gateway->workers[0], on_drain_first, NULL);
 }

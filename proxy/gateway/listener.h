@@ -1,22 +1,31 @@
-/* Listeners: worker 0 accepts on all of them and hands each connection to the worker that has
- * fewest.
+/* Callers' listeners: worker 0 accepts on all of them and hands each connection to the worker with
+ * the fewest. Takes the workers from one snapshot to the next, and through the drain, in an order
+ * that loses no connection.
  *
- * At limits.connections, or where descriptors run out, accepting pauses: callers wait in the
- * kernel's queue. */
+ * At limits.connections, or without descriptors, accepting pauses: connections wait in the kernel's
+ * queue. */
 #ifndef SAGEGATE_GATEWAY_LISTENER_H
 #define SAGEGATE_GATEWAY_LISTENER_H
 
 #include "gateway/worker.h"
 
-/* Begins to accept on gateway->listen_fds. On worker 0's thread, once all workers have their
- * loops. */
-void listener_open_all(struct gateway *gateway);
-/* A connection has gone: goes on accepting if that was paused at the limit. From any worker's
- * thread. */
-void listener_resume_all(struct gateway *gateway);
-/* From now on connections are secured by that snapshot's certificates. On worker 0's thread. */
-void listener_switch_all(struct gateway *gateway, const struct snapshot *snapshot);
-/* Accepts what the queues hold, then closes. On worker 0's thread. */
+/* Opens the sockets of gateway->config. False, with *fault "ADDRESS: what is wrong" in arena, if
+ * one cannot be opened; listener_close_all closes the others. */
+MUST_USE bool listener_open_all(struct gateway *gateway, struct arena *arena, struct span *fault);
+/* Closes the sockets unless listener_accept_all has been called. Accepts half-opened listeners. */
 void listener_close_all(struct gateway *gateway);
+
+/* The next three on the main thread, once the workers have started. */
+
+/* Starts accepting. Returns when it has begun. */
+void listener_accept_all(struct gateway *gateway);
+/* Each worker switches to that snapshot, worker 0 first. Returns when all have. */
+void listener_switch_all(struct gateway *gateway, struct snapshot *snapshot);
+/* Once: accepts what the queues hold, closes the sockets, and drains each worker. Returns at
+ * once. */
+void listener_drain_all(struct gateway *gateway);
+
+/* worker_callbacks.on_downstream_gone: accepts again if that had stopped at the limit. */
+void listener_on_downstream_gone(struct worker *worker);
 
 #endif

@@ -175,7 +175,7 @@ static void write_process(struct gateway *gateway, struct metrics_text *page)
     const struct span build[] = {gateway->version, gateway->build};
     metrics_text_begin(page, METRIC_BUILD_INFO);
     metrics_text_u64(page, build, 1);
-    write_one(page, METRIC_READY, gateway_is_ready(gateway, gateway->snapshot, NULL));
+    write_one(page, METRIC_READY, worker_is_ready(gateway, gateway->snapshot, NULL));
     write_one(page, METRIC_DRAINING, atomic_load(&gateway->draining));
     write_cpu(gateway, page);
     metrics_text_begin(page, METRIC_START_TIME);

@@ -3,7 +3,7 @@
 #ifndef SAGEGATE_GATEWAY_SCRAPE_H
 #define SAGEGATE_GATEWAY_SCRAPE_H
 
-#include "gateway/gateway.h"
+#include "gateway/worker.h"
 
 /* Appends the page. What the system does not tell (/proc out of sight) is left out. */
 void scrape_write(struct gateway *gateway, struct buffer *out);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { READY_MARGIN_S = 10 };
+
 /* ---- trust ---- */
 
 /* The store of an earlier upstream that trusts the same, for a bundle takes 20 ms and 1 MiB to load. */
@@ -135,6 +137,30 @@ struct snapshot *snapshot_create(const struct snapshot_options *options, struct 
     series_open(&snapshot->series, options->metrics, snapshot->config);
     snapshot->keeper = create_keeper(options);
     return snapshot;
+}
+
+bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time now,
+                              struct reasons *reasons)
+{
+    bool all = true;
+    struct buffer text;
+    buffer_init(&text, 4096);
+    for (size_t i = 0; i != snapshot->config->identity_count; ++i) {
+        struct keeper_values values = keeper_values(snapshot->keeper, i, now);
+        /* If its source fails, a set that expires soon counts as expired. */
+        struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
+        buffer_clear(&text);
+        if (!values.used)
+            continue;
+        if (i != 0)
+            buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
+        if (keeper_status(snapshot->keeper, i, at, &text))
+            continue;
+        all = false;
+        reasons_add(reasons, SPAN("no_credentials"), buffer_span(&text));
+    }
+    buffer_dispose(&text);
+    return all;
 }
 
 void snapshot_limit_routes(const struct snapshot *snapshot)

@@ -8,6 +8,7 @@
 
 #include "credentials/keeper.h"
 #include "gateway/admission.h"
+#include "gateway/reasons.h"
 #include "gateway/route.h"
 #include "gateway/series.h"
 #include "net/pool.h"
@@ -41,6 +42,10 @@ struct snapshot_options {
 /* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
 MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
                                           struct arena *arena, struct span *fault);
+/* Do all identities that its routes use have credentials? Adds a reason for each that has none.
+ * now: by AWS's clock. On any thread. */
+bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time now,
+                              struct reasons *reasons);
 /* From now on its routes' `concurrency` holds. */
 void snapshot_limit_routes(const struct snapshot *snapshot);
 /* No worker uses it any more, or none was started. Takes NULL. */

@@ -1,8 +1,6 @@
-/* Workers: threads that accept, hand over, serve and drain. */
+/* Workers: threads that serve, switch and drain. */
 #include "gateway/worker.h"
 
-#include "gateway/exchange.h"
-#include "gateway/listener.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -34,13 +32,12 @@ static void stop_if_drained(struct worker *worker)
         worker->stopped = true;
 }
 
-/* The listeners may go on, or the drain end. */
 static void on_downstream_gone(struct downstream_set *set)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, set);
     atomic_fetch_sub_explicit(&worker->downstream_count, 1, memory_order_relaxed);
     admission_release_connection(&worker->gateway->admission);
-    listener_resume_all(worker->gateway);
+    worker->gateway->callbacks->on_downstream_gone(worker);
     stop_if_drained(worker);
 }
 
@@ -70,6 +67,7 @@ static void open_worker(struct worker *worker)
     worker->bearers = bearer_cache_create();
     worker->use = snapshot_use_create(gateway->snapshot, worker->index, worker->loop);
     worker->downstreams.loop = worker->loop;
+    worker->downstreams.service = gateway->callbacks->service;
     worker->downstreams.on_gone = on_downstream_gone;
     take_limits(worker);
 }
@@ -81,7 +79,7 @@ static void dispose_worker(struct worker *worker)
         worker->use = use->older;
         snapshot_use_destroy(use);
     }
-    exchange_destroy_spares(worker);
+    worker->gateway->callbacks->on_end(worker);
     sigv4_key_cache_destroy(worker->keys);
     bearer_cache_destroy(worker->bearers);
 }
@@ -105,10 +103,7 @@ static void *run_worker(void *argument)
     struct worker *worker = argument;
     struct gateway *gateway = worker->gateway;
     open_worker(worker);
-    pthread_barrier_wait(&gateway->opened); /* connections are handed to any worker from now on */
-    if (worker->index == 0)
-        listener_open_all(gateway);
-    pthread_barrier_wait(&gateway->opened);
+    sem_post(&gateway->done);
     while (!worker->stopped) {
         loop_turn(worker->loop, TURN_MS);
         drop_old_uses(worker);
@@ -121,22 +116,48 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
-void worker_start_all(struct gateway *gateway, const struct downstream_service *service)
+void worker_start_all(struct gateway *gateway)
 {
     unsigned count = gateway->worker_count;
     gateway->workers = calloc(count, sizeof(struct worker));
     CHECK(gateway->workers != NULL);
-    pthread_barrier_init(&gateway->opened, NULL, count + 1);
-    sem_init(&gateway->switched, 0, 0);
+    sem_init(&gateway->done, 0, 0);
     for (unsigned i = 0; i != count; ++i) {
         struct worker *worker = &gateway->workers[i];
         worker->gateway = gateway;
         worker->index = i;
-        worker->downstreams.service = service;
         CHECK(pthread_create(&worker->thread, NULL, run_worker, worker) == 0);
     }
-    pthread_barrier_wait(&gateway->opened);
-    pthread_barrier_wait(&gateway->opened);
+    worker_await(gateway, count);
+}
+
+void worker_await(struct gateway *gateway, unsigned count)
+{
+    while (count != 0)
+        count -= sem_wait(&gateway->done) == 0; /* else a signal */
+}
+
+struct work {
+    struct loop_task task;
+    struct worker *worker;
+    void (*run)(struct worker *worker, void *argument);
+    void *argument;
+};
+
+static void on_work(struct loop_task *task)
+{
+    struct work *work = (struct work *)task;
+    work->run(work->worker, work->argument);
+    free(work);
+}
+
+void worker_post(struct worker *worker, void (*run)(struct worker *worker, void *argument),
+                 void *argument)
+{
+    struct work *work = malloc(sizeof(*work));
+    CHECK(work != NULL);
+    *work = (struct work){{.run = on_work}, worker, run, argument};
+    loop_post(worker->loop, &work->task);
 }
 
 void worker_join_all(struct gateway *gateway)
@@ -158,60 +179,28 @@ bool worker_have_all_turned(struct gateway *gateway)
     return true;
 }
 
-/* ---- another snapshot ---- */
+bool worker_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
+                     struct reasons *reasons)
+{
+    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
+    bool usable = snapshot_has_credentials(snapshot, now, reasons) ||
+                  snapshot->config->ready_without_credentials;
+    bool draining = atomic_load(&gateway->draining);
+    if (draining)
+        reasons_add(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
+    return usable && !draining;
+}
 
-struct switch_task {
-    struct loop_task task;
-    struct worker *worker;
-    struct snapshot *snapshot;
-};
+/* ---- on its own thread ---- */
 
-static void switch_to(struct worker *worker, struct snapshot *snapshot)
+void worker_switch(struct worker *worker, struct snapshot *snapshot)
 {
     struct snapshot_use *use = snapshot_use_create(snapshot, worker->index, worker->loop);
     use->older = worker->use;
     worker->use = use;
     take_limits(worker);
-    admission_serve(&worker->queue); /* there may be room for more requests now */
+    admission_serve(&worker->queue); /* limits may be higher now */
 }
-
-static void post_switch(struct worker *worker, struct snapshot *snapshot,
-                        void (*run)(struct loop_task *task))
-{
-    struct switch_task *request = malloc(sizeof(*request));
-    CHECK(request != NULL);
-    *request = (struct switch_task){.task.run = run, .worker = worker, .snapshot = snapshot};
-    loop_post(worker->loop, &request->task);
-}
-
-static void on_switch(struct loop_task *task)
-{
-    struct switch_task *request = (struct switch_task *)task;
-    switch_to(request->worker, request->snapshot);
-    sem_post(&request->worker->gateway->switched);
-    free(request);
-}
-
-/* Worker 0 accepts: what it has handed over with the old snapshot's certificates lies in the
- * others' queues before they are told. */
-static void on_switch_first(struct loop_task *task)
-{
-    struct switch_task *request = (struct switch_task *)task;
-    struct gateway *gateway = request->worker->gateway;
-    listener_switch_all(gateway, request->snapshot);
-    for (unsigned i = 1; i < gateway->worker_count; ++i)
-        post_switch(&gateway->workers[i], request->snapshot, on_switch);
-    on_switch(task);
-}
-
-void worker_switch_all(struct gateway *gateway, struct snapshot *snapshot)
-{
-    post_switch(&gateway->workers[0], snapshot, on_switch_first);
-    for (unsigned waiting = gateway->worker_count; waiting != 0;)
-        waiting -= sem_wait(&gateway->switched) == 0; /* else a signal */
-}
-
-/* ---- drain ---- */
 
 static void on_drain_limit(struct timer *timer)
 {
@@ -223,37 +212,11 @@ static void on_drain_limit(struct timer *timer)
     loop_set_timer(worker->loop, timer, clock_after_ms(worker->loop->now, LAST_WORD_MS));
 }
 
-static void drain_worker(struct worker *worker)
+void worker_drain(struct worker *worker)
 {
     downstream_drain_all(&worker->downstreams);
     worker->drain_timer.fire = on_drain_limit;
     loop_set_timer(worker->loop, &worker->drain_timer,
                    clock_after_ms(worker->loop->now, worker_config(worker)->drain.limit_ms + 1));
     stop_if_drained(worker);
-}
-
-static void on_drain(struct loop_task *task)
-{
-    drain_worker(H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task));
-}
-
-/* Worker 0 takes what the accept queues still hold and hands it over before the others are told:
- * the order of their queues keeps a connection from reaching a worker that has ended. */
-static void on_drain_first(struct loop_task *task)
-{
-    struct worker *first = H2O_STRUCT_FROM_MEMBER(struct worker, drain_task, task);
-    struct gateway *gateway = first->gateway;
-    listener_close_all(gateway);
-    for (unsigned i = 1; i < gateway->worker_count; ++i) {
-        gateway->workers[i].drain_task.run = on_drain;
-        loop_post(gateway->workers[i].loop, &gateway->workers[i].drain_task);
-    }
-    drain_worker(first);
-}
-
-void worker_drain_all(struct gateway *gateway)
-{
-    atomic_store(&gateway->draining, true);
-    gateway->workers[0].drain_task.run = on_drain_first;
-    loop_post(gateway->workers[0].loop, &gateway->workers[0].drain_task);
 }

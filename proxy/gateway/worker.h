@@ -1,5 +1,8 @@
-/* A worker: one thread with its own loop, upstream pools, signing keys and callers; and what all
- * workers share. */
+/* A worker: one thread with its own loop, upstream pools, signing keys and downstream connections;
+ * and what the threads of the process share.
+ *
+ * Knows neither what serves requests nor how connections are accepted: both call it, and are called
+ * through worker_callbacks. */
 #ifndef SAGEGATE_GATEWAY_WORKER_H
 #define SAGEGATE_GATEWAY_WORKER_H
 
@@ -16,29 +19,35 @@ struct exchange;
 struct listeners;
 struct worker;
 
-/* The process: immutable after start, but for what is atomic and what only the main thread sees. */
+/* What stands above workers. Each is called on the worker's thread. */
+struct worker_callbacks {
+    const struct downstream_service *service; /* serves callers' requests */
+    /* A connection has closed; its slot is free. */
+    void (*on_downstream_gone)(struct worker *worker);
+    /* The loop has ended: frees what was kept on the worker. */
+    void (*on_end)(struct worker *worker);
+};
+
+/* The process: immutable after start, except for atomics and what only the main thread uses. */
 struct gateway {
-    const struct config
-        *config; /* started with: what the process has once; the rest is a snapshot's to say */
-    struct snapshot *
-        snapshot; /* in force, and older ones behind it; main thread only, once the workers have begun */
+    const struct config *config; /* started with: what a reload cannot change; see snapshot */
+    struct snapshot *snapshot;   /* in force, older ones behind it; the main thread's */
     config_getenv getenv;
     void *getenv_context;
     struct admission admission;
     struct access_log *access_log; /* NULL: off */
     struct metrics *metrics;
     struct wall_time started, loaded;  /* the process; the configuration in force */
-    uint64_t reloads, reloads_refused; /* main thread only, once the workers have begun */
+    uint64_t reloads, reloads_refused; /* the main thread's */
     struct span version, build;        /* of the program */
     struct skew skew;                  /* of the machine's clock */
-    int *listen_fds;                   /* by listener */
     struct listeners *listeners;
+    const struct worker_callbacks *callbacks;
     struct worker *workers;
     unsigned worker_count;
-    pthread_barrier_t opened; /* workers and the main thread meet while starting */
-    sem_t switched;           /* one for each worker that has switched to the newest snapshot */
-    atomic_bool draining;     /* /ready is false; the workers are told by worker_drain_all */
-    void (*on_worker_ended)(struct gateway *gateway); /* from a worker's thread, as its last act */
+    sem_t done;           /* posted by workers: worker_await */
+    atomic_bool draining; /* /ready is false; listener_drain_all ends the workers */
+    void (*on_worker_ended)(struct gateway *gateway); /* on its thread, as its last act */
 };
 
 enum { WORKER_RANDOM_SIZE = IDS_RANDOM_SIZE * 64 };
@@ -48,7 +57,7 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct loop *loop;
-    struct snapshot_use *use; /* of the snapshot in force, and of older ones behind it */
+    struct snapshot_use *use; /* of the snapshot in force, older ones behind it */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
     struct downstream_set downstreams;
@@ -58,33 +67,43 @@ struct worker {
     unsigned spare_count;
     unsigned char random[WORKER_RANDOM_SIZE];
     size_t random_left;
-    struct loop_task drain_task;
     struct timer drain_timer;
     bool stopped;
     atomic_bool turned, ended; /* for worker_have_all_turned */
 };
 
-/* Sets up and starts the threads of gateway->workers; listening descriptors are open by then.
- * service: of callers' requests. */
-void worker_start_all(struct gateway *gateway, const struct downstream_service *service);
-/* From any thread, once: no more connections are taken, idle ones are closed, each worker ends when
- * its last caller is gone or the limit is reached. */
-void worker_drain_all(struct gateway *gateway);
+/* ---- from other threads ---- */
+
+/* Starts the threads of gateway->workers. Returns once each has its loop. */
+void worker_start_all(struct gateway *gateway);
+/* Runs run(worker, argument) on the worker's thread, between two events. */
+void worker_post(struct worker *worker, void (*run)(struct worker *worker, void *argument),
+                 void *argument);
+/* Waits for gateway->done to be posted `count` times. */
+void worker_await(struct gateway *gateway, unsigned count);
+/* Waits for the threads to end, after worker_drain on each. */
 void worker_join_all(struct gateway *gateway);
-/* Whether each worker has turned its loop since this last said so, or has ended; a loop turns every
- * second at least. On the main thread. */
+/* Whether each worker has turned its loop since the last call that returned true, or has ended; a
+ * loop turns at least once a second. On the main thread. */
 MUST_USE bool worker_have_all_turned(struct gateway *gateway);
 
-/* From the main thread, between start and drain: each worker switches to that snapshot, worker 0
- * first, between two of its events. Returns when all have. */
-void worker_switch_all(struct gateway *gateway, struct snapshot *snapshot);
+/* Can the gateway serve by this snapshot? Adds to reasons, which may be NULL, what keeps it from
+ * that or should be known. On any thread that holds the snapshot. */
+bool worker_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
+                     struct reasons *reasons);
 
-/* Worker side. */
-/* The configuration in force for what is no exchange's. */
+/* ---- on the worker's own thread ---- */
+
+/* Requests begin in this snapshot from now on. */
+void worker_switch(struct worker *worker, struct snapshot *snapshot);
+/* Closes idle connections; the thread ends when the last one has gone, or at drain.limit. */
+void worker_drain(struct worker *worker);
+
+/* The configuration in force, for what belongs to no exchange. */
 static inline const struct config *worker_config(const struct worker *worker)
 {
     return worker->use->snapshot->config;
 }
-/* Fresh random bytes, used once. */
+/* IDS_RANDOM_SIZE fresh random bytes, used once. */
 const unsigned char *worker_take_random(struct worker *worker);
 #endif
