@@ -4,7 +4,7 @@
 #include "gateway/admin.h"
 #include "gateway/gateway.h"
 #include "gateway/scrape.h"
-#include "net/service.h"
+#include "net/systemd.h"
 #include "observe/log.h"
 #include "option.h"
 #include "version.h"
@@ -184,7 +184,7 @@ static bool reload(struct reasons *reasons)
     struct arena arena;
     struct span fault = SPAN("the gateway is shutting down");
     arena_init(&arena, 1024);
-    service_notify_reloading();
+    systemd_notify_reloading();
     ++run.gateway.reloads;
     bool taken = !run.stopping && take_new_config(reasons, &arena, &fault);
     if (!taken) {
@@ -192,7 +192,7 @@ static bool reload(struct reasons *reasons)
         log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
         reasons_add(reasons, SPAN("refused"), fault);
     }
-    service_notify(run.stopping ? "STOPPING=1" : "READY=1\nSTATUS=serving");
+    systemd_notify(run.stopping ? "STOPPING=1" : "READY=1\nSTATUS=serving");
     arena_dispose(&arena);
     return taken;
 }
@@ -231,7 +231,7 @@ static void stop(int signal_number)
     atomic_store(&run.gateway.draining, true);
     log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));
-    service_notify("STOPPING=1\nSTATUS=draining");
+    systemd_notify("STOPPING=1\nSTATUS=draining");
 }
 
 /* How long the main thread may wait; tells the workers to drain when it is time. */
@@ -303,12 +303,12 @@ static bool on_reload_asked(void *context, struct reasons *reasons)
 static void feed_watchdog(void)
 {
     struct mono_time now = clock_mono();
-    int64_t ms = service_watchdog_ms();
+    int64_t ms = systemd_watchdog_ms();
     if (ms == 0 || clock_us_between(run.fed, now) < ms * 1000 / 2 ||
         !worker_have_all_turned(&run.gateway))
         return;
     run.fed = now;
-    service_notify("WATCHDOG=1");
+    systemd_notify("WATCHDOG=1");
 }
 
 /* ---- the list ---- */
@@ -353,14 +353,14 @@ static int serve(struct config *config, int signal_fd)
     loop_watch(run.loop, &run.signals, signal_fd);
     loop_watch(run.loop, &run.wake, run.wake_fd);
     gateway_start(&run.gateway);
-    struct span untaken = service_untaken(&arena);
+    struct span untaken = systemd_untaken(&arena);
     if (untaken.at != NULL)
         log_write(LOG_WARNING, "listener",
                   "the service manager opened %.*s, which no listener of the configuration names",
                   SPAN_ARG(untaken));
     log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", config->route_count,
               config->workers);
-    service_notify("READY=1\nSTATUS=serving");
+    systemd_notify("READY=1\nSTATUS=serving");
 
     while (run.workers_ended != run.gateway.worker_count) {
         loop_turn(run.loop, next_turn_ms());
@@ -392,7 +392,7 @@ int command_run(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
 #endif
     log_set_level((enum log_level)config->log_level);
-    service_open();
+    systemd_open();
     int signal_fd = block_signals();
     run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(signal_fd >= 0 && run.wake_fd >= 0);

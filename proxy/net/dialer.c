@@ -86,7 +86,8 @@ struct dialer *dialer_create(struct loop *loop, const struct dialer_options *opt
     if (options->trust != NULL)
         dialer->tls = tls_context_create(options->host, options->trust);
     dialer->numeric =
-        resolver_parse_numeric(next_host(dialer), next_port(dialer), &dialer->addresses);
+        address_parse(next_host(dialer), next_port(dialer), &dialer->addresses.list[0]);
+    dialer->addresses.count = dialer->numeric;
     dialer->waiting_end = &dialer->waiting;
     dialer->queued_end = &dialer->queued;
     if (dialer->options.tally == NULL)
@@ -201,10 +202,8 @@ static void use_addresses(struct dial *dial)
     dial->addresses = malloc(sizeof(*dial->addresses));
     CHECK(dial->addresses != NULL);
     size_t first = dialer->rotation++ % known->count;
-    for (size_t i = 0; i != known->count; ++i) {
+    for (size_t i = 0; i != known->count; ++i)
         dial->addresses->list[i] = known->list[(first + i) % known->count];
-        dial->addresses->sizes[i] = known->sizes[(first + i) % known->count];
-    }
     dial->addresses->count = known->count;
 }
 
@@ -266,11 +265,11 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
 
 static struct dialer_attempt *open_attempt(struct dial *dial, size_t index)
 {
-    const struct sockaddr *address = (const struct sockaddr *)&dial->addresses->list[index];
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct address *address = &dial->addresses->list[index];
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
-    if (connect(fd, address, dial->addresses->sizes[index]) != 0 && errno != EINPROGRESS) {
+    if (connect(fd, address_sockaddr(address), address->size) != 0 && errno != EINPROGRESS) {
         int error = errno;
         close(fd);
         errno = error;

@@ -1,12 +1,11 @@
-/* Listening sockets: binds TCP and Unix addresses, and says in one line why it could not. */
+/* Binding TCP and Unix addresses, with one line that says why it failed. */
 #include "net/listen.h"
 
-#include "net/service.h"
+#include "net/address.h"
+#include "net/systemd.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,16 +46,16 @@ static const char *bind_hint(int error, uint16_t port)
     return "";
 }
 
-static int bind_tcp(const struct addrinfo *info)
+static int bind_tcp(const struct address *address)
 {
     const int on = 1;
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-        (info->ai_family == AF_INET6 &&
+        (address->storage.ss_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == -1) ||
-        bind(fd, info->ai_addr, info->ai_addrlen) == -1) {
+        bind(fd, address_sockaddr(address), address->size) == -1) {
         close_quietly(fd);
         return -1;
     }
@@ -66,23 +65,15 @@ static int bind_tcp(const struct addrinfo *info)
 static int open_tcp(const struct config_address *address, int backlog, struct arena *arena,
                     struct span *fault)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *info;
-    char port[8];
-    snprintf(port, sizeof(port), "%u", (unsigned)address->port);
-    if (address->host.at == NULL || getaddrinfo(address->host.at, port, &hints, &info) != 0)
+    struct address parsed;
+    if (!address_parse(address->host, address->port, &parsed))
         return fail(address, arena, fault, "not a numeric address");
-    int fd = bind_tcp(info);
-    int error = errno;
-    freeaddrinfo(info);
-    if (fd != -1 && listen(fd, backlog) == -1) {
-        error = errno;
-        close(fd);
-        fd = -1;
-    }
-    if (fd != -1)
+    int fd = bind_tcp(&parsed);
+    if (fd != -1 && listen(fd, backlog) == 0)
         return fd;
+    int error = errno;
+    if (fd != -1)
+        close(fd);
     *fault = arena_printf(arena, "%.*s: cannot listen: %s%s", SPAN_ARG(address->text),
                           strerror(error), bind_hint(error, address->port));
     return -1;
@@ -177,7 +168,7 @@ static int open_unix(const struct config_address *address, int backlog, struct a
 int listen_open(const struct config_address *address, int backlog, struct arena *arena,
                 struct span *fault)
 {
-    int inherited = service_take_listener(address);
+    int inherited = systemd_take_listener(address);
     if (inherited != -1)
         return inherited;
     if (address->unix_path.at != NULL)
@@ -187,7 +178,7 @@ int listen_open(const struct config_address *address, int backlog, struct arena 
 
 void listen_unlink(const struct config_address *address)
 {
-    if (address->unix_path.at != NULL && !service_gave(address))
+    if (address->unix_path.at != NULL && !systemd_gave(address))
         unlink(address->unix_path.at);
 }
 
@@ -201,21 +192,6 @@ void listen_close(int fd, const struct config_address *address)
 
 struct span listen_name(int fd, struct arena *arena)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_un local;
-        struct sockaddr_storage storage;
-    } name;
-    socklen_t len = sizeof(name);
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    memset(&name, 0, sizeof(name)); /* a path may fill sun_path without a NUL */
-    if (getsockname(fd, &name.any, &len) == -1)
-        return SPAN("unknown");
-    if (name.any.sa_family == AF_UNIX)
-        return arena_printf(arena, "unix:%.*s", (int)sizeof(name.local.sun_path),
-                            name.local.sun_path);
-    if (getnameinfo(&name.any, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return SPAN("unknown");
-    return arena_printf(arena, name.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    struct address address;
+    return address_of_socket(fd, &address) ? address_text(&address, arena) : SPAN("unknown");
 }

@@ -1,4 +1,4 @@
-/* The resolver: a few threads of the process that take questions from a queue. */
+/* The resolver: a few threads of the process that take lookups from a queue. */
 #include "net/resolver.h"
 
 #include <netdb.h>
@@ -36,26 +36,16 @@ static int look_up(const char *host, const char *service, int flags, struct reso
         return error;
     for (struct addrinfo *a = found; a != NULL && out->count != RESOLVER_ADDRESSES_MAX;
          a = a->ai_next) {
-        memcpy(&out->list[out->count], a->ai_addr, a->ai_addrlen);
-        out->sizes[out->count++] = a->ai_addrlen;
+        struct address *address = &out->list[out->count++];
+        address->size = a->ai_addrlen;
+        memcpy(&address->storage, a->ai_addr, a->ai_addrlen);
     }
     freeaddrinfo(found);
     return out->count == 0 ? EAI_NONAME : 0;
 }
 
-bool resolver_parse_numeric(struct span host, uint16_t port, struct resolver_addresses *out)
-{
-    char text[RESOLVER_HOST_MAX + 1], service[6];
-    if (host.len > RESOLVER_HOST_MAX)
-        return false;
-    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(host));
-    snprintf(service, sizeof(service), "%u", port);
-    out->count = 0;
-    return look_up(text, service, AI_NUMERICHOST, out) == 0;
-}
-
 /* On the loop's thread. */
-static void on_answered(struct loop_task *task)
+static void on_looked_up(struct loop_task *task)
 {
     struct resolver_query *query = (struct resolver_query *)task;
     if (query->on_resolved != NULL)
@@ -63,7 +53,7 @@ static void on_answered(struct loop_task *task)
     free(query);
 }
 
-static struct resolver_query *take_question(void)
+static struct resolver_query *take_query(void)
 {
     pthread_mutex_lock(&queue.mutex);
     ++queue.idle;
@@ -82,7 +72,7 @@ static void *run_thread(void *unused)
 {
     (void)unused;
     for (;;) {
-        struct resolver_query *query = take_question();
+        struct resolver_query *query = take_query();
         int error = look_up(query->host, query->service, AI_ADDRCONFIG, &query->addresses);
         /* AI_ADDRCONFIG hides addresses on machines that have loopback only. */
         if (error != 0 && error != EAI_AGAIN)
@@ -111,7 +101,7 @@ struct resolver_query *resolver_ask(struct loop *loop, struct span host, uint16_
 {
     struct resolver_query *query = calloc(1, sizeof(*query));
     CHECK(query != NULL && host.len <= RESOLVER_HOST_MAX);
-    query->task.run = on_answered;
+    query->task.run = on_looked_up;
     query->loop = loop;
     query->on_resolved = on_resolved;
     query->owner = owner;

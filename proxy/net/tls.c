@@ -1,7 +1,8 @@
 /* TLS over memory: an OpenSSL BIO that reads a span and writes into the loop's scratch. */
 #include "net/tls.h"
 
-#include <arpa/inet.h>
+#include "net/address.h"
+
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -103,12 +104,6 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-static bool is_numeric(const char *host)
-{
-    unsigned char address[16];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
 struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
 {
     pthread_once(&bio_method_once, make_bio_method);
@@ -119,7 +114,8 @@ struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
     CHECK(context != NULL && name != NULL && ctx != NULL);
 
     X509_VERIFY_PARAM *verify = SSL_CTX_get0_param(ctx);
-    bool numeric = is_numeric(name);
+    struct address unused;
+    bool numeric = address_parse(host, 0, &unused);
     if (numeric)
         CHECK(X509_VERIFY_PARAM_set1_ip_asc(verify, name) == 1);
     if (!numeric) {
