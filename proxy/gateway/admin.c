@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
     BACKLOG = 64,
@@ -16,6 +18,7 @@ enum {
     REQUEST_TIMEOUT_MS = 10000, /* an idle connection; a head and its body together */
     REASONS_SIZE_MAX = 131072,  /* all reasons, every byte escaped */
     METRICS_IN_FLIGHT_MAX = 4,
+    SPARES = 4,
 };
 
 struct listener {
@@ -31,6 +34,9 @@ struct admin {
     struct listener listeners[2];    /* admin, health */
     struct request *newest, *oldest; /* to /metrics, with their response in flight */
     unsigned metrics_in_flight;
+    /* Descriptors held back, so that callers who use up all others do not keep probes waiting. */
+    int spares[SPARES];
+    unsigned spare_count;
 };
 
 struct request {
@@ -180,6 +186,8 @@ static void unlink_metrics(struct request *request)
 static void answer_metrics(struct request *request)
 {
     struct admin *admin = request->listener->admin;
+    if (admin->metrics_in_flight == METRICS_IN_FLIGHT_MAX)
+        end(admin->oldest, DOWNSTREAM_ABORT);
     admin->options.write_metrics(admin->options.context, &request->text);
     if (request->text.overflowed) {
         log_write(LOG_ERROR, "metrics", "the page of /metrics is longer than %d bytes",
@@ -189,8 +197,6 @@ static void answer_metrics(struct request *request)
         respond_json(request, 500);
         return;
     }
-    if (admin->metrics_in_flight == METRICS_IN_FLIGHT_MAX)
-        end(admin->oldest, DOWNSTREAM_ABORT);
     link_metrics(request);
     respond(request, 200, SPAN(METRICS_CONTENT_TYPE), SPAN_NONE);
 }
@@ -420,14 +426,37 @@ static void end(struct request *request, enum downstream_ending ending)
 
 /* ---- listeners ---- */
 
+static void hold_spares(struct admin *admin)
+{
+    for (int fd; admin->spare_count != SPARES && (fd = eventfd(0, EFD_CLOEXEC)) >= 0;)
+        admin->spares[admin->spare_count++] = fd;
+}
+
+static void on_gone(struct downstream_set *set)
+{
+    hold_spares(H2O_STRUCT_FROM_MEMBER(struct listener, downstreams, set)->admin);
+}
+
+static int take_connection(struct listener *listener, int *error)
+{
+    struct admin *admin = listener->admin;
+    int fd = acceptor_take(&listener->acceptor, error);
+    while (fd < 0 && *error == EMFILE && admin->spare_count != 0) {
+        close(admin->spares[--admin->spare_count]);
+        acceptor_resume(&listener->acceptor);
+        fd = acceptor_take(&listener->acceptor, error);
+    }
+    return fd;
+}
+
 static bool on_waiting(struct acceptor *acceptor)
 {
     struct listener *listener = H2O_STRUCT_FROM_MEMBER(struct listener, acceptor, acceptor);
     struct downstream_set *downstreams = &listener->downstreams;
-    int error, fd = acceptor_take(acceptor, &error);
+    int error, fd = take_connection(listener, &error);
     if (fd < 0 && error != EAGAIN)
-        log_write(LOG_WARNING, "listener", "%.*s: accept: %s", SPAN_ARG(listener->address->text),
-                  strerror(error));
+        log_write(LOG_WARNING, "listener", "%.*s: cannot accept: %s",
+                  SPAN_ARG(listener->address->text), strerror(error));
     if (fd < 0)
         return false;
     if (downstreams->count == listener->admin->options.connections_max)
@@ -448,6 +477,7 @@ static bool open_listener(struct listener *listener, const struct config_address
                    .head_timeout_ms = REQUEST_TIMEOUT_MS,
                    .body_timeout_ms = REQUEST_TIMEOUT_MS,
                    .keep_alive_timeout_ms = REQUEST_TIMEOUT_MS},
+        .on_gone = on_gone,
     };
     if (address == NULL)
         return true;
@@ -469,6 +499,7 @@ struct admin *admin_create(const struct admin_options *options, struct arena *ar
         admin->options.connections_max = CONNECTIONS_MAX;
     admin->listeners[0].admin = admin->listeners[1].admin = admin;
     admin->listeners[1].is_health = true;
+    hold_spares(admin);
     if (open_listener(&admin->listeners[0], options->admin, arena, fault) &&
         open_listener(&admin->listeners[1], options->health, arena, fault))
         return admin;
@@ -478,13 +509,17 @@ struct admin *admin_create(const struct admin_options *options, struct arena *ar
 
 void admin_destroy(struct admin *admin)
 {
-    for (size_t i = 0; admin != NULL && i != 2; ++i) {
+    if (admin == NULL)
+        return;
+    for (size_t i = 0; i != 2; ++i) {
         struct listener *listener = &admin->listeners[i];
         if (acceptor_is_open(&listener->acceptor))
             listen_unlink(listener->address);
         acceptor_close(&listener->acceptor);
         downstream_cut_all(&listener->downstreams);
     }
+    while (admin->spare_count != 0)
+        close(admin->spares[--admin->spare_count]);
     free(admin);
 }
 

@@ -155,7 +155,7 @@ static bool on_waiting(struct acceptor *acceptor)
     }
     admission_release_connection(admission);
     if (error != EAGAIN)
-        log_write(LOG_WARNING, "listener", "accept: %s: callers wait", strerror(error));
+        log_write(LOG_WARNING, "listener", "cannot accept: %s: callers wait", strerror(error));
     return false;
 }
 

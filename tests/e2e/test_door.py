@@ -1,10 +1,11 @@
-"""The door: what is refused before anything is done for it. Each refusal is an answer, an access line and a close, and
-costs the gateway nothing of the body."""
+"""The door: what is refused before anything is done for it. Each refusal is a response, an access line and a close, and
+costs the gateway nothing of the body. The admin and health listeners are doors of the same kind, without access lines."""
 
+import threading
 import time
 
 import pytest
-from lib import eventually
+from lib import Caller, eventually
 
 CONFIG = """
 limits: { head_bytes: 4KiB, head_timeout: 600ms, body_timeout: 600ms }
@@ -61,6 +62,32 @@ BAD_REQUESTS = {
 }
 
 
+LISTENERS = ["callers", "admin", "health"]
+PAGES = ["admin", "health"]
+
+
+def at(gateway, listener):
+    """A connection to one of the three."""
+    if listener == "callers":
+        return gateway.caller()
+    return Caller(("127.0.0.1", gateway.admin_port if listener == "admin" else gateway.health_port))
+
+
+def refused_by_page(caller, status, outcome):
+    """The same on an admin or health listener."""
+    answer = caller.answer()
+    assert (answer.status, answer.json()["error"]) == (status, outcome)
+    assert answer.header("Connection") == "close" and answer.json()["message"]
+    assert caller.is_closed()
+    return answer
+
+
+def refused_at(listener, gateway, caller, status, outcome):
+    if listener == "callers":
+        return refused(gateway, caller, status, outcome)
+    return refused_by_page(caller, status, outcome)
+
+
 def refused(gateway, caller, status, outcome, **fields):
     """Reads the refusal and its line, and sees the connection end."""
     answer = caller.answer()
@@ -75,20 +102,22 @@ def refused(gateway, caller, status, outcome, **fields):
     return answer
 
 
+@pytest.mark.parametrize("listener", LISTENERS)
 @pytest.mark.parametrize("shape", BAD_REQUESTS)
-def test_what_is_no_request(gateway, endpoint, shape):
-    with gateway.caller() as caller:
+def test_what_is_no_request(gateway, endpoint, shape, listener):
+    with at(gateway, listener) as caller:
         caller.send(BAD_REQUESTS[shape] + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-        refused(gateway, caller, 400, "bad_request")
+        refused_at(listener, gateway, caller, 400, "bad_request")
     assert endpoint.requests == []
     assert gateway.lines == [], "one line, not one for what was smuggled too"
 
 
-def test_no_chunk(gateway, endpoint):
+@pytest.mark.parametrize("listener", LISTENERS)
+def test_no_chunk(gateway, endpoint, listener):
     for chunk in ("+5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "5\r\nhello0\r\n\r\n"):
-        with gateway.caller() as caller:
+        with at(gateway, listener) as caller:
             caller.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
-            refused(gateway, caller, 400, "bad_request", route="call")
+            refused_at(listener, gateway, caller, 400, "bad_request")
     assert endpoint.requests == []
 
 
@@ -129,16 +158,45 @@ def test_a_slow_body_that_goes_on_is_no_stopped_one(gateway):
         assert caller.answer().body == b"twelve bytes"
 
 
+@pytest.mark.parametrize("listener", LISTENERS)
 @pytest.mark.parametrize("shape", ["one long header", "many", "a long path", "without an end"])
-def test_a_head_over_its_limit(gateway, endpoint, shape):
-    text = {"one long header": HEAD + "X: " + "x" * 5000 + "\r\n\r\n",
-            "many": HEAD + "".join(f"X-{n}: x\r\n" for n in range(600)) + "\r\n",
-            "a long path": "POST /call/" + "e" * 5000 + " HTTP/1.1\r\nHost: x\r\n\r\n",
-            "without an end": HEAD + "X: " + "x" * 5000}[shape]
-    with gateway.caller() as caller:
+def test_a_head_over_its_limit(gateway, endpoint, shape, listener):
+    size = 5000 if listener == "callers" else 17000
+    text = {"one long header": HEAD + "X: " + "x" * size + "\r\n\r\n",
+            "many": HEAD + "".join(f"X-{n}: x\r\n" for n in range(size // 8)) + "\r\n",
+            "a long path": "POST /call/" + "e" * size + " HTTP/1.1\r\nHost: x\r\n\r\n",
+            "without an end": HEAD + "X: " + "x" * size}[shape]
+    with at(gateway, listener) as caller:
         caller.send(text)
-        refused(gateway, caller, 431, "head_too_large")
+        refused_at(listener, gateway, caller, 431, "head_too_large")
     assert endpoint.requests == []
+
+
+def test_the_pages_have_their_own_limit_in_time(gateway):
+    """10 s for a head and its body together, and for an idle connection; waited for at once."""
+    waited, began = {}, time.monotonic()
+
+    def wait(listener, shape, start, byte, outcome):
+        with at(gateway, listener) as caller:
+            caller.send(start)
+            while byte and caller.is_silent() and time.monotonic() < began + 20:
+                caller.send(byte)
+                time.sleep(0.2)
+            if outcome:
+                assert refused_by_page(caller, 408, outcome)
+            assert caller.is_closed(15)
+            waited[listener, shape] = time.monotonic() - began
+    shapes = {"head": ("GET /live HTTP/1.1\r\nX: ", "x", "head_timeout"),
+              "body": ("POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n", "x", "body_timeout"),
+              "nothing": ("", "", None)}
+    threads = [threading.Thread(target=wait, args=(listener, shape, *shapes[shape]))
+               for listener in PAGES for shape in shapes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(waited) == len(threads)
+    assert all(9 < seconds < 14 for seconds in waited.values()), waited
 
 
 # -- before the body is read
@@ -178,7 +236,31 @@ def test_a_refused_body_is_not_swallowed_whole(gateway):
         assert sent < 20_000_000, "what the kernel's buffers hold, and no more"
 
 
+@pytest.mark.parametrize("listener", PAGES)
+def test_a_page_takes_a_small_body_alone(gateway, listener):
+    """4 KiB, which nobody reads; more is refused by the head, or as it comes."""
+    with at(gateway, listener) as caller:
+        assert caller.call("/live", b"x" * 4096).status == 405
+        assert caller.call("/live", chunks=[b"x" * 2048] * 2).status == 405
+        assert caller.call("/live", method="GET").json() == {"live": True}
+        caller.ask("/live", b"", [("Content-Length", "4097"), ("Expect", "100-continue")])
+        assert refused_by_page(caller, 413, "body_too_large").interim == []
+    with at(gateway, listener) as caller:
+        caller.ask("/live", chunks=[b"x" * 2048] * 3)
+        refused_by_page(caller, 413, "body_too_large")
+
+
 # -- 100-continue
+
+@pytest.mark.parametrize("listener", PAGES)
+def test_100_continue_of_a_page(gateway, listener):
+    with at(gateway, listener) as caller:
+        caller.ask("/live", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
+        assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert caller.send(b"hello").answer().status == 405
+        caller.ask("/live", b"", [("Expect", "a miracle")], method="GET")
+        assert refused_by_page(caller, 400, "bad_request")
+
 
 def test_100_continue_comes_after_admission(gateway, endpoint):
     with gateway.caller() as caller:

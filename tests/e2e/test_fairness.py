@@ -1,14 +1,17 @@
-"""Small calls keep their latency while bodies of 25 MiB flow beside them, through one worker."""
+"""Small calls keep their latency while bodies of 25 MiB flow beside them, through one worker; probes keep theirs while
+callers flood the gateway, and callers theirs while nobody reads the page of metrics."""
 
 import contextlib
 import pathlib
+import resource
+import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
 
-from lib import ROOT, Broken, eventually
+from lib import ROOT, Broken, Caller, eventually
 
 MIB = 1024 * 1024
 CONFIG = """
@@ -73,3 +76,101 @@ def test_small_calls_beside_large_bodies(start_gateway, tmp_path):
         assert len(sent) >= 2
         assert beside < 20 * alone + 0.2, f"{beside * 1000:.1f} ms beside them, {alone * 1000:.1f} ms alone"
         gateway.stop()
+
+
+# -- callers and probes do not wait for each other
+
+PINGS = """
+limits: {{ connections: 40 }}
+routes:
+{routes}
+"""
+
+
+def pings(count):
+    return PINGS.format(routes="".join(f'  - {{ name: r{n}, match: {{ path: /r{n}, methods: [GET, POST] }}, '
+                                       f'operation: ping }}\n' for n in range(count)))
+
+
+def probe(gateway):
+    """The longest that a probe took, of some on connections of their own and some on one that is kept."""
+    longest = 0.0
+    address = ("127.0.0.1", gateway.health_port)
+    with Caller(address) as kept:
+        for _ in range(15):
+            for path in ("/live", "/ready"):
+                began = time.monotonic()
+                with Caller(address) as fresh:
+                    assert fresh.call(path, method="GET").status == 200
+                assert kept.call(path, method="GET").status == 200
+                longest = max(longest, time.monotonic() - began)
+    return longest
+
+
+def test_a_flood_of_callers_keeps_no_probe_waiting(start_gateway):
+    """More connections than are taken, and requests on all of them as fast as they come."""
+    gateway = start_gateway(pings(1))
+    gateway.allow_warnings("limits.connections")
+    stop = threading.Event()
+
+    def flood():
+        with contextlib.suppress(Broken, OSError), gateway.caller(timeout=1) as caller:
+            while not stop.is_set():
+                caller.send(b"GET /r0 HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+                for _ in range(200):
+                    caller.answer()
+    waiting = [gateway.caller() for _ in range(60)]
+    floods = [threading.Thread(target=flood, daemon=True) for _ in range(4)]
+    for caller in waiting[:30]:
+        caller.close()
+    for thread in floods:
+        thread.start()
+    longest = probe(gateway)
+    stop.set()
+    for caller in waiting[30:]:
+        caller.close()
+    for thread in floods:
+        thread.join(30)
+    assert longest < 3, f"a probe took {longest:.2f} s"
+
+
+def test_callers_who_take_every_descriptor_keep_no_probe_waiting(start_gateway):
+    gateway = start_gateway(pings(1).replace("connections: 40", "connections: 500"))
+    gateway.allow_warnings("cannot accept", "descriptors")
+    used = len(list(pathlib.Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (used + 20, used + 20))
+    callers = [gateway.caller() for _ in range(60)]
+    gateway.diagnostic(topic="listener", message="cannot accept")
+    assert probe(gateway) < 3
+    for caller in callers:
+        caller.close()
+    eventually(lambda: gateway.call("/r0", method="GET").status == 200)
+
+
+def test_whoever_reads_no_metrics_holds_up_no_caller(start_gateway):
+    """A page that the kernel does not take at once. At most four are held; those who came later get theirs."""
+    gateway = start_gateway(pings(500))
+    with gateway.caller() as caller:
+        for n in range(500):
+            assert caller.call(f"/r{n}", method="GET").status == 200
+    address = ("127.0.0.1", gateway.admin_port)
+    with Caller(address) as caller:
+        size = len(caller.call("/metrics", method="GET").body)
+    assert size > 700_000  # the kernel takes REPLY_HIGH_WATERMARK and a window
+    slow = []
+    for _ in range(8):
+        slow.append(Caller(address))
+        slow[-1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        slow[-1].ask("/metrics", method="GET")
+        slow[-1].buffer += slow[-1].sock.recv(100)  # it is on its way
+    began = time.monotonic()
+    for n in range(50):
+        with gateway.caller() as caller:
+            assert caller.call(f"/r{n}", method="GET").status == 200
+    took = time.monotonic() - began
+    assert probe(gateway) < 3 and took < 5
+    whole = []
+    for caller in slow:
+        with contextlib.suppress(Broken), caller:
+            whole.append(len(caller.answer("GET").body) > size - 100)
+    assert whole == [True] * 4, "the last four"

@@ -11,7 +11,7 @@ import socketserver
 import threading
 
 import pytest
-from lib import Broken, eventually
+from lib import Broken, Caller, eventually
 from peers import Server, program
 
 CONFIG = """
@@ -277,10 +277,10 @@ def in_pieces(data, count):
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def attempt(gateway, data, pieces):
+def attempt(caller, data, pieces):
     """All answers until the connection ends, or says no more."""
     answers = []
-    with gateway.caller(timeout=3) as caller:
+    with caller:
         for piece in in_pieces(data if isinstance(data, bytes) else data.encode("latin-1"), pieces):
             try:
                 caller.send(piece)
@@ -300,7 +300,7 @@ def is_one_request(gateway, peer, data, pieces):
     """The one answer to `data`, after which peer and server have seen as many requests as were answered by them, none
     of them hidden, and the next caller gets its own answer."""
     before, behind_before = len(seen_by(peer)), len(peer.behind.requests)
-    answers = attempt(gateway, data, pieces)
+    answers = attempt(gateway.caller(timeout=3), data, pieces)
     assert len(answers) == 1, [answer.head for answer in answers]
     with gateway.caller() as other:
         for word in (b"mine", b"and mine"):
@@ -335,6 +335,29 @@ def test_taken_as_one(guarded, peer, name, pieces):
 
 def test_two_are_two(guarded, peer):
     before = len(peer.behind.requests)
-    answers = attempt(guarded, HEAD + "Content-Length: 3\r\n\r\none" + HEAD + "Content-Length: 3\r\n\r\ntwo", 1)
+    answers = attempt(guarded.caller(timeout=3), HEAD + "Content-Length: 3\r\n\r\none" + HEAD + "Content-Length: 3\r\n\r\ntwo", 1)
     assert [answer.body for answer in answers] == [b"one", b"two"]
     assert [body for _, _, body in peer.behind.requests[before:]] == [b"one", b"two"]
+
+
+# ---- the admin and health pages --------------------------------------------------------------------------------------
+
+# What is refused for its path or for a parameter is a page's 404.
+NO_PAGE = {"path-crlf", "path-blank", "path-nul", "template-path-crlf", "template-query-crlf", "template-query-lf",
+           "attributes-twice"}
+
+
+@pytest.mark.parametrize("listener", ["admin", "health"])
+def test_of_a_page_too_one_request_is_one(start_gateway, listener):
+    gateway = start_gateway()
+    address = ("127.0.0.1", gateway.admin_port if listener == "admin" else gateway.health_port)
+    table = {name: (data, 404 if name in NO_PAGE else 400) for name, data in REFUSED.items()}
+    table |= {name: (data, 404) for name, (data, _) in TAKEN.items()}
+    for name, (data, status) in table.items():
+        for pieces in (1, 3):
+            answers = attempt(Caller(address, 3), data, pieces)
+            assert [answer.status for answer in answers] == [status], (name, pieces)
+    with Caller(address) as caller:
+        caller.send((HEAD + length() + "\r\n" + INNER) * 2)
+        assert [caller.answer().status for _ in range(2)] == [404] * 2
+        assert caller.call("/live", method="GET").status == 200
