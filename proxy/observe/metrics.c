@@ -421,9 +421,11 @@ static void write_histogram(const struct metrics_route *route, const struct metr
     const struct histogram_info *info = &histograms[histogram];
     const size_t at = offsetof(struct cell, histograms[histogram]);
     const size_t buckets = offsetof(struct cell, histograms[histogram].buckets);
-    uint64_t counts[BUCKETS_MAX], count = 0;
-    for (size_t i = 0; i <= info->bound_count; ++i)
-        count += counts[i] = sum_at(route, buckets + i * sizeof(struct counter));
+    uint64_t counts[BUCKETS_MAX] = {0}, count = 0;
+    for (size_t i = 0; i <= info->bound_count; ++i) {
+        counts[i] = sum_at(route, buckets + i * sizeof(struct counter));
+        count += counts[i];
+    }
     if (count == 0)
         return;
     uint64_t so_far = 0;
