@@ -4,7 +4,6 @@ One plain or TLS server plays them all and misbehaves on command. The keys that 
 endpoint as long as they live, so that a request signed with an expired or invented set is refused.
 """
 
-import collections
 import datetime
 import http.server
 import itertools

@@ -10,7 +10,6 @@ Afterwards the gateway holds no more descriptors than before, and ends in order,
 """
 
 import asyncio
-import hashlib
 import json
 import re
 import socket
