@@ -75,7 +75,7 @@ struct access_record {
     struct {
         uint16_t at, len;
     } texts[ACCESS_TEXTS]; /* len 0: absent, omitted */
-    uint16_t text_used;
+    uint16_t text_used, long_text_used;
     char text[ACCESS_TEXT_SIZE];
 };
 

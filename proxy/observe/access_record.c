@@ -41,17 +41,16 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static bool is_long(enum access_text field)
+{
+    return text_table[field].max == ACCESS_LONG_TEXT;
+}
+
 /* Bytes that a first value of the field may have. */
 static size_t room_for(const struct access_record *record, enum access_text field)
 {
     size_t room = smaller(ACCESS_TEXT_SIZE - record->text_used, text_table[field].max);
-    if (text_table[field].max != ACCESS_LONG_TEXT)
-        return room;
-    size_t long_texts = 0;
-    for (enum access_text i = 0; i != ACCESS_TEXTS; ++i)
-        if (text_table[i].max == ACCESS_LONG_TEXT)
-            long_texts += record->texts[i].len;
-    return smaller(room, LONG_TEXTS_SIZE - long_texts);
+    return is_long(field) ? smaller(room, LONG_TEXTS_SIZE - record->long_text_used) : room;
 }
 
 /* Cuts s to max bytes, a list after its last whole name. */
@@ -69,12 +68,14 @@ void access_record_set(struct access_record *record, enum access_text field, str
     bool again = record->texts[field].len != 0;
     size_t room = again ? record->texts[field].len : room_for(record, field);
     value = cut(value, room, is_list(field));
-    if (!again)
+    if (!again) {
         record->texts[field].at = record->text_used;
+        record->text_used = (uint16_t)(record->text_used + value.len);
+        if (is_long(field))
+            record->long_text_used = (uint16_t)(record->long_text_used + value.len);
+    }
     if (value.len != 0)
         memcpy(record->text + record->texts[field].at, value.at, value.len);
-    if (!again)
-        record->text_used = (uint16_t)(record->text_used + value.len);
     record->texts[field].len = (uint16_t)value.len;
 }
 
