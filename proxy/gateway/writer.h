@@ -3,8 +3,8 @@
  * Functions only append; writer_flush sends. The framing follows the caller's HTTP version: Content-Length if the length is
  * known, else chunked for HTTP/1.1. HTTP/1.0 cannot detect a cut response, so its owner collects the whole of one whose
  * length is unknown and then knows the length. Sources: RFC 9112 sections 6 and 7. */
-#ifndef SAGEGATE_GATEWAY_REPLY_H
-#define SAGEGATE_GATEWAY_REPLY_H
+#ifndef SAGEGATE_GATEWAY_WRITER_H
+#define SAGEGATE_GATEWAY_WRITER_H
 
 #include "net/connection.h"
 #include "net/http1.h"

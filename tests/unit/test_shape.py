@@ -24,13 +24,8 @@ ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "g
 KNOWN_ARROWS = """
 aws/canonical -> aws/sigv4
 base/buffer -> base/json_writer
-command_check -> main
-command_doctor -> main
-command_explain -> main
 command_explain_json -> command_explain
 command_explain_text -> command_explain
-command_run -> main
-command_sign -> main
 config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
@@ -41,8 +36,6 @@ credentials/keeper_private -> credentials/keeper
 credentials/chain_addresses -> credentials/chain
 credentials/chain_profile -> credentials/chain
 gateway/admin_pages -> gateway/admin
-gateway/admission -> gateway/exchange
-gateway/admission -> gateway/worker
 gateway/call -> gateway/exchange
 gateway/deadline -> gateway/exchange
 gateway/exchange -> gateway/gateway
@@ -64,7 +57,6 @@ credentials/source.h credentials_result
 gateway/outcome.h FAULT_*
 gateway/renew.h renewal
 gateway/worker.h gateway
-main.c command_getenv
 net/dialer.h dial
 """.split("\n")[1:-1]
 
