@@ -35,18 +35,12 @@ credentials/fetch_sts -> credentials/fetch
 credentials/keeper_private -> credentials/keeper
 credentials/chain_addresses -> credentials/chain
 credentials/chain_profile -> credentials/chain
-gateway/admin_pages -> gateway/admin
 gateway/call -> gateway/exchange
 gateway/deadline -> gateway/exchange
-gateway/exchange -> gateway/gateway
 gateway/path_match -> gateway/route
 gateway/renew -> gateway/exchange
 gateway/response -> gateway/exchange
 gateway/timing -> gateway/exchange
-gateway/worker -> gateway/exchange
-gateway/worker -> gateway/listener
-net/http1_private -> net/http1_head
-net/service -> net/listen
 """.split("\n")[1:-1]
 # Names without their file's prefix; a trailing * is any rest:
 KNOWN_NAMES = """
