@@ -1,0 +1,39 @@
+/* Whether a request is sent again, decided from how an attempt ended and what was tried before. Pure.
+ *
+ * Source: DESIGN.md, "Keeps working". Today's rules: a stale connection and a signature that can be made better are worth
+ * one more attempt each, and a request is sent at most RETRY_ATTEMPTS_MAX times. */
+#ifndef SAGEGATE_GATEWAY_RETRY_H
+#define SAGEGATE_GATEWAY_RETRY_H
+
+#include <stdbool.h>
+
+enum { RETRY_ATTEMPTS_MAX = 2 };
+
+/* How an attempt ended. */
+enum retry_class {
+    RETRY_NONE, /* in any other way: the call may have run, or another attempt would end likewise */
+    RETRY_STALE,       /* a reused connection closed without a byte of response */
+    RETRY_CREDENTIALS, /* AWS rejected the credentials as expired or unknown */
+    RETRY_CLOCK, /* AWS rejected the signature with an error that a wrong clock causes, among others */
+};
+
+/* What the attempt was made with. */
+struct retry_plan {
+    bool tls; /* only then is the response's Date known to be the upstream's */
+};
+
+struct retry_history {
+    unsigned attempts; /* requests sent so far */
+    bool renewed;      /* one of them was a renewal */
+};
+
+enum retry_decision {
+    RETRY_PASS_ON, /* the caller gets what came */
+    RETRY_AGAIN,   /* at once, on a new connection */
+    RETRY_RENEW, /* as soon as the credentials or the clock's offset differ from those that signed */
+};
+
+enum retry_decision retry_decide(enum retry_class class, const struct retry_plan *plan,
+                                 const struct retry_history *history);
+
+#endif
