@@ -1,34 +1,236 @@
 /* The request path: one exchange from its head to its access line, told in the order things happen. */
 #include "gateway/exchange.h"
 
-#include "gateway/call.h"
-#include "gateway/deadline.h"
+#include "gateway/attempt.h"
+#include "gateway/plan.h"
 #include "gateway/response.h"
-#include "gateway/timing.h"
 #include "observe/log.h"
 
 #include <stdlib.h>
 
 enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 
-static void ask_admission(struct exchange *ex);
-static void on_admitted(struct admission_ticket *ticket);
-static bool rest_is_small(struct exchange *ex);
+/* ---- states ---- */
+
+enum exchange_state {
+    EXCHANGE_OPENED,     /* its head is read */
+    EXCHANGE_QUEUED,     /* waits for a slot */
+    EXCHANGE_BODY,       /* admitted; its body arrives */
+    EXCHANGE_ATTEMPTING, /* sent upstream, or about to be; no head of a response yet */
+    EXCHANGE_HOLDING,    /* the response is held until it can be judged or is whole */
+    EXCHANGE_RENEWING,   /* a rejected signature is held; waits for other credentials */
+    EXCHANGE_STREAMING,  /* the response is passed on as it comes */
+    EXCHANGE_RESPONDED,  /* all of a response is appended; the caller has not taken it all yet */
+};
+
+struct exchange {
+    struct exchange *next_spare;
+    struct arena arena;
+    struct http1_request request; /* if plan.parsed; else method, path and headers as far as read */
+    /* From here on all is zero when the exchange opens. */
+    struct worker *worker;
+    struct snapshot_use *use; /* in which it begins and ends */
+    struct downstream *downstream;
+    struct metrics_route *series; /* of its route; NULL: it has none */
+    enum exchange_state state;
+    enum outcome outcome;
+    struct timer timer; /* due at deadline_of, or earlier */
+    struct plan plan;   /* plan.ids also if no head could be read */
+    struct admission_ticket ticket;
+    struct body body;
+    bool body_ended; /* its last byte was read */
+    bool renewed;    /* an attempt was, or is to be, signed anew after a rejection */
+    struct attempt attempt;
+    struct response response;
+    struct timing timing;
+    struct {
+        struct mono_time progress; /* when it last took some of the response */
+        int queued_bytes;          /* in the kernel when last looked at; 0: not yet */
+    } caller;
+};
+
+struct deadline {
+    struct mono_time at;
+    enum outcome outcome; /* how the exchange ends at that time */
+};
+
+static void enter_queued(struct exchange *ex);
+static void enter_streaming(struct exchange *ex);
+static void enter_responded(struct exchange *ex);
+static struct deadline queue_deadline(const struct exchange *ex);
+static struct deadline body_deadline(const struct exchange *ex);
+static struct deadline attempt_deadline(const struct exchange *ex);
+static struct deadline stream_deadline(const struct exchange *ex);
+static struct deadline caller_deadline(const struct exchange *ex);
+
+/* What is done on entering a state, and how long it may last. Only set_state changes the state. */
+static const struct {
+    void (*enter)(struct exchange *ex);
+    struct deadline (*deadline)(const struct exchange *ex);
+} states[] = {
+    [EXCHANGE_OPENED] = {NULL, NULL}, /* left at once */
+    [EXCHANGE_QUEUED] = {enter_queued, queue_deadline},
+    [EXCHANGE_BODY] = {NULL, body_deadline},
+    [EXCHANGE_ATTEMPTING] = {NULL, attempt_deadline},
+    [EXCHANGE_HOLDING] = {NULL, attempt_deadline},
+    [EXCHANGE_RENEWING] = {NULL, attempt_deadline},
+    [EXCHANGE_STREAMING] = {enter_streaming, stream_deadline},
+    [EXCHANGE_RESPONDED] = {enter_responded, caller_deadline},
+};
+
+/* In the order in which they are reached. */
 static void on_timer(struct timer *timer);
+static bool begin_body(struct exchange *ex);
+static void on_admitted(struct admission_ticket *ticket);
+static void begin_attempt(struct exchange *ex, bool fresh_only);
+static void on_advanced(struct attempt *attempt);
+static void on_head(struct attempt *attempt, const struct http1_response *head);
+static void on_data(struct attempt *attempt, struct span data);
+static void on_flush(struct attempt *attempt);
+static void on_end(struct attempt *attempt);
+static void on_failed(struct attempt *attempt, const struct attempt_failure *failure);
+static void on_renewed(struct attempt *attempt, bool changed);
+static void judge(struct exchange *ex);
+static void respond(struct exchange *ex);
+static void flush(void *request);
+static void fail(struct exchange *ex, enum outcome outcome, struct span message);
+static void fail_response(struct exchange *ex);
+static void cancel(void *request, enum outcome outcome);
 static void end(struct exchange *ex, enum downstream_ending ending);
 
-void exchange_arm_by(struct exchange *ex, struct mono_time at)
-{
-    if (!timer_is_armed(&ex->timer) || at.us < ex->timer.at.us)
-        loop_set_timer(ex->worker->loop, &ex->timer, at);
-}
+static const struct attempt_callbacks attempt_callbacks = {
+    on_advanced, on_head, on_data, on_flush, on_end, on_failed, on_renewed};
 
 static struct mono_time now_of(const struct exchange *ex)
 {
     return ex->worker->loop->now;
 }
 
-/* ---- step 2: open ---- */
+static const struct config_route *route_of(const struct exchange *ex)
+{
+    return ex->plan.match.route;
+}
+
+/* Sets the timer to the state's deadline, if it is not due earlier anyway. */
+static void arm(struct exchange *ex)
+{
+    if (states[ex->state].deadline == NULL)
+        return;
+    struct mono_time at = states[ex->state].deadline(ex).at;
+    if (attempt_is_sending(&ex->attempt)) { /* the wait for the first byte may begin at any time */
+        struct mono_time look = clock_after_ms(now_of(ex), route_of(ex)->timeouts.first_byte_ms);
+        at = look.us < at.us ? look : at;
+    }
+    if (!timer_is_armed(&ex->timer) || at.us < ex->timer.at.us)
+        loop_set_timer(ex->worker->loop, &ex->timer, at);
+}
+
+static void set_state(struct exchange *ex, enum exchange_state state)
+{
+    if (ex->state == EXCHANGE_QUEUED)
+        timing_stamp(&ex->timing, TIMING_DEQUEUED, now_of(ex));
+    if (states[state].enter != NULL)
+        states[state].enter(ex);
+    ex->state = state;
+    arm(ex);
+}
+
+static void enter_queued(struct exchange *ex)
+{
+    timing_stamp(&ex->timing, TIMING_QUEUED, now_of(ex));
+}
+
+static void enter_streaming(struct exchange *ex)
+{
+    ex->caller.progress = now_of(ex);
+}
+
+/* Nothing but the caller's reading is waited for any more. */
+static void enter_responded(struct exchange *ex)
+{
+    if (ex->ticket.state == ADMISSION_WAITING)
+        admission_leave(&ex->ticket);
+    if (ex->state != EXCHANGE_STREAMING)
+        ex->caller.progress = now_of(ex);
+    attempt_cancel(&ex->attempt);
+    body_release(&ex->body);
+}
+
+/* ---- deadlines ---- */
+
+/* timeouts.total, or the limit if that is earlier; at.us 0: there is none. */
+static struct deadline within_total(const struct exchange *ex, struct deadline limit)
+{
+    struct mono_time total =
+        clock_after_ms(ex->timing.at[TIMING_OPENED], route_of(ex)->timeouts.total_ms);
+    if (limit.at.us != 0 && limit.at.us <= total.us)
+        return limit;
+    return (struct deadline){total, OUTCOME_DEADLINE};
+}
+
+static struct deadline queue_deadline(const struct exchange *ex)
+{
+    struct mono_time queued = ex->timing.at[TIMING_QUEUED];
+    return within_total(
+        ex, (struct deadline){clock_after_ms(queued, route_of(ex)->wait_for_ms), OUTCOME_BUSY});
+}
+
+/* The connection itself ends a body that makes no progress. */
+static struct deadline body_deadline(const struct exchange *ex)
+{
+    struct deadline total = within_total(ex, (struct deadline){{0}, OUTCOME_OK});
+    return (struct deadline){total.at, OUTCOME_BODY_TIMEOUT};
+}
+
+static struct deadline attempt_deadline(const struct exchange *ex)
+{
+    struct deadline limit = {{0}, OUTCOME_OK};
+    limit.at = attempt_limit(&ex->attempt, &limit.outcome);
+    return within_total(ex, limit);
+}
+
+/* While the caller has a lot to take, it is the one that is waited for. */
+static struct deadline stream_deadline(const struct exchange *ex)
+{
+    bool caller_is_slow = writer_held(&ex->downstream->writer) >= WRITER_LOW_WATERMARK;
+    return caller_is_slow ? caller_deadline(ex) : attempt_deadline(ex);
+}
+
+/* timeouts.total ends this too, but for an error, which may be what came of that timeout. */
+static struct deadline caller_deadline(const struct exchange *ex)
+{
+    const struct config_route *route = route_of(ex);
+    int64_t idle_ms =
+        route != NULL ? route->timeouts.idle_ms : ex->use->snapshot->config->limits.head_timeout_ms;
+    struct deadline idle = {clock_after_ms(ex->caller.progress, idle_ms), OUTCOME_CLIENT_GONE};
+    return route == NULL || ex->outcome != OUTCOME_OK ? idle : within_total(ex, idle);
+}
+
+/* A slow caller is not an absent one: has it taken anything since the last look? Most of what it takes is in the kernel. */
+static bool caller_reads(struct exchange *ex)
+{
+    int queued = connection_queued(&ex->downstream->conn);
+    bool reads = ex->caller.queued_bytes == 0 || queued < ex->caller.queued_bytes;
+    ex->caller.queued_bytes = queued;
+    if (reads)
+        ex->caller.progress = now_of(ex);
+    return reads;
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, timer, timer);
+    struct deadline deadline = states[ex->state].deadline(ex);
+    bool is_early = deadline.at.us > now_of(ex).us;
+    if (is_early || (deadline.outcome == OUTCOME_CLIENT_GONE && caller_reads(ex)))
+        arm(ex);
+    else if (deadline.outcome == OUTCOME_CLIENT_GONE)
+        cancel(ex, OUTCOME_CLIENT_GONE);
+    else
+        fail(ex, deadline.outcome, SPAN_NONE);
+}
+
+/* ---- 1. open ---- */
 
 static struct exchange *take_spare(struct worker *worker)
 {
@@ -41,7 +243,6 @@ static struct exchange *take_spare(struct worker *worker)
     ex = calloc(1, sizeof(*ex));
     CHECK(ex != NULL);
     arena_init(&ex->arena, ARENA_BLOCK_SIZE);
-    buffer_init(&ex->held, EXCHANGE_COLLECT_MAX);
     return ex;
 }
 
@@ -49,7 +250,7 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, downstream->set);
     struct exchange *ex = take_spare(worker);
-    /* All but the warm memory begins at zero; the parser fills the request's list of headers. */
+    /* The arena stays warm; the parser fills the request's list of headers. */
     memset(&ex->worker, 0, sizeof(*ex) - offsetof(struct exchange, worker));
     ex->request.headers.count = 0;
     ex->request.method = ex->request.path = SPAN_NONE;
@@ -57,54 +258,83 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
     ex->use = worker->use;
     ++ex->use->exchanges;
     ex->downstream = downstream;
-    ex->opened = started;
     ex->timer.fire = on_timer;
+    timing_stamp(&ex->timing, TIMING_OPENED, started);
+    response_open(&ex->response, &downstream->writer, &ex->plan, &ex->timing,
+                  &worker->gateway->admission, &ex->arena);
     return ex;
 }
 
-/* ---- steps 2 to 5: parse, route, fill in ---- */
+/* ---- 2. head: plan ---- */
 
-/* As a model's container would be asked: nothing is called. */
-static void answer_ping(struct exchange *ex)
+/* Whether the rest of a refused request is worth reading, so that the connection lives on. Not if it cannot be framed, or
+ * waits for 100-continue. */
+static bool rest_is_small(const struct exchange *ex)
 {
-    enum outcome unused;
-    if (!worker_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
-        bool draining = ex->worker->downstreams.draining;
-        exchange_fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
-        return;
-    }
-    ex->keep_alive &= rest_is_small(ex);
-    response_append_ready(ex);
-    ex->state = EXCHANGE_ANSWERED;
-    ex->reply_progress = now_of(ex);
-    exchange_arm_by(ex, deadline_of(ex, &unused));
-    exchange_flush(ex);
+    const struct http1_request *request = &ex->request;
+    if (!ex->plan.parsed || request->expect_continue)
+        return false;
+    if (request->framing == HTTP1_NO_BODY)
+        return true;
+    return request->framing == HTTP1_LENGTH && request->content_length <= DOWNSTREAM_DISCARD_MAX;
 }
 
-/* What the route would have added and the API has no room for. */
-static void tell_dropped_append(const struct exchange *ex)
+/* Closes the connection behind the response, unless this holds as well. */
+static void keep_alive_if(struct exchange *ex, bool condition)
 {
-    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
-        if (ex->plan.fill.parameters[i].append_dropped)
-            log_write(LOG_WARNING, "parameters",
-                      "route %.*s: %.*s was full, the appended part is left out",
-                      SPAN_ARG(ex->plan.match.route->name),
-                      SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
+    response_set_keep_alive(&ex->response, ex->response.keep_alive && condition);
+}
+
+/* Responds as a model's container would; nothing is called. */
+static void respond_to_ping(struct exchange *ex)
+{
+    if (!worker_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
+        bool draining = ex->worker->downstreams.draining;
+        fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+        return;
+    }
+    keep_alive_if(ex, rest_is_small(ex));
+    response_write_ready(&ex->response);
+    respond(ex);
 }
 
 static void begin_counting(struct exchange *ex)
 {
     const struct snapshot *snapshot = ex->use->snapshot;
-    ex->series = snapshot->series.routes[ex->plan.match.route - snapshot->config->routes];
+    ex->series = snapshot->series.routes[route_of(ex) - snapshot->config->routes];
     metrics_begin(ex->series, ex->worker->index);
+}
+
+static void ask_admission(struct exchange *ex)
+{
+    const struct config_route *route = route_of(ex);
+    const struct snapshot *snapshot = ex->use->snapshot;
+    struct access_log *log = ex->worker->gateway->access_log;
+    if (snapshot->config->access_log.refuse_on_full && log != NULL &&
+        access_log_is_full(log, ex->worker->index)) {
+        fail(ex, OUTCOME_BUSY, SPAN("the access log is full, and access_log.on_full is refuse"));
+        return;
+    }
+    ex->ticket.on_admitted = on_admitted;
+    switch (admission_ask(&ex->ticket, &ex->worker->queue,
+                          snapshot->admission_routes[route - snapshot->config->routes],
+                          route->wait_for_ms != 0)) {
+    case ADMISSION_NONE:
+        fail(ex, OUTCOME_BUSY, SPAN_NONE);
+        return;
+    case ADMISSION_WAITING:
+        set_state(ex, EXCHANGE_QUEUED);
+        return;
+    case ADMISSION_ADMITTED:
+        (void)begin_body(ex);
+        return;
+    }
 }
 
 static void take_head(void *request, struct span head)
 {
     struct exchange *ex = request;
     struct worker *worker = ex->worker;
-    struct span copy =
-        arena_copy(&ex->arena, head); /* the connection's buffer goes on being used */
     const struct plan_input input = {
         .routes = ex->use->snapshot->routes,
         .remote = &ex->downstream->remote,
@@ -113,260 +343,386 @@ static void take_head(void *request, struct span head)
         .now = clock_wall(),
         .arena = &ex->arena,
     };
-    bool accepted = plan_take_head(&ex->plan, &input, copy, &ex->request);
-    ex->request_parsed = ex->plan.parsed;
-    ex->keep_alive =
-        ex->plan.parsed && ex->request.keep_alive && downstream_goes_on(ex->downstream);
-    if (ex->plan.match.route != NULL)
+    /* Copied: the connection's buffer is used again. */
+    bool accepted = plan_take_head(&ex->plan, &input, arena_copy(&ex->arena, head), &ex->request);
+    response_set_keep_alive(&ex->response, ex->plan.parsed && ex->request.keep_alive &&
+                                               downstream_goes_on(ex->downstream));
+    if (route_of(ex) != NULL)
         begin_counting(ex);
     if (!accepted)
-        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
-    else if (ex->plan.match.route->operation == CONFIG_PING)
-        answer_ping(ex);
+        fail(ex, ex->plan.outcome, ex->plan.message);
+    else if (route_of(ex)->operation == CONFIG_PING)
+        respond_to_ping(ex);
     else
         ask_admission(ex);
 }
 
-/* ---- step 6: admit ---- */
-
-/* A slot is taken: reserves the body's memory, if its length is known. */
-static enum body_result begin_body(struct exchange *ex)
+/* No whole head or body can be had. */
+static void refuse(void *request, enum outcome outcome, struct span message)
 {
-    const struct config_route *route = ex->plan.match.route;
-    struct admission *admission = &ex->worker->gateway->admission;
-    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
-                      : ex->request.framing == HTTP1_NO_BODY ? 0
-                                                             : ex->request.content_length;
-    ex->admitted_at = now_of(ex);
-    enum body_result result =
-        body_begin(&ex->body, admission, &ex->arena, length, ex->plan.body_max);
-    if (result != BODY_OK)
-        return result;
-    ex->state = EXCHANGE_BODY;
-    exchange_arm_by(ex, clock_after_ms(ex->opened, route->timeouts.total_ms));
-    return BODY_OK;
-}
-
-static void ask_admission(struct exchange *ex)
-{
-    const struct config_route *route = ex->plan.match.route;
-    const struct snapshot *snapshot = ex->use->snapshot;
-    struct gateway *gateway = ex->worker->gateway;
-    enum outcome unused;
-    if (exchange_config(ex)->access_log.refuse_on_full && gateway->access_log != NULL &&
-        access_log_is_full(gateway->access_log, ex->worker->index)) {
-        exchange_fail(ex, OUTCOME_BUSY,
-                      SPAN("the access log is full, and access_log.on_full is refuse"));
+    struct exchange *ex = request;
+    if (ex->state == EXCHANGE_RESPONDED) { /* already refused, for another reason */
+        end(ex, DOWNSTREAM_ABORT);
         return;
     }
-    ex->ticket.on_admitted = on_admitted;
-    switch (admission_ask(&ex->ticket, &ex->worker->queue,
-                          snapshot->admission_routes[route - snapshot->config->routes],
-                          route->wait_for_ms != 0)) {
-    case ADMISSION_NONE:
-        exchange_fail(ex, OUTCOME_BUSY, SPAN_NONE);
-        return;
-    case ADMISSION_WAITING:
-        ex->state = EXCHANGE_QUEUED;
-        ex->queued_at = now_of(ex);
-        exchange_arm_by(ex, deadline_of(ex, &unused));
-        return;
-    case ADMISSION_ADMITTED:
-        break;
-    }
-    enum body_result result = begin_body(ex);
-    if (result != BODY_OK)
-        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
+    response_set_keep_alive(&ex->response, false);
+    if (!ex->plan.parsed)
+        ids_make(&ex->plan.ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
+    fail(ex, outcome, arena_copy(&ex->arena, message));
 }
+
+/* ---- 3. admit ---- */
 
 static void on_admitted(struct admission_ticket *ticket)
 {
     struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, ticket, ticket);
-    ex->state = EXCHANGE_OPENED;
-    ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
-    enum body_result result = begin_body(ex);
-    if (result == BODY_OK) {
+    if (begin_body(ex))
         downstream_request_admitted(ex->downstream);
-        return;
-    }
-    ex->keep_alive = false; /* its body has not been read and is not going to be */
-    exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
-static void refuse(void *request, enum outcome outcome, struct span message)
+/* Reserves memory for a body of known length. Returns false if there is none, and the exchange has failed. */
+static bool begin_body(struct exchange *ex)
 {
-    struct exchange *ex = request;
-    if (ex->state == EXCHANGE_ANSWERED) { /* already refused, for another reason */
-        end(ex, DOWNSTREAM_ABORT);
-        return;
+    uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
+                      : ex->request.framing == HTTP1_NO_BODY ? 0
+                                                             : ex->request.content_length;
+    timing_stamp(&ex->timing, TIMING_ADMITTED, now_of(ex));
+    if (body_begin(&ex->body, &ex->worker->gateway->admission, &ex->arena, length,
+                   ex->plan.body_max) != BODY_OK) {
+        fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
+        return false;
     }
-    ex->keep_alive = false;
-    if (!ex->request_parsed)
-        ids_make(&ex->plan.ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
-    exchange_fail(ex, outcome, arena_copy(&ex->arena, message));
+    set_state(ex, EXCHANGE_BODY);
+    return true;
 }
 
-/* ---- step 7: the body ---- */
+/* ---- 4. body ---- */
 
 static bool wants_body(const void *request)
 {
     const struct exchange *ex = request;
-    return ex->state == EXCHANGE_BODY || (ex->state == EXCHANGE_ANSWERED && ex->request_parsed &&
-                                          ex->keep_alive && !ex->body_ended);
+    return ex->state == EXCHANGE_BODY || (ex->state == EXCHANGE_RESPONDED && ex->plan.parsed &&
+                                          ex->response.keep_alive && !ex->body_ended);
 }
 
 static void take_body(void *request, struct span data)
 {
     struct exchange *ex = request;
     if (ex->state != EXCHANGE_BODY)
-        return;
-    if (!plan_take_body(&ex->plan, data)) {
-        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
-        return;
-    }
-    enum body_result result = body_append(&ex->body, data);
-    if (result != BODY_OK)
-        exchange_fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
+        return; /* the rest of a refused request */
+    if (!plan_take_body(&ex->plan, data))
+        fail(ex, ex->plan.outcome, ex->plan.message);
+    else if (body_append(&ex->body, data) != BODY_OK)
+        fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
+}
+
+/* The part that a route would have appended to a parameter, and the API has no room for. */
+static void log_dropped_append(const struct exchange *ex)
+{
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
+        if (ex->plan.fill.parameters[i].append_dropped)
+            log_write(LOG_WARNING, "parameters",
+                      "route %.*s: %.*s was full, the appended part is left out",
+                      SPAN_ARG(route_of(ex)->name),
+                      SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
 }
 
 static void end_body(void *request)
 {
     struct exchange *ex = request;
     ex->body_ended = true;
-    if (ex->state == EXCHANGE_ANSWERED) { /* refused; what was left has been dropped */
-        exchange_flush(ex);
+    if (ex->state == EXCHANGE_RESPONDED) { /* refused; the rest has been dropped */
+        flush(ex);
         return;
     }
     CHECK(ex->state == EXCHANGE_BODY);
-    ex->arrived_at = now_of(ex);
+    timing_stamp(&ex->timing, TIMING_ARRIVED, now_of(ex));
     body_end(&ex->body);
-    ex->body_ended_at = loop_read_clock(ex->worker->loop);
+    timing_end_body(&ex->timing, loop_read_clock(ex->worker->loop), ex->body.hash_us);
     if (!plan_end(&ex->plan)) {
-        exchange_fail(ex, ex->plan.outcome, ex->plan.message);
+        fail(ex, ex->plan.outcome, ex->plan.message);
         return;
     }
-    tell_dropped_append(ex);
-    call_start(ex);
+    log_dropped_append(ex);
+    begin_attempt(ex, false);
 }
 
-/* ---- step 10: stream back ---- */
+/* ---- 5. attempt ---- */
 
-/* The one rule of back-pressure: the upstream waits while the caller has WRITER_HIGH_WATERMARK bytes still to take. */
+static struct exchange *of_attempt(struct attempt *attempt)
+{
+    return H2O_STRUCT_FROM_MEMBER(struct exchange, attempt, attempt);
+}
+
+static void begin_attempt(struct exchange *ex, bool fresh_only)
+{
+    const struct config_route *route = route_of(ex);
+    const struct attempt_options options = {
+        .callbacks = &attempt_callbacks,
+        .worker = ex->worker,
+        .use = ex->use,
+        .upstream = route->upstream,
+        .identity = route->identity,
+        .timeouts = &route->timeouts,
+        .route = route->name,
+        .fill = &ex->plan.fill,
+        .body = &ex->body,
+        .timing = &ex->timing,
+        .arena = &ex->arena,
+        .fresh_only = fresh_only,
+    };
+    if (attempt_start(&ex->attempt, &options))
+        set_state(ex, EXCHANGE_ATTEMPTING);
+    else
+        fail(ex, OUTCOME_NO_CREDENTIALS, SPAN_NONE);
+}
+
+static void on_advanced(struct attempt *attempt)
+{
+    arm(of_attempt(attempt));
+}
+
+static enum retry_decision decide(const struct exchange *ex, enum retry_class class)
+{
+    const struct retry_plan plan = {.tls = route_of(ex)->upstream->url.tls};
+    const struct retry_history history = {ex->timing.attempts, ex->renewed};
+    return retry_decide(class, &plan, &history);
+}
+
+static void log_failure(const struct exchange *ex, enum outcome outcome, const char *why)
+{
+    log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(outcome_info(outcome)->token),
+              SPAN_ARG(route_of(ex)->upstream->url.authority), why);
+}
+
+/* What came of an event stream before it failed is the caller's, even if both came at once. Returns false if the exchange
+ * has ended. */
+static bool flush_stream(struct exchange *ex)
+{
+    if (ex->response.state != RESPONSE_PASSING || ex->response.stream.form == STREAM_NONE ||
+        writer_flush(&ex->downstream->writer, &ex->downstream->conn))
+        return true;
+    cancel(ex, OUTCOME_CLIENT_GONE);
+    return false;
+}
+
+static void on_failed(struct attempt *attempt, const struct attempt_failure *failure)
+{
+    struct exchange *ex = of_attempt(attempt);
+    struct span message = SPAN_NONE;
+    if (decide(ex, failure->class) == RETRY_AGAIN) {
+        begin_attempt(ex, true);
+        return;
+    }
+    if (failure->why != NULL) {
+        log_failure(ex, failure->outcome, failure->why);
+        message = arena_printf(&ex->arena, "%.*s: %s",
+                               SPAN_ARG(outcome_info(failure->outcome)->text), failure->why);
+    }
+    if (flush_stream(ex))
+        fail(ex, failure->outcome, message);
+}
+
+/* ---- 6. response: hold, judge, pass on ---- */
+
+static void follow(struct exchange *ex, enum response_next next)
+{
+    switch (next) {
+    case RESPONSE_GOES_ON:
+        if (ex->state != EXCHANGE_STREAMING && ex->response.state == RESPONSE_PASSING)
+            set_state(ex, EXCHANGE_STREAMING);
+        if (ex->state == EXCHANGE_STREAMING)
+            flush(ex);
+        return;
+    case RESPONSE_ENDS:
+        respond(ex);
+        return;
+    case RESPONSE_JUDGE:
+        judge(ex);
+        return;
+    case RESPONSE_FAILS:
+        fail_response(ex);
+        return;
+    }
+}
+
+static void on_head(struct attempt *attempt, const struct http1_response *head)
+{
+    struct exchange *ex = of_attempt(attempt);
+    response_take_head(&ex->response, head);
+    if (attempt_has_sent(attempt) && head->status < 400)
+        body_release(
+            &ex->body); /* otherwise another attempt may follow, or the rest is still being sent */
+    set_state(ex, ex->response.state == RESPONSE_PASSING ? EXCHANGE_STREAMING : EXCHANGE_HOLDING);
+}
+
+static void on_data(struct attempt *attempt, struct span data)
+{
+    response_take_data(&of_attempt(attempt)->response, data);
+}
+
+static void on_flush(struct attempt *attempt)
+{
+    struct exchange *ex = of_attempt(attempt);
+    follow(ex, response_check(&ex->response));
+}
+
+static void on_end(struct attempt *attempt)
+{
+    struct exchange *ex = of_attempt(attempt);
+    enum response_next next = response_end(&ex->response);
+    if (response_has_exception(&ex->response))
+        ex->outcome = OUTCOME_STREAM_ERROR;
+    follow(ex, next);
+}
+
+/* Another attempt, signed anew; nothing of the response has been passed on. */
+static void attempt_again(struct exchange *ex)
+{
+    response_drop(&ex->response);
+    ex->outcome = OUTCOME_OK;
+    begin_attempt(ex, false);
+}
+
+static void pass_error(struct exchange *ex)
+{
+    if (attempt_has_sent(&ex->attempt))
+        body_release(&ex->body);
+    follow(ex, response_pass_error(&ex->response));
+}
+
+/* AWS rejected the signature. Returns true if another attempt is made, or may be. */
+static bool renew(struct exchange *ex, enum retry_class class)
+{
+    const struct response *response = &ex->response;
+    enum renew_result result = RENEW_NOTHING;
+    if (decide(ex, class) == RETRY_RENEW)
+        result = attempt_renew(&ex->attempt, class);
+    ex->renewed |= result != RENEW_NOTHING;
+    switch (result) {
+    case RENEW_AGAIN:
+        attempt_again(ex);
+        return true;
+    case RENEW_WAITING:
+        set_state(ex, EXCHANGE_RENEWING);
+        return true;
+    case RENEW_NOTHING:
+        break;
+    }
+    attempt_explain_refusal(&ex->attempt, response->head.error_type, buffer_span(&response->held));
+    return false;
+}
+
+static void judge(struct exchange *ex)
+{
+    const struct judge_verdict *verdict = response_judge(&ex->response);
+    ex->outcome = verdict->outcome;
+    if (verdict->class != RETRY_NONE && ex->response.has_ended && renew(ex, verdict->class))
+        return;
+    pass_error(ex);
+}
+
+static void on_renewed(struct attempt *attempt, bool changed)
+{
+    if (changed)
+        attempt_again(of_attempt(attempt));
+    else
+        pass_error(of_attempt(attempt));
+}
+
+static void respond(struct exchange *ex)
+{
+    set_state(ex, EXCHANGE_RESPONDED);
+    flush(ex);
+}
+
+/* ---- 7. stream back ---- */
+
+/* The rule of back-pressure: the upstream is paused while the caller has WRITER_HIGH_WATERMARK bytes to take. */
 static void balance(struct exchange *ex)
 {
     size_t held = writer_held(&ex->downstream->writer);
     if (held >= WRITER_HIGH_WATERMARK)
-        upstream_pause(&ex->upstream);
+        attempt_pause(&ex->attempt);
     if (held <= WRITER_LOW_WATERMARK)
-        upstream_resume(&ex->upstream);
+        attempt_resume(&ex->attempt);
 }
 
-void exchange_flush(struct exchange *ex)
+static void flush(void *request)
 {
+    struct exchange *ex = request;
     struct writer *writer = &ex->downstream->writer;
     size_t before = writer_held(writer);
     if (!writer_flush(writer, &ex->downstream->conn)) {
-        exchange_cancel(ex, OUTCOME_CLIENT_GONE);
+        cancel(ex, OUTCOME_CLIENT_GONE);
         return;
     }
     if (writer_held(writer) != before)
-        ex->reply_progress = now_of(ex);
+        ex->caller.progress = now_of(ex);
     if (ex->state == EXCHANGE_STREAMING)
         balance(ex);
-    if (ex->state != EXCHANGE_ANSWERED)
+    if (ex->state != EXCHANGE_RESPONDED)
         return;
-    if (writer_held(writer) != 0 || !connection_is_flushed(&ex->downstream->conn)) {
-        if (ex->taking_at.us == 0)
-            ex->taking_at = now_of(ex);
-        return;
-    }
-    if (!ex->keep_alive || ex->body_ended) /* else the rest of a refused request is still to come */
-        end(ex, ex->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
+    bool keep_alive = ex->response.keep_alive;
+    if (writer_held(writer) != 0 || !connection_is_flushed(&ex->downstream->conn))
+        timing_stamp(&ex->timing, TIMING_HELD, now_of(ex));
+    else if (!keep_alive || ex->body_ended) /* else the rest of a refused request is awaited */
+        end(ex, keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 
-/* A slow caller is no absent one: has it taken anything since the last look? Most of what it takes is the kernel's. */
-static bool caller_reads(struct exchange *ex)
-{
-    int queued = connection_queued(&ex->downstream->conn);
-    bool reads = ex->queued_bytes == 0 || queued < ex->queued_bytes;
-    ex->queued_bytes = queued;
-    if (reads)
-        ex->reply_progress = now_of(ex);
-    return reads;
-}
+/* ---- failures ---- */
 
-static void on_timer(struct timer *timer)
+static void fail_with(struct exchange *ex, const struct response_error *error)
 {
-    struct exchange *ex = H2O_STRUCT_FROM_MEMBER(struct exchange, timer, timer);
-    enum outcome outcome;
-    struct mono_time limit = deadline_of(ex, &outcome);
-    if (limit.us > now_of(ex).us) {
-        exchange_arm_by(ex, limit);
-        return;
-    }
-    if (ex->state == EXCHANGE_QUEUED) {
-        ex->wait_us = clock_us_between(ex->queued_at, now_of(ex));
-        ex->keep_alive = false; /* its body has not been read and is not going to be */
-    }
-    if (outcome == OUTCOME_CLIENT_GONE && caller_reads(ex)) {
-        exchange_arm_by(ex, deadline_of(ex, &outcome));
-        return;
-    }
-    if (outcome == OUTCOME_CLIENT_GONE) {
-        exchange_cancel(ex, outcome);
-        return;
-    }
-    upstream_cancel(&ex->upstream);
-    exchange_fail(ex, outcome, SPAN_NONE);
-}
-
-/* ---- step 11: one way out ---- */
-
-/* Is what is left of a refused request worth reading, so that the connection lives on? What cannot be framed, or waits for
- * 100-continue, is not. */
-static bool rest_is_small(struct exchange *ex)
-{
-    const struct http1_request *request = &ex->request;
-    if (!ex->request_parsed || request->expect_continue)
-        return false;
-    if (request->framing == HTTP1_NO_BODY)
-        return true;
-    return request->framing == HTTP1_LENGTH && request->content_length <= DOWNSTREAM_DISCARD_MAX;
-}
-
-void exchange_fail(struct exchange *ex, enum outcome outcome, struct span message)
-{
-    if (ex->state == EXCHANGE_QUEUED)
-        admission_leave(&ex->ticket);
-    const struct outcome_info *info = outcome_info(outcome);
     struct writer *writer = &ex->downstream->writer;
-    ex->outcome = outcome;
-    ex->judged = false;
-    if (writer->head_sent || info->status == 0) {
-        /* What came is still the caller's; that it was cut is seen by the framing. */
-        if (writer->head_sent)
-            response_append_stream_error(ex, message.len != 0 ? message : info->text);
-        if (!writer_flush(writer, &ex->downstream->conn))
-            log_write(LOG_DEBUG, "listener", "the caller is gone as well");
-        end(ex, DOWNSTREAM_ABORT);
+    attempt_cancel(&ex->attempt);
+    ex->outcome = error->outcome;
+    /* The body of a queued request is not read any more. */
+    keep_alive_if(ex, ex->body_ended || (rest_is_small(ex) && ex->state != EXCHANGE_QUEUED));
+    if (response_fail(&ex->response, error)) {
+        respond(ex);
         return;
     }
-    writer_discard(writer);
-    body_release(&ex->body); /* nobody needs it any more, and the caller may take long */
-    ex->keep_alive &= ex->body_ended || rest_is_small(ex);
-    response_append_error(ex, info->status, message.len != 0 ? message : info->text,
-                          info->retry_after_s, false);
-    ex->state = EXCHANGE_ANSWERED;
-    ex->reply_progress = now_of(ex);
-    enum outcome unused;
-    exchange_arm_by(ex, deadline_of(ex, &unused));
-    exchange_flush(ex);
+    /* The caller gets what came; the framing shows that it is cut. */
+    if (!writer_flush(writer, &ex->downstream->conn))
+        log_write(LOG_DEBUG, "listener", "the caller is gone as well");
+    end(ex, DOWNSTREAM_ABORT);
 }
 
-void exchange_cancel(struct exchange *ex, enum outcome outcome)
+/* message: SPAN_NONE for the outcome's own text; outlives the exchange. */
+static void fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
-    upstream_cancel(&ex->upstream);
-    if (ex->state != EXCHANGE_ANSWERED || ex->outcome == OUTCOME_OK)
+    const struct outcome_info *info = outcome_info(outcome);
+    fail_with(ex, &(struct response_error){
+                      .outcome = outcome,
+                      .status = info->status,
+                      .retry_after_s = info->retry_after_s,
+                      .message = message.len != 0 ? message : info->text,
+                  });
+}
+
+/* The upstream's response cannot be passed on to its end. */
+static void fail_response(struct exchange *ex)
+{
+    if (!flush_stream(ex))
+        return;
+    struct response_failure failure = response_failure(&ex->response);
+    if (failure.why != NULL)
+        log_failure(ex, failure.outcome, failure.why);
+    fail_with(ex, &(struct response_error){
+                      .outcome = failure.outcome,
+                      .status = failure.status,
+                      .retry_after_s = outcome_info(failure.outcome)->retry_after_s,
+                      .message = failure.message,
+                  });
+}
+
+/* The caller has gone. */
+static void cancel(void *request, enum outcome outcome)
+{
+    struct exchange *ex = request;
+    attempt_cancel(&ex->attempt);
+    if (ex->state != EXCHANGE_RESPONDED || ex->outcome == OUTCOME_OK)
         ex->outcome = outcome;
     end(ex, DOWNSTREAM_ABORT);
 }
@@ -374,36 +730,138 @@ void exchange_cancel(struct exchange *ex, enum outcome outcome)
 static void cut(void *request)
 {
     struct exchange *ex = request;
-    upstream_cancel(&ex->upstream);
-    if (ex->state == EXCHANGE_ANSWERED) {
-        exchange_cancel(ex, OUTCOME_DRAIN_CUT);
+    if (ex->state == EXCHANGE_RESPONDED) {
+        cancel(ex, OUTCOME_DRAIN_CUT);
         return;
     }
-    ex->keep_alive = false;
-    exchange_fail(ex, OUTCOME_DRAIN_CUT, SPAN_NONE);
+    response_set_keep_alive(&ex->response, false);
+    fail(ex, OUTCOME_DRAIN_CUT, SPAN_NONE);
 }
 
-void exchange_wipe_head(struct exchange *ex)
+/* ---- 8. finish once ---- */
+
+static void set_parameter(struct access_record *record, const struct exchange *ex,
+                          enum access_text field, enum sagemaker_parameter parameter)
 {
-    if (ex->upstream_head.at != NULL)
-        secret_wipe((char *)ex->upstream_head.at, ex->upstream_head.len);
-    ex->upstream_head = SPAN_NONE;
+    access_record_set(record, field, ex->plan.fill.parameters[parameter].value);
 }
 
-/* Gives back what the request took; its memory stays warm for the next one. */
+static void set_overridden(struct access_record *record, const struct exchange *ex)
+{
+    char text[256];
+    struct buffer out;
+    buffer_init_fixed(&out, text, sizeof(text));
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        if ((ex->plan.fill.overridden & 1u << i) == 0)
+            continue;
+        if (out.len != 0)
+            buffer_append_char(&out, ',');
+        buffer_append(&out, sagemaker_parameter_info((enum sagemaker_parameter)i)->name);
+    }
+    access_record_set(record, ACCESS_OVERRIDDEN, buffer_span(&out));
+}
+
+static void set_route(struct access_record *record, const struct exchange *ex)
+{
+    const struct config_route *route = route_of(ex);
+    struct span path = ex->request.path;
+    if (route != NULL) {
+        access_record_set(record, ACCESS_ROUTE, route->name);
+        if (config_operation_is_aws(route->operation))
+            access_record_set(record, ACCESS_REGION, route->upstream->region);
+    }
+    if (!ex->use->snapshot->config->access_log.full_path)
+        path = route != NULL ? route->path : SPAN_NONE; /* that of no route could be anything */
+    access_record_set(record, ACCESS_PATH, path);
+}
+
+static void set_texts(struct access_record *record, const struct exchange *ex)
+{
+    const struct plan *plan = &ex->plan;
+    const struct response *response = &ex->response;
+    access_record_set(record, ACCESS_REQUEST_ID, span_make(plan->ids.request_id, IDS_UUID_SIZE));
+    access_record_set(record, ACCESS_TRACE_ID, span_make(plan->ids.trace_id, IDS_TRACE_ID_SIZE));
+    access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
+    access_record_set(record, ACCESS_CLIENT, span_from(ex->downstream->remote.name));
+    access_record_set(record, ACCESS_METHOD, ex->request.method);
+    set_route(record, ex);
+    if (plan->fill.path.len != 0)
+        access_record_set(record, ACCESS_OPERATION,
+                          fill_operation_name(plan->match.route, &plan->fill));
+    access_record_set(record, ACCESS_ENDPOINT, plan->fill.endpoint);
+    set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
+    set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);
+    set_parameter(record, ex, ACCESS_INFERENCE_COMPONENT, SAGEMAKER_INFERENCE_COMPONENT_NAME);
+    access_record_set(record, ACCESS_INVOKED_VARIANT, response->head.invoked_variant);
+    access_record_set(record, ACCESS_AWS_REQUEST_ID, response->head.request_id);
+    access_record_set(record, ACCESS_IDENTITY, ex->attempt.identity);
+    access_record_set(record, ACCESS_AWS_ERROR, response_aws_error(response));
+    set_overridden(record, ex);
+    access_record_set(record, ACCESS_DROPPED_HEADERS, plan->fill.dropped_headers);
+    set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
+}
+
+static uint64_t parts_of(const struct exchange *ex)
+{
+    return response_parts(&ex->response, ex->attempt.upstream.parts);
+}
+
+static void write_record(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
+{
+    unsigned worker = ex->worker->index;
+    struct access_log *log = ex->worker->gateway->access_log;
+    struct access_record *record = log == NULL ? NULL : access_log_begin(log, worker);
+    if (record == NULL)
+        return;
+    record->time = clock_wall();
+    record->status = ex->response.status;
+    record->model_status = ex->response.is_judged ? ex->response.verdict.model_status : -1;
+    record->attempts = ex->timing.attempts;
+    record->reused = ex->attempt.upstream.reused;
+    record->bytes_in = ex->body.size;
+    record->bytes_out = ex->downstream->writer.body_bytes;
+    record->parts = parts_of(ex);
+    memcpy(record->times, times, sizeof(record->times));
+    set_texts(record, ex);
+    access_log_commit(log, worker);
+}
+
+/* A model's error is the caller's if the model's status is 4xx. */
+static size_t counted_outcome(const struct exchange *ex)
+{
+    const struct response *response = &ex->response;
+    bool is_callers = ex->outcome == OUTCOME_MODEL_ERROR && response->is_judged &&
+                      response->verdict.model_status >= 400 && response->verdict.model_status < 500;
+    return is_callers ? SERIES_MODEL_ERROR_OF_CALLER : (size_t)ex->outcome;
+}
+
+static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
+{
+    const struct metrics_exchange values = {
+        .outcome = counted_outcome(ex),
+        .attempts = ex->timing.attempts,
+        .bytes_in = ex->body.size,
+        .bytes_out = ex->downstream->writer.body_bytes,
+        .parts = parts_of(ex),
+        .total_us = times[ACCESS_TOTAL_US],
+        .first_byte_us = times[ACCESS_FIRST_BYTE_US],
+        .overhead_us = timing_overhead_us(&ex->timing, now_of(ex)),
+    };
+    struct metrics_route *series =
+        ex->series != NULL ? ex->series : ex->use->snapshot->series.no_route;
+    metrics_end(series, ex->worker->index, &values);
+}
+
+/* Returns what the request took; its memory stays warm for the next one. */
 static void dispose(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
     loop_cancel_timer(worker->loop, &ex->timer);
-    renew_cancel(ex);
-    exchange_wipe_head(ex);
-    stream_dispose(&ex->stream);
-    if (ex->held_reserved)
-        admission_release_memory(&worker->gateway->admission, EXCHANGE_COLLECT_MAX);
+    attempt_dispose(&ex->attempt);
+    response_dispose(&ex->response);
     body_release(&ex->body);
     admission_leave(&ex->ticket);
     --ex->use->exchanges;
-    buffer_dispose(&ex->held);
     arena_reset(&ex->arena);
     if (worker->spare_count == SPARE_MAX) {
         arena_dispose(&ex->arena);
@@ -415,38 +873,42 @@ static void dispose(struct exchange *ex)
     ++worker->spare_count;
 }
 
+/* The one way out. */
 static void end(struct exchange *ex, enum downstream_ending ending)
 {
     struct downstream *downstream = ex->downstream;
-    CHECK(ex->upstream.phase == UPSTREAM_IDLE);
-    loop_read_clock(ex->worker->loop);
-    timing_end(ex);
+    int64_t times[ACCESS_TIMES];
+    CHECK(ex->attempt.state == ATTEMPT_IDLE);
+    timing_times(&ex->timing, loop_read_clock(ex->worker->loop), times);
+    count(ex, times);
+    write_record(ex, times);
     dispose(ex);
     downstream_end_request(downstream, ending);
 }
 
+void exchange_destroy_spares(struct worker *worker)
+{
+    while (worker->spare_exchanges != NULL) {
+        struct exchange *ex = worker->spare_exchanges;
+        worker->spare_exchanges = ex->next_spare;
+        arena_dispose(&ex->arena);
+        free(ex);
+    }
+    worker->spare_count = 0;
+}
+
 /* ---- what the connection calls ---- */
-
-static void flush(void *request)
-{
-    exchange_flush(request);
-}
-
-static void cancel(void *request, enum outcome outcome)
-{
-    exchange_cancel(request, outcome);
-}
 
 static void make_last(void *request)
 {
-    ((struct exchange *)request)->keep_alive = false;
+    response_set_keep_alive(&((struct exchange *)request)->response, false);
 }
 
 /* With `auto` only a caller that asked for the connection to close shuts its sending side and still waits. */
 static bool may_finish(const struct exchange *ex)
 {
     enum config_half_close rule =
-        ex->plan.match.route == NULL ? CONFIG_HALF_CLOSE_AUTO : ex->plan.match.route->on_half_close;
+        route_of(ex) == NULL ? CONFIG_HALF_CLOSE_AUTO : route_of(ex)->on_half_close;
     return rule == CONFIG_HALF_CLOSE_AUTO ? !ex->request.keep_alive
                                           : rule == CONFIG_HALF_CLOSE_FINISH;
 }
@@ -454,7 +916,7 @@ static bool may_finish(const struct exchange *ex)
 static struct downstream_facts look(const void *request)
 {
     const struct exchange *ex = request;
-    if (!ex->request_parsed)
+    if (!ex->plan.parsed)
         return (struct downstream_facts){.has_head = false};
     return (struct downstream_facts){
         .has_head = true,
@@ -479,14 +941,3 @@ const struct downstream_service exchange_service = {
     .make_last = make_last,
     .look = look,
 };
-
-void exchange_destroy_spares(struct worker *worker)
-{
-    while (worker->spare_exchanges != NULL) {
-        struct exchange *ex = worker->spare_exchanges;
-        worker->spare_exchanges = ex->next_spare;
-        arena_dispose(&ex->arena);
-        free(ex);
-    }
-    worker->spare_count = 0;
-}

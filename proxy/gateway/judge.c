@@ -1,4 +1,4 @@
-/* The verdict on an error answer: classified by code, then told to the caller as the route wants it. */
+/* The verdict on an error response: classified by AWS's code, then phrased as the route wants it. */
 #include "gateway/judge.h"
 
 static enum outcome outcome_of(enum aws_error_class class)
@@ -18,7 +18,7 @@ static enum outcome outcome_of(enum aws_error_class class)
     return outcomes[class];
 }
 
-/* A model's own status: 0 (no answer in time) becomes 504, one that is no error 502. */
+/* A model's own status: 0 (it did not respond in time) becomes 504, one that is not an error 502. */
 static int model_status(const struct aws_error *error)
 {
     if (!error->has_original_status)
@@ -43,35 +43,41 @@ static int unwrapped_status(enum outcome outcome, int status, const struct aws_e
     }
 }
 
-void judge_error(const struct judge_answer *answer, enum config_errors errors, struct arena *arena,
-                 struct judge_verdict *out)
+static enum retry_class class_of(enum aws_error_class class)
+{
+    return class == AWS_ERROR_EXPIRED_CREDENTIALS ? RETRY_CREDENTIALS
+           : class == AWS_ERROR_CLOCK_SKEW        ? RETRY_CLOCK
+                                                  : RETRY_NONE;
+}
+
+void judge_error(const struct judge_response *response, enum config_errors errors,
+                 struct arena *arena, struct judge_verdict *out)
 {
     struct aws_error error;
-    aws_error_parse(answer->error_type, answer->body, arena, &error);
-    enum aws_error_class class = aws_error_classify(answer->status, &error);
-    enum outcome outcome = answer->status < 400 ? OUTCOME_UPSTREAM_ERROR : outcome_of(class);
+    aws_error_parse(response->error_type, response->body, arena, &error);
+    enum aws_error_class class = aws_error_classify(response->status, &error);
+    enum outcome outcome = response->status < 400 ? OUTCOME_UPSTREAM_ERROR : outcome_of(class);
     const struct outcome_info *info = outcome_info(outcome);
 
     *out = (struct judge_verdict){
         .outcome = outcome,
+        .class = class_of(class),
         .aws_error = error.code,
         .model_status = outcome == OUTCOME_MODEL_ERROR && error.has_original_status
                             ? error.original_status
                             : -1,
-        .refresh_credentials = class == AWS_ERROR_EXPIRED_CREDENTIALS,
-        .suspects_clock = class == AWS_ERROR_CLOCK_SKEW,
         .pass = errors == CONFIG_ERRORS_PASS,
-        .status = answer->status,
+        .status = response->status,
     };
     if (out->pass)
         return;
-    out->status = unwrapped_status(outcome, answer->status, &error);
+    out->status = unwrapped_status(outcome, response->status, &error);
     out->retry_after_s = info->retry_after_s;
     out->is_model_text = outcome == OUTCOME_MODEL_ERROR && error.original_message.len != 0;
     struct span text = out->is_model_text ? error.original_message : error.message;
     if (outcome == OUTCOME_ACCESS_DENIED)
-        text = SPAN_NONE; /* AWS repeats what was signed, the session token too */
-    /* What the model says is the caller's; what AWS says of it names accounts and logs. */
+        text = SPAN_NONE; /* AWS echoes what was signed, including the session token */
+    /* The model's own text may contain any number; AWS's text names accounts and logs. */
     out->message = out->is_model_text ? aws_error_redact_model_text(text, arena)
                    : text.len != 0    ? aws_error_redact(text, arena)
                                       : info->text;

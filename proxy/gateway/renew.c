@@ -1,146 +1,98 @@
-/* Waiting for credentials, and what makes a second signature worth while. */
+/* Waiting for credentials, and what makes a second signature worthwhile. */
 #include "gateway/renew.h"
 
-#include "aws/aws_error.h"
-#include "gateway/exchange.h"
-#include "gateway/signature_diff.h"
 #include "observe/log.h"
 
-static struct keeper_view *view_of(struct exchange *ex)
+struct wall_time renew_now(const struct renew *renew)
 {
-    return &ex->use->credentials[ex->plan.match.route->identity];
+    return skew_correct(renew->skew, clock_wall());
 }
 
-static struct skew *skew_of(const struct exchange *ex)
+const struct credentials *renew_get(struct renew *renew, struct wall_time now)
 {
-    return &ex->worker->gateway->skew;
-}
-
-struct wall_time renew_now(const struct exchange *ex)
-{
-    return skew_correct(skew_of(ex), clock_wall());
-}
-
-const struct credentials *renew_get(struct exchange *ex, struct wall_time now)
-{
-    size_t identity = ex->plan.match.route->identity;
-    const struct credentials *credentials = keeper_view_get(view_of(ex), now);
+    const struct credentials *credentials = keeper_view_get(renew->view, now);
     if (credentials == NULL)
         return NULL;
-    ex->renewal.generation = credentials->generation;
-    ex->renewal.offset_s = skew_offset_s(skew_of(ex));
-    ex->identity =
-        identity == 0 ? credentials->source : exchange_config(ex)->identities[identity].name;
+    renew->generation = credentials->generation;
+    renew->offset_s = skew_offset_s(renew->skew);
     return credentials;
 }
 
 /* ---- waiting ---- */
 
-static void go_on(struct exchange *ex)
+static void end_wait(struct renew *renew)
 {
-    ex->credentials_us += clock_us_between(ex->renewal.since, ex->worker->loop->now);
-    renew_cancel(ex);
-    ex->renewal.then(ex);
+    int64_t waited_us = clock_us_between(renew->since, renew->loop->now);
+    renew_cancel(renew);
+    renew->on_end(renew, waited_us);
 }
 
 static void on_wake(struct keeper_waiter *waiter)
 {
-    go_on(H2O_STRUCT_FROM_MEMBER(struct exchange, renewal.waiter, waiter));
+    end_wait(H2O_STRUCT_FROM_MEMBER(struct renew, waiter, waiter));
 }
 
 static void on_limit(struct timer *timer)
 {
-    go_on(H2O_STRUCT_FROM_MEMBER(struct exchange, renewal.limit, timer));
+    end_wait(H2O_STRUCT_FROM_MEMBER(struct renew, limit, timer));
 }
 
-bool renew_wait(struct exchange *ex, void (*then)(struct exchange *ex))
+bool renew_wait(struct renew *renew)
 {
-    struct renewal *renewal = &ex->renewal;
-    struct loop *loop = ex->worker->loop;
-    int64_t wait_ms = exchange_config(ex)->credentials.wait_ms;
-    renewal->waiter.wake = on_wake;
-    renewal->limit.fire = on_limit;
-    if (wait_ms == 0 || !keeper_view_wait(view_of(ex), &renewal->waiter))
+    struct loop *loop = renew->loop;
+    renew->waiter.wake = on_wake;
+    renew->limit.fire = on_limit;
+    if (renew->wait_ms == 0 || !keeper_view_wait(renew->view, &renew->waiter))
         return false;
-    renewal->then = then;
-    renewal->since = loop->now;
-    loop_set_timer(loop, &renewal->limit, clock_after_ms(loop->now, wait_ms));
+    renew->since = loop->now;
+    loop_set_timer(loop, &renew->limit, clock_after_ms(loop->now, renew->wait_ms));
     return true;
 }
 
-void renew_cancel(struct exchange *ex)
+void renew_cancel(struct renew *renew)
 {
-    keeper_view_cancel(&ex->renewal.waiter);
-    loop_cancel_timer(ex->worker->loop, &ex->renewal.limit);
-    ex->renewal.since.us = 0;
+    keeper_view_cancel(&renew->waiter);
+    loop_cancel_timer(renew->loop, &renew->limit);
 }
 
 /* ---- after a refusal ---- */
 
-bool renew_has_changed(struct exchange *ex)
+bool renew_has_changed(struct renew *renew)
 {
-    const struct credentials *credentials = keeper_view_get(view_of(ex), renew_now(ex));
-    return credentials != NULL && credentials->generation != ex->renewal.generation;
+    const struct credentials *credentials = keeper_view_get(renew->view, renew_now(renew));
+    return credentials != NULL && credentials->generation != renew->generation;
 }
 
-/* Another offset than the one that was signed by: just learned from this answer, or meanwhile from another. Only TLS proves
- * that the Date is the upstream's. */
-static bool learns_clock(struct exchange *ex)
+/* Returns true if the offset differs from the one that was signed by: just learned from this response, or meanwhile from
+ * another. */
+static bool has_learned_clock(struct renew *renew, struct wall_time date)
 {
-    if (!ex->verdict.suspects_clock || !ex->plan.match.route->upstream->url.tls)
-        return false;
-    if (!skew_learn(skew_of(ex), ex->response.date, clock_wall()))
-        return skew_offset_s(skew_of(ex)) != ex->renewal.offset_s;
+    if (!skew_learn(renew->skew, date, clock_wall()))
+        return skew_offset_s(renew->skew) != renew->offset_s;
     log_write(LOG_WARNING, "clock",
-              "AWS refused a signature for its time: this machine's clock is %lld s off AWS's; "
-              "signing by AWS's time until the clock is mended",
-              (long long)-skew_offset_s(skew_of(ex)));
+              "AWS rejected the signature's timestamp: this machine's clock is %lld s off; signing "
+              "by AWS's time until the clock is corrected",
+              (long long)-skew_offset_s(renew->skew));
     return true;
 }
 
-static enum renew_result try_again(struct exchange *ex, void (*then)(struct exchange *ex))
+enum renew_result renew_after_refusal(struct renew *renew, enum retry_class class,
+                                      struct wall_time date)
 {
-    struct renewal *renewal = &ex->renewal;
-    if (renewal->done || ex->attempts == 0 || ex->attempts >= EXCHANGE_ATTEMPTS_MAX)
+    if (class == RETRY_CLOCK)
+        return has_learned_clock(renew, date) ? RENEW_AGAIN : RENEW_NOTHING;
+    if (!keeper_view_refuse(renew->view, renew->generation))
         return RENEW_NOTHING;
-    if (learns_clock(ex)) {
-        renewal->done = true;
+    if (renew_has_changed(renew))
         return RENEW_AGAIN;
-    }
-    if (!ex->verdict.refresh_credentials || !keeper_view_refuse(view_of(ex), renewal->generation))
-        return RENEW_NOTHING;
-    renewal->done = true;
-    if (renew_has_changed(ex))
-        return RENEW_AGAIN;
-    if (renew_wait(ex, then))
+    if (renew_wait(renew))
         return RENEW_WAITING;
-    return renew_has_changed(ex) ? RENEW_AGAIN : RENEW_NOTHING; /* it may have ended just now */
+    return renew_has_changed(renew) ? RENEW_AGAIN
+                                    : RENEW_NOTHING; /* the fetch may just have ended */
 }
 
-/* Nothing can be done about it here: someone has to know why. */
-static void tell_cause(struct exchange *ex)
+void renew_check_clock(struct renew *renew, struct wall_time date)
 {
-    struct aws_error error;
-    aws_error_parse(ex->response.error_type, buffer_span(&ex->held), &ex->arena, &error);
-    struct span cause =
-        signature_diff(ex->upstream_head, ex->body.digest, error.message, &ex->arena);
-    log_write(LOG_WARNING, "signature", "%.*s: AWS refused the signature (%.*s): %.*s",
-              SPAN_ARG(ex->plan.match.route->name), SPAN_ARG(error.code), SPAN_ARG(cause));
-}
-
-enum renew_result renew_after_refusal(struct exchange *ex, void (*then)(struct exchange *ex))
-{
-    bool by_signature = ex->verdict.suspects_clock || ex->verdict.refresh_credentials;
-    enum renew_result result = by_signature ? try_again(ex, then) : RENEW_NOTHING;
-    if (by_signature && result == RENEW_NOTHING)
-        tell_cause(ex);
-    return result;
-}
-
-void renew_check_clock(struct exchange *ex)
-{
-    if (skew_offset_s(skew_of(ex)) == 0 || !ex->plan.match.route->upstream->url.tls ||
-        !skew_check(skew_of(ex), ex->response.date, clock_wall()))
-        return;
-    log_write(LOG_INFO, "clock", "this machine's clock agrees with AWS's again");
+    if (skew_offset_s(renew->skew) != 0 && skew_check(renew->skew, date, clock_wall()))
+        log_write(LOG_INFO, "clock", "this machine's clock agrees with AWS's again");
 }

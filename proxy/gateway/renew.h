@@ -1,47 +1,48 @@
-/* Credentials for an exchange: waiting for those that are being fetched, and one more attempt where AWS refused the set as
- * expired or the signature for its time. It knows neither sources nor how an answer is passed on. */
+/* The credentials of an attempt: the set to sign with, waiting for one that is being fetched, and whether after a rejected
+ * signature there are other credentials, or another offset of the clock, to sign with. Knows neither sources nor requests. */
 #ifndef SAGEGATE_GATEWAY_RENEW_H
 #define SAGEGATE_GATEWAY_RENEW_H
 
 #include "credentials/keeper.h"
+#include "gateway/retry.h"
 
-struct exchange;
-
-/* All zero: idle. */
-struct renewal {
+/* Embedded in its owner, which sets the first fields before the first call and leaves the rest zero. */
+struct renew {
+    struct keeper_view *view;
+    struct skew *skew; /* of the process */
+    struct loop *loop;
+    int64_t wait_ms; /* credentials.wait */
+    /* A wait that renew_wait began has ended, in one way or another. Fires once, from the loop's turn. */
+    void (*on_end)(struct renew *renew, int64_t waited_us);
     struct keeper_waiter waiter;
-    struct timer limit;                /* credentials.wait */
-    struct mono_time since;            /* waiting; us 0: not */
-    uint64_t generation;               /* of the set that signed last */
-    int64_t offset_s;                  /* of the clock by which it signed */
-    void (*then)(struct exchange *ex); /* after the wait, however it ended */
-    bool done;                         /* one more attempt has been granted */
+    struct timer limit;
+    struct mono_time since; /* of the wait */
+    uint64_t generation;    /* of the set that renew_get returned last */
+    int64_t offset_s;       /* of the clock at that time */
 };
 
-/* The set to sign with, lent; NULL where there is none. now: by AWS's clock. */
-const struct credentials *renew_get(struct exchange *ex, struct wall_time now);
 /* The time by AWS's clock, as far as is known. */
-struct wall_time renew_now(const struct exchange *ex);
+struct wall_time renew_now(const struct renew *renew);
+/* The set to sign with, lent until the next call; NULL if there is none. now: by AWS's clock. */
+const struct credentials *renew_get(struct renew *renew, struct wall_time now);
 
-/* No set can be used yet, but one is being fetched: true, and `then` is called from the loop's turn, once, when that has
- * ended or credentials.wait is over. */
-MUST_USE bool renew_wait(struct exchange *ex, void (*then)(struct exchange *ex));
+/* Returns true if a set is being fetched: on_end will fire. */
+MUST_USE bool renew_wait(struct renew *renew);
+/* Ends a wait without on_end. No-op if none is pending. */
+void renew_cancel(struct renew *renew);
 
 enum renew_result {
-    RENEW_NOTHING, /* signing again would not help, or has been tried */
+    RENEW_NOTHING, /* signing again would not help */
     RENEW_AGAIN,   /* sign again now */
-    RENEW_WAITING, /* `then` is called; after it renew_has_changed tells */
+    RENEW_WAITING, /* on_end will fire; then renew_has_changed tells */
 };
-/* After the verdict on a whole error answer. */
-MUST_USE enum renew_result renew_after_refusal(struct exchange *ex,
-                                               void (*then)(struct exchange *ex));
-/* There is another set than the one that was refused. */
-bool renew_has_changed(struct exchange *ex);
+/* AWS rejected the last signature. class: RETRY_CREDENTIALS or RETRY_CLOCK. date: the response's, us 0 if it has none. */
+MUST_USE enum renew_result renew_after_refusal(struct renew *renew, enum retry_class class,
+                                               struct wall_time date);
+/* Returns true if there is another set than the one that signed last. */
+bool renew_has_changed(struct renew *renew);
 
-/* An answer has come: an offset of the clock that is no longer true is dropped. */
-void renew_check_clock(struct exchange *ex);
-
-/* `then` will not be called. */
-void renew_cancel(struct exchange *ex);
+/* Drops the clock's offset if a response's Date, sent over TLS, shows that it is no longer true. */
+void renew_check_clock(struct renew *renew, struct wall_time date);
 
 #endif

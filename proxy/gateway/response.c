@@ -1,9 +1,57 @@
-/* Answers to callers: which headers go back, Server-Timing, and errors in the shape that SDKs read. */
+/* The response to the caller: from the upstream's head to the last byte, in the order it comes; then what the gateway says. */
 #include "gateway/response.h"
 
-#include "gateway/timing.h"
+#include "base/json_writer.h"
 
 enum { ERROR_TEXT_MAX = 8 * 1024 };
+
+/* A held response fits into the writer with its head. */
+_Static_assert(RESPONSE_COLLECT_MAX + 128 * 1024 <= WRITER_HELD_MAX, "writer");
+/* And so do the watermark, a read, and a message of an event stream. */
+_Static_assert(EVENTSTREAM_MESSAGE_MAX + WRITER_HIGH_WATERMARK + 4 * LOOP_READ_SIZE <=
+                   WRITER_HELD_MAX,
+               "writer");
+
+static void append_passed_head(struct response *response, enum http1_framing framing,
+                               uint64_t length);
+static void append_error(struct response *response, const struct response_error *error);
+
+void response_open(struct response *response, struct writer *writer, const struct plan *plan,
+                   const struct timing *timing, struct admission *admission, struct arena *arena)
+{
+    response->writer = writer;
+    response->plan = plan;
+    response->timing = timing;
+    response->admission = admission;
+    response->arena = arena;
+    buffer_init(&response->held, RESPONSE_COLLECT_MAX);
+}
+
+static void release_memory(struct response *response)
+{
+    if (response->is_reserved)
+        admission_release_memory(response->admission, RESPONSE_COLLECT_MAX);
+    response->is_reserved = false;
+}
+
+void response_dispose(struct response *response)
+{
+    stream_dispose(&response->stream);
+    release_memory(response);
+    buffer_dispose(&response->held);
+}
+
+void response_set_keep_alive(struct response *response, bool keep_alive)
+{
+    response->keep_alive = keep_alive;
+}
+
+static bool is_head_request(const struct response *response)
+{
+    return response->plan->parsed && span_equals(response->plan->request->method, SPAN("HEAD"));
+}
+
+/* ---- the upstream's head ---- */
 
 static bool may_pass(struct span name)
 {
@@ -18,90 +66,292 @@ static bool may_pass(struct span name)
     return false;
 }
 
-void response_keep_head(struct exchange *ex, const struct http1_response *head)
+static void keep_head(struct response_head *kept, const struct http1_response *head,
+                      struct arena *arena)
 {
-    struct exchange_response *answer = &ex->response;
-    *answer = (struct exchange_response){
-        .status = head->status, .framing = head->framing, .content_length = head->content_length};
-    for (size_t i = 0;
-         i != head->headers.count && answer->header_count != EXCHANGE_PASSED_HEADERS_MAX; ++i) {
-        const struct http1_header *header = &head->headers.list[i];
-        if (!may_pass(header->name))
-            continue;
-        answer->headers[answer->header_count++] = (struct http1_header){
-            arena_copy(&ex->arena, header->name), arena_copy(&ex->arena, header->value)};
-    }
     const struct http1_headers *all = &head->headers;
-    if (!clock_parse_http(http1_header_value(all, SPAN("date")), &answer->date))
-        answer->date.us = 0;
-    answer->error_type = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-errortype")));
-    answer->request_id = arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-requestid")));
-    answer->invoked_variant =
-        arena_copy(&ex->arena, http1_header_value(all, SPAN("x-amzn-invoked-production-variant")));
+    *kept = (struct response_head){
+        .status = head->status, .framing = head->framing, .content_length = head->content_length};
+    for (size_t i = 0; i != all->count && kept->header_count != RESPONSE_HEADERS_MAX; ++i)
+        if (may_pass(all->list[i].name))
+            kept->headers[kept->header_count++] = (struct http1_header){
+                arena_copy(arena, all->list[i].name), arena_copy(arena, all->list[i].value)};
+    kept->error_type = arena_copy(arena, http1_header_value(all, SPAN("x-amzn-errortype")));
+    kept->request_id = arena_copy(arena, http1_header_value(all, SPAN("x-amzn-requestid")));
+    kept->invoked_variant =
+        arena_copy(arena, http1_header_value(all, SPAN("x-amzn-invoked-production-variant")));
 }
 
-static struct span passed_header(const struct exchange *ex, struct span name)
+static struct span kept_header(const struct response_head *kept, struct span name)
 {
-    for (size_t i = 0; i != ex->response.header_count; ++i)
-        if (span_equals_ignore_case(ex->response.headers[i].name, name))
-            return ex->response.headers[i].value;
+    for (size_t i = 0; i != kept->header_count; ++i)
+        if (span_equals_ignore_case(kept->headers[i].name, name))
+            return kept->headers[i].value;
     return SPAN_NONE;
 }
 
-/* In place of the upstream's, and of the model's inside. */
-static void set_content_type(struct exchange *ex, struct span type)
+/* Replaces the upstream's own, and the model's in X-Amzn-SageMaker-Content-Type. */
+static void set_content_type(struct response_head *kept, struct span type)
 {
-    struct exchange_response *answer = &ex->response;
     size_t count = 0;
-    for (size_t i = 0; i != answer->header_count; ++i) {
-        struct span name = answer->headers[i].name;
+    for (size_t i = 0; i != kept->header_count; ++i) {
+        struct span name = kept->headers[i].name;
         if (!span_equals_ignore_case(name, SPAN("X-Amzn-SageMaker-Content-Type")) &&
             !span_equals_ignore_case(name, SPAN("Content-Type")))
-            answer->headers[count++] = answer->headers[i];
+            kept->headers[count++] = kept->headers[i];
     }
-    count -= count == EXCHANGE_PASSED_HEADERS_MAX;
-    answer->headers[count++] = (struct http1_header){SPAN("Content-Type"), type};
-    answer->header_count = count;
+    count -= count == RESPONSE_HEADERS_MAX;
+    kept->headers[count++] = (struct http1_header){SPAN("Content-Type"), type};
+    kept->header_count = count;
 }
 
-void response_unwrap_stream(struct exchange *ex)
+/* Event streams are watched. Decoded, the head becomes that of the model's own response inside. */
+static void begin_stream(struct response *response, const struct http1_headers *headers)
 {
-    struct span type = passed_header(ex, SPAN("X-Amzn-SageMaker-Content-Type"));
-    set_content_type(ex, type.len != 0 ? type : SPAN("application/octet-stream"));
-    ex->response.framing = HTTP1_CHUNKED;
-}
-
-static void append_member(struct buffer *out, struct span name, struct span value)
-{
-    if (value.len == 0)
+    const struct plan *plan = response->plan;
+    const struct config_route *route = plan->match.route;
+    struct response_head *head = &response->head;
+    if (plan->fill.operation != SAGEMAKER_STREAM || head->status != 200 ||
+        !span_starts_with_ignore_case(http1_header_value(headers, SPAN("Content-Type")),
+                                      SPAN("application/vnd.amazon.eventstream")))
         return;
-    buffer_append(out, out->len == 0 ? SPAN("{\"") : SPAN(",\""));
-    buffer_append(out, name);
-    buffer_append(out, SPAN("\":\""));
-    buffer_append_json(out, value);
-    buffer_append_char(out, '"');
+    bool raw = route->operation == CONFIG_NATIVE || route->stream_format == CONFIG_STREAM_RAW;
+    stream_begin(&response->stream, raw ? STREAM_RAW : STREAM_DECODED, response->admission,
+                 response->arena);
+    if (raw)
+        return;
+    struct span type = kept_header(head, SPAN("X-Amzn-SageMaker-Content-Type"));
+    set_content_type(head, type.len != 0 ? type : SPAN("application/octet-stream"));
+    head->framing = HTTP1_CHUNKED;
 }
 
-void response_complete_accepted(struct exchange *ex)
+/* HTTP/1.0 could not see a response of unknown length cut: it gets that only when it is whole. */
+static bool must_collect(const struct response *response)
+{
+    return response->plan->request->minor_version == 0 &&
+           (response->head.framing == HTTP1_CHUNKED || response->head.framing == HTTP1_UNTIL_CLOSE);
+}
+
+/* A 202 of InvokeEndpointAsync. */
+static bool is_accepted(const struct response *response)
+{
+    return response->plan->match.route->operation == CONFIG_ASYNC && response->head.status == 202;
+}
+
+/* Passes the head on; the body follows. */
+static void begin_passing(struct response *response)
+{
+    const struct response_head *head = &response->head;
+    bool known = head->framing == HTTP1_LENGTH || head->framing == HTTP1_NO_BODY;
+    append_passed_head(response, known ? head->framing : HTTP1_CHUNKED, head->content_length);
+    response->state = RESPONSE_PASSING;
+}
+
+void response_take_head(struct response *response, const struct http1_response *head)
+{
+    keep_head(&response->head, head, response->arena);
+    begin_stream(response, &head->headers);
+    bool collect = must_collect(response);
+    if (head->status >= 400 || collect || is_accepted(response) ||
+        response->stream.form == STREAM_DECODED)
+        response->state = RESPONSE_HELD;
+    else
+        begin_passing(response);
+    response->is_reserved =
+        collect && admission_take_memory(response->admission, RESPONSE_COLLECT_MAX);
+}
+
+/* ---- its body ---- */
+
+static void take_piece(struct response *response, struct span piece)
+{
+    if (response->state == RESPONSE_PASSING)
+        writer_append_body(response->writer, piece);
+    else
+        buffer_append(&response->held, piece);
+}
+
+void response_take_data(struct response *response, struct span data)
+{
+    struct span piece;
+    if (response->stream.form == STREAM_NONE) {
+        take_piece(response, data);
+        return;
+    }
+    while (stream_next(&response->stream, &data, &piece)) {
+        if (response->state == RESPONSE_HELD && !must_collect(response))
+            begin_passing(response);
+        take_piece(response, piece);
+    }
+}
+
+static bool cannot_be_held(const struct response *response)
+{
+    return (must_collect(response) && !response->is_reserved) || response->held.overflowed;
+}
+
+static enum response_next finish(struct response *response)
+{
+    writer_end(response->writer);
+    response->state = RESPONSE_WHOLE;
+    return RESPONSE_ENDS;
+}
+
+/* What is held is whole and goes out with its length. */
+static enum response_next pass_held(struct response *response)
+{
+    append_passed_head(response, HTTP1_LENGTH, response->held.len);
+    writer_append_body(response->writer, buffer_span(&response->held));
+    return finish(response);
+}
+
+enum response_next response_check(struct response *response)
+{
+    if (stream_has_failed(&response->stream))
+        return RESPONSE_FAILS;
+    if (response->state == RESPONSE_PASSING)
+        return is_head_request(response) ? finish(response) : RESPONSE_GOES_ON;
+    if (cannot_be_held(response))
+        return RESPONSE_FAILS;
+    bool is_enough = response->head.status >= 300 && response->held.len >= JUDGE_BODY_MAX &&
+                     !must_collect(response);
+    return is_enough ? RESPONSE_JUDGE : RESPONSE_GOES_ON;
+}
+
+/* The 202's headers, for callers who read none: {"InferenceId","OutputLocation","FailureLocation"}. */
+static void complete_accepted(struct response *response)
 {
     static const struct span name = SPAN("InferenceId");
-    struct json_scan *body = json_scan_create(&ex->arena, &name, 1);
-    json_scan_push(body, buffer_span(&ex->held));
+    struct json_scan *body = json_scan_create(response->arena, &name, 1);
+    struct json_writer json = json_writer_to(&response->held);
+    json_scan_push(body, buffer_span(&response->held));
     struct span id = json_scan_get(body, name).text;
     if (id.len == 0)
-        id = ex->plan.fill.parameters[SAGEMAKER_INFERENCE_ID].value;
-    buffer_clear(&ex->held);
-    append_member(&ex->held, name, id);
-    append_member(&ex->held, SPAN("OutputLocation"),
-                  passed_header(ex, SPAN("X-Amzn-SageMaker-OutputLocation")));
-    append_member(&ex->held, SPAN("FailureLocation"),
-                  passed_header(ex, SPAN("X-Amzn-SageMaker-FailureLocation")));
-    buffer_append(&ex->held, ex->held.len == 0 ? SPAN("{}\n") : SPAN("}\n"));
-    set_content_type(ex, SPAN("application/json"));
+        id = response->plan->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+    const struct {
+        struct span name, value;
+    } members[] = {
+        {name, id},
+        {SPAN("OutputLocation"),
+         kept_header(&response->head, SPAN("X-Amzn-SageMaker-OutputLocation"))},
+        {SPAN("FailureLocation"),
+         kept_header(&response->head, SPAN("X-Amzn-SageMaker-FailureLocation"))},
+    };
+    buffer_clear(&response->held);
+    json_writer_open_object(&json, SPAN_NONE);
+    for (size_t i = 0; i != sizeof(members) / sizeof(members[0]); ++i)
+        if (members[i].value.len != 0)
+            json_writer_add_text(&json, members[i].name, members[i].value);
+    json_writer_close_object(&json);
+    buffer_append_char(&response->held, '\n');
+    set_content_type(&response->head, SPAN("application/json"));
 }
 
-/* "name;dur=1.234" in milliseconds, as the W3C's Server Timing has it. */
-static void append_timing(struct buffer *out, const char *name, int64_t us)
+enum response_next response_end(struct response *response)
+{
+    response->has_ended = true;
+    if (response->stream.form != STREAM_NONE) {
+        stream_finish(&response->stream);
+        if (stream_has_failed(&response->stream))
+            return RESPONSE_FAILS;
+        if (response->state == RESPONSE_HELD && !must_collect(response))
+            begin_passing(response); /* there was no message */
+    }
+    if (response->state != RESPONSE_HELD)
+        return finish(response);
+    if (cannot_be_held(response))
+        return RESPONSE_FAILS;
+    if (response->head.status >= 300)
+        return RESPONSE_JUDGE;
+    if (is_accepted(response))
+        complete_accepted(response);
+    return pass_held(response);
+}
+
+struct response_failure response_failure(const struct response *response)
+{
+    static const enum outcome outcomes[] = {
+        [STREAM_GOES_ON] = OUTCOME_BAD_RESPONSE,    [STREAM_EXCEPTION] = OUTCOME_STREAM_ERROR,
+        [STREAM_CORRUPT] = OUTCOME_BAD_RESPONSE,    [STREAM_TRUNCATED] = OUTCOME_STREAM_BROKEN,
+        [STREAM_MEMORY_FULL] = OUTCOME_MEMORY_FULL,
+    };
+    const struct stream *stream = &response->stream;
+    struct response_failure failure = {.outcome = outcomes[stream->end]};
+    if (stream->end == STREAM_GOES_ON && must_collect(response) && !response->is_reserved)
+        failure.outcome = OUTCOME_MEMORY_FULL;
+    const struct outcome_info *info = outcome_info(failure.outcome);
+    failure.status = info->status;
+    failure.message = info->text;
+    if (stream->end == STREAM_GOES_ON && failure.outcome == OUTCOME_BAD_RESPONSE)
+        failure.message = SPAN("a response of unknown length exceeds 1 MiB for an HTTP/1.0 client");
+    if (stream->end == STREAM_GOES_ON)
+        return failure;
+    failure.why = stream_fault(stream);
+    failure.message = arena_printf(response->arena, "%.*s: %s", SPAN_ARG(info->text), failure.why);
+    if (failure.outcome != OUTCOME_STREAM_ERROR)
+        return failure;
+    /* Before anything was passed on, an exception is a response with a status and, maybe, unredacted. */
+    bool is_first = !response->writer->head_sent;
+    bool as_it_is = is_first && response->plan->match.route->errors == CONFIG_ERRORS_PASS;
+    failure.status = stream->status;
+    failure.message =
+        as_it_is ? stream->message : aws_error_redact(stream->message, response->arena);
+    return failure;
+}
+
+/* ---- error responses ---- */
+
+const struct judge_verdict *response_judge(struct response *response)
+{
+    const struct plan *plan = response->plan;
+    struct span body = buffer_span(&response->held);
+    if (body.len > JUDGE_BODY_MAX)
+        body.len = JUDGE_BODY_MAX;
+    struct judge_response error = {response->head.status, response->head.error_type, body};
+    if (plan->fill.proof == FILL_NONE)
+        judge_container(response->head.status, &response->verdict);
+    else
+        judge_error(&error, plan->match.route->errors, response->arena, &response->verdict);
+    response->is_judged = true;
+    return &response->verdict;
+}
+
+enum response_next response_pass_error(struct response *response)
+{
+    const struct judge_verdict *verdict = &response->verdict;
+    enum response_next next = RESPONSE_GOES_ON;
+    if (!verdict->pass) {
+        append_error(response, &(struct response_error){
+                                   .outcome = verdict->outcome,
+                                   .status = verdict->status,
+                                   .retry_after_s = verdict->retry_after_s,
+                                   .message = verdict->message,
+                                   .is_model_text = verdict->is_model_text,
+                               });
+        next = RESPONSE_ENDS;
+    } else if (response->has_ended) {
+        next = pass_held(response);
+    } else {
+        begin_passing(response);
+        writer_append_body(response->writer, buffer_span(&response->held));
+    }
+    buffer_clear(&response->held);
+    return next;
+}
+
+void response_drop(struct response *response)
+{
+    CHECK(response->state <= RESPONSE_HELD && response->stream.form == STREAM_NONE);
+    buffer_clear(&response->held);
+    release_memory(response);
+    response->is_judged = response->has_ended = false;
+    response->state = RESPONSE_NONE;
+}
+
+/* ---- heads ---- */
+
+/* "name;dur=1.234" in milliseconds: W3C Server Timing. */
+static void append_duration(struct buffer *out, const char *name, int64_t us)
 {
     if (us < 0)
         return;
@@ -115,125 +365,117 @@ static void append_timing(struct buffer *out, const char *name, int64_t us)
     buffer_append(out, span_make(fraction, sizeof(fraction)));
 }
 
-static void append_server_timing(struct exchange *ex)
+static void append_server_timing(struct response *response)
 {
     char text[512];
     struct buffer out;
     int64_t times[ACCESS_TIMES];
     buffer_init_fixed(&out, text, sizeof(text));
-    timing_times(ex, times);
-    append_timing(&out, "receive", times[ACCESS_RECEIVE_US]);
-    append_timing(&out, "wait", times[ACCESS_WAIT_US]);
-    append_timing(&out, "credentials", times[ACCESS_CREDENTIALS_US]);
-    append_timing(&out, "hash", times[ACCESS_HASH_US]);
-    append_timing(&out, "sign", times[ACCESS_SIGN_US]);
-    append_timing(&out, "connect", times[ACCESS_CONNECT_US]);
-    append_timing(&out, "tls", times[ACCESS_TLS_US]);
-    append_timing(&out, "send", times[ACCESS_SEND_US]);
-    append_timing(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
+    timing_times(response->timing, (struct mono_time){0}, times);
+    append_duration(&out, "receive", times[ACCESS_RECEIVE_US]);
+    append_duration(&out, "wait", times[ACCESS_WAIT_US]);
+    append_duration(&out, "credentials", times[ACCESS_CREDENTIALS_US]);
+    append_duration(&out, "hash", times[ACCESS_HASH_US]);
+    append_duration(&out, "sign", times[ACCESS_SIGN_US]);
+    append_duration(&out, "connect", times[ACCESS_CONNECT_US]);
+    append_duration(&out, "tls", times[ACCESS_TLS_US]);
+    append_duration(&out, "send", times[ACCESS_SEND_US]);
+    append_duration(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
     if (out.len != 0)
-        writer_append_header(&ex->downstream->writer, SPAN("Server-Timing"), buffer_span(&out));
+        writer_append_header(response->writer, SPAN("Server-Timing"), buffer_span(&out));
 }
 
-/* What every answer carries. */
-static void append_common_headers(struct exchange *ex)
+static struct span request_id(const struct response *response)
 {
-    struct writer *writer = &ex->downstream->writer;
-    struct span inference_id = ex->plan.fill.parameters[SAGEMAKER_INFERENCE_ID].value;
+    return span_make(response->plan->ids.request_id, IDS_UUID_SIZE);
+}
+
+static void append_status(struct response *response, int status)
+{
+    response->status = status;
+    writer_append_status(response->writer, status);
+}
+
+/* What every response carries, and the end of its head. */
+static void end_head(struct response *response, enum http1_framing framing, uint64_t length)
+{
+    const struct plan *plan = response->plan;
+    struct writer *writer = response->writer;
+    struct span inference_id = plan->fill.parameters[SAGEMAKER_INFERENCE_ID].value;
     if (inference_id.len == 0)
-        inference_id = span_make(ex->plan.ids.uuid, IDS_UUID_SIZE);
-    writer_append_header(writer, SPAN("X-Request-Id"),
-                         span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
+        inference_id = span_make(plan->ids.uuid, IDS_UUID_SIZE);
+    writer_append_header(writer, SPAN("X-Request-Id"), request_id(response));
     writer_append_header(writer, SPAN("X-Amzn-SageMaker-Inference-Id"), inference_id);
-    append_server_timing(ex);
+    append_server_timing(response);
+    writer_end_head(writer, framing, length, plan->parsed ? plan->request->minor_version : 1,
+                    response->keep_alive, is_head_request(response));
 }
 
-static bool is_head_request(const struct exchange *ex)
+static void append_outcome(struct response *response, enum outcome outcome)
 {
-    return ex->request_parsed && span_equals(ex->request.method, SPAN("HEAD"));
+    writer_append_header(response->writer, SPAN("X-Sagegate-Outcome"),
+                         outcome_info(outcome)->token);
 }
 
-static int minor_version(const struct exchange *ex)
+static void append_passed_head(struct response *response, enum http1_framing framing,
+                               uint64_t length)
 {
-    return ex->request_parsed ? ex->request.minor_version : 1;
+    const struct response_head *head = &response->head;
+    append_status(response, head->status);
+    for (size_t i = 0; i != head->header_count; ++i)
+        writer_append_header(response->writer, head->headers[i].name, head->headers[i].value);
+    if (response->is_judged)
+        append_outcome(response, response->verdict.outcome);
+    end_head(response, framing, length);
 }
 
-void response_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length)
+void response_write_ready(struct response *response)
 {
-    struct writer *writer = &ex->downstream->writer;
-    const struct exchange_response *answer = &ex->response;
-    ex->reply_status = answer->status;
-    writer_append_status(writer, answer->status);
-    for (size_t i = 0; i != answer->header_count; ++i)
-        writer_append_header(writer, answer->headers[i].name, answer->headers[i].value);
-    if (ex->judged)
-        writer_append_header(writer, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
-    append_common_headers(ex);
-    writer_end_head(writer, framing, length, minor_version(ex), ex->keep_alive,
-                    is_head_request(ex));
+    append_status(response, 200);
+    end_head(response, HTTP1_LENGTH, 0);
+    (void)finish(response);
 }
 
-static struct span error_body(struct exchange *ex, struct span message)
+/* ---- the gateway's errors ---- */
+
+/* Three members: code, message (its first ERROR_TEXT_MAX bytes), request id. */
+static void append_error_object(const struct response *response, const struct span names[3],
+                                const struct response_error *error, struct buffer *out)
 {
-    struct buffer out;
-    buffer_init(&out, ERROR_TEXT_MAX * 8);
+    struct json_writer json = json_writer_to(out);
+    struct span message = error->message;
     if (message.len > ERROR_TEXT_MAX)
         message.len = ERROR_TEXT_MAX;
-    buffer_append(&out, SPAN("{\"Code\":\""));
-    buffer_append(&out, outcome_info(ex->outcome)->token);
-    buffer_append(&out, SPAN("\",\"Message\":\""));
-    buffer_append_json(&out, message);
-    buffer_append(&out, SPAN("\",\"RequestId\":\""));
-    buffer_append(&out, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
-    buffer_append(&out, SPAN("\"}\n"));
-    struct span body = arena_copy(&ex->arena, buffer_span(&out));
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_text(&json, names[0], outcome_info(error->outcome)->token);
+    json_writer_add_text(&json, names[1], message);
+    json_writer_add_text(&json, names[2], request_id(response));
+    json_writer_close_object(&json);
+}
+
+static struct span error_body(struct response *response, const struct response_error *error)
+{
+    static const struct span names[] = {SPAN("Code"), SPAN("Message"), SPAN("RequestId")};
+    struct buffer out;
+    buffer_init(&out, ERROR_TEXT_MAX * 8);
+    append_error_object(response, names, error, &out);
+    buffer_append_char(&out, '\n');
+    struct span body = arena_copy(response->arena, buffer_span(&out));
     buffer_dispose(&out);
     return body;
 }
 
-/* The blank line first ends an event of the model's that was cut. */
-void response_append_stream_error(struct exchange *ex, struct span message)
-{
-    struct writer *writer = &ex->downstream->writer;
-    struct buffer out;
-    if (ex->state != EXCHANGE_STREAMING || !ex->plan.match.route->stream_error_events ||
-        !span_starts_with_ignore_case(passed_header(ex, SPAN("Content-Type")),
-                                      SPAN("text/event-stream")) ||
-        writer_held(writer) > WRITER_HIGH_WATERMARK)
-        return;
-    if (message.len > ERROR_TEXT_MAX)
-        message.len = ERROR_TEXT_MAX;
-    buffer_init(&out, ERROR_TEXT_MAX * 8);
-    buffer_append(&out, SPAN("\n\nevent: error\ndata: {\"error\":{\"code\":\""));
-    buffer_append(&out, outcome_info(ex->outcome)->token);
-    buffer_append(&out, SPAN("\",\"message\":\""));
-    buffer_append_json(&out, message);
-    buffer_append(&out, SPAN("\",\"request_id\":\""));
-    buffer_append(&out, span_make(ex->plan.ids.request_id, IDS_UUID_SIZE));
-    buffer_append(&out, SPAN("\"}}\n\n"));
-    writer_append_body(writer, buffer_span(&out));
-    buffer_dispose(&out);
-}
-
-void response_append_ready(struct exchange *ex)
-{
-    struct writer *writer = &ex->downstream->writer;
-    ex->reply_status = 200;
-    writer_append_status(writer, 200);
-    append_common_headers(ex);
-    writer_end_head(writer, HTTP1_LENGTH, 0, minor_version(ex), ex->keep_alive,
-                    is_head_request(ex));
-    writer_end(writer);
-}
-
 /* The exception that an SDK knows best for a status. */
-static struct span error_type(int status)
+static struct span error_type(const struct response_error *error)
 {
-    if (status == 429)
+    if (error->outcome == OUTCOME_MODEL_ERROR)
+        return SPAN("ModelError");
+    if (error->status == 429)
         return SPAN("ThrottlingException");
-    if (status < 500)
+    if (error->status < 500)
         return SPAN("ValidationError");
-    return status == 503 || status == 504 ? SPAN("ServiceUnavailable") : SPAN("InternalFailure");
+    return error->status == 503 || error->status == 504 ? SPAN("ServiceUnavailable")
+                                                        : SPAN("InternalFailure");
 }
 
 static bool looks_like_json(struct span text)
@@ -242,32 +484,56 @@ static bool looks_like_json(struct span text)
     return text.len != 0 && (text.at[0] == '{' || text.at[0] == '[');
 }
 
-void response_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
-                           bool is_model_text)
+static void append_error(struct response *response, const struct response_error *error)
 {
-    struct writer *writer = &ex->downstream->writer;
+    struct writer *writer = response->writer;
     char date[CLOCK_HTTP_SIZE];
-    struct span body = is_model_text ? message : error_body(ex, message);
-    bool json = !is_model_text || looks_like_json(message);
-    ex->reply_status = status;
+    struct span body = error->is_model_text ? error->message : error_body(response, error);
+    bool json = !error->is_model_text || looks_like_json(body);
     clock_format_http(clock_wall(), date);
-    writer_append_status(writer, status);
+    append_status(response, error->status);
     writer_append_header(writer, SPAN("Date"), span_from(date));
     writer_append_header(writer, SPAN("Content-Type"),
                          json ? SPAN("application/json") : SPAN("text/plain; charset=utf-8"));
-    writer_append_header(writer, SPAN("X-Sagegate-Outcome"), outcome_info(ex->outcome)->token);
-    writer_append_header(writer, SPAN("x-amzn-ErrorType"),
-                         ex->outcome == OUTCOME_MODEL_ERROR ? SPAN("ModelError")
-                                                            : error_type(status));
-    if (status == 405 && ex->plan.match.allowed.len != 0)
-        writer_append_header(writer, SPAN("Allow"), ex->plan.match.allowed);
-    if (retry_after_s != 0) {
-        struct span seconds = arena_printf(&ex->arena, "%d", retry_after_s);
-        writer_append_header(writer, SPAN("Retry-After"), seconds);
-    }
-    append_common_headers(ex);
-    writer_end_head(writer, HTTP1_LENGTH, body.len, minor_version(ex), ex->keep_alive,
-                    is_head_request(ex));
+    append_outcome(response, error->outcome);
+    writer_append_header(writer, SPAN("x-amzn-ErrorType"), error_type(error));
+    struct span allowed = response->plan->match.allowed;
+    if (error->status == 405 && allowed.len != 0)
+        writer_append_header(writer, SPAN("Allow"), allowed);
+    if (error->retry_after_s != 0)
+        writer_append_header(writer, SPAN("Retry-After"),
+                             arena_printf(response->arena, "%d", error->retry_after_s));
+    end_head(response, HTTP1_LENGTH, body.len);
     writer_append_body(writer, body);
-    writer_end(writer);
+    (void)finish(response);
+}
+
+/* The blank line first ends an event of the model's that was cut. */
+static void append_error_event(struct response *response, const struct response_error *error)
+{
+    static const struct span names[] = {SPAN("code"), SPAN("message"), SPAN("request_id")};
+    struct buffer out;
+    if (response->state != RESPONSE_PASSING || !response->plan->match.route->stream_error_events ||
+        !span_starts_with_ignore_case(kept_header(&response->head, SPAN("Content-Type")),
+                                      SPAN("text/event-stream")) ||
+        writer_held(response->writer) > WRITER_HIGH_WATERMARK)
+        return;
+    buffer_init(&out, ERROR_TEXT_MAX * 8);
+    buffer_append(&out, SPAN("\n\nevent: error\ndata: {\"error\":"));
+    append_error_object(response, names, error, &out);
+    buffer_append(&out, SPAN("}\n\n"));
+    writer_append_body(response->writer, buffer_span(&out));
+    buffer_dispose(&out);
+}
+
+bool response_fail(struct response *response, const struct response_error *error)
+{
+    response->is_judged = false;
+    if (response->writer->head_sent)
+        append_error_event(response, error);
+    if (response->writer->head_sent || error->status == 0)
+        return false;
+    writer_discard(response->writer);
+    append_error(response, error);
+    return true;
 }

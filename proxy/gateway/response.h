@@ -1,26 +1,131 @@
-/* What is said to the caller: the heads of passed answers and the gateway's own errors. Appends to the reply only. */
+/* A response: what the caller gets of an upstream's response, or of a failure. Decides what is passed on at once, what is held
+ * first, and what is phrased anew; appends to the writer of the caller's connection. Knows no connection and no upstream.
+ *
+ * Held are: an error response, until it can be judged; the 202 of InvokeEndpointAsync, whose headers are repeated in the
+ * body; a decoded event stream, until its first message; and, for an HTTP/1.0 caller, which could not detect a cut, a
+ * response of unknown length, until it is whole. */
 #ifndef SAGEGATE_GATEWAY_RESPONSE_H
 #define SAGEGATE_GATEWAY_RESPONSE_H
 
-#include "gateway/exchange.h"
+#include "gateway/judge.h"
+#include "gateway/plan.h"
+#include "gateway/stream.h"
+#include "gateway/timing.h"
+#include "gateway/writer.h"
 
-/* Keeps from an upstream's head what may be passed on, in the arena. */
-void response_keep_head(struct exchange *ex, const struct http1_response *head);
-/* Appends the kept head; the framing is the upstream's where the length is known, else what the caller understands. */
-void response_append_passed_head(struct exchange *ex, enum http1_framing framing, uint64_t length);
-/* Appends a whole empty answer with 200. */
-void response_append_ready(struct exchange *ex);
-/* Makes the kept head that of the model's own answer inside an event stream: its Content-Type, of a length that is not
- * known. */
-void response_unwrap_stream(struct exchange *ex);
-/* Makes the held 202 of InvokeEndpointAsync one for callers who read no headers: {"InferenceId", "OutputLocation",
- * "FailureLocation"}. */
-void response_complete_accepted(struct exchange *ex);
-/* Where the route asks for it and the answer under way is text/event-stream: appends an event that says why it ends. */
-void response_append_stream_error(struct exchange *ex, struct span message);
-/* Appends a whole answer of the gateway's own, in the shape an AWS SDK reads: X-Sagegate-Outcome, x-amzn-ErrorType and
- * {"Code","Message","RequestId"}; or, for a model's error unwrapped, the model's own text. */
-void response_append_error(struct exchange *ex, int status, struct span message, int retry_after_s,
-                           bool is_model_text);
+enum {
+    RESPONSE_COLLECT_MAX = 1024 * 1024, /* bytes of a response that is held until it is whole */
+    RESPONSE_HEADERS_MAX = 16,          /* that are passed on */
+};
+
+/* What is kept of an upstream's head; in the arena. */
+struct response_head {
+    int status;
+    enum http1_framing framing;
+    uint64_t content_length;
+    struct http1_header headers[RESPONSE_HEADERS_MAX]; /* those to be passed on */
+    size_t header_count;
+    struct span error_type, invoked_variant, request_id;
+};
+
+enum response_state {
+    RESPONSE_NONE,    /* no head of an upstream's response */
+    RESPONSE_HELD,    /* nothing is appended yet */
+    RESPONSE_PASSING, /* the head is appended, the body follows as it comes */
+    RESPONSE_WHOLE,   /* all is appended */
+};
+
+struct response {
+    struct writer *writer;
+    const struct plan *plan;
+    const struct timing *timing;
+    struct admission *admission;
+    struct arena *arena;
+    bool keep_alive; /* the connection may live on behind it; false at first */
+    int status;      /* sent to the caller; 0: none was */
+    enum response_state state;
+    struct response_head head;
+    struct buffer held;
+    bool is_reserved; /* RESPONSE_COLLECT_MAX bytes of memory */
+    bool has_ended;   /* the upstream's response is whole */
+    struct stream stream;
+    bool is_judged; /* it is an error response, and verdict holds */
+    struct judge_verdict verdict;
+};
+
+/* All arguments outlive the response. */
+void response_open(struct response *response, struct writer *writer, const struct plan *plan,
+                   const struct timing *timing, struct admission *admission, struct arena *arena);
+void response_dispose(struct response *response);
+
+/* Before the head is appended: whether the connection may live on behind the response. */
+void response_set_keep_alive(struct response *response, bool keep_alive);
+
+/* ---- an upstream's response ---- */
+
+void response_take_head(struct response *response, const struct http1_response *head);
+void response_take_data(struct response *response, struct span data);
+
+/* What its owner has to do next. */
+enum response_next {
+    RESPONSE_GOES_ON, /* wait for more; flush what is appended */
+    RESPONSE_ENDS, /* all is appended; the rest of the upstream's response, if any, is not needed */
+    RESPONSE_JUDGE, /* response_judge, then response_pass_error or another attempt */
+    RESPONSE_FAILS, /* response_failure tells why */
+};
+/* After the data of one read. */
+MUST_USE enum response_next response_check(struct response *response);
+/* The upstream's response has ended. */
+MUST_USE enum response_next response_end(struct response *response);
+
+/* Judges the error response from what is held of it, all or its first JUDGE_BODY_MAX bytes. */
+const struct judge_verdict *response_judge(struct response *response);
+/* Appends it as judged. Returns RESPONSE_ENDS or RESPONSE_GOES_ON. */
+MUST_USE enum response_next response_pass_error(struct response *response);
+/* Drops it, for another attempt. Nothing of it may have been appended. */
+void response_drop(struct response *response);
+
+struct response_failure {
+    enum outcome outcome;
+    int status;          /* of the response that tells the caller */
+    struct span message; /* for the caller */
+    const char *why;     /* for the log; NULL: it is the gateway's own limit */
+};
+/* With RESPONSE_FAILS. */
+struct response_failure response_failure(const struct response *response);
+
+/* PayloadPart events of an event stream; where there is none, returns `reads`. */
+static inline uint64_t response_parts(const struct response *response, uint64_t reads)
+{
+    return response->stream.form != STREAM_NONE ? response->stream.parts : reads;
+}
+/* AWS's code of the error response or of the stream's exception; SPAN_NONE: none. */
+static inline struct span response_aws_error(const struct response *response)
+{
+    return response->is_judged ? response->verdict.aws_error : response->stream.code;
+}
+/* It ended well, but for an exception that a raw event stream passed on. */
+static inline bool response_has_exception(const struct response *response)
+{
+    return response->stream.end == STREAM_EXCEPTION;
+}
+
+/* ---- the gateway's own ---- */
+
+struct response_error {
+    enum outcome outcome;
+    int status;          /* 0: nobody is left to be told */
+    int retry_after_s;   /* 0: none */
+    struct span message; /* for the caller */
+    bool is_model_text;  /* message is the whole body */
+};
+
+/* The request ends with an error. Returns true if a whole response that says so is appended, in the shape that AWS SDKs read:
+ * X-Sagegate-Outcome, x-amzn-ErrorType and {"Code","Message","RequestId"}; it replaces what was appended before. Returns false
+ * if that has been sent in part: then the connection must close, behind an event that says why if the route asks for one and
+ * the response is text/event-stream. */
+MUST_USE bool response_fail(struct response *response, const struct response_error *error);
+/* Appends an empty 200. */
+void response_write_ready(struct response *response);
 
 #endif

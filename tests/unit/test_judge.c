@@ -1,5 +1,5 @@
 // links: net gateway
-/* Error answers: what each means, and what the caller is told, by `errors`. */
+/* Error responses: what each means, and what the caller gets, by `errors`. */
 #include "gateway/judge.h"
 
 #include <setjmp.h>
@@ -39,9 +39,9 @@ static struct judge_verdict judged(const struct row *row, enum config_errors err
                                    struct arena *arena)
 {
     struct judge_verdict verdict;
-    struct judge_answer answer = {row->status, row->type == NULL ? SPAN_NONE : span_from(row->type),
-                                  span_from(row->body)};
-    judge_error(&answer, errors, arena, &verdict);
+    struct judge_response response = {
+        row->status, row->type == NULL ? SPAN_NONE : span_from(row->type), span_from(row->body)};
+    judge_error(&response, errors, arena, &verdict);
     return verdict;
 }
 
@@ -95,17 +95,17 @@ static void what_the_caller_reads(void **state)
     arena_dispose(&arena);
 }
 
-static void what_the_gateway_learns(void **state)
+static void what_another_attempt_can_mend(void **state)
 {
     (void)state;
     struct arena arena;
     arena_init(&arena, 4096);
     struct row row = {403, "ExpiredTokenException", "{}", OUTCOME_ACCESS_DENIED, 502, -1};
-    assert_true(judged(&row, CONFIG_ERRORS_PASS, &arena).refresh_credentials);
+    assert_int_equal(judged(&row, CONFIG_ERRORS_PASS, &arena).class, RETRY_CREDENTIALS);
     row.type = "AccessDeniedException";
-    assert_false(judged(&row, CONFIG_ERRORS_UNWRAP, &arena).refresh_credentials);
+    assert_int_equal(judged(&row, CONFIG_ERRORS_UNWRAP, &arena).class, RETRY_NONE);
     row.type = "InvalidSignatureException";
-    assert_true(judged(&row, CONFIG_ERRORS_UNWRAP, &arena).suspects_clock);
+    assert_int_equal(judged(&row, CONFIG_ERRORS_UNWRAP, &arena).class, RETRY_CLOCK);
     arena_dispose(&arena);
 }
 
@@ -114,7 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table),
         cmocka_unit_test(what_the_caller_reads),
-        cmocka_unit_test(what_the_gateway_learns),
+        cmocka_unit_test(what_another_attempt_can_mend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,12 +35,8 @@ credentials/fetch_sts -> credentials/fetch
 credentials/keeper_private -> credentials/keeper
 credentials/chain_addresses -> credentials/chain
 credentials/chain_profile -> credentials/chain
-gateway/call -> gateway/exchange
-gateway/deadline -> gateway/exchange
 gateway/path_match -> gateway/route
-gateway/renew -> gateway/exchange
-gateway/response -> gateway/exchange
-gateway/timing -> gateway/exchange
+gateway/path_match -> gateway/route
 """.split("\n")[1:-1]
 # Names without their file's prefix; a trailing * is any rest:
 KNOWN_NAMES = """
@@ -49,7 +45,6 @@ config/config.h CREDENTIALS_*
 credentials/source.h CREDENTIALS_*
 credentials/source.h credentials_result
 gateway/outcome.h FAULT_*
-gateway/renew.h renewal
 gateway/worker.h gateway
 net/dialer.h dial
 """.split("\n")[1:-1]
