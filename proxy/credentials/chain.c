@@ -422,6 +422,7 @@ bool chain_resolve_imds(const struct chain_options *options, struct arena *arena
         make.fault = SPAN("imds: AWS_EC2_METADATA_DISABLED is true");
     bool ok = !is_off && open_profiles(&make) != CREDENTIALS_FAILED &&
               chain_address_imds(out, options, &make.files, make.profile, arena, &make.fault);
+    chain_find_ca(out, options, &make.files, make.profile, arena);
     profile_close(&make.files);
     *fault = make.fault;
     return ok;

@@ -188,9 +188,11 @@ struct credentials *document_read_set(enum document_form form, struct span text,
 
 /* ---- the rest ---- */
 
-struct span document_error_text(struct span text, struct arena *arena)
+struct span document_error_text(struct span text, struct span token, struct arena *arena)
 {
     struct span ignored, code, message, out = SPAN_NONE;
+    if (token.len != 0 && text.len != 0 && memmem(text.at, text.len, token.at, token.len) != NULL)
+        return SPAN("its text repeats the token");
     json_t *object = load_object(text, arena, &ignored);
     if (object == NULL)
         return SPAN_NONE;

@@ -33,9 +33,10 @@ MUST_USE struct credentials *document_read_set(enum document_form form, struct s
                                                struct span source, struct arena *arena,
                                                struct span *fault);
 
-/* An error answer's "code" and "message" for people, "CODE: MESSAGE" in arena, at most 256 bytes,
- * printable; SPAN_NONE where it tells neither. */
-struct span document_error_text(struct span text, struct arena *arena);
+/* An error response's "code" and "message" for people: "CODE: MESSAGE" in arena, at most 256 bytes,
+ * printable; SPAN_NONE if it has neither. Shows nothing of a text that repeats `token`, which the
+ * request carried; SPAN_NONE: it carried none. */
+struct span document_error_text(struct span text, struct span token, struct arena *arena);
 
 /* The cached token of `aws sso login`: {"accessToken", "expiresAt"}. False with *fault. */
 MUST_USE bool document_read_sso_token(struct span text, struct secret *token,

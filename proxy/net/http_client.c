@@ -22,6 +22,14 @@ static struct http_client *of_upstream(struct upstream_request *upstream)
     return H2O_STRUCT_FROM_MEMBER(struct http_client, upstream, upstream);
 }
 
+bool http_client_is_header_value(struct span value)
+{
+    for (size_t i = 0; i != value.len; ++i)
+        if ((unsigned char)value.at[i] < ' ' || (unsigned char)value.at[i] >= 0x7f)
+            return false;
+    return value.len != 0;
+}
+
 static void append_header(struct buffer *head, struct span name, struct span value)
 {
     buffer_append(head, name);

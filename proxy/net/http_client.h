@@ -51,6 +51,9 @@ void http_client_start(struct http_client *client, struct loop *loop,
 /* Cancels without calling on_done and wipes the state. Safe if idle. */
 void http_client_dispose(struct http_client *client);
 
+/* Whether a header can carry it: not empty, no control characters, nothing beyond ASCII. */
+bool http_client_is_header_value(struct span value);
+
 static inline struct span http_client_response(const struct http_client *client)
 {
     return buffer_span(&client->response);

@@ -93,6 +93,7 @@ class StandIn:
         self.role_name = "instance-role"
         self.session_tokens = set()   # of IMDS
         self.v2 = True
+        self.empty_token = False      # IMDS answers a session's PUT with 200 and nothing
         self.bearer = None            # what a container's request must bring
         self.web_token = None         # what a web identity must be
         self.clock_skew_s = 0
@@ -264,7 +265,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
             token = f"session-{len(standin.session_tokens)}=="
             standin.session_tokens.add(token)
-            self._answer(200, token)
+            self._answer(200, "" if standin.empty_token else token)
         elif self.headers.get("x-aws-ec2-metadata-token") not in standin.session_tokens and standin.v2:
             self._answer(401, "")
         elif self.path == "/latest/meta-data/placement/region":

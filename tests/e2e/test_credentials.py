@@ -299,6 +299,65 @@ def test_a_metadata_session_that_has_expired_is_renewed(standin, start, tmp_path
     assert "HTTP status 401" not in gateway.told()
 
 
+@pytest.fixture
+def by_instance(endpoint, ca_file, tmp_path):
+    """A configuration whose region the instance tells, as text and as a file, and an environment for it."""
+    def make(imds, more=""):
+        text = f"""
+listen: [{{ address: "@LISTEN@" }}]
+region: imds
+credentials: {{ imds_endpoint: "{imds}"{more} }}
+upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
+""" + ROUTES
+        file = tmp_path / "sagegate.yaml"
+        file.write_text(text.replace("@LISTEN@", "127.0.0.1:0"))
+        return text, file, {**NO_KEYS, "AWS_EC2_METADATA_DISABLED": None, "HOME": str(tmp_path)}
+    return make
+
+
+@pytest.mark.parametrize("imds_v1", [False, True])
+def test_an_empty_session_token_is_refused_for_keys_and_region_alike(
+        standin, start, by_instance, imds_v1):
+    """It is a fault of version 2, no sign that version 1 is wanted, so no request goes without a token."""
+    standin.empty_token = True
+    more = ", imds_v1: true" if imds_v1 else ""
+    gateway = start(f'credentials: {{ imds_endpoint: "{standin.url}"{more} }}', {"AWS_EC2_METADATA_DISABLED": None})
+    fault = "session token is empty or has control characters"
+    assert fault in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
+    _, file, env = by_instance(standin.url, more)
+    for command in ("run", "doctor"):
+        done = lib.run(command, "-c", file, env=env)
+        assert done.returncode == 1 and "region: imds: " in done.stderr and fault in done.stderr, done.stderr
+    assert {asked.method for asked in standin.asked} == {"PUT"}
+
+
+def test_the_region_comes_by_version_1_only_if_asked(standin, start_gateway, by_instance):
+    standin.v2 = False
+    _, file, env = by_instance(standin.url)
+    done = lib.run("run", "-c", file, env=env)
+    assert done.returncode == 1 and "asked for a session token: HTTP status 404" in done.stderr
+    assert standin.count("/latest/meta-data/") == 0
+    text, _, env = by_instance(standin.url, ", imds_v1: true")
+    gateway = start_gateway(text, head=False, env=env)
+    lib.eventually(lambda: call(gateway).status == 200, 5, "a set")
+    assert gateway.line(outcome="ok")["region"] == "us-east-1"
+
+
+def test_metadata_that_is_no_region_is_refused(standin, by_instance):
+    standin.fault = (200, "no region")
+    _, file, env = by_instance(standin.url)
+    done = lib.run("run", "-c", file, env=env)
+    assert done.returncode == 1 and "imds: returned an invalid region" in done.stderr
+
+
+def test_metadata_may_be_reached_over_tls(keys, by_instance, ca_file):
+    with standins.StandIn(keys, tls=True) as standin:
+        _, file, env = by_instance(standin.url)
+        done = lib.run("doctor", "-c", file,
+                       env={**env, "AWS_CA_BUNDLE": str(ca_file), "AWS_ENDPOINT_URL_STS": standin.url})
+    assert "ok   credentials  default: imds, key id ..." in done.stdout and ", region us-east-1" in done.stdout, done
+
+
 def test_metadata_that_never_answers_names_the_hop_limit(standin, start, tmp_path):
     source = Imds(standin, tmp_path)
     standin.fault = "stall"

@@ -111,7 +111,7 @@ def test_a_clock_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
         assert gateway.line()["attempts"] == 1
         assert standin.count("AssumeRole") == 3
         told = gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")["message"]
-        assert re.search(r"profile: sts: localhost:\d+ refused .* clock is (3599|3600|3601) s off", told), told
+        assert re.search(r"profile: sts: localhost:\d+ rejected .* clock is (3599|3600|3601) s off", told), told
         endpoint.clock_skew_s = 0
         assert call(gateway).status == 200
         gateway.diagnostic(topic="clock", level="info")

@@ -62,28 +62,28 @@ COMMON = [
     ((403, "<html>no</html>"), "HTTP status 403"),
 ]
 JSON = [
-    ((200, ""), "the answer: line 1, column 0: the JSON ends too early"),
-    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the answer: line 1, column 31: the JSON ends too early"),
-    ((200, "<html>secret-EXAMPLE</html>"), "the answer: line 1, column 1: not JSON"),
-    ((200, "[" * 5000), "the answer: line 1, column "),
+    ((200, ""), "the response: line 1, column 0: the JSON ends too early"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the response: line 1, column 31: the JSON ends too early"),
+    ((200, "<html>secret-EXAMPLE</html>"), "the response: line 1, column 1: not JSON"),
+    ((200, "[" * 5000), "the response: line 1, column "),
     ((400, '{"Code": "Bad", "Message": "a\\u001b[31mb"}'), "HTTP status 400: Bad: a?[31mb"),
 ]
 SET = [
-    ((200, "{}"), "the answer: AccessKeyId is missing or empty"),
+    ((200, "{}"), "the response: AccessKeyId is missing or empty"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE\\u0001"}'),
-     "the answer: SecretAccessKey has a control character at position 15 of 15"),
+     "the response: SecretAccessKey has a control character at position 15 of 15"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Token": "a\\nb"}'), "Token has a line break"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": 5}'), "Expiration is no string"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": "soon"}'), "Expiration is no RFC 3339"),
     ("expired", "container, key id "),
 ]
 XML = [
-    ((200, ""), "the answer: line 1: no element found"),
-    ((200, '{"AccessKeyId": "secret-EXAMPLE"}'), "the answer: line 1: not well-formed"),
-    ((200, "<a><b>secret-EXAMPLE</a>"), "the answer: line 1: mismatched tag"),
-    ((200, '<!DOCTYPE a [<!ENTITY b "x">]><a>&b;</a>'), "the answer: line 1: "),
-    ((200, "<a>" * 5000), "the answer: line 1: "),
-    ((200, "<a/>"), "the answer: "),
+    ((200, ""), "the response: line 1: no element found"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE"}'), "the response: line 1: not well-formed"),
+    ((200, "<a><b>secret-EXAMPLE</a>"), "the response: line 1: mismatched tag"),
+    ((200, '<!DOCTYPE a [<!ENTITY b "x">]><a>&b;</a>'), "the response: line 1: "),
+    ((200, "<a>" * 5000), "the response: line 1: "),
+    ((200, "<a/>"), "the response: "),
     ("denied", "AccessDenied: not authorized"),
 ]
 
@@ -91,20 +91,20 @@ XML = [
 @pytest.mark.parametrize("kind, place, faults", [
     (sources.Container, "container: HOST: ", COMMON + JSON + SET + [
         ((400, '{"Code": "Bad", "Message": "bearer-EXAMPLE is bad"}'), "HTTP status 400: its text repeats the token"),
-        ("denied", "HTTP status 401: AccessDenied: the token is not right; the token was that of DIR/token")]),
+        ("denied", "HTTP status 401: AccessDenied: the token is not right; the token came from DIR/token")]),
     (sources.Imds, "imds: HOST: ", COMMON[:1] + COMMON[2:] + [
         ("denied", 'Code is "AssumeRoleUnauthorizedAccess", not Success'),
         ((200, ""), "the session token is empty or has control characters"),
-        ((200, "a b"), "the list of IAM roles that it gives holds no role's name"),
-        ((200, "../../user-data"), "the list of IAM roles that it gives holds no role's name"),
-        ((200, "x" * 200), "the list of IAM roles that it gives holds no role's name"),
-        ((200, "role-only"), "the answer: line 1, column 4: not JSON")]),
+        ((200, "a b"), "the list of IAM roles names none"),
+        ((200, "../../user-data"), "the list of IAM roles names none"),
+        ((200, "x" * 200), "the list of IAM roles names none"),
+        ((200, "role-only"), "the response: line 1, column 4: not JSON")]),
     (sources.WebIdentity, f"web_identity: sts: HOST: {ROLE}: ", COMMON + XML[:-1] + [
-        ("denied", "AccessDenied: not authorized to perform: sts:AssumeRole; the token was that of DIR/token")]),
+        ("denied", "AccessDenied: not authorized to perform: sts:AssumeRole; the token came from DIR/token")]),
     (sources.Role, f"profile: sts: HOST: {ROLE}-inner: ", COMMON + XML),
     (sources.Sso, "sso: HOST: ", COMMON + JSON + [
-        ("denied", "HTTP status 401: Session token not found or invalid; the token was that of DIR/.aws/sso/cache/"),
-        ((200, "{}"), "the answer: roleCredentials is missing"),
+        ("denied", "HTTP status 401: Session token not found or invalid; the token came from DIR/.aws/sso/cache/"),
+        ((200, "{}"), "the response: roleCredentials is missing"),
         ((200, '{"roleCredentials": {"accessKeyId": "A", "secretAccessKey": "secret-EXAMPLE", "expiration": "1"}}'),
          "expiration is no number of milliseconds")]),
 ], ids=["container", "imds", "web_identity", "assume_role", "sso"])
@@ -147,19 +147,19 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
 
 @pytest.mark.parametrize("kind, name, place, faults", [
     (sources.Container, "token", "container: the token file DIR/token", ANY_FILE + [
-        (GONE, "there is no such file"), (holding(b""), "is empty or has control characters"),
-        (holding(b"bearer-EXAMPLE\r\nX: y"), "is empty or has control characters"),
-        (holding(b"\xff\xfebearer"), "is empty or has control characters")]),
+        (GONE, "no such file"), (holding(b""), "empty, or has control characters"),
+        (holding(b"bearer-EXAMPLE\r\nX: y"), "empty, or has control characters"),
+        (holding(b"\xff\xfebearer"), "empty, or has control characters")]),
     (sources.WebIdentity, "token", "web_identity: the token file DIR/token", ANY_FILE + [
-        (GONE, "there is no such file"), (holding(b"\n"), "has no 4 to 20000 characters"),
-        (holding(b"x" * 20001), "has no 4 to 20000 characters"),
+        (GONE, "no such file"), (holding(b"\n"), "must be 4 to 20000 characters long"),
+        (holding(b"x" * 20001), "must be 4 to 20000 characters long"),
         (holding(b"web-token\r\nX: y"), "a control character or a byte beyond ASCII at position 10 of 15"),
         (holding(b"web-token-\xc3\xa9"), "at position 11 of 12")]),
     (sources.Static, "set.json", "static: DIR/set.json: ", ANY_FILE + [
         (GONE, "cannot open: No such file"), (holding(b"\0" * 100), "line 1, column 1: "),
         (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "a key stands there twice")]),
     (sources.Sso, sso_cache, "sso: DIR/.aws/sso/cache/", ANY_FILE + [
-        (GONE, "there is no such file; run `aws sso login`"), (holding(b"{"), "the JSON ends too early"),
+        (GONE, "no such file; run `aws sso login`"), (holding(b"{"), "the JSON ends too early"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE", "expiresAt": "2015-01-01T00:00:00Z"}'), "run `aws sso login`"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE\\n", "expiresAt": "2999-01-01T00:00:00Z"}'), "control characters"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE"}'), "expiresAt is missing")]),

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wall_time expires;
     if (document_read_sso_token(text, &token, &expires, &arena, &fault))
         secret_dispose(&token);
-    CHECK(document_error_text(text, &arena).len <= 256);
+    CHECK(document_error_text(text, SPAN_NONE, &arena).len <= 256);
     arena_dispose(&arena);
     return 0;
 }

@@ -282,15 +282,15 @@ static void json_at_fault_is_told_without_its_values(void **state)
     }
 }
 
-static void what_an_error_answer_says_is_shown_in_one_line(void **state)
+static void what_an_error_response_says_is_shown_in_one_line(void **state)
 {
     (void)state;
-    assert_span(
-        document_error_text(SPAN("{\"code\":\"AccessDenied\",\"message\":\"a\\nb\"}"), &arena),
-        "AccessDenied: a?b");
-    assert_span(document_error_text(SPAN("{\"Message\":\"m\"}"), &arena), "m");
-    assert_span(document_error_text(SPAN("<html>"), &arena), NULL);
-    assert_span(document_error_text(SPAN("{}"), &arena), NULL);
+    assert_span(document_error_text(SPAN("{\"code\":\"AccessDenied\",\"message\":\"a\\nb\"}"),
+                                    SPAN_NONE, &arena),
+                "AccessDenied: a?b");
+    assert_span(document_error_text(SPAN("{\"Message\":\"m\"}"), SPAN_NONE, &arena), "m");
+    assert_span(document_error_text(SPAN("<html>"), SPAN_NONE, &arena), NULL);
+    assert_span(document_error_text(SPAN("{}"), SPAN_NONE, &arena), NULL);
 }
 
 static void a_cached_sso_token_is_read(void **state)
@@ -397,7 +397,7 @@ int main(void)
         cmocka_unit_test(a_command_line_that_cannot_be_meant_is_refused),
         cmocka_unit_test(each_form_of_json_gives_a_set),
         cmocka_unit_test(json_at_fault_is_told_without_its_values),
-        cmocka_unit_test(what_an_error_answer_says_is_shown_in_one_line),
+        cmocka_unit_test(what_an_error_response_says_is_shown_in_one_line),
         cmocka_unit_test(a_cached_sso_token_is_read),
         cmocka_unit_test(sts_gives_a_set),
         cmocka_unit_test(sts_tells_errors_and_identities),
