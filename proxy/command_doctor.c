@@ -287,6 +287,19 @@ static int examine(const struct config *config)
     return (int)doctor.fault;
 }
 
+static struct span find_region(config_getenv getenv, void *getenv_context,
+                               const struct config_credentials *credentials, bool from_instance,
+                               struct arena *arena, struct span *fault)
+{
+    struct skew skew = {0};
+    struct credential_service *service =
+        credential_service_create(&(struct credential_service_options){.skew = &skew});
+    struct span region =
+        region_find(service, getenv, getenv_context, credentials, from_instance, arena, fault);
+    credential_service_destroy(service);
+    return region;
+}
+
 int command_doctor(int argc, char **argv)
 {
     struct span file = SPAN_NONE;
@@ -309,7 +322,7 @@ int command_doctor(int argc, char **argv)
     if (status >= 0)
         return status;
     const struct config_options load_options = {.getenv = command_getenv,
-                                                .find_region = region_find};
+                                                .find_region = find_region};
     struct config *config = command_load_config(file, &load_options, true);
     if (config == NULL) {
         print_line("config", false, "%s: see above", file.at);

@@ -31,6 +31,8 @@ struct run_options {
 /* The process's main thread. */
 struct run {
     struct run_options options;
+    struct skew skew; /* of the machine's clock */
+    struct credential_service *credential_service;
     struct gateway gateway;
     struct loop *loop;
     struct admin *admin;
@@ -117,7 +119,9 @@ static bool settle_options(struct run_options *options)
            option_fail("run", "give -c FILE or --endpoint NAME; see sagegate run --help");
 }
 
-/* The instance's region never changes: a reload does not wait for its answer again. */
+/* ---- the configuration ---- */
+
+/* The instance's region never changes: a reload does not ask for it again. */
 static struct span find_region(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
                                struct arena *arena, struct span *fault)
@@ -125,8 +129,8 @@ static struct span find_region(config_getenv getenv, void *getenv_context,
     static char known[64];
     if (from_instance && known[0] != '\0')
         return arena_copy(arena, span_from(known));
-    struct span region =
-        region_find(getenv, getenv_context, credentials, from_instance, arena, fault);
+    struct span region = region_find(run.credential_service, getenv, getenv_context, credentials,
+                                     from_instance, arena, fault);
     if (from_instance && region.len < sizeof(known))
         snprintf(known, sizeof(known), "%.*s", SPAN_ARG(region));
     return region;
@@ -320,7 +324,8 @@ static int serve(struct config *config, int signal_fd)
     arena_init(&arena, 4096);
     struct gateway_options gateway_options = {
         .config = config,
-        .getenv = command_getenv,
+        .credential_service = run.credential_service,
+        .skew = &run.skew,
         .on_worker_ended = on_worker_ended,
         .version = span_from(SAGEGATE_VERSION),
         .build = span_from(SAGEGATE_BUILD),
@@ -376,13 +381,16 @@ static int serve(struct config *config, int signal_fd)
     return 0;
 }
 
-int command_run(int argc, char **argv)
+/* On the credential service's thread. */
+static void on_credentials(void *context, enum provider_event event, struct span message)
 {
-    int status = read_options(argc, argv, &run.options);
-    if (status >= 0)
-        return status;
-    if (!settle_options(&run.options))
-        return 1;
+    (void)context;
+    log_write(event == PROVIDER_LOADED ? LOG_INFO : LOG_WARNING, "credentials", "%.*s",
+              SPAN_ARG(message));
+}
+
+static int start(void)
+{
     struct problem_list problems;
     struct config *config = load(&run.options, "config", &problems);
     problem_list_dispose(&problems);
@@ -396,7 +404,21 @@ int command_run(int argc, char **argv)
     int signal_fd = block_signals();
     run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(signal_fd >= 0 && run.wake_fd >= 0);
-    status = serve(config, signal_fd);
+    int status = serve(config, signal_fd);
     config_release(config);
+    return status;
+}
+
+int command_run(int argc, char **argv)
+{
+    int status = read_options(argc, argv, &run.options);
+    if (status >= 0)
+        return status;
+    if (!settle_options(&run.options))
+        return 1;
+    run.credential_service = credential_service_create(&(struct credential_service_options){
+        .getenv = command_getenv, .skew = &run.skew, .on_event = on_credentials});
+    status = start();
+    credential_service_destroy(run.credential_service);
     return status;
 }

@@ -293,6 +293,9 @@ struct config *config_from_flags(const struct config_flags *flags,
 
 /* Whether both would be the same caller of AWS, by everything that they say. */
 bool config_identity_is_same(const struct config_identity *a, const struct config_identity *b);
+/* A copy in arena that outlives the configuration; of the session name, only the text. */
+struct config_identity config_identity_copy(const struct config_identity *identity,
+                                            struct arena *arena);
 
 struct config *config_retain(struct config *config);
 void config_release(struct config *config); /* takes NULL */

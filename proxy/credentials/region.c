@@ -3,16 +3,14 @@
 
 #include "credentials/chain.h"
 #include "credentials/imds.h"
-#include "net/loop_thread.h"
-
-enum { TURN_MS = 100 };
 
 struct question {
+    struct credential_service_job job;
+    struct imds imds;
     const struct chain *chain;
-    X509_STORE *trust;
+    X509_STORE *trust; /* NULL: plaintext */
     struct arena *arena;
     struct span region, fault;
-    bool done;
 };
 
 static void on_region(struct imds *imds)
@@ -21,27 +19,25 @@ static void on_region(struct imds *imds)
     question->fault = imds->fault;
     if (imds->fault.at == NULL)
         question->region = arena_copy(question->arena, span_trim(imds_response(imds)));
-    question->done = true;
+    imds_dispose(imds);
+    credential_service_end(&question->job);
 }
 
-static void ask_instance(struct loop *loop, void *context)
+static void ask_instance(struct credential_service_job *job)
 {
-    struct question *question = context;
-    struct imds imds;
-    imds_open(&imds, &(struct imds_options){.loop = loop,
-                                            .url = &question->chain->url,
-                                            .trust = question->trust,
-                                            .v1 = question->chain->imds_v1,
-                                            .arena = question->arena});
-    imds_get(&imds, SPAN("/latest/meta-data/placement/region"), SPAN("the region"), on_region,
-             question);
-    while (!question->done)
-        loop_turn(loop, TURN_MS);
-    imds_dispose(&imds);
+    struct question *question = H2O_STRUCT_FROM_MEMBER(struct question, job, job);
+    imds_open(&question->imds, &(struct imds_options){.loop = job->loop,
+                                                      .url = &question->chain->url,
+                                                      .trust = question->trust,
+                                                      .v1 = question->chain->imds_v1,
+                                                      .arena = question->arena});
+    imds_get(&question->imds, SPAN("/latest/meta-data/placement/region"), SPAN("the region"),
+             on_region, question);
 }
 
 /* SPAN_NONE, with *fault, unless IMDS returns a region. */
-static struct span find_on_instance(const struct chain_options *options, struct arena *arena,
+static struct span find_on_instance(struct credential_service *service,
+                                    const struct chain_options *options, struct arena *arena,
                                     struct span *fault)
 {
     struct chain chain;
@@ -57,24 +53,23 @@ static struct span find_on_instance(const struct chain_options *options, struct 
             return SPAN_NONE;
         }
     }
-    loop_thread_join(loop_thread_start(ask_instance, &question));
+    credential_service_run(service, &question.job, ask_instance);
     X509_STORE_free(question.trust);
-    if (question.fault.at == NULL && !endpoint_region_is_valid(question.region)) {
-        question.region = SPAN_NONE;
-        question.fault = SPAN("imds: returned an invalid region");
-    }
     *fault = question.fault;
-    return question.region;
+    if (question.region.at == NULL || endpoint_region_is_valid(question.region))
+        return question.region;
+    *fault = SPAN("imds: returned an invalid region");
+    return SPAN_NONE;
 }
 
-struct span region_find(config_getenv getenv, void *getenv_context,
-                        const struct config_credentials *credentials, bool from_instance,
-                        struct arena *arena, struct span *fault)
+struct span region_find(struct credential_service *service, config_getenv getenv,
+                        void *getenv_context, const struct config_credentials *credentials,
+                        bool from_instance, struct arena *arena, struct span *fault)
 {
     const struct config_identity identity = {.credentials = *credentials};
     const struct chain_options options = {&identity, getenv, getenv_context, clock_wall()};
     if (from_instance)
-        return find_on_instance(&options, arena, fault);
+        return find_on_instance(service, &options, arena, fault);
     return chain_profile_region(getenv, getenv_context, credentials->profile, arena, fault);
 }
 

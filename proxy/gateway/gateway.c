@@ -4,19 +4,11 @@
 #include "base/cgroup.h"
 #include "gateway/exchange.h"
 #include "gateway/listener.h"
-#include "net/loop_thread.h"
 #include "observe/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-
-static void on_keeper_event(void *context, enum keeper_event event, struct span message)
-{
-    (void)context;
-    log_write(event == KEEPER_LOADED ? LOG_INFO : LOG_WARNING, "credentials", "%.*s",
-              SPAN_ARG(message));
-}
 
 /* In the log, and where reasons is not NULL to who asked for the reload. */
 static void warn(const char *topic, struct reasons *reasons, struct span message)
@@ -84,18 +76,14 @@ static bool open_log(struct gateway *gateway, struct arena *arena, struct span *
 static struct snapshot *make_snapshot(struct gateway *gateway, struct config *config,
                                       struct arena *arena, struct span *fault)
 {
-    struct snapshot *snapshot =
-        snapshot_create(&(struct snapshot_options){.config = config,
-                                                   .started_with = gateway->config,
-                                                   .workers = gateway->worker_count,
-                                                   .getenv = gateway->getenv,
-                                                   .getenv_context = gateway->getenv_context,
-                                                   .admission = &gateway->admission,
-                                                   .skew = &gateway->skew,
-                                                   .metrics = gateway->metrics,
-                                                   .on_keeper_event = on_keeper_event,
-                                                   .previous = gateway->snapshot},
-                        arena, fault);
+    struct snapshot *snapshot = snapshot_create(
+        &(struct snapshot_options){.config = config,
+                                   .started_with = gateway->config,
+                                   .workers = gateway->worker_count,
+                                   .admission = &gateway->admission,
+                                   .metrics = gateway->metrics,
+                                   .credential_service = gateway->credential_service},
+        arena, fault);
     if (snapshot == NULL)
         return NULL;
     snapshot->older = gateway->snapshot;
@@ -157,10 +145,6 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct reaso
                               alive);
         return false;
     }
-    if (!loop_thread_reserve()) {
-        *fault = SPAN("no descriptor is left for it (RLIMIT_NOFILE)");
-        return false;
-    }
     struct snapshot *snapshot = make_snapshot(gateway, config, arena, fault);
     if (snapshot == NULL)
         return false;
@@ -198,8 +182,8 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
                   struct arena *arena, struct span *fault)
 {
     *gateway = (struct gateway){.config = options->config,
-                                .getenv = options->getenv,
-                                .getenv_context = options->getenv_context,
+                                .credential_service = options->credential_service,
+                                .skew = options->skew,
                                 .worker_count = options->config->workers,
                                 .started = clock_wall(),
                                 .version = options->version,

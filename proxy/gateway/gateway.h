@@ -6,9 +6,9 @@
 #include "gateway/worker.h"
 
 struct gateway_options {
-    struct config *config; /* outlives the gateway */
-    config_getenv getenv;
-    void *getenv_context;
+    struct config *config;                         /* outlives the gateway */
+    struct credential_service *credential_service; /* outlives the gateway, as does: */
+    struct skew *skew;                             /* of the machine's clock */
     /* From a worker's thread, once for each that has ended. */
     void (*on_worker_ended)(struct gateway *gateway);
     struct span version, build; /* for the metrics; outlive the gateway */

@@ -10,7 +10,7 @@ struct wall_time renew_now(const struct renew *renew)
 
 const struct credentials *renew_get(struct renew *renew, struct wall_time now)
 {
-    const struct credentials *credentials = keeper_view_get(renew->view, now);
+    const struct credentials *credentials = provider_view_get(renew->view, now);
     if (credentials == NULL)
         return NULL;
     renew->generation = credentials->generation;
@@ -27,7 +27,7 @@ static void end_wait(struct renew *renew)
     renew->on_end(renew, waited_us);
 }
 
-static void on_wake(struct keeper_waiter *waiter)
+static void on_wake(struct provider_waiter *waiter)
 {
     end_wait(H2O_STRUCT_FROM_MEMBER(struct renew, waiter, waiter));
 }
@@ -42,7 +42,7 @@ bool renew_wait(struct renew *renew)
     struct loop *loop = renew->loop;
     renew->waiter.wake = on_wake;
     renew->limit.fire = on_limit;
-    if (renew->wait_ms == 0 || !keeper_view_wait(renew->view, &renew->waiter))
+    if (renew->wait_ms == 0 || !provider_view_wait(renew->view, &renew->waiter))
         return false;
     renew->since = loop->now;
     loop_set_timer(loop, &renew->limit, clock_after_ms(loop->now, renew->wait_ms));
@@ -51,7 +51,7 @@ bool renew_wait(struct renew *renew)
 
 void renew_cancel(struct renew *renew)
 {
-    keeper_view_cancel(&renew->waiter);
+    provider_view_cancel(&renew->waiter);
     loop_cancel_timer(renew->loop, &renew->limit);
 }
 
@@ -59,7 +59,7 @@ void renew_cancel(struct renew *renew)
 
 bool renew_has_changed(struct renew *renew)
 {
-    const struct credentials *credentials = keeper_view_get(renew->view, renew_now(renew));
+    const struct credentials *credentials = provider_view_get(renew->view, renew_now(renew));
     return credentials != NULL && credentials->generation != renew->generation;
 }
 
@@ -81,7 +81,7 @@ enum renew_result renew_after_refusal(struct renew *renew, enum retry_class clas
 {
     if (class == RETRY_CLOCK)
         return has_learned_clock(renew, date) ? RENEW_AGAIN : RENEW_NOTHING;
-    if (!keeper_view_refuse(renew->view, renew->generation))
+    if (!provider_view_refuse(renew->view, renew->generation))
         return RENEW_NOTHING;
     if (renew_has_changed(renew))
         return RENEW_AGAIN;

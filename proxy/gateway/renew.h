@@ -3,18 +3,18 @@
 #ifndef SAGEGATE_GATEWAY_RENEW_H
 #define SAGEGATE_GATEWAY_RENEW_H
 
-#include "credentials/keeper.h"
+#include "credentials/provider.h"
 #include "gateway/retry.h"
 
 /* Embedded in its owner, which sets the first fields before the first call and leaves the rest zero. */
 struct renew {
-    struct keeper_view *view;
+    struct provider_view *view;
     struct skew *skew; /* of the process */
     struct loop *loop;
     int64_t wait_ms; /* credentials.wait */
     /* A wait that renew_wait began has ended, in one way or another. Fires once, from the loop's turn. */
     void (*on_end)(struct renew *renew, int64_t waited_us);
-    struct keeper_waiter waiter;
+    struct provider_waiter waiter;
     struct timer limit;
     struct mono_time since; /* of the wait */
     uint64_t generation;    /* of the set that renew_get returned last */

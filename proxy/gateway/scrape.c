@@ -49,7 +49,7 @@ static void write_limits(const struct gateway *gateway, struct metrics_text *pag
 
 /* ---- credentials ---- */
 
-static void write_identity(const struct metrics_text *page, const struct keeper_values *values,
+static void write_identity(const struct metrics_text *page, const struct provider_values *values,
                            struct wall_time now)
 {
     switch (page->metric) {
@@ -86,17 +86,18 @@ static void write_credentials(struct gateway *gateway, struct metrics_text *page
         METRIC_CREDENTIALS_REFRESHES, METRIC_CREDENTIALS_FAILURES, METRIC_CREDENTIALS_LAST_FAILURE,
     };
     const struct snapshot *snapshot = gateway->snapshot;
-    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
+    struct wall_time now = skew_correct(gateway->skew, clock_wall());
     for (size_t i = 0; i != sizeof(families) / sizeof(families[0]); ++i) {
         metrics_text_begin(page, families[i]);
         for (size_t k = 0; k != snapshot->config->identity_count; ++k) {
-            struct keeper_values values = keeper_values(snapshot->keeper, k, now);
-            if (values.used)
-                write_identity(page, &values, now);
+            if (snapshot->providers[k] == NULL)
+                continue;
+            struct provider_values values = provider_values(snapshot->providers[k], now);
+            write_identity(page, &values, now);
         }
     }
     metrics_text_begin(page, METRIC_CLOCK_OFFSET);
-    metrics_text_seconds(page, NULL, skew_offset_s(&gateway->skew) * INT64_C(1000000));
+    metrics_text_seconds(page, NULL, skew_offset_s(gateway->skew) * INT64_C(1000000));
 }
 
 /* ---- the configuration ---- */

@@ -90,25 +90,18 @@ static bool load_listener_tls(struct snapshot *snapshot, const struct config *st
 /* ---- life ---- */
 
 /* Only identities that routes use are fetched. */
-static struct keeper *create_keeper(const struct snapshot_options *options)
+static void take_providers(struct snapshot *snapshot, struct credential_service *service)
 {
-    const struct config *config = options->config;
+    const struct config *config = snapshot->config;
     bool *used = calloc(config->identity_count, sizeof(bool));
-    CHECK(used != NULL);
+    snapshot->providers = calloc(config->identity_count, sizeof(struct provider *));
+    CHECK(used != NULL && snapshot->providers != NULL);
     for (size_t i = 0; i != config->route_count; ++i)
         used[config->routes[i].identity] |= config_operation_is_aws(config->routes[i].operation);
-    struct keeper *keeper = keeper_create(&(struct keeper_options){
-        .identities = config->identities,
-        .identity_count = config->identity_count,
-        .used = used,
-        .getenv = options->getenv,
-        .getenv_context = options->getenv_context,
-        .skew = options->skew,
-        .previous = options->previous == NULL ? NULL : options->previous->keeper,
-        .on_event = options->on_keeper_event,
-    });
+    snapshot->credential_service = service;
+    credential_service_take(service, config->identities, used, config->identity_count,
+                            snapshot->providers);
     free(used);
-    return keeper;
 }
 
 static void open_admission_routes(struct snapshot *snapshot, struct admission *admission)
@@ -135,7 +128,7 @@ struct snapshot *snapshot_create(const struct snapshot_options *options, struct 
     snapshot->routes = route_table_create(snapshot->config);
     open_admission_routes(snapshot, options->admission);
     series_open(&snapshot->series, options->metrics, snapshot->config);
-    snapshot->keeper = create_keeper(options);
+    take_providers(snapshot, options->credential_service);
     return snapshot;
 }
 
@@ -146,15 +139,15 @@ bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time 
     struct buffer text;
     buffer_init(&text, 4096);
     for (size_t i = 0; i != snapshot->config->identity_count; ++i) {
-        struct keeper_values values = keeper_values(snapshot->keeper, i, now);
+        if (snapshot->providers[i] == NULL)
+            continue;
+        struct provider_values values = provider_values(snapshot->providers[i], now);
         /* If its source fails, a set that expires soon counts as expired. */
         struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
         buffer_clear(&text);
-        if (!values.used)
-            continue;
         if (i != 0)
             buffer_printf(&text, "identity %.*s: ", SPAN_ARG(values.name));
-        if (keeper_status(snapshot->keeper, i, at, &text))
+        if (provider_status(snapshot->providers[i], at, &text))
             continue;
         all = false;
         reasons_add(reasons, SPAN("no_credentials"), buffer_span(&text));
@@ -174,7 +167,10 @@ void snapshot_destroy(struct snapshot *snapshot)
 {
     if (snapshot == NULL)
         return;
-    keeper_destroy(snapshot->keeper);
+    if (snapshot->providers != NULL)
+        credential_service_give_back(snapshot->credential_service, snapshot->providers,
+                                     snapshot->config->identity_count);
+    free(snapshot->providers);
     free(snapshot->admission_routes);
     series_dispose(&snapshot->series);
     route_table_destroy(snapshot->routes);
@@ -219,11 +215,12 @@ struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned wor
     struct snapshot_use *use = calloc(1, sizeof(*use));
     CHECK(use != NULL);
     use->snapshot = snapshot;
-    use->credentials = calloc(config->identity_count, sizeof(struct keeper_view));
+    use->credentials = calloc(config->identity_count, sizeof(struct provider_view));
     use->pools = calloc(config->upstream_count, sizeof(struct pool *));
     CHECK(use->credentials != NULL && use->pools != NULL);
     for (size_t i = 0; i != config->identity_count; ++i)
-        keeper_view_init(&use->credentials[i], snapshot->keeper, i, loop);
+        if (snapshot->providers[i] != NULL)
+            provider_view_open(&use->credentials[i], snapshot->providers[i], loop);
     for (size_t i = 0; i != config->upstream_count; ++i)
         use->pools[i] = create_pool(snapshot, i, worker, loop);
     return use;
@@ -233,7 +230,7 @@ bool snapshot_use_is_over(struct snapshot_use *use)
 {
     bool over = use->exchanges == 0;
     for (size_t i = 0; over && i != use->snapshot->config->identity_count; ++i)
-        over = keeper_view_rests(&use->credentials[i]);
+        over = use->credentials[i].provider == NULL || provider_view_detach(&use->credentials[i]);
     return over;
 }
 
@@ -244,7 +241,8 @@ void snapshot_use_destroy(struct snapshot_use *use)
     for (size_t i = 0; i != snapshot->config->upstream_count; ++i)
         pool_destroy(use->pools[i]);
     for (size_t i = 0; i != snapshot->config->identity_count; ++i)
-        keeper_view_dispose(&use->credentials[i]);
+        if (use->credentials[i].provider != NULL)
+            provider_view_close(&use->credentials[i]);
     free(use->pools);
     free(use->credentials);
     free(use);

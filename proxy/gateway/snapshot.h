@@ -1,12 +1,12 @@
 /* A snapshot: one configuration in service, with all that is made from it, and a worker's use of it.
  *
  * A reload makes the next snapshot beside the one in force and each worker turns to it between two of its events. A request
- * ends in the snapshot in which it began: the old one goes when its last request has gone. a snapshot is immutable but for
- * atomics and what its keeper guards. */
+ * ends in the snapshot in which it began: the old one goes when its last request has gone. A snapshot is immutable but for
+ * atomics. */
 #ifndef SAGEGATE_GATEWAY_SNAPSHOT_H
 #define SAGEGATE_GATEWAY_SNAPSHOT_H
 
-#include "credentials/keeper.h"
+#include "credentials/credential_service.h"
 #include "gateway/admission.h"
 #include "gateway/reasons.h"
 #include "gateway/route.h"
@@ -16,9 +16,10 @@
 struct snapshot {
     struct config *config; /* retained */
     struct route_table *routes;
-    struct admission_route **admission_routes; /* by route: the process's counters */
-    struct series series;                      /* what its requests are counted into */
-    struct keeper *keeper;
+    struct admission_route **admission_routes;     /* by route: the process's counters */
+    struct series series;                          /* what its requests are counted into */
+    struct credential_service *credential_service; /* of the process */
+    struct provider **providers;     /* by identity; NULL for one that no route uses */
     X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
     struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
     size_t listener_count;
@@ -30,13 +31,9 @@ struct snapshot_options {
     struct config *config;
     const struct config *started_with; /* whose listeners the process has */
     unsigned workers;
-    config_getenv getenv;
-    void *getenv_context;
     struct admission *admission;
-    struct skew *skew;
-    struct metrics *metrics; /* of the process */
-    keeper_on_event on_keeper_event;
-    const struct snapshot *previous; /* whose credentials are taken over; NULL: none */
+    struct metrics *metrics;                       /* of the process */
+    struct credential_service *credential_service; /* of the process */
 };
 
 /* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
@@ -55,9 +52,9 @@ void snapshot_destroy(struct snapshot *snapshot);
 
 struct snapshot_use {
     struct snapshot *snapshot;
-    struct pool **pools;             /* by upstream */
-    struct keeper_view *credentials; /* by identity */
-    size_t exchanges;                /* of this worker, that began in it */
+    struct pool **pools;               /* by upstream */
+    struct provider_view *credentials; /* by identity */
+    size_t exchanges;                  /* of this worker, that began in it */
     struct snapshot_use *older;
 };
 

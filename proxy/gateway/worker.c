@@ -182,7 +182,7 @@ bool worker_have_all_turned(struct gateway *gateway)
 bool worker_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
                      struct reasons *reasons)
 {
-    struct wall_time now = skew_correct(&gateway->skew, clock_wall());
+    struct wall_time now = skew_correct(gateway->skew, clock_wall());
     bool usable = snapshot_has_credentials(snapshot, now, reasons) ||
                   snapshot->config->ready_without_credentials;
     bool draining = atomic_load(&gateway->draining);

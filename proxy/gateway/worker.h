@@ -32,15 +32,14 @@ struct worker_callbacks {
 struct gateway {
     const struct config *config; /* started with: what a reload cannot change; see snapshot */
     struct snapshot *snapshot;   /* in force, older ones behind it; the main thread's */
-    config_getenv getenv;
-    void *getenv_context;
+    struct credential_service *credential_service; /* of the process */
     struct admission admission;
     struct access_log *access_log; /* NULL: off */
     struct metrics *metrics;
     struct wall_time started, loaded;  /* the process; the configuration in force */
     uint64_t reloads, reloads_refused; /* the main thread's */
     struct span version, build;        /* of the program */
-    struct skew skew;                  /* of the machine's clock */
+    struct skew *skew;                 /* of the machine's clock */
     struct listeners *listeners;
     const struct worker_callbacks *callbacks;
     struct worker *workers;

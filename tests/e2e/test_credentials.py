@@ -261,7 +261,7 @@ def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start
     ("huge", "larger than 64 KiB"),
     ("endless", "no response within"),
     ("redirect", "HTTP status 302"),
-    ("expired", "whose time is over"),
+    ("expired", "returned expired credentials"),
     ("denied", "HTTP status 401: AccessDenied: the token is not right"),
 ])
 def test_a_broker_that_misbehaves_is_told_and_recovered_from(standin, start, tmp_path, fault, part):

@@ -165,7 +165,7 @@ def test_an_offset_is_dropped_when_the_clock_is_set(standin, start, endpoint, sh
     assert call(gateway).status == 200
     gateway.diagnostic(topic="clock", level="warning")
     write(set_by, "3600")
-    gateway.diagnostic(10, topic="credentials", message="clock has been set forward by 3")
+    gateway.diagnostic(10, topic="credentials", message="clock was set forward by 3")
     lib.eventually(lambda: call(gateway).status == 200, 10, "a call")
 
 

@@ -1,6 +1,6 @@
 """What every source may get to see that is bad, and that the message names the source and the place to look at.
 
-`sagegate doctor` fetches once and tells; it goes the keeper's way. Each case has stand-ins and files of its own, so that
+`sagegate doctor` fetches once and tells; it goes the credential service's way. Each case has stand-ins and files of its own, so that
 many are looked at at once."""
 
 import concurrent.futures

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import pathlib
 import resource
 import signal
 import threading
@@ -389,10 +388,12 @@ def test_without_a_descriptor_left_the_configuration_stays(start_gateway):
     gateway = start_gateway(ONE)
     assert gateway.call("/one").status == 200
     gateway.allow_warnings("cannot accept")  # nor is one left for who asks whether it is alive
-    used = len(list(pathlib.Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
-    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (used + 2, used + 2))
+    soft, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (3, hard))
     again(gateway, refused=True)
-    gateway.diagnostic(topic="reload", message="descriptor")
+    gateway.diagnostic(topic="reload", message="Too many open files")
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    again(gateway)
     assert gateway.process.poll() is None
 
 

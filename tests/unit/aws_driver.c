@@ -103,7 +103,7 @@ static void print_signature(const struct sigv4_request *request, const struct si
     buffer_dispose(&uncached);
 }
 
-/* As a keeper of credentials counts: one more whenever the secret is another. */
+/* As the credential service counts: one more whenever the secret is another. */
 static uint64_t generation_of(struct span secret)
 {
     static uint64_t generation;

@@ -1,6 +1,6 @@
-/* Credentials: what each source takes and refuses, and a keeper whose set never gets worse. */
+/* Credentials: what each source takes and refuses, and a service whose sets never get worse. */
 // links: credentials net
-#include "credentials/keeper.h"
+#include "credentials/credential_service.h"
 #include "credentials/source.h"
 
 #include <errno.h>
@@ -31,9 +31,12 @@ struct scene {
     /* The environment. */
     const char *key_id, *secret, *token, *expiration;
     const char *replacement; /* takes the file's place once the chain asks for AWS_CA_BUNDLE */
-    /* What the keeper told; under the lock. */
+    struct credential_service *service;
+    struct provider *provider;
+    struct provider_view view;
+    /* What the service told; under the lock. */
     pthread_mutex_t lock;
-    unsigned events[KEEPER_FAILED + 1];
+    unsigned events[PROVIDER_FAILED + 1];
     char last[512];
 };
 
@@ -312,9 +315,9 @@ static void a_file_that_others_can_read_is_warned_of(void **state)
     }
 }
 
-/* ---- the keeper ---- */
+/* ---- the service ---- */
 
-static void on_event(void *context, enum keeper_event event, struct span message)
+static void on_event(void *context, enum provider_event event, struct span message)
 {
     struct scene *scene = context;
     pthread_mutex_lock(&scene->lock);
@@ -323,7 +326,7 @@ static void on_event(void *context, enum keeper_event event, struct span message
     pthread_mutex_unlock(&scene->lock);
 }
 
-static unsigned told(struct scene *scene, enum keeper_event event)
+static unsigned told(struct scene *scene, enum provider_event event)
 {
     pthread_mutex_lock(&scene->lock);
     unsigned count = scene->events[event];
@@ -331,73 +334,95 @@ static unsigned told(struct scene *scene, enum keeper_event event)
     return count;
 }
 
-static void wait_until_told(struct scene *scene, enum keeper_event event, unsigned count)
+static void wait_until_told(struct scene *scene, enum provider_event event, unsigned count)
 {
     for (int i = 0; i != 500 && told(scene, event) < count; ++i)
         usleep(10000);
     assert_int_equal(told(scene, event), count);
 }
 
-static struct keeper_options options_of(struct scene *scene, enum config_credentials_source source,
-                                        const char *file)
+/* The main thread's, as a worker has one. */
+static struct loop *loop_of_test(void)
 {
+    static struct loop *loop;
+    if (loop == NULL)
+        loop = loop_create();
+    return loop;
+}
+
+static void start_service(struct scene *scene)
+{
+    scene->service =
+        credential_service_create(&(struct credential_service_options){.skew = &scene->skew,
+                                                                       .getenv = get_variable,
+                                                                       .getenv_context = scene,
+                                                                       .on_event = on_event,
+                                                                       .event_context = scene,
+                                                                       .check_interval_ms = 10});
+}
+
+/* As a snapshot and a worker use one identity, from this source. */
+static void keep(struct scene *scene, enum config_credentials_source source, const char *file)
+{
+    static const bool used[] = {true};
     scene->identity = (struct config_identity){
         .name = SPAN("default"),
+        .label = SPAN("default"),
         .credentials = {.source = source, .file = span_from(file)},
         .region = SPAN("us-east-1"),
     };
-    return (struct keeper_options){.identities = &scene->identity,
-                                   .identity_count = 1,
-                                   .skew = &scene->skew,
-                                   .getenv = get_variable,
-                                   .getenv_context = scene,
-                                   .on_event = on_event,
-                                   .event_context = scene,
-                                   .check_interval_ms = 10};
+    start_service(scene);
+    credential_service_take(scene->service, &scene->identity, used, 1, &scene->provider);
+    provider_view_open(&scene->view, scene->provider, loop_of_test());
 }
 
-static struct keeper *keep(struct scene *scene, enum config_credentials_source source,
-                           const char *file)
+static void close_view(struct provider_view *view)
 {
-    const struct keeper_options options = options_of(scene, source, file);
-    return keeper_create(&options);
+    while (!provider_view_detach(view))
+        loop_turn(view->loop, 10);
+    provider_view_close(view);
+}
+
+static void drop(struct scene *scene)
+{
+    close_view(&scene->view);
+    credential_service_give_back(scene->service, &scene->provider, 1);
+    credential_service_destroy(scene->service);
 }
 
 /* The key id in force, "" for none. */
-static const char *key_id_of(struct keeper *keeper, struct wall_time now)
+static const char *key_id_of(struct scene *scene, struct wall_time now)
 {
     static char key_id[CREDENTIALS_KEY_ID_MAX + 1];
-    struct credentials *current = keeper_current(keeper, 0, now);
+    const struct credentials *current = provider_view_get(&scene->view, now);
     snprintf(key_id, sizeof(key_id), "%s", current == NULL ? "" : current->access_key_id);
-    credentials_release(current);
     return key_id;
 }
 
-static const char *status_of(struct keeper *keeper, struct wall_time now, bool expected)
+static const char *status_of(struct scene *scene, struct wall_time now, bool expected)
 {
     static char text[512];
     struct buffer message;
     buffer_init_fixed(&message, text, sizeof(text) - 1);
-    assert_int_equal(keeper_status(keeper, 0, now, &message), expected);
+    assert_int_equal(provider_status(scene->provider, now, &message), expected);
     text[message.len] = '\0';
     return text;
 }
 
-static void without_any_source_the_keeper_says_why(void **state)
+static void without_any_source_the_service_says_why(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
-    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, NULL);
-    assert_null(keeper_current(keeper, 0, now));
-    assert_non_null(
-        strstr(status_of(keeper, now, false), "no source of credentials is configured"));
-    assert_int_equal(told(scene, KEEPER_FAILED), 1);
-    keeper_destroy(keeper);
-    keeper = keep(scene, CREDENTIALS_STATIC, NULL);
-    assert_string_equal(status_of(keeper, now, false),
+    keep(scene, CREDENTIALS_DEFAULT, NULL);
+    assert_string_equal(key_id_of(scene, now), "");
+    assert_non_null(strstr(status_of(scene, now, false), "no source of credentials is configured"));
+    assert_int_equal(told(scene, PROVIDER_FAILED), 1);
+    drop(scene);
+    keep(scene, CREDENTIALS_STATIC, NULL);
+    assert_string_equal(status_of(scene, now, false),
                         "static: no file is configured (credentials.file)");
-    keeper_destroy(keeper);
-    keeper_destroy(NULL);
+    drop(scene);
+    credential_service_destroy(NULL);
 }
 
 static void the_environment_goes_before_the_file(void **state)
@@ -406,20 +431,20 @@ static void the_environment_goes_before_the_file(void **state)
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", "secret", NULL);
-    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
-    assert_string_equal(key_id_of(keeper, now), "AKIDENV12345");
-    assert_string_equal(status_of(keeper, now, true), "env: key id ...2345");
-    keeper_destroy(keeper);
-    keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
-    keeper_destroy(keeper);
+    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(scene, now), "AKIDENV12345");
+    assert_string_equal(status_of(scene, now, true), "env: key id ...2345");
+    drop(scene);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
+    drop(scene);
     set_environment(scene, "", "", NULL);
-    keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
-    keeper_destroy(keeper);
-    keeper = keep(scene, CREDENTIALS_ENV, scene->file);
-    assert_string_equal(key_id_of(keeper, now), "");
-    keeper_destroy(keeper);
+    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
+    drop(scene);
+    keep(scene, CREDENTIALS_ENV, scene->file);
+    assert_string_equal(key_id_of(scene, now), "");
+    drop(scene);
 }
 
 static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
@@ -428,12 +453,12 @@ static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", "secret", "token");
     scene->expiration = "2015-08-30T12:36:00Z";
-    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
-    assert_string_equal(key_id_of(keeper, clock_wall()), "");
-    const char *status = status_of(keeper, clock_wall(), false);
+    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(scene, clock_wall()), "");
+    const char *status = status_of(scene, clock_wall(), false);
     assert_non_null(strstr(status, "env: key id ...2345, expired 2015-08-30T12:36:00"));
-    assert_non_null(strstr(status, "whose time is over"));
-    keeper_destroy(keeper);
+    assert_non_null(strstr(status, "returned expired credentials"));
+    drop(scene);
 }
 
 /* A broken environment does not fall through to another identity. */
@@ -442,23 +467,23 @@ static void a_source_that_fails_is_not_passed_over(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", NULL, NULL);
-    struct keeper *keeper = keep(scene, CREDENTIALS_DEFAULT, scene->file);
-    assert_string_equal(key_id_of(keeper, clock_wall()), "");
-    assert_non_null(strstr(status_of(keeper, clock_wall(), false), "AWS_SECRET_ACCESS_KEY is not"));
-    keeper_destroy(keeper);
+    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    assert_string_equal(key_id_of(scene, clock_wall()), "");
+    assert_non_null(strstr(status_of(scene, clock_wall(), false), "AWS_SECRET_ACCESS_KEY is not"));
+    drop(scene);
 }
 
 static void a_file_that_comes_late_is_found(void **state)
 {
     struct scene *scene = *state;
     unlink(scene->file);
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    assert_non_null(strstr(status_of(keeper, clock_wall(), false), "No such file"));
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_non_null(strstr(status_of(scene, clock_wall(), false), "No such file"));
     write_file(scene, span_from(good_file));
-    wait_until_told(scene, KEEPER_LOADED, 1);
-    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE1");
-    assert_int_equal(told(scene, KEEPER_FAILED), 1); /* not once a look */
-    keeper_destroy(keeper);
+    wait_until_told(scene, PROVIDER_LOADED, 1);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE1");
+    assert_int_equal(told(scene, PROVIDER_FAILED), 1); /* not once a look */
+    drop(scene);
 }
 
 static void a_file_that_changes_while_it_is_read_is_read_again(void **state)
@@ -466,32 +491,79 @@ static void a_file_that_changes_while_it_is_read_is_read_again(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     scene->replacement = second_file;
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    wait_until_told(scene, KEEPER_LOADED, 2);
-    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE2");
-    keeper_destroy(keeper);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    wait_until_told(scene, PROVIDER_LOADED, 2);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
+    drop(scene);
 }
 
-static void of_identities_that_are_the_same_the_set_is_taken_over(void **state)
+static void identities_that_are_the_same_share_a_provider(void **state)
 {
     struct scene *scene = *state;
-    static const bool used[] = {false, true, false};
-    struct config_identity identities[3];
+    static const bool used[] = {false, true, true, true};
+    struct config_identity identities[4];
+    struct provider *providers[4], *next;
     write_file(scene, span_from(good_file));
-    struct keeper_options options = options_of(scene, CREDENTIALS_STATIC, scene->file);
-    for (size_t i = 0; i != 3; ++i)
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    for (size_t i = 0; i != 4; ++i)
         identities[i] = scene->identity;
-    options.identities = identities;
-    options.identity_count = 3;
-    options.used = used;
-    struct keeper *previous = keeper_create(&options);
+    identities[3].label = SPAN("other");
+    credential_service_take(scene->service, identities, used, 4, providers);
+    assert_null(providers[0]);
+    assert_ptr_equal(providers[1], scene->provider);
+    assert_ptr_equal(providers[2], scene->provider);
+    assert_ptr_not_equal(providers[3], scene->provider);
+    credential_service_give_back(scene->service, providers, 4);
+    credential_service_take(scene->service, identities, used + 1, 1, &next);
+    assert_ptr_equal(next, scene->provider);
+    credential_service_give_back(scene->service, &next, 1);
+    drop(scene);
+}
+
+static void an_identity_that_stays_keeps_its_set_while_its_source_is_down(void **state)
+{
+    struct scene *scene = *state;
+    static const bool used[] = {true};
+    struct provider *next;
+    write_file(scene, span_from(good_file));
+    keep(scene, CREDENTIALS_STATIC, scene->file);
     unlink(scene->file);
-    struct keeper_options next = options_of(scene, CREDENTIALS_STATIC, scene->file);
-    next.previous = previous;
-    struct keeper *keeper = keeper_create(&next);
-    assert_string_equal(key_id_of(keeper, clock_wall()), "AKIDEXAMPLE1");
-    keeper_destroy(previous);
-    keeper_destroy(keeper);
+    credential_service_take(scene->service, &scene->identity, used, 1, &next);
+    credential_service_give_back(scene->service, &scene->provider, 1);
+    assert_ptr_equal(next, scene->provider);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE1");
+    assert_non_null(strstr(status_of(scene, clock_wall(), true), "No such file"));
+    drop(scene);
+}
+
+static void a_snapshot_sees_at_once_that_a_file_has_changed(void **state)
+{
+    struct scene *scene = *state;
+    static const bool used[] = {true};
+    struct provider *next;
+    write_file(scene, span_from(good_file));
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    write_file(scene, span_from(second_file));
+    credential_service_take(scene->service, &scene->identity, used, 1, &next);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
+    credential_service_give_back(scene->service, &next, 1);
+    drop(scene);
+}
+
+/* The configuration that an identity came from may be gone. */
+static void a_provider_keeps_a_copy_of_its_identity(void **state)
+{
+    struct scene *scene = *state;
+    char file[sizeof(scene->file)];
+    memcpy(file, scene->file, sizeof(file));
+    write_file(scene, span_from(good_file));
+    keep(scene, CREDENTIALS_STATIC, file);
+    memset(file, 'x', sizeof(file) - 1);
+    memset(&scene->identity, 0, sizeof(scene->identity));
+    write_file(scene, span_from(second_file));
+    wait_until_told(scene, PROVIDER_LOADED, 2);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
+    drop(scene);
 }
 
 static void a_good_set_is_only_replaced_by_a_good_one(void **state)
@@ -499,89 +571,85 @@ static void a_good_set_is_only_replaced_by_a_good_one(void **state)
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    wait_until_told(scene, KEEPER_LOADED, 1);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    wait_until_told(scene, PROVIDER_LOADED, 1);
     write_file(scene, SPAN("{\"Version\":1,"));
-    wait_until_told(scene, KEEPER_FAILED, 1);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
-    const char *status = status_of(keeper, now, true);
+    wait_until_told(scene, PROVIDER_FAILED, 1);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
+    const char *status = status_of(scene, now, true);
     assert_non_null(strstr(status, "static: key id ...PLE1; static: /tmp/"));
     assert_non_null(strstr(status, "the JSON ends too early"));
 
     write_file(scene, SPAN("{\"Version\":1,\"AccessKeyId\":\"OLD\",\"SecretAccessKey\":\"s\","
                            "\"Expiration\":\"2015-08-30T12:36:00Z\"}"));
-    wait_until_told(scene, KEEPER_FAILED, 2);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    wait_until_told(scene, PROVIDER_FAILED, 2);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     unlink(scene->file);
-    wait_until_told(scene, KEEPER_FAILED, 3);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE1");
+    wait_until_told(scene, PROVIDER_FAILED, 3);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
 
     write_file(scene, span_from(second_file));
-    wait_until_told(scene, KEEPER_LOADED, 2);
-    assert_string_equal(key_id_of(keeper, now), "AKIDEXAMPLE2");
-    assert_string_equal(status_of(keeper, now, true),
+    wait_until_told(scene, PROVIDER_LOADED, 2);
+    assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE2");
+    assert_string_equal(status_of(scene, now, true),
                         "static: key id ...PLE2, expires 2999-01-01T00:00:00.000000Z");
-    keeper_destroy(keeper);
+    drop(scene);
 }
 
 static void an_expired_set_is_not_given_out(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(second_file));
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    struct keeper_view view;
-    keeper_view_init(&view, keeper, 0, NULL);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
     const struct wall_time before = {32472144000000000 - 1}, after = {32472144000000000};
-    assert_string_equal(key_id_of(keeper, before), "AKIDEXAMPLE2");
-    assert_non_null(keeper_view_get(&view, before));
-    assert_string_equal(key_id_of(keeper, after), "");
-    assert_null(keeper_view_get(&view, after));
-    assert_non_null(strstr(status_of(keeper, after, false), ", expired 2999-01-01T00:00:00"));
-    keeper_view_dispose(&view);
-    keeper_destroy(keeper);
+    assert_string_equal(key_id_of(scene, before), "AKIDEXAMPLE2");
+    assert_string_equal(key_id_of(scene, after), "");
+    assert_non_null(strstr(status_of(scene, after, false), ", expired 2999-01-01T00:00:00"));
+    drop(scene);
 }
 
-static void a_view_follows_the_keeper_and_keeps_no_old_set(void **state)
+static void a_view_follows_and_keeps_no_old_set(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    struct keeper_view view;
-    keeper_view_init(&view, keeper, 0, NULL);
-    struct credentials *first = keeper_view_get(&view, now);
-    assert_ptr_equal(keeper_view_get(&view, now), first);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    struct credentials *first = provider_view_get(&scene->view, now);
+    assert_ptr_equal(provider_view_get(&scene->view, now), first);
     assert_int_not_equal(first->generation, 0);
-    credentials_retain(first); /* a request under way */
+    credentials_retain(first); /* a request in flight */
     write_file(scene, span_from(second_file));
-    wait_until_told(scene, KEEPER_LOADED, 2);
-    struct credentials *second = keeper_view_get(&view, now);
-    assert_int_not_equal(second->generation, first->generation);
-    assert_string_equal(first->access_key_id, "AKIDEXAMPLE1");
+    wait_until_told(scene, PROVIDER_LOADED, 2);
+    /* Also where nobody asks the view for a set. */
+    for (int i = 0; i != 500 && atomic_load(&first->references) != 1; ++i)
+        loop_turn(scene->view.loop, 10);
     assert_int_equal(atomic_load(&first->references), 1);
+    assert_string_equal(first->access_key_id, "AKIDEXAMPLE1");
+    assert_int_not_equal(provider_view_get(&scene->view, now)->generation, first->generation);
     credentials_release(first);
-    keeper_view_dispose(&view);
-    keeper_destroy(keeper);
+    drop(scene);
 }
 
 struct reader {
-    struct keeper *keeper;
+    struct provider *provider;
     atomic_bool *stop;
 };
 
 static void *read_views(void *context)
 {
     struct reader *reader = context;
-    struct keeper_view view;
-    keeper_view_init(&view, reader->keeper, 0, NULL);
+    struct provider_view view;
+    struct loop *loop = loop_create();
+    provider_view_open(&view, reader->provider, loop);
     uint64_t last = 0;
     while (!atomic_load(reader->stop)) {
-        struct credentials *now = keeper_view_get(&view, clock_wall());
+        struct credentials *now = provider_view_get(&view, clock_wall());
         CHECK(now != NULL && now->generation >= last); /* cmocka's asserts are the main thread's */
         last = now->generation;
         CHECK(secret_bytes(&now->secret_access_key).len >= 7);
+        loop_turn(loop, 0);
     }
-    keeper_view_dispose(&view);
+    close_view(&view);
     return NULL;
 }
 
@@ -591,18 +659,18 @@ static void workers_read_while_the_file_rotates(void **state)
     atomic_bool stop = false;
     pthread_t threads[2];
     write_file(scene, span_from(good_file));
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    struct reader reader = {keeper, &stop};
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    struct reader reader = {scene->provider, &stop};
     for (int i = 0; i != 2; ++i)
         assert_int_equal(pthread_create(&threads[i], NULL, read_views, &reader), 0);
     for (unsigned i = 0; i != 20; ++i) {
         write_file(scene, span_from(i % 2 == 0 ? second_file : good_file));
-        wait_until_told(scene, KEEPER_LOADED, i + 2);
+        wait_until_told(scene, PROVIDER_LOADED, i + 2);
     }
     atomic_store(&stop, true);
     for (int i = 0; i != 2; ++i)
         pthread_join(threads[i], NULL);
-    keeper_destroy(keeper);
+    drop(scene);
 }
 
 static void a_warning_is_told_once(void **state)
@@ -610,13 +678,13 @@ static void a_warning_is_told_once(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     chmod(scene->file, 0644);
-    struct keeper *keeper = keep(scene, CREDENTIALS_STATIC, scene->file);
-    assert_int_equal(told(scene, KEEPER_WARNING), 1);
+    keep(scene, CREDENTIALS_STATIC, scene->file);
+    assert_int_equal(told(scene, PROVIDER_WARNING), 1);
     write_file(scene, span_from(second_file));
     chmod(scene->file, 0644);
-    wait_until_told(scene, KEEPER_LOADED, 2);
-    assert_int_equal(told(scene, KEEPER_WARNING), 1);
-    keeper_destroy(keeper);
+    wait_until_told(scene, PROVIDER_LOADED, 2);
+    assert_int_equal(told(scene, PROVIDER_WARNING), 1);
+    drop(scene);
 }
 
 int main(void)
@@ -632,16 +700,19 @@ int main(void)
         TEST(a_broken_file_says_where_and_shows_no_secret),
         TEST(what_is_no_small_regular_file_is_refused),
         TEST(a_file_that_others_can_read_is_warned_of),
-        TEST(without_any_source_the_keeper_says_why),
+        TEST(without_any_source_the_service_says_why),
         TEST(the_environment_goes_before_the_file),
         TEST(an_environment_whose_time_is_over_is_told_and_not_used),
         TEST(a_source_that_fails_is_not_passed_over),
         TEST(a_file_that_comes_late_is_found),
         TEST(a_file_that_changes_while_it_is_read_is_read_again),
-        TEST(of_identities_that_are_the_same_the_set_is_taken_over),
+        TEST(identities_that_are_the_same_share_a_provider),
+        TEST(an_identity_that_stays_keeps_its_set_while_its_source_is_down),
+        TEST(a_snapshot_sees_at_once_that_a_file_has_changed),
+        TEST(a_provider_keeps_a_copy_of_its_identity),
         TEST(a_good_set_is_only_replaced_by_a_good_one),
         TEST(an_expired_set_is_not_given_out),
-        TEST(a_view_follows_the_keeper_and_keeps_no_old_set),
+        TEST(a_view_follows_and_keeps_no_old_set),
         TEST(workers_read_while_the_file_rotates),
         TEST(a_warning_is_told_once),
     };

@@ -30,9 +30,6 @@ config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
 config/yaml -> config/config
-credentials/fetch_metadata -> credentials/fetch
-credentials/fetch_sts -> credentials/fetch
-credentials/keeper_private -> credentials/keeper
 credentials/chain_addresses -> credentials/chain
 credentials/chain_profile -> credentials/chain
 gateway/path_match -> gateway/route
@@ -250,10 +247,10 @@ def test_folders_use_only_those_below():
     ("base/span.c", '#include "aws/sigv4.h"'),
     ("aws/sigv4.c", '#include "config/config.h"'),
     ("config/load.c", '#include "gateway/route.h"'),
-    ("net/client.c", '#include "credentials/keeper.h"'),
+    ("net/client.c", '#include "credentials/provider.h"'),
     ("net/http1.c", '#include "net/tls.h"'),
     ("net/http1_chunked.c", "#include <h2o.h>"),
-    ("credentials/keeper.c", "#  include <h2o/socket.h>"),
+    ("credentials/provider.c", "#  include <h2o/socket.h>"),
     ("aws/sigv4.c", "#include <sys/socket.h>"),
     ("gateway/exchange.c", '#include "route.h"'),
     ("misc/util.c", '#include "base/span.h"'),
