@@ -45,6 +45,15 @@ routes:
     endpoint: { value: "${path.endpoint}", allow: ["fraud-*"] }
     operation: native
     identity: apac
+  - name: later
+    match: { path: /later }
+    endpoint: later
+    operation: async
+    body_max: 10
+  - name: chat
+    match: { path: /chat }
+    endpoint: { value: "${json.model}", allow: ["*"] }
+    operation: openai
 """
 
 
@@ -177,15 +186,17 @@ def test_tells_captures_overrides_and_what_gives_none(explain):
     assert done.returncode == 0
 
 
-def test_tells_why_no_route_takes_it(explain):
+def test_tells_why_no_route_matches(explain):
     done = explain("POST", "/models/m/predict")
     assert done.returncode == 1
     told = rows(done)
-    assert told["refused"] == ["no_route, status 404: no route takes /models/m/predict"]
+    assert told["refused"] == ["no_route, status 404: no route matches /models/m/predict"]
     assert [row.split(": ", 1)[1] for row in told["routes"]] == [
         "POST /predict/fraud: other path",
         "PUT models.example/models/{model}/predict: other host",
         "POST /endpoints/{endpoint}/*: other path",
+        "POST /later: other path",
+        "POST /chat: other path",
     ]
 
 
@@ -212,8 +223,8 @@ def test_as_json(explained):
 @pytest.mark.parametrize(
     "method, path, headers, outcome, status, part",
     [
-        ("GET", "/predict/fraud", [], "method_not_allowed", 405, "takes POST"),
-        ("POST", "/nothing", [], "no_route", 404, "no route takes /nothing"),
+        ("GET", "/predict/fraud", [], "method_not_allowed", 405, "accepts POST"),
+        ("POST", "/nothing", [], "no_route", 404, "no route matches /nothing"),
         ("POST", "/predict/%", [], "bad_request", 400, ""),
         ("POST", "/endpoints/../invocations", [], "bad_request", 400, "dot segment"),
         ("POST", "/endpoints/a%2Fb/invocations", [], "bad_request", 400, "%2F"),
@@ -256,6 +267,73 @@ def test_refusals(explained, method, path, headers, outcome, status, part):
     answer = explained(method, path, *headers)
     assert (answer["outcome"], answer["status"]) == (outcome, status)
     assert part in answer["message"]
+
+
+LOCATED = "X-Amzn-SageMaker-InputLocation: s3://b/k"
+
+
+@pytest.mark.parametrize(
+    "headers, body, outcome, status, part",
+    [
+        (["Expect: foo"], b"1234567890", "bad_request", 400, "Expect"),
+        (["Expect: 100-continue"], b"1234567890", "ok", None, ""),
+        ([], None, "bad_parameter", 400, "provide InputLocation or a body"),
+        ([], b"", "bad_parameter", 400, "provide InputLocation or a body"),
+        ([LOCATED], b"1", "bad_parameter", 400, "not both"),
+        ([LOCATED], None, "ok", None, ""),
+        ([], b"12345678901", "body_too_large", 413, "10 bytes, the body_max of route 'later'"),
+        (["Transfer-Encoding: chunked"], b"12345678901", "body_too_large", 413, "10 bytes"),
+        (["Transfer-Encoding: chunked"], b"1234567890", "ok", None, ""),
+        (["Transfer-Encoding: chunked"], b"", "bad_parameter", 400, "provide InputLocation"),
+        (["Content-Length: 11"], None, "body_too_large", 413, "10 bytes"),
+        (["Content-Length: 10"], None, "ok", None, ""),
+    ],
+)
+def test_expectations_inputs_and_sizes(explained, tmp_path, headers, body, outcome, status, part):
+    options = []
+    if body is not None:
+        (tmp_path / "body").write_bytes(body)
+        options = ["--body", tmp_path / "body"]
+    told = explained("POST", "/later", *headers, options=options)
+    assert (told["outcome"], told.get("status")) == (outcome, status)
+    assert part in told.get("message", "")
+
+
+def test_raw_requests(tmp_path):
+    """Whole requests from files, one answer each, in order."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    chat = b"POST /chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    requests = {
+        "ok": chat + b"9\r\n{\"model\":\r\n4\r\n\"m\"}\r\n0\r\n\r\n",
+        "bad_parameter": chat + b"2\r\n{}\r\n0\r\n\r\n",
+        "body_too_large": b"POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n",
+        "bad_request": chat + b"x\r\n",
+        "no_route": b"POST /x HTTP/1.0\r\n\r\n",
+    }
+    raw = []
+    for name, request in requests.items():
+        (tmp_path / name).write_bytes(request)
+        raw += ["--raw", tmp_path / name]
+    done = run(*raw, "--json", file=tmp_path / "routes.yaml")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["outcome"] for each in told] == list(requests) and done.returncode == 1
+    assert told[0]["endpoint"] == "m"
+    assert run(*raw[:2], file=tmp_path / "routes.yaml").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "request_bytes, part",
+    [
+        (b"POST / HTTP/1.1\r\nHost: h\r\n", "the head is incomplete"),
+        (b"POST /chat HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n1234", "the body is incomplete"),
+        (b"POST /chat HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1234", "3 bytes follow"),
+    ],
+)
+def test_raw_must_be_one_whole_request(tmp_path, request_bytes, part):
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    (tmp_path / "request").write_bytes(request_bytes)
+    done = run("--raw", tmp_path / "request", file=tmp_path / "routes.yaml")
+    assert (done.returncode, done.stdout) == (1, "") and part in done.stderr
 
 
 @pytest.mark.parametrize(
