@@ -181,6 +181,8 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
 {
     struct http1_body body;
     struct span data;
+    if (e->plan.match.route->operation == CONFIG_PING)
+        return true; /* answered without its body */
     http1_body_init(&body, e->request.framing, e->request.content_length);
     for (;;) {
         switch (http1_body_next(&body, &input, &data)) {
@@ -504,6 +506,7 @@ static void print_request(const struct explanation *e)
         print_visibly(headers[i].value);
         putchar('\n');
     }
+    print_row("", "User-Agent: sagegate");
     print_row("", "Content-Length: (the body's; it goes byte for byte)");
     if (e->plan.fill.proof == FILL_SIGNED) {
         print_row("", "X-Amz-Date: (when signed)");

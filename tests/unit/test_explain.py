@@ -54,6 +54,9 @@ routes:
     match: { path: /chat }
     endpoint: { value: "${json.model}", allow: ["*"] }
     operation: openai
+  - name: ping
+    match: { path: /ping }
+    operation: ping
 """
 
 
@@ -140,6 +143,7 @@ def test_tells_a_person_everything(explain):
         "X-Amzn-SageMaker-Target-Model: fraud-v12.tar.gz",
         "X-Amzn-SageMaker-Target-Variant: A",
         "X-Amzn-SageMaker-Inference-Id: 00000000-0000-7000-8000-000000000000",
+        "User-Agent: sagegate",
         "Content-Length: (the body's; it goes byte for byte)",
         "X-Amz-Date: (when signed)",
         "X-Amz-Security-Token: (when signed, with temporary credentials)",
@@ -197,6 +201,7 @@ def test_tells_why_no_route_matches(explain):
         "POST /endpoints/{endpoint}/*: other path",
         "POST /later: other path",
         "POST /chat: other path",
+        "GET /ping: other path",
     ]
 
 
@@ -319,6 +324,13 @@ def test_raw_requests(tmp_path):
     assert [each["outcome"] for each in told] == list(requests) and done.returncode == 1
     assert told[0]["endpoint"] == "m"
     assert run(*raw[:2], file=tmp_path / "routes.yaml").returncode == 0
+
+
+def test_the_body_of_a_ping_is_not_read(tmp_path):
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    (tmp_path / "request").write_bytes(b"GET /ping HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    done = run("--raw", tmp_path / "request", "--json", file=tmp_path / "routes.yaml")
+    assert json.loads(done.stdout)["operation"] == "ping"
 
 
 @pytest.mark.parametrize(
