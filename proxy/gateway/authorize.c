@@ -2,13 +2,14 @@
 #include "gateway/authorize.h"
 
 enum {
-    FIXED_SIZE = 1024
-}; /* request line's words, date, Authorization, Content-Length, User-Agent */
+    HEADERS_MAX = SAGEMAKER_PARAMETERS + 3,
+    FIXED_SIZE = 1024 /* request line's words, date, Authorization, Content-Length, User-Agent */
+};
 
 static size_t head_size(const struct authorize_request *request, const struct http1_header *headers,
                         size_t count)
 {
-    /* Names stand once more in SignedHeaders. */
+    /* Names are repeated in SignedHeaders. */
     size_t size = FIXED_SIZE + request->fill->path.len + request->upstream->region.len;
     if (request->credentials != NULL)
         size += secret_bytes(&request->credentials->session_token).len;
@@ -45,50 +46,28 @@ static struct sigv4_identity identity_of(const struct credentials *credentials)
                                    credentials->generation};
 }
 
-/* A head that is not signed: with a bearer token, or with nothing where no AWS is behind. */
-static struct span write_unsigned(const struct authorize_request *request, struct arena *arena)
+static struct sigv4_scope scope_of(const struct authorize_request *request)
 {
-    struct http1_header headers[SAGEMAKER_PARAMETERS + 1];
-    struct span token = SPAN_NONE;
-    struct buffer out;
-    size_t count = fill_upstream_headers(request->fill, request->upstream, headers);
-    if (request->fill->proof == FILL_BEARER) {
-        struct sigv4_scope scope = {request->upstream->region, SPAN("sagemaker"), request->now};
-        struct sigv4_identity identity = identity_of(request->credentials);
-        token = bearer_get(request->bearers, &identity, &scope, request->credentials->expires);
-    }
-    size_t size = head_size(request, headers, count) + token.len;
-    buffer_init_fixed(&out, arena_alloc(arena, size), size);
-    append_start(request, headers, count, &out);
-    if (token.len != 0) {
-        buffer_append(&out, SPAN("Authorization: Bearer "));
-        buffer_append(&out, token);
-        buffer_append(&out, SPAN("\r\n"));
-    }
-    buffer_append(&out, SPAN("\r\n"));
-    CHECK(!out.overflowed);
-    return buffer_span(&out);
+    return (struct sigv4_scope){request->upstream->region, SPAN("sagemaker"), request->now};
 }
 
-struct span authorize_head(const struct authorize_request *request, struct arena *arena)
+/* SPAN_NONE unless the proof is a bearer token. */
+static struct span bearer_token(const struct authorize_request *request)
 {
-    if (request->fill->proof != FILL_SIGNED)
-        return write_unsigned(request, arena);
-    struct http1_header headers[SAGEMAKER_PARAMETERS + 3];
-    struct sigv4_header signed_headers[SAGEMAKER_PARAMETERS + 3];
-    char date[CLOCK_BASIC_SIZE];
-    const struct credentials *credentials = request->credentials;
+    if (request->fill->proof != FILL_BEARER)
+        return SPAN_NONE;
+    struct sigv4_scope scope = scope_of(request);
+    struct sigv4_identity identity = identity_of(request->credentials);
+    return bearer_get(request->bearers, &identity, &scope, request->credentials->expires);
+}
 
-    size_t count = fill_upstream_headers(request->fill, request->upstream, headers);
-    clock_format_basic(request->now, date);
-    headers[count++] =
-        (struct http1_header){SPAN("X-Amz-Date"), span_make(date, CLOCK_BASIC_SIZE - 1)};
-    if (!secret_is_empty(&credentials->session_token))
-        headers[count++] = (struct http1_header){SPAN("X-Amz-Security-Token"),
-                                                 secret_bytes(&credentials->session_token)};
-    for (size_t i = 0; i != count; ++i)
-        signed_headers[i] = (struct sigv4_header){headers[i].name, headers[i].value};
-
+/* The signature covers the headers given, but not those that append_start adds. */
+static void append_signature(const struct authorize_request *request,
+                             const struct http1_header *headers, size_t count, struct buffer *out)
+{
+    struct sigv4_header signed_headers[HEADERS_MAX];
+    struct sigv4_scope scope = scope_of(request);
+    struct sigv4_identity identity = identity_of(request->credentials);
     struct sigv4_request to_sign = {
         .method = SPAN("POST"),
         .path = request->fill->path,
@@ -98,17 +77,41 @@ struct span authorize_head(const struct authorize_request *request, struct arena
         .normalize_path = true,
         .encode_path = true,
     };
+    for (size_t i = 0; i != count; ++i)
+        signed_headers[i] = (struct sigv4_header){headers[i].name, headers[i].value};
     memcpy(to_sign.body_sha256, request->body_sha256, SIGV4_HASH_SIZE);
-    struct sigv4_scope scope = {request->upstream->region, SPAN("sagemaker"), request->now};
-    struct sigv4_identity identity = identity_of(credentials);
+    buffer_append(out, SPAN("Authorization: "));
+    sigv4_append_authorization(&to_sign, &scope, &identity, request->keys, out);
+    buffer_append(out, SPAN("\r\n"));
+}
 
+struct span authorize_head(const struct authorize_request *request, struct arena *arena)
+{
+    struct http1_header headers[HEADERS_MAX];
+    char date[CLOCK_BASIC_SIZE];
     struct buffer out;
-    size_t size = head_size(request, headers, count);
+    size_t count = fill_upstream_headers(request->fill, request->upstream, headers);
+    struct span token = bearer_token(request);
+    bool is_signed = request->fill->proof == FILL_SIGNED;
+    if (is_signed) {
+        clock_format_basic(request->now, date);
+        headers[count++] =
+            (struct http1_header){SPAN("X-Amz-Date"), span_make(date, CLOCK_BASIC_SIZE - 1)};
+    }
+    if (is_signed && !secret_is_empty(&request->credentials->session_token))
+        headers[count++] = (struct http1_header){
+            SPAN("X-Amz-Security-Token"), secret_bytes(&request->credentials->session_token)};
+    size_t size = head_size(request, headers, count) + token.len;
     buffer_init_fixed(&out, arena_alloc(arena, size), size);
     append_start(request, headers, count, &out);
-    buffer_append(&out, SPAN("Authorization: "));
-    sigv4_append_authorization(&to_sign, &scope, &identity, request->keys, &out);
-    buffer_append(&out, SPAN("\r\n\r\n"));
+    if (is_signed)
+        append_signature(request, headers, count, &out);
+    if (token.len != 0) {
+        buffer_append(&out, SPAN("Authorization: Bearer "));
+        buffer_append(&out, token);
+        buffer_append(&out, SPAN("\r\n"));
+    }
+    buffer_append(&out, SPAN("\r\n"));
     CHECK(!out.overflowed);
     return buffer_span(&out);
 }

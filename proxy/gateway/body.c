@@ -1,4 +1,4 @@
-/* Request bodies: chunks, their hash and their bytes' account. */
+/* Request bodies: chunks, their hash and the memory they take. */
 #include "gateway/body.h"
 
 #include <stdlib.h>
@@ -16,27 +16,25 @@ static struct upstream_chunk *add_chunk(struct body *body, struct upstream_chunk
     return chunk;
 }
 
-enum body_result body_begin(struct body *body, struct admission *admission, struct arena *arena,
-                            uint64_t length, uint64_t max)
+bool body_begin(struct body *body, struct admission *admission, struct arena *arena,
+                uint64_t length)
 {
     CHECK(body->first == NULL);
-    *body = (struct body){.max = max, .known_length = length != UINT64_MAX, .admission = admission};
-    if (body->known_length && length > max)
-        return BODY_TOO_LARGE;
-    if (body->known_length && length != 0) {
-        if (!admission_take_memory(admission, length))
-            return BODY_MEMORY_FULL;
-        body->reserved = length;
-    }
-    if (body->known_length && length != 0 && length <= BODY_SMALL_MAX) {
+    *body = (struct body){.known_length = length != UINT64_MAX, .admission = admission};
+    sha256_init(&body->sha256);
+    if (!body->known_length || length == 0)
+        return true;
+    if (!admission_take_memory(admission, length))
+        return false;
+    body->reserved = length;
+    if (length <= BODY_SMALL_MAX) {
         body->in_arena = true;
         add_chunk(body, arena_alloc(arena, sizeof(struct upstream_chunk) + length), length);
     }
-    sha256_init(&body->sha256);
-    return BODY_OK;
+    return true;
 }
 
-/* A chunk with room; a body of unknown length pays for each as it comes. */
+/* A chunk with room. Memory for a body of unknown length is taken chunk by chunk. */
 static struct upstream_chunk *room(struct body *body)
 {
     struct upstream_chunk *last = body->last;
@@ -54,17 +52,15 @@ static struct upstream_chunk *room(struct body *body)
     return add_chunk(body, malloc(sizeof(*last) + capacity), capacity);
 }
 
-enum body_result body_append(struct body *body, struct span data)
+bool body_append(struct body *body, struct span data)
 {
-    if (data.len > body->max - body->size)
-        return BODY_TOO_LARGE;
     struct mono_time before = clock_mono();
     sha256_update(&body->sha256, data);
     body->hash_us += clock_us_between(before, clock_mono());
     while (data.len != 0) {
         struct upstream_chunk *chunk = room(body);
         if (chunk == NULL)
-            return BODY_MEMORY_FULL;
+            return false;
         size_t piece = chunk->capacity - chunk->len;
         if (piece > data.len)
             piece = data.len;
@@ -73,7 +69,7 @@ enum body_result body_append(struct body *body, struct span data)
         body->size += piece;
         data = span_from_offset(data, piece);
     }
-    return BODY_OK;
+    return true;
 }
 
 void body_end(struct body *body)

@@ -31,7 +31,6 @@ struct exchange {
     struct worker *worker;
     struct snapshot_use *use; /* in which it begins and ends */
     struct downstream *downstream;
-    struct metrics_route *series; /* of its route; NULL: it has none */
     enum exchange_state state;
     enum outcome outcome;
     struct timer timer; /* due at deadline_of, or earlier */
@@ -94,7 +93,7 @@ static void judge(struct exchange *ex);
 static void respond(struct exchange *ex);
 static void flush(void *request);
 static void fail(struct exchange *ex, enum outcome outcome, struct span message);
-static void fail_response(struct exchange *ex);
+static void fail_upstream(struct exchange *ex, struct response_error error);
 static void cancel(void *request, enum outcome outcome);
 static void end(struct exchange *ex, enum downstream_ending ending);
 
@@ -109,6 +108,17 @@ static struct mono_time now_of(const struct exchange *ex)
 static const struct config_route *route_of(const struct exchange *ex)
 {
     return ex->plan.match.route;
+}
+
+static size_t route_index(const struct exchange *ex)
+{
+    return (size_t)(route_of(ex) - ex->use->snapshot->config->routes);
+}
+
+static struct metrics_route *series_of(const struct exchange *ex)
+{
+    const struct series *series = &ex->use->snapshot->series;
+    return route_of(ex) != NULL ? series->routes[route_index(ex)] : series->no_route;
 }
 
 /* Sets the timer to the state's deadline, if it is not due earlier anyway. */
@@ -279,12 +289,6 @@ static bool rest_is_small(const struct exchange *ex)
     return request->framing == HTTP1_LENGTH && request->content_length <= DOWNSTREAM_DISCARD_MAX;
 }
 
-/* Closes the connection behind the response, unless this holds as well. */
-static void keep_alive_if(struct exchange *ex, bool condition)
-{
-    response_set_keep_alive(&ex->response, ex->response.keep_alive && condition);
-}
-
 /* Responds as a model's container would; nothing is called. */
 static void respond_to_ping(struct exchange *ex)
 {
@@ -293,21 +297,13 @@ static void respond_to_ping(struct exchange *ex)
         fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
     }
-    keep_alive_if(ex, rest_is_small(ex));
+    response_keep_alive_if(&ex->response, rest_is_small(ex));
     response_write_ready(&ex->response);
     respond(ex);
 }
 
-static void begin_counting(struct exchange *ex)
-{
-    const struct snapshot *snapshot = ex->use->snapshot;
-    ex->series = snapshot->series.routes[route_of(ex) - snapshot->config->routes];
-    metrics_begin(ex->series, ex->worker->index);
-}
-
 static void ask_admission(struct exchange *ex)
 {
-    const struct config_route *route = route_of(ex);
     const struct snapshot *snapshot = ex->use->snapshot;
     struct access_log *log = ex->worker->gateway->access_log;
     if (snapshot->config->access_log.refuse_on_full && log != NULL &&
@@ -316,19 +312,15 @@ static void ask_admission(struct exchange *ex)
         return;
     }
     ex->ticket.on_admitted = on_admitted;
-    switch (admission_ask(&ex->ticket, &ex->worker->queue,
-                          snapshot->admission_routes[route - snapshot->config->routes],
-                          route->wait_for_ms != 0)) {
-    case ADMISSION_NONE:
-        fail(ex, OUTCOME_BUSY, SPAN_NONE);
-        return;
-    case ADMISSION_WAITING:
-        set_state(ex, EXCHANGE_QUEUED);
-        return;
-    case ADMISSION_ADMITTED:
+    enum admission_state state =
+        admission_ask(&ex->ticket, &ex->worker->queue, snapshot->admission_routes[route_index(ex)],
+                      route_of(ex)->wait_for_ms != 0);
+    if (state == ADMISSION_ADMITTED)
         (void)begin_body(ex);
-        return;
-    }
+    else if (state == ADMISSION_WAITING)
+        set_state(ex, EXCHANGE_QUEUED);
+    else
+        fail(ex, OUTCOME_BUSY, SPAN_NONE);
 }
 
 static void take_head(void *request, struct span head)
@@ -345,10 +337,10 @@ static void take_head(void *request, struct span head)
     };
     /* Copied: the connection's buffer is used again. */
     bool accepted = plan_take_head(&ex->plan, &input, arena_copy(&ex->arena, head), &ex->request);
-    response_set_keep_alive(&ex->response, ex->plan.parsed && ex->request.keep_alive &&
-                                               downstream_goes_on(ex->downstream));
+    response_keep_alive_if(&ex->response, ex->plan.parsed && ex->request.keep_alive &&
+                                              downstream_goes_on(ex->downstream));
     if (route_of(ex) != NULL)
-        begin_counting(ex);
+        metrics_begin(series_of(ex), worker->index);
     if (!accepted)
         fail(ex, ex->plan.outcome, ex->plan.message);
     else if (route_of(ex)->operation == CONFIG_PING)
@@ -365,7 +357,7 @@ static void refuse(void *request, enum outcome outcome, struct span message)
         end(ex, DOWNSTREAM_ABORT);
         return;
     }
-    response_set_keep_alive(&ex->response, false);
+    response_keep_alive_if(&ex->response, false);
     if (!ex->plan.parsed)
         ids_make(&ex->plan.ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
     fail(ex, outcome, arena_copy(&ex->arena, message));
@@ -387,8 +379,7 @@ static bool begin_body(struct exchange *ex)
                       : ex->request.framing == HTTP1_NO_BODY ? 0
                                                              : ex->request.content_length;
     timing_stamp(&ex->timing, TIMING_ADMITTED, now_of(ex));
-    if (body_begin(&ex->body, &ex->worker->gateway->admission, &ex->arena, length,
-                   ex->plan.body_max) != BODY_OK) {
+    if (!body_begin(&ex->body, &ex->worker->gateway->admission, &ex->arena, length)) {
         fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
         return false;
     }
@@ -412,7 +403,7 @@ static void take_body(void *request, struct span data)
         return; /* the rest of a refused request */
     if (!plan_take_body(&ex->plan, data))
         fail(ex, ex->plan.outcome, ex->plan.message);
-    else if (body_append(&ex->body, data) != BODY_OK)
+    else if (!body_append(&ex->body, data))
         fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
@@ -489,12 +480,6 @@ static enum retry_decision decide(const struct exchange *ex, enum retry_class cl
     return retry_decide(class, &plan, &history);
 }
 
-static void log_failure(const struct exchange *ex, enum outcome outcome, const char *why)
-{
-    log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s", SPAN_ARG(outcome_info(outcome)->token),
-              SPAN_ARG(route_of(ex)->upstream->url.authority), why);
-}
-
 /* What came of an event stream before it failed is the caller's, even if both came at once. Returns false if the exchange
  * has ended. */
 static bool flush_stream(struct exchange *ex)
@@ -509,18 +494,10 @@ static bool flush_stream(struct exchange *ex)
 static void on_failed(struct attempt *attempt, const struct attempt_failure *failure)
 {
     struct exchange *ex = of_attempt(attempt);
-    struct span message = SPAN_NONE;
-    if (decide(ex, failure->class) == RETRY_AGAIN) {
+    if (decide(ex, failure->class) == RETRY_AGAIN)
         begin_attempt(ex, true);
-        return;
-    }
-    if (failure->why != NULL) {
-        log_failure(ex, failure->outcome, failure->why);
-        message = arena_printf(&ex->arena, "%.*s: %s",
-                               SPAN_ARG(outcome_info(failure->outcome)->text), failure->why);
-    }
-    if (flush_stream(ex))
-        fail(ex, failure->outcome, message);
+    else if (flush_stream(ex))
+        fail_upstream(ex, response_error_because(failure->outcome, failure->why, &ex->arena));
 }
 
 /* ---- 6. response: hold, judge, pass on ---- */
@@ -541,7 +518,8 @@ static void follow(struct exchange *ex, enum response_next next)
         judge(ex);
         return;
     case RESPONSE_FAILS:
-        fail_response(ex);
+        if (flush_stream(ex))
+            fail_upstream(ex, response_failure(&ex->response));
         return;
     }
 }
@@ -551,8 +529,7 @@ static void on_head(struct attempt *attempt, const struct http1_response *head)
     struct exchange *ex = of_attempt(attempt);
     response_take_head(&ex->response, head);
     if (attempt_has_sent(attempt) && head->status < 400)
-        body_release(
-            &ex->body); /* otherwise another attempt may follow, or the rest is still being sent */
+        body_release(&ex->body); /* neither another attempt nor the rest of this one needs it */
     set_state(ex, ex->response.state == RESPONSE_PASSING ? EXCHANGE_STREAMING : EXCHANGE_HOLDING);
 }
 
@@ -609,7 +586,8 @@ static bool renew(struct exchange *ex, enum retry_class class)
     case RENEW_NOTHING:
         break;
     }
-    attempt_explain_refusal(&ex->attempt, response->head.error_type, buffer_span(&response->held));
+    attempt_explain_refusal(&ex->attempt, response_header(response, SPAN("x-amzn-errortype")),
+                            buffer_span(&response->held));
     return false;
 }
 
@@ -672,19 +650,20 @@ static void flush(void *request)
 
 /* ---- failures ---- */
 
-static void fail_with(struct exchange *ex, const struct response_error *error)
+static void fail_with(struct exchange *ex, struct response_error error)
 {
-    struct writer *writer = &ex->downstream->writer;
+    struct response *response = &ex->response;
     attempt_cancel(&ex->attempt);
-    ex->outcome = error->outcome;
+    ex->outcome = error.outcome;
     /* The body of a queued request is not read any more. */
-    keep_alive_if(ex, ex->body_ended || (rest_is_small(ex) && ex->state != EXCHANGE_QUEUED));
-    if (response_fail(&ex->response, error)) {
+    response_keep_alive_if(response,
+                           ex->body_ended || (rest_is_small(ex) && ex->state != EXCHANGE_QUEUED));
+    if (response_fail(response, &error)) {
         respond(ex);
         return;
     }
     /* The caller gets what came; the framing shows that it is cut. */
-    if (!writer_flush(writer, &ex->downstream->conn))
+    if (!writer_flush(&ex->downstream->writer, &ex->downstream->conn))
         log_write(LOG_DEBUG, "listener", "the caller is gone as well");
     end(ex, DOWNSTREAM_ABORT);
 }
@@ -692,29 +671,16 @@ static void fail_with(struct exchange *ex, const struct response_error *error)
 /* message: SPAN_NONE for the outcome's own text; outlives the exchange. */
 static void fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
-    const struct outcome_info *info = outcome_info(outcome);
-    fail_with(ex, &(struct response_error){
-                      .outcome = outcome,
-                      .status = info->status,
-                      .retry_after_s = info->retry_after_s,
-                      .message = message.len != 0 ? message : info->text,
-                  });
+    fail_with(ex, response_error_of(outcome, message));
 }
 
-/* The upstream's response cannot be passed on to its end. */
-static void fail_response(struct exchange *ex)
+static void fail_upstream(struct exchange *ex, struct response_error error)
 {
-    if (!flush_stream(ex))
-        return;
-    struct response_failure failure = response_failure(&ex->response);
-    if (failure.why != NULL)
-        log_failure(ex, failure.outcome, failure.why);
-    fail_with(ex, &(struct response_error){
-                      .outcome = failure.outcome,
-                      .status = failure.status,
-                      .retry_after_s = outcome_info(failure.outcome)->retry_after_s,
-                      .message = failure.message,
-                  });
+    if (error.why != NULL)
+        log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s",
+                  SPAN_ARG(outcome_info(error.outcome)->token),
+                  SPAN_ARG(route_of(ex)->upstream->url.authority), error.why);
+    fail_with(ex, error);
 }
 
 /* The caller has gone. */
@@ -734,71 +700,76 @@ static void cut(void *request)
         cancel(ex, OUTCOME_DRAIN_CUT);
         return;
     }
-    response_set_keep_alive(&ex->response, false);
+    response_keep_alive_if(&ex->response, false);
     fail(ex, OUTCOME_DRAIN_CUT, SPAN_NONE);
 }
 
 /* ---- 8. finish once ---- */
 
-static void set_parameter(struct access_record *record, const struct exchange *ex,
-                          enum access_text field, enum sagemaker_parameter parameter)
+/* "target_variant,accept", built in out. */
+static struct span overridden(const struct exchange *ex, struct buffer *out)
 {
-    access_record_set(record, field, ex->plan.fill.parameters[parameter].value);
-}
-
-static void set_overridden(struct access_record *record, const struct exchange *ex)
-{
-    char text[256];
-    struct buffer out;
-    buffer_init_fixed(&out, text, sizeof(text));
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
         if ((ex->plan.fill.overridden & 1u << i) == 0)
             continue;
-        if (out.len != 0)
-            buffer_append_char(&out, ',');
-        buffer_append(&out, sagemaker_parameter_info((enum sagemaker_parameter)i)->name);
+        if (out->len != 0)
+            buffer_append_char(out, ',');
+        buffer_append(out, sagemaker_parameter_info((enum sagemaker_parameter)i)->name);
     }
-    access_record_set(record, ACCESS_OVERRIDDEN, buffer_span(&out));
+    return buffer_span(out);
 }
 
-static void set_route(struct access_record *record, const struct exchange *ex)
+static struct span parameter(const struct exchange *ex, enum sagemaker_parameter parameter)
 {
-    const struct config_route *route = route_of(ex);
-    struct span path = ex->request.path;
-    if (route != NULL) {
-        access_record_set(record, ACCESS_ROUTE, route->name);
-        if (config_operation_is_aws(route->operation))
-            access_record_set(record, ACCESS_REGION, route->upstream->region);
-    }
-    if (!ex->use->snapshot->config->access_log.full_path)
-        path = route != NULL ? route->path : SPAN_NONE; /* that of no route could be anything */
-    access_record_set(record, ACCESS_PATH, path);
+    return ex->plan.fill.parameters[parameter].value;
+}
+
+/* The request's own path could hold anything. */
+static struct span shown_path(const struct exchange *ex)
+{
+    if (ex->use->snapshot->config->access_log.full_path)
+        return ex->request.path;
+    return route_of(ex) != NULL ? route_of(ex)->path : SPAN_NONE;
 }
 
 static void set_texts(struct access_record *record, const struct exchange *ex)
 {
+    const struct config_route *route = route_of(ex);
     const struct plan *plan = &ex->plan;
     const struct response *response = &ex->response;
-    access_record_set(record, ACCESS_REQUEST_ID, span_make(plan->ids.request_id, IDS_UUID_SIZE));
-    access_record_set(record, ACCESS_TRACE_ID, span_make(plan->ids.trace_id, IDS_TRACE_ID_SIZE));
-    access_record_set(record, ACCESS_OUTCOME, outcome_info(ex->outcome)->token);
-    access_record_set(record, ACCESS_CLIENT, span_from(ex->downstream->remote.name));
-    access_record_set(record, ACCESS_METHOD, ex->request.method);
-    set_route(record, ex);
-    if (plan->fill.path.len != 0)
-        access_record_set(record, ACCESS_OPERATION,
-                          fill_operation_name(plan->match.route, &plan->fill));
-    access_record_set(record, ACCESS_ENDPOINT, plan->fill.endpoint);
-    set_parameter(record, ex, ACCESS_INFERENCE_ID, SAGEMAKER_INFERENCE_ID);
-    set_parameter(record, ex, ACCESS_TARGET_VARIANT, SAGEMAKER_TARGET_VARIANT);
-    set_parameter(record, ex, ACCESS_INFERENCE_COMPONENT, SAGEMAKER_INFERENCE_COMPONENT_NAME);
-    access_record_set(record, ACCESS_INVOKED_VARIANT, response->head.invoked_variant);
-    access_record_set(record, ACCESS_AWS_REQUEST_ID, response->head.request_id);
-    access_record_set(record, ACCESS_IDENTITY, ex->attempt.identity);
-    access_record_set(record, ACCESS_AWS_ERROR, response_aws_error(response));
-    set_overridden(record, ex);
-    access_record_set(record, ACCESS_DROPPED_HEADERS, plan->fill.dropped_headers);
-    set_parameter(record, ex, ACCESS_TARGET_MODEL, SAGEMAKER_TARGET_MODEL); /* the longest: last */
+    bool is_aws = route != NULL && config_operation_is_aws(route->operation);
+    bool is_filled = plan->fill.path.len != 0;
+    char text[256];
+    struct buffer list;
+    buffer_init_fixed(&list, text, sizeof(text));
+    const struct {
+        enum access_text field;
+        struct span value;
+    } texts[] = {
+        {ACCESS_REQUEST_ID, span_make(plan->ids.request_id, IDS_UUID_SIZE)},
+        {ACCESS_TRACE_ID, span_make(plan->ids.trace_id, IDS_TRACE_ID_SIZE)},
+        {ACCESS_OUTCOME, outcome_info(ex->outcome)->token},
+        {ACCESS_CLIENT, span_from(ex->downstream->remote.name)},
+        {ACCESS_METHOD, ex->request.method},
+        {ACCESS_ROUTE, route != NULL ? route->name : SPAN_NONE},
+        {ACCESS_REGION, is_aws ? route->upstream->region : SPAN_NONE},
+        {ACCESS_PATH, shown_path(ex)},
+        {ACCESS_OPERATION, is_filled ? fill_operation_name(route, &plan->fill) : SPAN_NONE},
+        {ACCESS_ENDPOINT, plan->fill.endpoint},
+        {ACCESS_INFERENCE_ID, parameter(ex, SAGEMAKER_INFERENCE_ID)},
+        {ACCESS_TARGET_VARIANT, parameter(ex, SAGEMAKER_TARGET_VARIANT)},
+        {ACCESS_INFERENCE_COMPONENT, parameter(ex, SAGEMAKER_INFERENCE_COMPONENT_NAME)},
+        {ACCESS_INVOKED_VARIANT,
+         response_header(response, SPAN("x-amzn-invoked-production-variant"))},
+        {ACCESS_AWS_REQUEST_ID, response_header(response, SPAN("x-amzn-requestid"))},
+        {ACCESS_IDENTITY, ex->attempt.identity},
+        {ACCESS_AWS_ERROR, response_aws_error(response)},
+        {ACCESS_OVERRIDDEN, overridden(ex, &list)},
+        {ACCESS_DROPPED_HEADERS, plan->fill.dropped_headers},
+        {ACCESS_TARGET_MODEL, parameter(ex, SAGEMAKER_TARGET_MODEL)}, /* the longest: last */
+    };
+    for (size_t i = 0; i != sizeof(texts) / sizeof(texts[0]); ++i)
+        access_record_set(record, texts[i].field, texts[i].value);
 }
 
 static uint64_t parts_of(const struct exchange *ex)
@@ -847,9 +818,7 @@ static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
         .first_byte_us = times[ACCESS_FIRST_BYTE_US],
         .overhead_us = timing_overhead_us(&ex->timing, now_of(ex)),
     };
-    struct metrics_route *series =
-        ex->series != NULL ? ex->series : ex->use->snapshot->series.no_route;
-    metrics_end(series, ex->worker->index, &values);
+    metrics_end(series_of(ex), ex->worker->index, &values);
 }
 
 /* Returns what the request took; its memory stays warm for the next one. */
@@ -901,7 +870,7 @@ void exchange_destroy_spares(struct worker *worker)
 
 static void make_last(void *request)
 {
-    response_set_keep_alive(&((struct exchange *)request)->response, false);
+    response_keep_alive_if(&((struct exchange *)request)->response, false);
 }
 
 /* With `auto` only a caller that asked for the connection to close shuts its sending side and still waits. */

@@ -24,6 +24,7 @@ void response_open(struct response *response, struct writer *writer, const struc
     response->timing = timing;
     response->admission = admission;
     response->arena = arena;
+    response->keep_alive = true;
     buffer_init(&response->held, RESPONSE_COLLECT_MAX);
 }
 
@@ -39,11 +40,6 @@ void response_dispose(struct response *response)
     stream_dispose(&response->stream);
     release_memory(response);
     buffer_dispose(&response->held);
-}
-
-void response_set_keep_alive(struct response *response, bool keep_alive)
-{
-    response->keep_alive = keep_alive;
 }
 
 static bool is_head_request(const struct response *response)
@@ -76,17 +72,14 @@ static void keep_head(struct response_head *kept, const struct http1_response *h
         if (may_pass(all->list[i].name))
             kept->headers[kept->header_count++] = (struct http1_header){
                 arena_copy(arena, all->list[i].name), arena_copy(arena, all->list[i].value)};
-    kept->error_type = arena_copy(arena, http1_header_value(all, SPAN("x-amzn-errortype")));
-    kept->request_id = arena_copy(arena, http1_header_value(all, SPAN("x-amzn-requestid")));
-    kept->invoked_variant =
-        arena_copy(arena, http1_header_value(all, SPAN("x-amzn-invoked-production-variant")));
 }
 
-static struct span kept_header(const struct response_head *kept, struct span name)
+struct span response_header(const struct response *response, struct span name)
 {
-    for (size_t i = 0; i != kept->header_count; ++i)
-        if (span_equals_ignore_case(kept->headers[i].name, name))
-            return kept->headers[i].value;
+    const struct response_head *head = &response->head;
+    for (size_t i = 0; i != head->header_count; ++i)
+        if (span_equals_ignore_case(head->headers[i].name, name))
+            return head->headers[i].value;
     return SPAN_NONE;
 }
 
@@ -120,7 +113,7 @@ static void begin_stream(struct response *response, const struct http1_headers *
                  response->arena);
     if (raw)
         return;
-    struct span type = kept_header(head, SPAN("X-Amzn-SageMaker-Content-Type"));
+    struct span type = response_header(response, SPAN("X-Amzn-SageMaker-Content-Type"));
     set_content_type(head, type.len != 0 ? type : SPAN("application/octet-stream"));
     head->framing = HTTP1_CHUNKED;
 }
@@ -233,9 +226,9 @@ static void complete_accepted(struct response *response)
     } members[] = {
         {name, id},
         {SPAN("OutputLocation"),
-         kept_header(&response->head, SPAN("X-Amzn-SageMaker-OutputLocation"))},
+         response_header(response, SPAN("X-Amzn-SageMaker-OutputLocation"))},
         {SPAN("FailureLocation"),
-         kept_header(&response->head, SPAN("X-Amzn-SageMaker-FailureLocation"))},
+         response_header(response, SPAN("X-Amzn-SageMaker-FailureLocation"))},
     };
     buffer_clear(&response->held);
     json_writer_open_object(&json, SPAN_NONE);
@@ -268,35 +261,54 @@ enum response_next response_end(struct response *response)
     return pass_held(response);
 }
 
-struct response_failure response_failure(const struct response *response)
+struct response_error response_error_of(enum outcome outcome, struct span message)
 {
-    static const enum outcome outcomes[] = {
-        [STREAM_GOES_ON] = OUTCOME_BAD_RESPONSE,    [STREAM_EXCEPTION] = OUTCOME_STREAM_ERROR,
-        [STREAM_CORRUPT] = OUTCOME_BAD_RESPONSE,    [STREAM_TRUNCATED] = OUTCOME_STREAM_BROKEN,
-        [STREAM_MEMORY_FULL] = OUTCOME_MEMORY_FULL,
-    };
+    const struct outcome_info *info = outcome_info(outcome);
+    return (struct response_error){.outcome = outcome,
+                                   .status = info->status,
+                                   .retry_after_s = info->retry_after_s,
+                                   .message = message.len != 0 ? message : info->text};
+}
+
+struct response_error response_error_because(enum outcome outcome, const char *why,
+                                             struct arena *arena)
+{
+    struct response_error error = response_error_of(outcome, SPAN_NONE);
+    error.why = why;
+    if (why != NULL)
+        error.message = arena_printf(arena, "%.*s: %s", SPAN_ARG(error.message), why);
+    return error;
+}
+
+/* Before anything was sent, an exception becomes a response with a status and, maybe, unredacted. */
+static struct response_error exception_of(const struct response *response)
+{
     const struct stream *stream = &response->stream;
-    struct response_failure failure = {.outcome = outcomes[stream->end]};
+    bool is_sent = response->writer->head_sent;
+    bool pass = response->plan->match.route->errors == CONFIG_ERRORS_PASS;
+    struct response_error error = response_error_of(
+        OUTCOME_STREAM_ERROR,
+        pass && !is_sent ? stream->message : aws_error_redact(stream->message, response->arena));
+    error.status = stream->status;
+    error.why = stream_fault(stream);
+    return error;
+}
+
+struct response_error response_failure(const struct response *response)
+{
+    static const enum outcome outcomes[] = {[STREAM_CORRUPT] = OUTCOME_BAD_RESPONSE,
+                                            [STREAM_TRUNCATED] = OUTCOME_STREAM_BROKEN,
+                                            [STREAM_MEMORY_FULL] = OUTCOME_MEMORY_FULL};
+    const struct stream *stream = &response->stream;
     if (stream->end == STREAM_GOES_ON && must_collect(response) && !response->is_reserved)
-        failure.outcome = OUTCOME_MEMORY_FULL;
-    const struct outcome_info *info = outcome_info(failure.outcome);
-    failure.status = info->status;
-    failure.message = info->text;
-    if (stream->end == STREAM_GOES_ON && failure.outcome == OUTCOME_BAD_RESPONSE)
-        failure.message = SPAN("a response of unknown length exceeds 1 MiB for an HTTP/1.0 client");
+        return response_error_of(OUTCOME_MEMORY_FULL, SPAN_NONE);
     if (stream->end == STREAM_GOES_ON)
-        return failure;
-    failure.why = stream_fault(stream);
-    failure.message = arena_printf(response->arena, "%.*s: %s", SPAN_ARG(info->text), failure.why);
-    if (failure.outcome != OUTCOME_STREAM_ERROR)
-        return failure;
-    /* Before anything was passed on, an exception is a response with a status and, maybe, unredacted. */
-    bool is_first = !response->writer->head_sent;
-    bool as_it_is = is_first && response->plan->match.route->errors == CONFIG_ERRORS_PASS;
-    failure.status = stream->status;
-    failure.message =
-        as_it_is ? stream->message : aws_error_redact(stream->message, response->arena);
-    return failure;
+        return response_error_of(
+            OUTCOME_BAD_RESPONSE,
+            SPAN("a response of unknown length exceeds 1 MiB for an HTTP/1.0 client"));
+    if (stream->end == STREAM_EXCEPTION)
+        return exception_of(response);
+    return response_error_because(outcomes[stream->end], stream_fault(stream), response->arena);
 }
 
 /* ---- error responses ---- */
@@ -307,7 +319,8 @@ const struct judge_verdict *response_judge(struct response *response)
     struct span body = buffer_span(&response->held);
     if (body.len > JUDGE_BODY_MAX)
         body.len = JUDGE_BODY_MAX;
-    struct judge_response error = {response->head.status, response->head.error_type, body};
+    struct judge_response error = {response->head.status,
+                                   response_header(response, SPAN("x-amzn-errortype")), body};
     if (plan->fill.proof == FILL_NONE)
         judge_container(response->head.status, &response->verdict);
     else
@@ -367,20 +380,27 @@ static void append_duration(struct buffer *out, const char *name, int64_t us)
 
 static void append_server_timing(struct response *response)
 {
+    static const struct {
+        enum access_time time;
+        const char *name;
+    } shown[] = {
+        {ACCESS_RECEIVE_US, "receive"},
+        {ACCESS_WAIT_US, "wait"},
+        {ACCESS_CREDENTIALS_US, "credentials"},
+        {ACCESS_HASH_US, "hash"},
+        {ACCESS_SIGN_US, "sign"},
+        {ACCESS_CONNECT_US, "connect"},
+        {ACCESS_TLS_US, "tls"},
+        {ACCESS_SEND_US, "send"},
+        {ACCESS_FIRST_BYTE_US, "first_byte"},
+    };
     char text[512];
     struct buffer out;
     int64_t times[ACCESS_TIMES];
     buffer_init_fixed(&out, text, sizeof(text));
     timing_times(response->timing, (struct mono_time){0}, times);
-    append_duration(&out, "receive", times[ACCESS_RECEIVE_US]);
-    append_duration(&out, "wait", times[ACCESS_WAIT_US]);
-    append_duration(&out, "credentials", times[ACCESS_CREDENTIALS_US]);
-    append_duration(&out, "hash", times[ACCESS_HASH_US]);
-    append_duration(&out, "sign", times[ACCESS_SIGN_US]);
-    append_duration(&out, "connect", times[ACCESS_CONNECT_US]);
-    append_duration(&out, "tls", times[ACCESS_TLS_US]);
-    append_duration(&out, "send", times[ACCESS_SEND_US]);
-    append_duration(&out, "first_byte", times[ACCESS_FIRST_BYTE_US]);
+    for (size_t i = 0; i != sizeof(shown) / sizeof(shown[0]); ++i)
+        append_duration(&out, shown[i].name, times[shown[i].time]);
     if (out.len != 0)
         writer_append_header(response->writer, SPAN("Server-Timing"), buffer_span(&out));
 }
@@ -514,7 +534,7 @@ static void append_error_event(struct response *response, const struct response_
     static const struct span names[] = {SPAN("code"), SPAN("message"), SPAN("request_id")};
     struct buffer out;
     if (response->state != RESPONSE_PASSING || !response->plan->match.route->stream_error_events ||
-        !span_starts_with_ignore_case(kept_header(&response->head, SPAN("Content-Type")),
+        !span_starts_with_ignore_case(response_header(response, SPAN("Content-Type")),
                                       SPAN("text/event-stream")) ||
         writer_held(response->writer) > WRITER_HIGH_WATERMARK)
         return;

@@ -25,7 +25,6 @@ struct response_head {
     uint64_t content_length;
     struct http1_header headers[RESPONSE_HEADERS_MAX]; /* those to be passed on */
     size_t header_count;
-    struct span error_type, invoked_variant, request_id;
 };
 
 enum response_state {
@@ -41,7 +40,7 @@ struct response {
     const struct timing *timing;
     struct admission *admission;
     struct arena *arena;
-    bool keep_alive; /* the connection may live on behind it; false at first */
+    bool keep_alive; /* the connection may live on behind it */
     int status;      /* sent to the caller; 0: none was */
     enum response_state state;
     struct response_head head;
@@ -58,8 +57,11 @@ void response_open(struct response *response, struct writer *writer, const struc
                    const struct timing *timing, struct admission *admission, struct arena *arena);
 void response_dispose(struct response *response);
 
-/* Before the head is appended: whether the connection may live on behind the response. */
-void response_set_keep_alive(struct response *response, bool keep_alive);
+/* The connection closes behind the response unless all conditions hold that are given before its head is appended. */
+static inline void response_keep_alive_if(struct response *response, bool condition)
+{
+    response->keep_alive &= condition;
+}
 
 /* ---- an upstream's response ---- */
 
@@ -85,15 +87,25 @@ MUST_USE enum response_next response_pass_error(struct response *response);
 /* Drops it, for another attempt. Nothing of it may have been appended. */
 void response_drop(struct response *response);
 
-struct response_failure {
+/* How a request ends without the upstream's response. */
+struct response_error {
     enum outcome outcome;
-    int status;          /* of the response that tells the caller */
+    int status;          /* 0: nobody is left to be told */
+    int retry_after_s;   /* 0: none */
     struct span message; /* for the caller */
-    const char *why;     /* for the log; NULL: it is the gateway's own limit */
+    bool is_model_text;  /* message is the whole body */
+    const char *why;     /* for the log; NULL: nothing to be logged */
 };
+/* As the table of outcomes has it. message: SPAN_NONE for its text. */
+struct response_error response_error_of(enum outcome outcome, struct span message);
+/* The same, with why (NULL: nothing more is known) in the message, which is in arena. */
+struct response_error response_error_because(enum outcome outcome, const char *why,
+                                             struct arena *arena);
 /* With RESPONSE_FAILS. */
-struct response_failure response_failure(const struct response *response);
+struct response_error response_failure(const struct response *response);
 
+/* Of an upstream's header that is passed on: its value, or SPAN_NONE. */
+struct span response_header(const struct response *response, struct span name);
 /* PayloadPart events of an event stream; where there is none, returns `reads`. */
 static inline uint64_t response_parts(const struct response *response, uint64_t reads)
 {
@@ -111,14 +123,6 @@ static inline bool response_has_exception(const struct response *response)
 }
 
 /* ---- the gateway's own ---- */
-
-struct response_error {
-    enum outcome outcome;
-    int status;          /* 0: nobody is left to be told */
-    int retry_after_s;   /* 0: none */
-    struct span message; /* for the caller */
-    bool is_model_text;  /* message is the whole body */
-};
 
 /* The request ends with an error. Returns true if a whole response that says so is appended, in the shape that AWS SDKs read:
  * X-Sagegate-Outcome, x-amzn-ErrorType and {"Code","Message","RequestId"}; it replaces what was appended before. Returns false
