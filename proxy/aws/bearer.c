@@ -14,7 +14,6 @@ enum {
     ID_MAX = 128,
     REGION_MAX = 63,
     URL_MAX = 64 * 1024, /* a session token has up to 16 KiB, threefold when encoded */
-    SMALL_MAX = 1024,
 };
 
 /* In the order in which it is signed. */
@@ -41,60 +40,28 @@ static void append_query(const struct sigv4_identity *identity, const struct sig
     buffer_append(out, SPAN("&X-Amz-SignedHeaders=host"));
 }
 
-static void append_signature(const struct sigv4_identity *identity, const struct sigv4_scope *scope,
-                             struct span query, struct buffer *out)
-{
-    const struct sigv4_header host = {SPAN("host"), SPAN(HOST)};
-    struct sigv4_request request = {.method = SPAN("POST"),
-                                    .path = SPAN("/"),
-                                    .query = query,
-                                    .headers = &host,
-                                    .header_count = 1,
-                                    .normalize_path = true,
-                                    .encode_path = true};
-    unsigned char digest[SIGV4_HASH_SIZE], key[SIGV4_HASH_SIZE];
-    char text[SMALL_MAX];
-    struct buffer canonical, to_sign;
-    struct sha256 hash;
-    struct sha256_hmac_key hmac;
-    sha256_init(&hash);
-    sha256_final(&hash, request.body_sha256); /* of nothing */
-
-    buffer_init(&canonical, URL_MAX + SMALL_MAX);
-    sigv4_append_canonical_request(&request, &canonical, NULL);
-    CHECK(!canonical.overflowed);
-    sha256_init(&hash);
-    sha256_update(&hash, buffer_span(&canonical));
-    sha256_final(&hash, digest);
-    secret_wipe(canonical.at, canonical.len); /* it holds the session token */
-    buffer_dispose(&canonical);
-
-    buffer_init_fixed(&to_sign, text, sizeof(text));
-    sigv4_append_string_to_sign(scope, digest, &to_sign);
-    CHECK(!to_sign.overflowed);
-    sigv4_derive_key(identity->secret_access_key, scope, key);
-    sha256_hmac_prepare(&hmac, SPAN_NONE, span_make((const char *)key, sizeof(key)));
-    sha256_hmac(&hmac, buffer_span(&to_sign), digest);
-    buffer_append_hex(out, digest, sizeof(digest));
-    secret_wipe(key, sizeof(key));
-    secret_wipe(&hmac, sizeof(hmac));
-}
-
 void bearer_append(const struct sigv4_identity *identity, const struct sigv4_scope *scope,
                    unsigned life_s, struct buffer *out)
 {
     static const struct span lead = SPAN(HOST "/?");
+    const struct sigv4_header host = {SPAN("host"), SPAN(HOST)};
+    struct sigv4_request request = {.method = SPAN("POST"),
+                                    .path = SPAN("/"),
+                                    .headers = &host,
+                                    .header_count = 1,
+                                    .normalize_path = true,
+                                    .encode_path = true};
     char time[CLOCK_BASIC_SIZE];
     struct buffer url;
     clock_format_basic(scope->now, time);
+    sha256_of(SPAN(""), request.body_sha256);
     buffer_init(&url, URL_MAX);
+    (void)buffer_reserve(&url, URL_MAX); /* growing would leave copies of the session token */
     buffer_append(&url, lead);
     append_query(identity, scope, time, life_s, &url);
-    struct span query = span_from_offset(buffer_span(&url), lead.len);
-    size_t query_len = query.len;
+    request.query = span_from_offset(buffer_span(&url), lead.len);
     buffer_append(&url, SPAN("&X-Amz-Signature="));
-    CHECK(!url.overflowed);
-    append_signature(identity, scope, span_make(url.at + lead.len, query_len), &url);
+    sigv4_append_signature(&request, scope, identity, &url);
     buffer_append(&url, SPAN("&Version=1")); /* not signed */
     CHECK(!url.overflowed);
 
@@ -134,6 +101,13 @@ void bearer_cache_destroy(struct bearer_cache *cache)
     for (size_t i = 0; cache != NULL && i != ENTRIES; ++i)
         secret_dispose(&cache->entries[i].token);
     free(cache);
+}
+
+void bearer_cache_forget(struct bearer_cache *cache, uint64_t generation)
+{
+    for (size_t i = 0; i != ENTRIES; ++i)
+        if (cache->entries[i].generation == generation)
+            secret_dispose(&cache->entries[i].token);
 }
 
 /* The identity's own entry, else the one that has rested longest. */

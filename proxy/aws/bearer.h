@@ -21,7 +21,9 @@ void bearer_append(const struct sigv4_identity *identity, const struct sigv4_sco
 /* The last tokens, by identity, its generation and region; one cache a thread. Wiped on destroy. */
 struct bearer_cache;
 struct bearer_cache *bearer_cache_create(void);
-void bearer_cache_destroy(struct bearer_cache *cache); /* takes NULL */
+void bearer_cache_destroy(struct bearer_cache *cache); /* accepts NULL */
+/* Wipes the tokens of credentials that were rotated out. */
+void bearer_cache_forget(struct bearer_cache *cache, uint64_t generation);
 
 /* A token that is good for BEARER_RENEW_S more, or for what is left of the credentials (expires; us 0: never). Lent until
  * the next call. scope.now decides. */

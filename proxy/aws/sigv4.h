@@ -48,13 +48,14 @@ void sigv4_append_string_to_sign(const struct sigv4_scope *scope,
 void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4_scope *scope,
                       unsigned char key[SIGV4_HASH_SIZE]);
 
-/* Signing keys by (access key id, date, region, service): one cache a thread, few entries, the oldest goes.
- * The secret is part of what is compared (by its generation in the caller's hands: see below), so that a
- * rotated secret under the same id never meets an old key. It also remembers how the last canonical request began,
- * so that the next one's hash starts where the two part. Out of core dumps; wiped on destroy. */
+/* Signing keys by access key id, generation, date, region and service: one cache a thread, few entries, the
+ * least recently used goes. The generation stands for the secret, so that a rotated secret under the same id
+ * never meets an old key. Kept out of core dumps; wiped on destroy. */
 struct sigv4_key_cache;
 struct sigv4_key_cache *sigv4_key_cache_create(void);
-void sigv4_key_cache_destroy(struct sigv4_key_cache *cache);
+void sigv4_key_cache_destroy(struct sigv4_key_cache *cache); /* accepts NULL */
+/* Wipes the keys of credentials that were rotated out. */
+void sigv4_key_cache_forget(struct sigv4_key_cache *cache, uint64_t generation);
 
 struct sigv4_identity {
     struct span access_key_id;
@@ -63,11 +64,15 @@ struct sigv4_identity {
     uint64_t generation;                /* changes whenever the secret does */
 };
 
-/* All stages at once, for the request path: appends the value of the Authorization header. cache may be
- * NULL (command line). No allocation, no formatting through printf. */
+/* All stages at once, for the request path: appends the value of the Authorization header. cache may be NULL
+ * (command line). Allocates nothing unless the path or query needs it. */
 void sigv4_append_authorization(const struct sigv4_request *request,
                                 const struct sigv4_scope *scope,
                                 const struct sigv4_identity *identity,
                                 struct sigv4_key_cache *cache, struct buffer *out);
+
+/* All stages at once, for a presigned URL: appends the signature alone, in hex. */
+void sigv4_append_signature(const struct sigv4_request *request, const struct sigv4_scope *scope,
+                            const struct sigv4_identity *identity, struct buffer *out);
 
 #endif

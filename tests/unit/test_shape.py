@@ -22,7 +22,6 @@ ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "g
 # Faults that are still there. An entry that is no longer a fault fails the test: delete it.
 # Arrows inside a folder without which its files have no circle:
 KNOWN_ARROWS = """
-aws/canonical -> aws/sigv4
 base/buffer -> base/json_writer
 command_explain_json -> command_explain
 command_explain_text -> command_explain

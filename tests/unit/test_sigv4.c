@@ -1,12 +1,16 @@
 /* The signer: AWS's published example by stage, names, values and paths in canonical form, and the cache of keys. */
 #include "aws/sigv4.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
+#include "aws/bearer.h"
 #include "aws/sha256.h"
 
 static const struct span example_id = SPAN("AKIDEXAMPLE");
@@ -362,7 +366,7 @@ static void test_the_cache_never_changes_a_signature(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-/* Requests that begin alike share hashed beginnings: wherever they part, and however long they are. */
+/* Nothing of one request stays for the next, wherever they part and however long they are. */
 static void test_beginnings_in_common(void **state)
 {
     static char token[3000];
@@ -473,6 +477,126 @@ static void test_a_small_buffer_overflows(void **state)
     secret_dispose(&secret);
 }
 
+static void test_a_forgotten_key_is_gone(void **state)
+{
+    static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
+    const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
+    struct signing signing = {sigv4_key_cache_create(), request_with(headers, 1)};
+    char out[1024];
+    (void)state;
+    sign(&signing, signing.cache, "A", "the secret", 1, &scope, out);
+    sign(&signing, signing.cache, "B", "the secret", 2, &scope, out);
+    sigv4_key_cache_forget(signing.cache, 2);
+    sigv4_key_cache_forget(signing.cache, 3);
+    assert_true(is_kept(&signing, "A", &scope));
+    sigv4_key_cache_forget(signing.cache, 1);
+    assert_false(is_kept(&signing, "A", &scope));
+    sigv4_key_cache_destroy(signing.cache);
+}
+
+/* ---- what is left behind ---- */
+
+struct residue {
+    struct sigv4_key_cache *cache;
+    struct secret secret, token;
+    char *authorization; /* 8 KiB */
+};
+
+static void *sign_on_a_stack_of_its_own(void *context)
+{
+    struct residue *residue = context;
+    const struct sigv4_header headers[] = {
+        {SPAN("host"), SPAN("h")}, {SPAN("x-amz-security-token"), secret_bytes(&residue->token)}};
+    const struct sigv4_request request = request_with(headers, 2);
+    const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
+    const struct sigv4_identity identity = {example_id, &residue->secret, &residue->token, 1};
+    struct buffer out;
+    buffer_init_fixed(&out, residue->authorization, 8192);
+    for (int i = 0; i != 3; ++i)
+        sigv4_append_authorization(&request, &scope, &identity, residue->cache, &out);
+    sigv4_append_authorization(&request, &scope, &identity, NULL, &out);
+    bearer_append(&identity, &scope, 900, &out);
+    return NULL;
+}
+
+/* Any eight bytes of the bytes in a row, wherever they stand in memory. */
+static bool has_part_of(const void *memory, size_t size, struct span bytes)
+{
+    for (size_t i = 0; i + 8 <= bytes.len; ++i)
+        if (memmem(memory, size, bytes.at + i, 8) != NULL)
+            return true;
+    return false;
+}
+
+/* A key's first 40 bytes as a hash sees them: under a pad, and as the words of its schedule. */
+static bool has_part_of_padded(const void *memory, size_t size, struct span key)
+{
+    for (unsigned pad = 0x36; pad <= 0x5c; pad += 0x5c - 0x36) {
+        char block[40] = {0}, words[40];
+        memcpy(block, key.at, key.len < sizeof(block) ? key.len : sizeof(block));
+        for (size_t i = 0; i != sizeof(block); ++i)
+            block[i] = (char)((unsigned char)block[i] ^ pad);
+        for (size_t i = 0; i != sizeof(block); ++i)
+            words[i] = block[i ^ 3];
+        if (has_part_of(memory, size, span_make(block, sizeof(block))) ||
+            has_part_of(memory, size, span_make(words, sizeof(words))))
+            return true;
+    }
+    return false;
+}
+
+/* The secret, keys derived from it and the token leave the stack with the call; the cache holds the state after a
+ * key's pads, never a key. */
+static void test_no_key_is_left_on_the_stack(void **state)
+{
+    enum { STACK_SIZE = 1 << 20, TOKEN_SIZE = 1500 };
+    const struct span links[] = {SPAN("20150830"), SPAN("us-east-1"), SPAN("sagemaker"),
+                                 SPAN("aws4_request")};
+    struct residue residue = {.cache = sigv4_key_cache_create(),
+                              .secret = secret_copy(example_secret)};
+    struct sha256_hmac_key hmac;
+    unsigned char key[SIGV4_HASH_SIZE];
+    pthread_attr_t attributes;
+    pthread_t thread;
+    char token[TOKEN_SIZE];
+    (void)state;
+    for (size_t i = 0; i != TOKEN_SIZE; ++i)
+        token[i] = (char)('A' + (i * i + i / 26) % 26);
+    residue.token = secret_copy(span_make(token, TOKEN_SIZE));
+    residue.authorization = malloc(8192);
+    /* Once here, for the dynamic linker: it saves all registers on the stack when it resolves a function, which it does
+     * before main() in a release. */
+    sign_on_a_stack_of_its_own(&residue);
+    char *stack =
+        mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(stack != MAP_FAILED);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_SIZE), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, sign_on_a_stack_of_its_own, &residue), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+
+    assert_false(has_part_of(stack, STACK_SIZE, example_secret));
+    assert_false(has_part_of(stack, STACK_SIZE, span_make(token, TOKEN_SIZE)));
+    assert_false(has_part_of_padded(stack, STACK_SIZE,
+                                    SPAN("AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")));
+    sha256_hmac_prepare(&hmac, SPAN("AWS4"), example_secret);
+    for (size_t i = 0; i != 4; ++i) {
+        assert_false(has_part_of(stack, STACK_SIZE, span_make((char *)&hmac.inner, 32)));
+        assert_false(has_part_of(stack, STACK_SIZE, span_make((char *)&hmac.outer, 32)));
+        sha256_hmac(&hmac, links[i], key);
+        assert_false(has_part_of(stack, STACK_SIZE, span_make((char *)key, sizeof(key))));
+        assert_false(has_part_of_padded(stack, STACK_SIZE, span_make((char *)key, sizeof(key))));
+        sha256_hmac_prepare(&hmac, SPAN_NONE, span_make((char *)key, sizeof(key)));
+    }
+    assert_true(has_part_of(residue.authorization, 8192, SPAN("AWS4-HMAC-SHA256")));
+    munmap(stack, STACK_SIZE);
+    pthread_attr_destroy(&attributes);
+    free(residue.authorization);
+    secret_dispose(&residue.token);
+    secret_dispose(&residue.secret);
+    sigv4_key_cache_destroy(residue.cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +612,8 @@ int main(void)
         cmocka_unit_test(test_beginnings_in_common),
         cmocka_unit_test(test_the_cache_keeps_eight_and_drops_the_oldest),
         cmocka_unit_test(test_a_new_day_or_secret_takes_the_old_one_s_place),
+        cmocka_unit_test(test_a_forgotten_key_is_gone),
+        cmocka_unit_test(test_no_key_is_left_on_the_stack),
         cmocka_unit_test(test_too_long_to_be_cached),
         cmocka_unit_test(test_a_small_buffer_overflows),
     };
