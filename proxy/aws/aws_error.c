@@ -18,15 +18,7 @@ static struct span clean_code(struct span text)
     while ((hash = span_find(code, '#')) != code.len)
         code = span_from_offset(code, hash + 1);
     code = span_trim(code);
-    if (code.len == 0 || code.len > CODE_MAX)
-        return SPAN_NONE;
-    for (size_t i = 0; i != code.len; ++i) {
-        char c = code.at[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '.' || c == '_' || c == '-'))
-            return SPAN_NONE;
-    }
-    return code;
+    return span_is_name(code) && code.len <= CODE_MAX ? code : SPAN_NONE;
 }
 
 /* The text of the first of two keys that holds one, inside `object`; SPAN_NONE if neither does. */
@@ -168,16 +160,11 @@ enum aws_error_class aws_error_classify(int status, const struct aws_error *erro
 
 /* ---- redaction ---- */
 
-static bool is_alphanumeric(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* How far a word that began at s.at reaches: up to a blank, quote, bracket or the like, less closing marks. */
 static size_t word_length(struct span s)
 {
     size_t len = 0;
-    while (len != s.len && (unsigned char)s.at[len] > ' ' && s.at[len] != 0x7f &&
+    while (len != s.len && s.at[len] != ' ' && !ascii_is_control(s.at[len]) &&
            memchr("\"'`<>()[]{},;\\", s.at[len], 14) == NULL)
         ++len;
     while (len != 0 && memchr(".:!?", s.at[len - 1], 4) != NULL)
@@ -209,13 +196,13 @@ static bool is_console_url(struct span s)
 /* Length of what must not be told at the start of s, which follows the byte `before`; 0 if nothing. */
 static size_t secret_length(struct span s, char before, bool numbers)
 {
-    if (s.at[0] >= '0' && s.at[0] <= '9') {
+    if (ascii_is_digit(s.at[0])) {
         size_t digits = 0;
-        while (digits != s.len && s.at[digits] >= '0' && s.at[digits] <= '9')
+        while (digits != s.len && ascii_is_digit(s.at[digits]))
             ++digits;
-        return numbers && digits == 12 && !(before >= '0' && before <= '9') ? digits : 0;
+        return numbers && digits == 12 && !ascii_is_digit(before) ? digits : 0;
     }
-    if (is_alphanumeric(before))
+    if (ascii_is_alnum(before))
         return 0;
     if (span_starts_with_ignore_case(s, SPAN("arn:aws")) ||
         span_starts_with_ignore_case(s, SPAN("arn%3Aaws")) || span_starts_with(s, SPAN("/aws/")) ||

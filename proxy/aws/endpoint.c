@@ -3,6 +3,8 @@
  * It may not resolve a name or open a connection. */
 #include "aws/endpoint.h"
 
+#include "base/host.h"
+
 #include <arpa/inet.h>
 
 /* Source: botocore's partitions.json. Regions are PREFIX-WORD-NUMBER or the partition's own global name. */
@@ -52,27 +54,14 @@ static const struct partition {
      SPAN("api.aws.hci.ic.gov"),
      {SPAN("us-isof")}},
 };
-enum { PARTITIONS = sizeof(partitions) / sizeof(partitions[0]), HOST_MAX = 253, LABEL_MAX = 63 };
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_label_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-';
-}
+enum { PARTITIONS = sizeof(partitions) / sizeof(partitions[0]) };
 
 bool endpoint_region_is_valid(struct span region)
 {
-    if (region.len == 0 || region.len > LABEL_MAX || region.at[0] == '-' ||
-        region.at[region.len - 1] == '-')
-        return false;
     for (size_t i = 0; i != region.len; ++i)
-        if (!is_label_byte(region.at[i]))
+        if (ascii_lower(region.at[i]) != region.at[i])
             return false;
-    return true;
+    return host_is_label(region);
 }
 
 /* region is "PREFIX-WORD-NUMBER" with a word that has no hyphen. */
@@ -84,10 +73,7 @@ static bool region_has_prefix(struct span region, struct span prefix)
     struct span word, number;
     if (!span_split(span_from_offset(region, prefix.len + 1), '-', &word, &number))
         return false;
-    for (size_t i = 0; i != number.len; ++i)
-        if (!is_digit(number.at[i]))
-            return false;
-    return word.len != 0 && number.len != 0;
+    return word.len != 0 && number.len != 0 && span_is_all(number, ASCII_DIGIT);
 }
 
 static const struct partition *find_partition(struct span region)
@@ -150,34 +136,6 @@ static bool fail(struct span *fault, const char *text)
     return false;
 }
 
-static struct span lower_copy(struct span s, struct arena *arena)
-{
-    char *at = arena_alloc(arena, s.len + 1);
-    for (size_t i = 0; i != s.len; ++i)
-        at[i] = (char)(s.at[i] >= 'A' && s.at[i] <= 'Z' ? s.at[i] | 0x20 : s.at[i]);
-    at[s.len] = '\0';
-    return span_make(at, s.len);
-}
-
-/* Labels of letters, digits, hyphens and underscores, divided by single dots; lower-case already. */
-static bool is_host_name(struct span host)
-{
-    struct span label, rest = host;
-    bool more = host.len != 0 && host.len <= HOST_MAX;
-    if (!more)
-        return false;
-    while (more) {
-        more = span_split(rest, '.', &label, &rest);
-        if (label.len == 0 || label.len > LABEL_MAX || label.at[0] == '-' ||
-            label.at[label.len - 1] == '-')
-            return false;
-        for (size_t i = 0; i != label.len; ++i)
-            if (!is_label_byte(label.at[i]) && label.at[i] != '_')
-                return false;
-    }
-    return true;
-}
-
 /* A resolver reads "127.1" and "0x7f.1" as addresses: such a host must be a plain IPv4 address. */
 static bool looks_like_number(struct span host)
 {
@@ -185,18 +143,13 @@ static bool looks_like_number(struct span host)
     while (at != 0 && host.at[at - 1] != '.')
         --at;
     struct span last = span_from_offset(host, at);
-    if (span_starts_with(last, SPAN("0x")))
-        return true;
-    for (size_t i = 0; i != last.len; ++i)
-        if (!is_digit(last.at[i]))
-            return false;
-    return true;
+    return span_starts_with(last, SPAN("0x")) || span_is_all(last, ASCII_DIGIT);
 }
 
 static bool parse_host(struct span host, struct endpoint_url *url, struct span *fault)
 {
     struct in_addr v4;
-    if (!is_host_name(host))
+    if (!host_is_dns_name(host))
         return fail(fault, "the host name is malformed");
     if (!looks_like_number(host)) {
         url->loopback = span_equals(host, SPAN("localhost"));
@@ -217,38 +170,26 @@ static bool parse_ipv6(struct span host, struct endpoint_url *url, struct span *
     return true;
 }
 
-/* text: what follows the host, "" or ":PORT". */
-static bool parse_port(struct span text, struct endpoint_url *url, struct span *fault)
-{
-    uint64_t port;
-    url->port = url->tls ? 443 : 80;
-    if (text.len == 0)
-        return true;
-    if (text.at[0] != ':' || text.len > 6 || !span_parse_u64(span_from_offset(text, 1), &port) ||
-        port == 0 || port > 65535)
-        return fail(fault, "the port is not a number from 1 to 65535");
-    url->port = (uint16_t)port;
-    return true;
-}
-
 static bool parse_authority(struct span authority, struct arena *arena, struct endpoint_url *url,
                             struct span *fault)
 {
-    bool ipv6 = authority.len != 0 && authority.at[0] == '[';
-    size_t end = span_find(authority, ipv6 ? ']' : ':');
-    if (ipv6 && end == authority.len)
-        return fail(fault, "the closing bracket of the IPv6 address is missing");
-    size_t start = ipv6 ? 1 : 0;
-    if (end == start)
+    struct span host, port;
+    uint16_t default_port = url->tls ? 443 : 80;
+    if (!host_split(authority, &host, &port))
+        return fail(fault, "write an IPv6 address as [::1] or [::1]:PORT");
+    bool ipv6 = host.len != 0 && host.at[0] == '[';
+    if (host.len == (ipv6 ? 2 : 0))
         return fail(fault, "the host is missing");
-    url->host = lower_copy(span_make(authority.at + start, end - start), arena);
-    if (!parse_port(span_from_offset(authority, end + start), url, fault))
-        return false;
+    url->host = arena_lower(arena, ipv6 ? span_make(host.at + 1, host.len - 2) : host);
+    url->port = default_port;
+    if (port.at != NULL && (!host_parse_port(port, &url->port) || url->port == 0))
+        return fail(fault, "the port is not a number from 1 to 65535");
     if (ipv6 ? !parse_ipv6(url->host, url, fault) : !parse_host(url->host, url, fault))
         return false;
     struct span name = ipv6 ? arena_printf(arena, "[%s]", url->host.at) : url->host;
-    bool ordinary = url->port == (url->tls ? 443 : 80);
-    url->authority = ordinary ? name : arena_printf(arena, "%s:%u", name.at, (unsigned)url->port);
+    url->authority = url->port == default_port
+                         ? name
+                         : arena_printf(arena, "%s:%u", name.at, (unsigned)url->port);
     return true;
 }
 

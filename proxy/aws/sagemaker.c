@@ -15,47 +15,28 @@ enum shape {
     SHAPE_FILENAME,    /* (?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9-_\.]* */
 };
 
-struct limits {
+struct row {
+    struct sagemaker_parameter_info info;
     enum shape shape[SAGEMAKER_OPERATIONS];
     unsigned min, max;
 };
 
-static const struct sagemaker_parameter_info parameters[SAGEMAKER_PARAMETERS] = {
-#define PARAMETER(id, key, api, invoke, stream, async, shape, stream_shape, min, max, is_logged)   \
-    [SAGEMAKER_##id] = {SPAN(key), SPAN(api), {invoke, stream, async}, is_logged},
-#include "aws/sagemaker.def"
-#undef PARAMETER
-};
-
-static const struct limits limits[SAGEMAKER_PARAMETERS] = {
-#define PARAMETER(id, key, api, invoke, stream, async, shape, stream_shape, min, max, is_logged)   \
-    [SAGEMAKER_##id] = {{SHAPE_##shape, SHAPE_##stream_shape, SHAPE_##shape}, min, max},
+static const struct row rows[SAGEMAKER_PARAMETERS] = {
+#define PARAMETER(id, key, api, invoke, stream, async, shape, stream_shape, min, max)              \
+    [SAGEMAKER_##id] = {{SPAN(key), SPAN(api), {invoke, stream, async}},                           \
+                        {SHAPE_##shape, SHAPE_##stream_shape, SHAPE_##shape},                      \
+                        min,                                                                       \
+                        max},
 #include "aws/sagemaker.def"
 #undef PARAMETER
 };
 
 static const struct sagemaker_operation_info operations[SAGEMAKER_OPERATIONS] = {
-    [SAGEMAKER_INVOKE] = {SPAN("invoke"), SPAN("InvokeEndpoint"), SPAN("invocations"),
-                          SPAN("sagemaker:InvokeEndpoint")},
+    [SAGEMAKER_INVOKE] = {SPAN("invoke"), SPAN("InvokeEndpoint"), SPAN("invocations")},
     [SAGEMAKER_STREAM] = {SPAN("stream"), SPAN("InvokeEndpointWithResponseStream"),
-                          SPAN("invocations-response-stream"),
-                          SPAN("sagemaker:InvokeEndpointWithResponseStream")},
-    [SAGEMAKER_ASYNC] = {SPAN("async"), SPAN("InvokeEndpointAsync"), SPAN("async-invocations"),
-                         SPAN("sagemaker:InvokeEndpointAsync")},
+                          SPAN("invocations-response-stream")},
+    [SAGEMAKER_ASYNC] = {SPAN("async"), SPAN("InvokeEndpointAsync"), SPAN("async-invocations")},
 };
-
-const struct span sagemaker_answer_headers[] = {
-    SPAN("x-Amzn-Invoked-Production-Variant"),
-    SPAN("X-Amzn-SageMaker-Custom-Attributes"),
-    SPAN("X-Amzn-SageMaker-New-Session-Id"),
-    SPAN("X-Amzn-SageMaker-Closed-Session-Id"),
-    SPAN("X-Amzn-SageMaker-Content-Type"), /* stream: the model's own type */
-    SPAN("X-Amzn-SageMaker-OutputLocation"),
-    SPAN("X-Amzn-SageMaker-FailureLocation"),
-    SPAN("x-amzn-RequestId"),
-};
-const size_t sagemaker_answer_header_count =
-    sizeof(sagemaker_answer_headers) / sizeof(sagemaker_answer_headers[0]);
 
 const struct sagemaker_operation_info *sagemaker_operation_info(enum sagemaker_operation operation)
 {
@@ -77,13 +58,13 @@ bool sagemaker_operation_by_suffix(struct span suffix, enum sagemaker_operation 
 const struct sagemaker_parameter_info *sagemaker_parameter_info(enum sagemaker_parameter parameter)
 {
     CHECK(parameter < SAGEMAKER_PARAMETERS);
-    return &parameters[parameter];
+    return &rows[parameter].info;
 }
 
 bool sagemaker_parameter_by_name(struct span name, enum sagemaker_parameter *out)
 {
     for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
-        if (span_equals(parameters[i].name, name)) {
+        if (span_equals(rows[i].info.name, name)) {
             *out = (enum sagemaker_parameter)i;
             return true;
         }
@@ -101,7 +82,7 @@ bool sagemaker_parameter_by_header(enum sagemaker_operation operation, struct sp
 {
     CHECK(operation < SAGEMAKER_OPERATIONS);
     for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
-        if (is_header(parameters[i].header[operation], header)) {
+        if (is_header(rows[i].info.header[operation], header)) {
             *out = (enum sagemaker_parameter)i;
             *exact = true;
             return true;
@@ -119,7 +100,7 @@ bool sagemaker_parameter_of_any(struct span header, enum sagemaker_parameter *ou
 {
     for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
         for (size_t operation = 0; operation != SAGEMAKER_OPERATIONS; ++operation) {
-            if (is_header(parameters[i].header[operation], header)) {
+            if (is_header(rows[i].info.header[operation], header)) {
                 *out = (enum sagemaker_parameter)i;
                 return true;
             }
@@ -128,23 +109,31 @@ bool sagemaker_parameter_of_any(struct span header, enum sagemaker_parameter *ou
     return false;
 }
 
+bool sagemaker_is_response_header(struct span name)
+{
+    static const struct span names[] = {
+        SPAN("x-Amzn-Invoked-Production-Variant"),
+        SPAN("X-Amzn-SageMaker-Custom-Attributes"),
+        SPAN("X-Amzn-SageMaker-New-Session-Id"),
+        SPAN("X-Amzn-SageMaker-Closed-Session-Id"),
+        SPAN("X-Amzn-SageMaker-Content-Type"), /* stream: the model's own type */
+        SPAN("X-Amzn-SageMaker-OutputLocation"),
+        SPAN("X-Amzn-SageMaker-FailureLocation"),
+        SPAN("x-amzn-RequestId"),
+    };
+    for (size_t i = 0; i != sizeof(names) / sizeof(names[0]); ++i)
+        if (span_equals_ignore_case(name, names[i]))
+            return true;
+    return false;
+}
+
 /* ---- shapes: each names the first byte that breaks the rule, or s.len where none does ---- */
-
-static bool is_alphanumeric(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-static bool is_printable(char c)
-{
-    return c >= 0x20 && c <= 0x7e;
-}
 
 static size_t find_bad_text(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i) {
         bool inner_tab = s.at[i] == '\t' && i != 0 && i != s.len - 1;
-        if (!is_printable(s.at[i]) && !inner_tab)
+        if (!ascii_is_printable(s.at[i]) && !inner_tab)
             return i;
     }
     return s.len;
@@ -153,7 +142,7 @@ static size_t find_bad_text(struct span s)
 static size_t find_bad_printable(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i)
-        if (!is_printable(s.at[i]) || (i == 0 && s.at[i] == ' '))
+        if (!ascii_is_printable(s.at[i]) || (i == 0 && s.at[i] == ' '))
             return i;
     return s.len;
 }
@@ -162,7 +151,7 @@ static size_t find_bad_name(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i) {
         bool inner_hyphen = s.at[i] == '-' && i != 0 && i != s.len - 1;
-        if (!is_alphanumeric(s.at[i]) && !inner_hyphen)
+        if (!ascii_is_alnum(s.at[i]) && !inner_hyphen)
             return i;
     }
     return s.len;
@@ -171,7 +160,7 @@ static size_t find_bad_name(struct span s)
 static size_t find_bad_object_path(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i)
-        if (!is_alphanumeric(s.at[i]) && memchr("!_.*'()/-", s.at[i], 9) == NULL)
+        if (!ascii_is_alnum(s.at[i]) && memchr("!_.*'()/-", s.at[i], 9) == NULL)
             return i;
     return s.len;
 }
@@ -182,7 +171,7 @@ static size_t find_bad_filename(struct span s)
     for (size_t i = 0; i != s.len; ++i) {
         char c = s.at[i];
         bool mark = i != 0 && (c == '-' || c == '_' || (c == '.' && !dotted));
-        if (!is_alphanumeric(c) && !mark)
+        if (!ascii_is_alnum(c) && !mark)
             return i;
         dotted = dotted || c == '.';
     }
@@ -195,7 +184,7 @@ static size_t find_bad_filename(struct span s)
 static bool fail_at(const char *rule, struct span value, size_t at, struct arena *arena,
                     struct span *fault)
 {
-    if (value.at[at] > 0x20 && value.at[at] <= 0x7e)
+    if (ascii_is(value.at[at], ASCII_VISIBLE))
         *fault = arena_printf(arena, "%s: '%c' at position %zu", rule, value.at[at], at + 1);
     else
         *fault = arena_printf(arena, "%s: byte 0x%02x at position %zu", rule,
@@ -228,7 +217,7 @@ static bool check_number(struct span value, unsigned min, unsigned max, struct a
     if (value.len <= 10 && span_parse_u64(value, &number) && number >= min && number <= max)
         return true;
     size_t digits = 0;
-    while (digits != value.len && value.at[digits] >= '0' && value.at[digits] <= '9')
+    while (digits != value.len && ascii_is_digit(value.at[digits]))
         ++digits;
     if (value.len == 0)
         *fault = arena_printf(arena, "a whole number from %u to %u: it is empty", min, max);
@@ -298,16 +287,16 @@ bool sagemaker_check_parameter(enum sagemaker_operation operation,
                                struct arena *arena, struct span *fault)
 {
     CHECK(operation < SAGEMAKER_OPERATIONS && parameter < SAGEMAKER_PARAMETERS);
-    const struct limits *limit = &limits[parameter];
-    if (parameters[parameter].header[operation].at == NULL) {
+    const struct row *row = &rows[parameter];
+    if (row->info.header[operation].at == NULL) {
         *fault = arena_printf(arena, "not a parameter of %.*s: it is set",
                               SPAN_ARG(operations[operation].api_name));
         return false;
     }
-    if (limit->shape[operation] == SHAPE_NUMBER)
-        return check_number(value, limit->min, limit->max, arena, fault);
-    return check_length(value, limit->min, limit->max, arena, fault) &&
-           check_shape(limit->shape[operation], value, arena, fault);
+    if (row->shape[operation] == SHAPE_NUMBER)
+        return check_number(value, row->min, row->max, arena, fault);
+    return check_length(value, row->min, row->max, arena, fault) &&
+           check_shape(row->shape[operation], value, arena, fault);
 }
 
 bool sagemaker_check_endpoint_name(struct span name, struct arena *arena, struct span *fault)

@@ -21,7 +21,6 @@ struct sagemaker_operation_info {
     struct span name;        /* "invoke", as in the configuration and the access line */
     struct span api_name;    /* "InvokeEndpoint" */
     struct span path_suffix; /* "invocations", the last segment of the path */
-    struct span iam_action;  /* "sagemaker:InvokeEndpoint" */
 };
 const struct sagemaker_operation_info *sagemaker_operation_info(enum sagemaker_operation operation);
 /* False where no operation has that last path segment. */
@@ -54,7 +53,6 @@ struct sagemaker_parameter_info {
     /* The exact header by operation, e.g. "X-Amzn-SageMaker-Accept" for ACCEPT on STREAM; SPAN_NONE where
      * the operation lacks the parameter. */
     struct span header[SAGEMAKER_OPERATIONS];
-    bool logged; /* may stand in the access line (CustomAttributes and SessionId may not) */
 };
 const struct sagemaker_parameter_info *sagemaker_parameter_info(enum sagemaker_parameter parameter);
 bool sagemaker_parameter_by_name(struct span name, enum sagemaker_parameter *out);
@@ -78,13 +76,11 @@ MUST_USE bool sagemaker_check_endpoint_name(struct span name, struct arena *aren
                                             struct span *fault);
 
 enum {
-    SAGEMAKER_BODY_MAX = 25 * 1024 * 1024, /* real-time; the service refuses beyond */
     SAGEMAKER_ASYNC_INLINE_BODY_MAX = 128000,
     SAGEMAKER_CUSTOM_ATTRIBUTES_MAX = 1024,
 };
 
-/* Headers of an answer that go back to the caller, besides Content-Type. */
-extern const struct span sagemaker_answer_headers[];
-extern const size_t sagemaker_answer_header_count;
+/* Whether a header of SageMaker's response goes back to the caller; case ignored. */
+bool sagemaker_is_response_header(struct span name);
 
 #endif

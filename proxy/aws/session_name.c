@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-static bool may_stand(char c)
+bool session_name_is_character(char c)
 {
-    bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    return plain || (c != '\0' && strchr("+=,.@-_", c) != NULL);
+    return ascii_is_alnum(c) || (c != '\0' && strchr("+=,.@-_", c) != NULL);
 }
 
 struct span session_name_fit(struct span name, struct arena *arena)
@@ -16,7 +15,7 @@ struct span session_name_fit(struct span name, struct arena *arena)
     char *at = arena_alloc(arena, SESSION_NAME_MAX + 1);
     size_t len = name.len < SESSION_NAME_MAX ? name.len : SESSION_NAME_MAX;
     for (size_t i = 0; i != len; ++i)
-        at[i] = may_stand(name.at[i]) ? name.at[i] : '-';
+        at[i] = session_name_is_character(name.at[i]) ? name.at[i] : '-';
     at[len] = '\0';
     return span_make(at, len);
 }

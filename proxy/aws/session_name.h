@@ -9,6 +9,8 @@
 
 enum { SESSION_NAME_MIN = 2, SESSION_NAME_MAX = 64 };
 
+/* What a session's name and a role's may hold. */
+bool session_name_is_character(char c);
 /* The name in arena, cut to 64 with '-' for each byte that may not stand in it; too short a one is
  * "sagegate". */
 struct span session_name_fit(struct span name, struct arena *arena);

@@ -156,7 +156,7 @@ static bool take_fraction(struct span *s, int *microsecond)
         return true;
     int scale = 100000, value = 0;
     size_t digits = 0;
-    for (; digits != s->len && s->at[digits] >= '0' && s->at[digits] <= '9'; ++digits, scale /= 10)
+    for (; digits != s->len && ascii_is_digit(s->at[digits]); ++digits, scale /= 10)
         value += (s->at[digits] - '0') * scale;
     *microsecond = value;
     *s = span_from_offset(*s, digits);
@@ -214,7 +214,7 @@ bool clock_parse_http(struct span s, struct wall_time *out)
         return false;
     for (int i = 0; i != 7; ++i) {
         const char *at = s.at + offsets[i];
-        if (i != 1 && (at[0] < '0' || at[0] > '9' || at[1] < '0' || at[1] > '9'))
+        if (i != 1 && (!ascii_is_digit(at[0]) || !ascii_is_digit(at[1])))
             return false;
         pairs[i] = (at[0] - '0') * 10 + at[1] - '0';
     }

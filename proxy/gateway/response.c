@@ -51,15 +51,10 @@ static bool is_head_request(const struct response *response)
 
 static bool may_pass(struct span name)
 {
-    if (span_equals_ignore_case(name, SPAN("content-type")) ||
-        span_equals_ignore_case(name, SPAN("date")) ||
-        span_equals_ignore_case(name, SPAN("x-amzn-requestid")) ||
-        span_equals_ignore_case(name, SPAN("x-amzn-errortype")))
-        return true;
-    for (size_t i = 0; i != sagemaker_answer_header_count; ++i)
-        if (span_equals_ignore_case(name, sagemaker_answer_headers[i]))
-            return true;
-    return false;
+    return span_equals_ignore_case(name, SPAN("content-type")) ||
+           span_equals_ignore_case(name, SPAN("date")) ||
+           span_equals_ignore_case(name, SPAN("x-amzn-errortype")) ||
+           sagemaker_is_response_header(name);
 }
 
 static void keep_head(struct response_head *kept, const struct http1_response *head,

@@ -28,42 +28,31 @@ static void assert_span(struct span s, const char *expected)
 
 static const struct {
     const char *name, *api_name, *header[SAGEMAKER_OPERATIONS];
-    bool logged;
 } rows[SAGEMAKER_PARAMETERS] = {
-    {"content_type", "ContentType", {"Content-Type", "Content-Type", SM "Content-Type"}, true},
-    {"accept", "Accept", {"Accept", SM "Accept", SM "Accept"}, true},
+    {"content_type", "ContentType", {"Content-Type", "Content-Type", SM "Content-Type"}},
+    {"accept", "Accept", {"Accept", SM "Accept", SM "Accept"}},
     {"custom_attributes",
      "CustomAttributes",
-     {SM "Custom-Attributes", SM "Custom-Attributes", SM "Custom-Attributes"},
-     false},
-    {"target_model", "TargetModel", {SM "Target-Model", NULL, NULL}, true},
-    {"target_variant", "TargetVariant", {SM "Target-Variant", SM "Target-Variant", NULL}, true},
+     {SM "Custom-Attributes", SM "Custom-Attributes", SM "Custom-Attributes"}},
+    {"target_model", "TargetModel", {SM "Target-Model", NULL, NULL}},
+    {"target_variant", "TargetVariant", {SM "Target-Variant", SM "Target-Variant", NULL}},
     {"target_container_hostname",
      "TargetContainerHostname",
-     {SM "Target-Container-Hostname", SM "Target-Container-Hostname", NULL},
-     true},
-    {"inference_id",
-     "InferenceId",
-     {SM "Inference-Id", SM "Inference-Id", SM "Inference-Id"},
-     true},
-    {"enable_explanations", "EnableExplanations", {SM "Enable-Explanations", NULL, NULL}, true},
+     {SM "Target-Container-Hostname", SM "Target-Container-Hostname", NULL}},
+    {"inference_id", "InferenceId", {SM "Inference-Id", SM "Inference-Id", SM "Inference-Id"}},
+    {"enable_explanations", "EnableExplanations", {SM "Enable-Explanations", NULL, NULL}},
     {"inference_component_name",
      "InferenceComponentName",
-     {SM "Inference-Component", SM "Inference-Component", NULL},
-     true},
-    {"session_id", "SessionId", {SM "Session-Id", SM "Session-Id", NULL}, false},
-    {"prefix_aware_id", "PrefixAwareId", {SM "Prefix-Aware-Id", SM "Prefix-Aware-Id", NULL}, true},
-    {"input_location", "InputLocation", {NULL, NULL, SM "InputLocation"}, true},
-    {"request_ttl_seconds", "RequestTTLSeconds", {NULL, NULL, SM "RequestTTLSeconds"}, true},
+     {SM "Inference-Component", SM "Inference-Component", NULL}},
+    {"session_id", "SessionId", {SM "Session-Id", SM "Session-Id", NULL}},
+    {"prefix_aware_id", "PrefixAwareId", {SM "Prefix-Aware-Id", SM "Prefix-Aware-Id", NULL}},
+    {"input_location", "InputLocation", {NULL, NULL, SM "InputLocation"}},
+    {"request_ttl_seconds", "RequestTTLSeconds", {NULL, NULL, SM "RequestTTLSeconds"}},
     {"invocation_timeout_seconds",
      "InvocationTimeoutSeconds",
-     {NULL, NULL, SM "InvocationTimeoutSeconds"},
-     true},
-    {"s3_output_path_extension",
-     "S3OutputPathExtension",
-     {NULL, NULL, SM "S3OutputPathExtension"},
-     true},
-    {"filename", "Filename", {NULL, NULL, SM "Filename"}, true},
+     {NULL, NULL, SM "InvocationTimeoutSeconds"}},
+    {"s3_output_path_extension", "S3OutputPathExtension", {NULL, NULL, SM "S3OutputPathExtension"}},
+    {"filename", "Filename", {NULL, NULL, SM "Filename"}},
 };
 
 static void test_parameters(void **state)
@@ -75,7 +64,6 @@ static void test_parameters(void **state)
         enum sagemaker_parameter found;
         assert_span(info->name, rows[i].name);
         assert_span(info->api_name, rows[i].api_name);
-        assert_int_equal(info->logged, rows[i].logged);
         for (unsigned operation = 0; operation != SAGEMAKER_OPERATIONS; ++operation)
             assert_span(info->header[operation], rows[i].header[operation]);
         assert_true(sagemaker_parameter_by_name(span_from(rows[i].name), &found));
@@ -90,11 +78,10 @@ static void test_parameters(void **state)
 
 static void test_operations(void **state)
 {
-    static const char *const expected[SAGEMAKER_OPERATIONS][4] = {
-        {"invoke", "InvokeEndpoint", "invocations", "sagemaker:InvokeEndpoint"},
-        {"stream", "InvokeEndpointWithResponseStream", "invocations-response-stream",
-         "sagemaker:InvokeEndpointWithResponseStream"},
-        {"async", "InvokeEndpointAsync", "async-invocations", "sagemaker:InvokeEndpointAsync"},
+    static const char *const expected[SAGEMAKER_OPERATIONS][3] = {
+        {"invoke", "InvokeEndpoint", "invocations"},
+        {"stream", "InvokeEndpointWithResponseStream", "invocations-response-stream"},
+        {"async", "InvokeEndpointAsync", "async-invocations"},
     };
     enum sagemaker_operation found;
     (void)state;
@@ -104,7 +91,6 @@ static void test_operations(void **state)
         assert_span(info->name, expected[i][0]);
         assert_span(info->api_name, expected[i][1]);
         assert_span(info->path_suffix, expected[i][2]);
-        assert_span(info->iam_action, expected[i][3]);
         assert_true(sagemaker_operation_by_suffix(info->path_suffix, &found));
         assert_int_equal(found, i);
     }
