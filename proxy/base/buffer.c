@@ -12,21 +12,19 @@ void buffer_dispose(struct buffer *b)
     *b = (struct buffer){.max = b->max};
 }
 
-static bool grow(struct buffer *b, size_t needed)
+static void grow(struct buffer *b, size_t needed)
 {
     size_t capacity = b->capacity < 128 ? 128 : b->capacity;
     while (capacity < needed)
         capacity *= 2;
     if (capacity > b->max)
         capacity = b->max;
-    char *at = realloc(b->at, capacity);
-    CHECK(at != NULL);
-    b->at = at;
+    b->at = realloc(b->at, capacity);
+    CHECK(b->at != NULL);
     b->capacity = capacity;
-    return true;
 }
 
-char *buffer_reserve(struct buffer *b, size_t size)
+char *buffer_reserve_slowly(struct buffer *b, size_t size)
 {
     if (b->overflowed || size > b->max - b->len) {
         b->overflowed = true;
@@ -43,17 +41,6 @@ void buffer_consume(struct buffer *b, size_t n)
     b->len -= n;
     if (b->len != 0 && n != 0)
         memmove(b->at, b->at + n, b->len);
-}
-
-void buffer_append_slowly(struct buffer *b, struct span s)
-{
-    if (s.len == 0)
-        return;
-    char *at = buffer_reserve(b, s.len);
-    if (at == NULL)
-        return;
-    memcpy(at, s.at, s.len);
-    b->len += s.len;
 }
 
 void buffer_append_char(struct buffer *b, char c)

@@ -39,9 +39,17 @@ static inline struct span buffer_span(const struct buffer *b)
     return span_make(b->at, b->len);
 }
 
-/* Room for `size` more bytes at once, to be filled by the caller and then taken with buffer_take; NULL
- * (and overflowed) where the maximum forbids it. */
-char *buffer_reserve(struct buffer *b, size_t size);
+/* The rare case of buffer_reserve: more memory, or none to be had. */
+char *buffer_reserve_slowly(struct buffer *b, size_t size);
+
+/* Room for `size` more bytes at once, to be filled by the caller and then taken with buffer_take; NULL (and
+ * overflowed) if the maximum forbids it. */
+static inline char *buffer_reserve(struct buffer *b, size_t size)
+{
+    if (b->overflowed || size > b->capacity - b->len)
+        return buffer_reserve_slowly(b, size);
+    return b->at + b->len;
+}
 static inline void buffer_take(struct buffer *b, size_t size)
 {
     b->len += size;
@@ -49,17 +57,12 @@ static inline void buffer_take(struct buffer *b, size_t size)
 /* Drops `n` bytes (at most len) from the front. */
 void buffer_consume(struct buffer *b, size_t n);
 
-/* The rare case of buffer_append: more memory, or none to be had. */
-void buffer_append_slowly(struct buffer *b, struct span s);
-
 static inline void buffer_append(struct buffer *b, struct span s)
 {
-    if (b->overflowed || s.len > b->capacity - b->len) {
-        buffer_append_slowly(b, s);
+    char *at = s.len == 0 ? NULL : buffer_reserve(b, s.len);
+    if (at == NULL)
         return;
-    }
-    if (s.len != 0)
-        memcpy(b->at + b->len, s.at, s.len);
+    memcpy(at, s.at, s.len);
     b->len += s.len;
 }
 void buffer_append_char(struct buffer *b, char c);

@@ -53,52 +53,84 @@ static uint64_t odd_bytes(uint64_t word)
            high;
 }
 
-/* Printable ASCII without quote and backslash stands for itself. Checked eight bytes at a time, since
- * most texts are of that kind. */
-static bool is_plain(struct span s)
+/* Copies s to `at` if it is printable ASCII without quote and backslash, which stands for itself. Eight bytes at
+ * a time, since most texts are of that kind; a longer text's last eight overlap those before. */
+static bool copy_plain(char *at, struct span s)
 {
     uint64_t word = 0x2020202020202020;
-    for (; s.len >= sizeof(word); s = span_from_offset(s, sizeof(word))) {
-        memcpy(&word, s.at, sizeof(word));
+    if (s.len < sizeof(word)) {
+        for (size_t i = 0; i != s.len; ++i)
+            word = word << 8 | (unsigned char)(at[i] = s.at[i]);
+        return odd_bytes(word) == 0;
+    }
+    size_t last = s.len - sizeof(word);
+    for (size_t i = 0;; i = i + sizeof(word) < last ? i + sizeof(word) : last) {
+        memcpy(&word, s.at + i, sizeof(word));
         if (odd_bytes(word) != 0)
             return false;
+        memcpy(at + i, &word, sizeof(word));
+        if (i == last)
+            return true;
     }
-    word = 0x2020202020202020;
-    if (s.len != 0)
-        memcpy(&word, s.at, s.len);
-    return odd_bytes(word) == 0;
 }
 
-void json_writer_append_escaped(struct buffer *b, struct span s)
+static void append_escaped_slowly(struct buffer *b, struct span s)
 {
-    if (is_plain(s)) {
-        buffer_append(b, s);
-        return;
-    }
     while (s.len != 0) {
         unsigned char c = (unsigned char)s.at[0];
         char letter = escape_letter(c);
+        size_t len = 1;
         if (letter != '\0') {
             buffer_append_char(b, '\\');
             buffer_append_char(b, letter);
-        } else if (c < 0x20 || c == 0x7f) {
+        } else if (ascii_is_control((char)c)) {
             buffer_append(b, SPAN("\\u00"));
             buffer_append_hex(b, &c, 1);
+        } else if ((len = utf8_length(s)) != 0) {
+            buffer_append(b, span_make(s.at, len));
         } else {
-            size_t len = utf8_length(s);
-            buffer_append(b, len == 0 ? SPAN("\xef\xbf\xbd") : span_make(s.at, len));
-            s = span_from_offset(s, len == 0 ? 1 : len);
-            continue;
+            buffer_append(b, SPAN("\xef\xbf\xbd"));
+            len = 1;
         }
-        s = span_from_offset(s, 1);
+        s = span_from_offset(s, len);
     }
+}
+
+void json_writer_append_escaped(struct buffer *out, struct span s)
+{
+    char *at = buffer_reserve(out, s.len);
+    if (at != NULL && copy_plain(at, s))
+        buffer_take(out, s.len);
+    else
+        append_escaped_slowly(out, s);
 }
 
 void json_writer_append_quoted(struct buffer *out, struct span s)
 {
+    char *at = buffer_reserve(out, s.len + 2);
+    if (at != NULL && copy_plain(at + 1, s)) {
+        at[0] = at[s.len + 1] = '"';
+        buffer_take(out, s.len + 2);
+        return;
+    }
     buffer_append_char(out, '"');
-    json_writer_append_escaped(out, s);
+    append_escaped_slowly(out, s);
     buffer_append_char(out, '"');
+}
+
+char *json_writer_put_quoted(char *at, struct span s)
+{
+    struct buffer rest;
+    *at++ = '"';
+    if (copy_plain(at, s)) {
+        at += s.len;
+    } else {
+        buffer_init_fixed(&rest, at, JSON_WRITER_GROWTH * s.len);
+        append_escaped_slowly(&rest, s);
+        at += rest.len;
+    }
+    *at++ = '"';
+    return at;
 }
 
 /* ---- values ---- */

@@ -33,5 +33,8 @@ void json_writer_add_raw(struct json_writer *json, struct span key, struct span 
 /* Appends `s` in quotes, or without them; each byte that is not part of valid UTF-8 becomes U+FFFD. */
 void json_writer_append_quoted(struct buffer *out, struct span s);
 void json_writer_append_escaped(struct buffer *out, struct span s);
+/* Writes `s` in quotes at `at`, which has room for JSON_WRITER_GROWTH * s.len + 2 bytes. Returns its end. */
+char *json_writer_put_quoted(char *at, struct span s);
+enum { JSON_WRITER_GROWTH = 6 }; /* "\u00XX" for one byte */
 
 #endif

@@ -1,6 +1,8 @@
 /* Formats access records as JSON without printf: straight copies, escapes only where needed. */
 #include "observe/access.h"
 
+#include "base/json_writer.h"
+
 #define X(name, key, max) +((max) == ACCESS_LONG_TEXT ? 0 : (max))
 enum { LONG_TEXTS_SIZE = ACCESS_TEXT_SIZE - (ACCESS_TEXT_TABLE(X)) };
 #undef X
@@ -105,53 +107,12 @@ static char *put_u64(char *at, uint64_t value)
     return put(at, span_make(digits + first, sizeof(digits) - first));
 }
 
-/* Nonzero if one of eight bytes is a control character, quote, backslash, DEL or not ASCII. A
- * subtraction sets a high bit only for such a byte or, by its borrow, just above one. */
-static uint64_t odd_bytes(uint64_t word)
-{
-    const uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
-    uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones, del = word ^ 0x7f * ones;
-    return ((word - 0x20 * ones) | (quote - ones) | (backslash - ones) | (del - ones) | word) &
-           high;
-}
-
-/* Returns whether s needs no escapes in JSON: printable ASCII but quote and backslash. Most of a line
- * is such text, so this reads eight bytes at a time. */
-static bool is_plain(struct span s)
-{
-    uint64_t word = 0x2020202020202020;
-    for (; s.len >= sizeof(word); s = span_from_offset(s, sizeof(word))) {
-        memcpy(&word, s.at, sizeof(word));
-        if (odd_bytes(word) != 0)
-            return false;
-    }
-    word = 0x2020202020202020;
-    if (s.len != 0)
-        memcpy(&word, s.at, s.len);
-    return odd_bytes(word) == 0;
-}
-
-static char *put_string(char *at, struct span s)
-{
-    *at++ = '"';
-    if (is_plain(s)) {
-        at = put(at, s);
-    } else {
-        struct buffer rest;
-        buffer_init_fixed(&rest, at, 6 * s.len); /* \u00XX is the longest a byte can become */
-        buffer_append_json(&rest, s);
-        at += rest.len;
-    }
-    *at++ = '"';
-    return at;
-}
-
 static char *put_texts(char *at, const struct access_record *record, enum access_text first,
                        enum access_text last)
 {
     for (enum access_text i = first; i <= last; ++i)
         if (record->texts[i].len != 0)
-            at = put_string(put(at, text_table[i].key), access_record_get(record, i));
+            at = json_writer_put_quoted(put(at, text_table[i].key), access_record_get(record, i));
     return at;
 }
 
@@ -164,7 +125,7 @@ static char *put_list(char *at, const struct access_record *record, enum access_
     *at++ = '[';
     while (rest.len != 0) {
         span_split(rest, ',', &name, &rest);
-        at = put_string(at, name);
+        at = json_writer_put_quoted(at, name);
         if (rest.len != 0)
             *at++ = ',';
     }
@@ -201,7 +162,7 @@ void access_record_format(const struct access_record *record, struct buffer *out
     if (start == NULL)
         return;
     clock_format_rfc3339(record->time, time);
-    at = put_string(put(at, SPAN("{\"time\":")), span_make(time, sizeof(time) - 1));
+    at = json_writer_put_quoted(put(at, SPAN("{\"time\":")), span_make(time, sizeof(time) - 1));
     at = put_texts(at, record, ACCESS_REQUEST_ID, ACCESS_PATH);
     at = put_how_it_ended(at, record);
     at = put_list(at, record, ACCESS_OVERRIDDEN);

@@ -1,8 +1,8 @@
 /* Writes diagnostics as JSON lines to stderr and limits bursts of one kind. */
 #include "observe/log.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
+#include "base/json_writer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -49,38 +49,28 @@ struct line {
     const struct problem *problem; /* its place in a file is written; or NULL */
 };
 
-static void put_place(struct buffer *out, const struct problem *problem)
-{
-    if (problem->file.len != 0) {
-        buffer_append(out, SPAN(",\"file\":\""));
-        buffer_append_json(out, problem->file);
-        buffer_append_char(out, '"');
-    }
-    if (problem->line != 0)
-        buffer_printf(out, ",\"line\":%u,\"column\":%u", problem->line, problem->column);
-}
-
 static void put_line(struct buffer *out, const struct line *line)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
+    const struct problem *problem = line->problem;
     char time[CLOCK_RFC3339_SIZE];
+    struct json_writer json = json_writer_to(out);
     clock_format_rfc3339(clock_wall(), time);
-    buffer_append(out, SPAN("{\"time\":\""));
-    buffer_append(out, span_from(time));
-    buffer_append(out, SPAN("\",\"level\":\""));
-    buffer_append(out, span_from(names[line->level]));
-    buffer_append(out, SPAN("\",\"topic\":\""));
-    buffer_append_json(out, span_from(line->topic));
-    buffer_append(out, SPAN("\",\"message\":\""));
-    buffer_append_json(out, line->message);
-    buffer_append_char(out, '"');
-    if (line->problem != NULL)
-        put_place(out, line->problem);
-    if (line->held_back != 0) {
-        buffer_append(out, SPAN(",\"held_back\":"));
-        buffer_append_u64(out, line->held_back);
+    json_writer_open_object(&json, SPAN_NONE);
+    json_writer_add_text(&json, SPAN("time"), span_from(time));
+    json_writer_add_text(&json, SPAN("level"), span_from(names[line->level]));
+    json_writer_add_text(&json, SPAN("topic"), span_from(line->topic));
+    json_writer_add_text(&json, SPAN("message"), line->message);
+    if (problem != NULL && problem->file.len != 0)
+        json_writer_add_text(&json, SPAN("file"), problem->file);
+    if (problem != NULL && problem->line != 0) {
+        json_writer_add_u64(&json, SPAN("line"), problem->line);
+        json_writer_add_u64(&json, SPAN("column"), problem->column);
     }
-    buffer_append(out, SPAN("}\n"));
+    if (line->held_back != 0)
+        json_writer_add_u64(&json, SPAN("held_back"), line->held_back);
+    json_writer_close_object(&json);
+    buffer_append_char(out, '\n');
 }
 
 /* Returns false if stderr takes nothing now: better to lose a diagnostic than to block a thread. */

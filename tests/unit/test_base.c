@@ -407,6 +407,37 @@ static void test_json_escaping(void **state)
     }
 }
 
+/* Words of eight bytes are looked at at once: an odd byte at each place of texts of each length. */
+static void test_json_escapes_everywhere(void **state)
+{
+    char text[30], quoted[2 + 30 + 1], put[6 * 30 + 2];
+    (void)state;
+    for (size_t len = 0; len != sizeof(text) + 1; ++len)
+        for (size_t odd = 0; odd <= len; ++odd) {
+            struct buffer b;
+            size_t at = 0;
+            memset(text, 'a', sizeof(text));
+            quoted[at++] = '"';
+            for (size_t i = 0; i != len; ++i) {
+                if (i == odd)
+                    quoted[at++] = '\\';
+                quoted[at++] = i == odd ? '"' : 'a';
+            }
+            quoted[at++] = '"';
+            if (odd != len)
+                text[odd] = '"';
+            buffer_init(&b, 256);
+            json_writer_append_quoted(&b, span_make(text, len));
+            assert_span(buffer_span(&b), span_make(quoted, at));
+            char *end = json_writer_put_quoted(put, span_make(text, len));
+            assert_span(span_make(put, (size_t)(end - put)), span_make(quoted, at));
+            buffer_clear(&b);
+            json_writer_append_escaped(&b, span_make(text, len));
+            assert_span(buffer_span(&b), span_make(quoted + 1, at - 2));
+            buffer_dispose(&b);
+        }
+}
+
 static void write_sample(struct json_writer *json)
 {
     json_writer_open_object(json, SPAN_NONE);
@@ -578,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_span_forms),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_json_escaping),
+        cmocka_unit_test(test_json_escapes_everywhere),
         cmocka_unit_test(test_json_writing),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_reset),
