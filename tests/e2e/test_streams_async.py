@@ -41,8 +41,8 @@ def test_an_input_in_s3_with_all_that_the_operation_has(gateway, endpoint):
 
 
 @pytest.mark.parametrize("body, headers, told", [
-    (b"1,2", [(SM + "InputLocation", "s3://b/k")], "has both"),
-    (b"", [], "has neither"),
+    (b"1,2", [(SM + "InputLocation", "s3://b/k")], "InputLocation or a body, not both"),
+    (b"", [], "provide InputLocation or a body"),
 ])
 def test_one_input_and_no_more(gateway, endpoint, body, headers, told):
     answer = gateway.call("/async/scores", body, headers)
