@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-static const char configuration[] = "upstream: { region: us-east-1 }\n"
+static const char configuration[] = "region: us-east-1\n"
                                     "routes:\n"
                                     "  - name: r\n"
                                     "    match: { path: /r }\n"
