@@ -30,7 +30,7 @@ struct doctor {
     struct skew skew;
     struct fetch fetch;
     struct http_client call;
-    struct dial dial;
+    struct dialer_request dial;
     bool done; /* what is waited for has ended */
     bool connected;
     enum dialer_failure failure;
@@ -199,14 +199,14 @@ static void check_credentials(struct doctor *doctor, const struct config_identit
 
 /* ---- upstreams ---- */
 
-static void on_connected(struct dial *dial, struct connection *conn)
+static void on_connected(struct dialer_request *dial, struct connection *conn)
 {
     struct doctor *doctor = dial->owner;
     connection_close(conn);
     doctor->connected = doctor->done = true;
 }
 
-static void on_dial_failed(struct dial *dial, enum dialer_failure failure, const char *why)
+static void on_dial_failed(struct dialer_request *dial, enum dialer_failure failure, const char *why)
 {
     struct doctor *doctor = dial->owner;
     doctor->failure = failure;
@@ -240,7 +240,7 @@ static void check_upstream(struct doctor *doctor, const struct config_upstream *
     }
     struct dialer *dialer = dialer_create(doctor->loop, &options);
     doctor->dial =
-        (struct dial){.on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
+        (struct dialer_request){.on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
     doctor->done = doctor->connected = false;
     doctor->failure = DIALER_CONNECT_FAILED;
     snprintf(doctor->why, sizeof(doctor->why), "no answer within %d ms", DIAL_LIMIT_MS);

@@ -1,4 +1,4 @@
-/* Connections: own read and write over a socket that libh2o only watches. */
+/* Reads, writes and TLS handshakes over a socket that libh2o only watches. */
 #include "net/connection.h"
 
 #include <errno.h>
@@ -32,8 +32,8 @@ static void attach(struct connection *conn, struct loop *loop, int fd,
 {
     *conn = (struct connection){.loop = loop, .callbacks = callbacks, .owner = owner};
     int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
-                     sizeof(on)); /* fails on Unix sockets, which need none */
+    /* Fails on Unix sockets, which do not need it. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     conn->sock = h2o_evloop_socket_create(loop->h2o, fd, H2O_SOCKET_FLAG_DONT_READ);
     conn->sock->data = conn;
 }
@@ -71,7 +71,7 @@ void connection_guard(struct connection *conn)
         {IPPROTO_TCP, TCP_KEEPCNT, GUARD_PROBES},
         {IPPROTO_TCP, TCP_USER_TIMEOUT, GUARD_UNACKNOWLEDGED_MS},
     };
-    /* They fail on Unix sockets, whose peers cannot vanish. */
+    /* Fails on Unix sockets, whose peers cannot vanish. */
     for (size_t i = 0; i != sizeof(options) / sizeof(options[0]); ++i)
         (void)setsockopt(h2o_socket_get_fd(conn->sock), options[i].level, options[i].name,
                          &options[i].value, sizeof(options[i].value));
@@ -108,7 +108,7 @@ void connection_start_tls(struct connection *conn, struct tls_context *context)
     conn->tls = tls_create(context, conn->loop);
     conn->is_server = context->is_server;
     conn->handshaking = true;
-    /* A client's hello never fails for want of input; a server waits for it. */
+    /* A client sends its hello; a server waits for one. */
     if (tls_handshake(conn->tls, SPAN_NONE) == TLS_MORE)
         (void)flush_cipher(conn);
     connection_resume(conn);
@@ -118,7 +118,7 @@ void connection_start_tls(struct connection *conn, struct tls_context *context)
 
 static void on_sock_readable(h2o_socket_t *sock, const char *err)
 {
-    (void)err; /* always NULL with DONT_READ: our own read tells */
+    (void)err; /* always NULL with DONT_READ */
     struct connection *conn = sock->data;
     loop_read_clock(conn->loop);
     if (conn->handshaking) {
@@ -128,7 +128,7 @@ static void on_sock_readable(h2o_socket_t *sock, const char *err)
     conn->callbacks->on_readable(conn);
 }
 
-/* read(2), with its errors told apart. */
+/* read(2), its results told apart. */
 static enum connection_result read_raw(struct connection *conn, char *to, size_t size,
                                        struct span *got)
 {
@@ -155,7 +155,7 @@ static enum connection_result read_plain(struct connection *conn, struct span *g
     return result;
 }
 
-/* Sends what OpenSSL may have answered by itself (key updates, alerts) while it read. */
+/* Also sends what OpenSSL wrote while it read: key updates, alerts. */
 static enum connection_result read_tls(struct connection *conn, struct span *got)
 {
     struct loop *loop = conn->loop;
@@ -171,7 +171,7 @@ static enum connection_result read_tls(struct connection *conn, struct span *got
         return CONNECTION_END;
     enum connection_result raw = read_raw(conn, loop->cipher_in, LOOP_CIPHER_SIZE, &cipher);
     if (raw == CONNECTION_END) {
-        conn->error = ECONNABORTED; /* no close_notify: cut, by the peer or on the way */
+        conn->error = ECONNABORTED; /* cut without close_notify */
         return CONNECTION_TRUNCATED;
     }
     if (raw != CONNECTION_DATA)
@@ -201,11 +201,12 @@ static void end_handshake(struct connection *conn, bool succeeded)
     bool has_early = succeeded && conn->early != NULL;
     conn->handshaking = false;
     conn->callbacks->on_handshake(conn, succeeded);
-    if (has_early) /* a server's; it stays open and where it is */
+    if (has_early) /* a server's; on_handshake may not close it then */
         conn->callbacks->on_readable(conn);
 }
 
-/* The handshake is done. A server may have the first request already; to a client nobody may speak before its request. */
+/* After the handshake a server may have the first request already; a client's peer must not speak
+ * before the request. */
 static bool take_early(struct connection *conn)
 {
     size_t len = 0;
@@ -238,7 +239,7 @@ static void continue_handshake(struct connection *conn)
         return;
     }
     enum tls_result result = tls_handshake(conn->tls, cipher);
-    bool flushed = flush_cipher(conn); /* also the alert that tells the peer why */
+    bool flushed = flush_cipher(conn); /* an alert included */
     if (result == TLS_MORE && flushed)
         return;
     bool succeeded = flushed && result == TLS_OK && take_early(conn);
@@ -270,7 +271,7 @@ void connection_want_writable(struct connection *conn)
         h2o_socket_notify_write(conn->sock, on_sock_writable);
 }
 
-/* Gives the loop's ciphertext to the kernel and keeps what it does not take. */
+/* Writes the loop's ciphertext and keeps what the kernel does not take. */
 static bool flush_cipher(struct connection *conn)
 {
     struct buffer *out = &conn->loop->cipher_out;
@@ -278,7 +279,7 @@ static bool flush_cipher(struct connection *conn)
     if (out->len != 0 && conn->pending == NULL)
         n = write_raw(conn, &(struct iovec){out->at, out->len}, 1);
     size_t left = n < 0 ? 0 : out->len - (size_t)n;
-    /* A peer that asks for answers and never reads them would make it grow. */
+    /* A peer that makes OpenSSL respond and never reads would make it grow. */
     bool kept = n >= 0 && conn->pending_len + left <= PENDING_MAX;
     if (kept && left != 0) {
         conn->pending = realloc(conn->pending, conn->pending_len + left);
@@ -333,7 +334,7 @@ static void on_sock_writable(h2o_socket_t *sock, const char *err)
             connection_want_writable(conn);
             return;
         }
-        /* On failure the owner learns of it by its next write or read. */
+        /* A failure shows at the owner's next write or read. */
         free(conn->pending);
         conn->pending = NULL;
         conn->pending_len = conn->pending_sent = 0;
@@ -344,7 +345,7 @@ static void on_sock_writable(h2o_socket_t *sock, const char *err)
 
 /* ---- the rest ---- */
 
-/* While it is paused only the second epoll set looks at the descriptor, and only for the peer's departure. */
+/* While it is paused only the second epoll set watches the descriptor, for the peer's departure. */
 void connection_pause(struct connection *conn)
 {
     h2o_socket_read_stop(conn->sock);
@@ -417,7 +418,7 @@ void connection_close(struct connection *conn)
         if (out->len != 0)
             (void)write_raw(conn, &(struct iovec){out->at, out->len}, 1);
     }
-    buffer_clear(out); /* the scratch is shared: nothing of this connection may reach another */
+    buffer_clear(out); /* shared: nothing of this connection may reach another */
     departures_forget(conn);
     tls_destroy(conn->tls);
     free(conn->pending);

@@ -1,4 +1,4 @@
-/* Dialing: the queue, the resolver's answer, the race of addresses, CONNECT and TLS, as they follow one another. */
+/* Dialing, in order: the queue, the lookup, the race of addresses, CONNECT and TLS. */
 #include "net/dialer.h"
 
 #include "net/tunnel.h"
@@ -15,27 +15,27 @@ struct dialer {
     struct loop *loop;
     struct dialer_options options;       /* its texts are ours */
     struct tls_context *tls;             /* NULL: plaintext */
-    struct resolver_addresses addresses; /* the last good answer */
+    struct resolver_addresses addresses; /* of the last good lookup */
     struct mono_time resolved;           /* 0: never */
     bool numeric;
     size_t rotation;
-    struct resolver_query *query;        /* NULL: nobody asks */
-    struct dial *waiting, **waiting_end; /* for its answer, in order of coming */
-    struct dial *queued, **queued_end;   /* for a place under connects_max */
+    struct resolver_query *query;                  /* the lookup in progress; NULL: none */
+    struct dialer_request *waiting, **waiting_end; /* for it, in order of arrival */
+    struct dialer_request *queued, **queued_end;   /* for a place under connects_max */
     size_t under_way;
-    bool *destroyed;     /* of a function that goes on after a callback; else NULL */
-    struct tally unread; /* where nobody wants to know */
+    bool *destroyed;     /* set in dialer_destroy for on_resolved, which goes on after callbacks */
+    struct tally unread; /* where options.tally is NULL */
 };
 
 struct dialer_attempt {
     struct connection conn;
-    struct dial *dial;
-    struct tunnel *tunnel; /* while CONNECT is not answered; else NULL */
+    struct dialer_request *dial;
+    struct tunnel *tunnel; /* while CONNECT is in progress; else NULL */
 };
 
-static void begin(struct dial *dial);
+static void begin(struct dialer_request *dial);
 static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error);
-static void begin_attempt(struct dial *dial);
+static void begin_attempt(struct dialer_request *dial);
 static void on_attempt_writable(struct connection *conn);
 static void begin_tunnel(struct dialer_attempt *attempt);
 static void on_attempt_readable(struct connection *conn);
@@ -116,18 +116,19 @@ struct tally *dialer_tally(const struct dialer *dialer)
     return dialer->options.tally;
 }
 
-/* ---- taking turns ---- */
+/* ---- the queue ---- */
 
-static void append(struct dial ***end, struct dial *dial)
+static void append(struct dialer_request ***end, struct dialer_request *dial)
 {
     dial->next = NULL;
     **end = dial;
     *end = &dial->next;
 }
 
-static void unlink_from(struct dial **first, struct dial ***end, struct dial *dial)
+static void unlink_from(struct dialer_request **first, struct dialer_request ***end,
+                        struct dialer_request *dial)
 {
-    struct dial **at = first;
+    struct dialer_request **at = first;
     while (*at != dial)
         at = &(*at)->next;
     *at = dial->next;
@@ -137,11 +138,11 @@ static void unlink_from(struct dial **first, struct dial ***end, struct dial *di
 
 static void on_begin(struct timer *timer)
 {
-    begin(H2O_STRUCT_FROM_MEMBER(struct dial, timer, timer));
+    begin(H2O_STRUCT_FROM_MEMBER(struct dialer_request, timer, timer));
 }
 
-/* From the loop's turn, so that nobody is called back from inside a call of their own. */
-static void begin_soon(struct dial *dial)
+/* From the loop's turn, so that dialer_connect does not call back. */
+static void begin_soon(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     ++dialer->under_way;
@@ -150,7 +151,7 @@ static void begin_soon(struct dial *dial)
     loop_set_timer(dialer->loop, &dial->timer, dialer->loop->now);
 }
 
-void dialer_connect(struct dialer *dialer, struct dial *dial)
+void dialer_connect(struct dialer *dialer, struct dialer_request *dial)
 {
     dial->dialer = dialer;
     dial->started = dialer->loop->now;
@@ -164,8 +165,8 @@ void dialer_connect(struct dialer *dialer, struct dial *dial)
         begin_soon(dial);
 }
 
-/* The dial is over, however it ended: its place is free. */
-static void leave(struct dial *dial)
+/* The request has ended: its place is free. */
+static void leave(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     loop_cancel_timer(dialer->loop, &dial->timer);
@@ -173,14 +174,14 @@ static void leave(struct dial *dial)
     dial->addresses = NULL;
     dial->dialer = NULL;
     --dialer->under_way;
-    struct dial *next = dialer->queued;
+    struct dialer_request *next = dialer->queued;
     if (next == NULL)
         return;
     unlink_from(&dialer->queued, &dialer->queued_end, next);
     begin_soon(next);
 }
 
-static void fail(struct dial *dial, enum dialer_failure failure, const char *why)
+static void fail(struct dialer_request *dial, enum dialer_failure failure, const char *why)
 {
     static const enum tally_count counts[] = {
         [DIALER_DNS_FAILED] = TALLY_DNS_FAILED,
@@ -193,9 +194,9 @@ static void fail(struct dial *dial, enum dialer_failure failure, const char *why
     dial->on_failed(dial, failure, why);
 }
 
-/* ---- the name ---- */
+/* ---- the lookup ---- */
 
-static void use_addresses(struct dial *dial)
+static void use_addresses(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     const struct resolver_addresses *known = &dialer->addresses;
@@ -207,7 +208,7 @@ static void use_addresses(struct dial *dial)
     dial->addresses->count = known->count;
 }
 
-static void begin(struct dial *dial)
+static void begin(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     bool fresh = dialer->resolved.us != 0 && clock_us_between(dialer->resolved, dialer->loop->now) <
@@ -216,7 +217,7 @@ static void begin(struct dial *dial)
         dialer->query =
             resolver_ask(dialer->loop, next_host(dialer), next_port(dialer), on_resolved, dialer);
     dial->stale = !dialer->numeric && !fresh;
-    if (dialer->addresses.count != 0) { /* a stale answer serves while a new one is on its way */
+    if (dialer->addresses.count != 0) { /* perhaps stale: a lookup is in progress */
         use_addresses(dial);
         begin_attempt(dial);
         return;
@@ -225,15 +226,14 @@ static void begin(struct dial *dial)
     append(&dialer->waiting_end, dial);
 }
 
-static void stop_waiting(struct dial *dial)
+static void stop_waiting(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     unlink_from(&dialer->waiting, &dialer->waiting_end, dial);
     dial->query = NULL;
 }
 
-/* Whoever begins to wait in a callback stands behind those of this answer, for the next one. A
- * callback may destroy the dialer. */
+/* Dials queued from a callback wait for the next lookup. A callback may destroy the dialer. */
 static void on_resolved(void *owner, const struct resolver_addresses *addresses, const char *error)
 {
     struct dialer *dialer = owner;
@@ -248,7 +248,7 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
         dialer->resolved = dialer->loop->now;
     }
     while (!destroyed && dialer->waiting != NULL && dialer->waiting->query == query) {
-        struct dial *dial = dialer->waiting;
+        struct dialer_request *dial = dialer->waiting;
         stop_waiting(dial);
         if (dialer->addresses.count != 0) {
             use_addresses(dial);
@@ -263,7 +263,7 @@ static void on_resolved(void *owner, const struct resolver_addresses *addresses,
 
 /* ---- the race of addresses ---- */
 
-static struct dialer_attempt *open_attempt(struct dial *dial, size_t index)
+static struct dialer_attempt *open_attempt(struct dialer_request *dial, size_t index)
 {
     const struct address *address = &dial->addresses->list[index];
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -282,7 +282,7 @@ static struct dialer_attempt *open_attempt(struct dial *dial, size_t index)
     return attempt;
 }
 
-static bool has_attempts(const struct dial *dial)
+static bool has_attempts(const struct dialer_request *dial)
 {
     for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i)
         if (dial->attempts[i] != NULL)
@@ -290,15 +290,15 @@ static bool has_attempts(const struct dial *dial)
     return false;
 }
 
-/* The old answer's addresses do not connect: the new one may name others. */
-static void begin_anew(struct dial *dial)
+/* No address of the old lookup connects: the new one may find others. */
+static void begin_anew(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     free(dial->addresses);
     dial->addresses = NULL;
     dial->next_address = 0;
     dial->stale = false;
-    if (dialer->query == NULL) { /* it has come meanwhile */
+    if (dialer->query == NULL) { /* it has ended meanwhile */
         use_addresses(dial);
         begin_attempt(dial);
         return;
@@ -307,8 +307,9 @@ static void begin_anew(struct dial *dial)
     append(&dialer->waiting_end, dial);
 }
 
-/* Ends the dial without success, unless an address is left or under way. */
-static void fail_unless_more(struct dial *dial, enum dialer_failure failure, const char *why)
+/* Fails the request unless an address is left or in progress. */
+static void fail_unless_more(struct dialer_request *dial, enum dialer_failure failure,
+                             const char *why)
 {
     if (dial->next_address < dial->addresses->count) {
         begin_attempt(dial);
@@ -325,10 +326,10 @@ static void fail_unless_more(struct dial *dial, enum dialer_failure failure, con
 
 static void on_stagger(struct timer *timer)
 {
-    begin_attempt(H2O_STRUCT_FROM_MEMBER(struct dial, timer, timer));
+    begin_attempt(H2O_STRUCT_FROM_MEMBER(struct dialer_request, timer, timer));
 }
 
-static void begin_attempt(struct dial *dial)
+static void begin_attempt(struct dialer_request *dial)
 {
     struct loop *loop = dial->dialer->loop;
     loop_cancel_timer(loop, &dial->timer);
@@ -349,7 +350,7 @@ static void on_attempt_writable(struct connection *conn)
 {
     struct dialer_attempt *attempt = conn->owner;
     if (attempt->tunnel != NULL)
-        return; /* CONNECT fits into any socket's buffer: nothing is left to be sent */
+        return; /* CONNECT fits into any socket's buffer */
     int error = connection_take_error(conn);
     if (error != 0) {
         lose(attempt, DIALER_CONNECT_FAILED, strerror(error));
@@ -462,7 +463,7 @@ static void drop_attempt(struct dialer_attempt *attempt)
     free(attempt);
 }
 
-static void drop_attempts(struct dial *dial)
+static void drop_attempts(struct dialer_request *dial)
 {
     for (size_t i = 0; i != RESOLVER_ADDRESSES_MAX; ++i)
         if (dial->attempts[i] != NULL)
@@ -471,7 +472,7 @@ static void drop_attempts(struct dial *dial)
 
 static void win(struct dialer_attempt *attempt)
 {
-    struct dial *dial = attempt->dial;
+    struct dialer_request *dial = attempt->dial;
     struct tally *tally = dial->dialer->options.tally;
     struct connection conn;
     connection_move(&conn, &attempt->conn);
@@ -486,14 +487,14 @@ static void win(struct dialer_attempt *attempt)
 
 static void lose(struct dialer_attempt *attempt, enum dialer_failure failure, const char *why)
 {
-    struct dial *dial = attempt->dial;
+    struct dialer_request *dial = attempt->dial;
     char kept[WHY_SIZE]; /* `why` may be the connection's own */
     snprintf(kept, sizeof(kept), "%s", why);
     drop_attempt(attempt);
     fail_unless_more(dial, failure, kept);
 }
 
-void dialer_cancel(struct dial *dial)
+void dialer_cancel(struct dialer_request *dial)
 {
     struct dialer *dialer = dial->dialer;
     if (dialer == NULL)

@@ -126,7 +126,7 @@ static void note_length(struct notes *notes, struct span value)
         notes->malformed = true;
 }
 
-/* What the message itself depends on. */
+/* Notes what the message itself depends on. */
 static void note_header(struct notes *notes, struct http1_headers *headers,
                         struct http1_header header)
 {
@@ -225,7 +225,7 @@ static bool is_host(struct span s)
 }
 
 /* "/path?query", or "http://authority/path?query" (RFC 9112 sections 3.2.1 and 3.2.2); *authority
- * is SPAN_NONE in the first form. The other two forms are CONNECT's and OPTIONS', none of ours. */
+ * is SPAN_NONE in the first form. The other forms are CONNECT's and OPTIONS', which are refused. */
 static enum http1_fault read_target(struct http1_request *out, struct span *authority)
 {
     struct span rest = out->target;
@@ -246,7 +246,7 @@ static enum http1_fault read_target(struct http1_request *out, struct span *auth
     size_t path_len = span_find(rest, '?');
     struct span path = span_make(rest.at, path_len);
     if (path.len == 0 && authority->at != NULL)
-        path = span_make(authority->at - 1, 1); /* an empty path is "/": here is one */
+        path = span_make(authority->at - 1, 1); /* an empty path is "/": this one */
     if (path.len == 0 || path.at[0] != '/')
         return HTTP1_BAD_TARGET;
     out->path = path;
@@ -254,7 +254,7 @@ static enum http1_fault read_target(struct http1_request *out, struct span *auth
     return HTTP1_OK;
 }
 
-/* The request line, without its target's inside. */
+/* The request line, except for the inside of its target. */
 static enum http1_fault read_request_line(struct span line, struct http1_request *out)
 {
     struct span method, rest, target, version;
@@ -313,7 +313,7 @@ enum http1_fault http1_parse_request(struct span head, struct http1_request *out
 
 /* ---- responses ---- */
 
-/* "HTTP/1.1 200 OK"; reason and the blank before it may be missing, as some servers have it. */
+/* "HTTP/1.1 200 OK"; some servers leave out the reason and the blank before it. */
 static enum http1_fault read_status_line(struct span line, struct http1_response *out)
 {
     struct span version, rest, code;
@@ -416,7 +416,7 @@ bool http1_is_hop_by_hop(const struct http1_headers *headers, struct span name)
 
 /* ---- bodies ---- */
 
-/* Where in the chunked coding (RFC 9112 section 7.1) the next byte stands. */
+/* The place of the next byte in the chunked coding (RFC 9112 section 7.1). */
 enum chunk_state {
     SIZE_FIRST, /* a chunk's size begins */
     SIZE,
@@ -425,7 +425,7 @@ enum chunk_state {
     DATA,
     DATA_CR, /* the chunk is whole */
     DATA_LF,
-    TRAILER_FIRST, /* a line behind the last chunk begins */
+    TRAILER_FIRST, /* a line after the last chunk begins */
     TRAILER_NAME,
     TRAILER_VALUE,
     TRAILER_LF,
@@ -610,7 +610,7 @@ struct reason {
     struct span text;
 };
 
-/* RFC 9110 section 15, RFC 6585, and the statuses that SageMaker answers with. */
+/* RFC 9110 section 15, RFC 6585, and the statuses that SageMaker returns. */
 static const struct reason reasons[] = {
     {100, SPAN("Continue")},
     {200, SPAN("OK")},

@@ -1,8 +1,7 @@
-/* HTTP/1.1 and 1.0 messages, sans-I/O: heads, framing, chunked coding. Strict in what it takes.
+/* HTTP/1.1 and 1.0 messages, sans-I/O: heads, framing, chunked coding.
  *
- * Bytes in, spans out; no memory of its own, no I/O, no clock; knows neither sockets nor AWS. All
- * spans point into the caller's bytes. Source: RFC 9112 (HTTP/1.1), RFC 9110 (semantics); where
- * those allow leniency, this refuses. */
+ * Bytes in, spans out: no memory of its own, no I/O, no clock. All spans point into the caller's
+ * bytes. Source: RFC 9112 (HTTP/1.1), RFC 9110 (semantics); strict wherever they allow leniency. */
 #ifndef SAGEGATE_NET_HTTP1_H
 #define SAGEGATE_NET_HTTP1_H
 
@@ -12,21 +11,21 @@
 enum { HTTP1_HEADERS_MAX = 100, HTTP1_CHUNK_PREFIX_SIZE = 20 };
 
 struct http1_header {
-    struct span name;  /* as it came, a token (RFC 9110 section 5.6.2) */
-    struct span value; /* trimmed; no control characters but tab; bytes >= 0x80 are let through */
+    struct span name;  /* as received, a token (RFC 9110 section 5.6.2) */
+    struct span value; /* trimmed; no control characters except tab; bytes >= 0x80 pass */
 };
 
 struct http1_headers {
     struct http1_header list[HTTP1_HEADERS_MAX];
     size_t count;
-    bool connection_names_none; /* private: Connection is known to name no header */
+    bool connection_names_none; /* private: Connection names no header */
 };
 
 enum http1_framing {
     HTTP1_NO_BODY,
     HTTP1_LENGTH, /* Content-Length, also 0 */
     HTTP1_CHUNKED,
-    HTTP1_UNTIL_CLOSE, /* answers only; never with keep_alive */
+    HTTP1_UNTIL_CLOSE, /* responses only; never with keep_alive */
 };
 
 /* Why a head is refused. */
@@ -41,7 +40,7 @@ enum http1_fault {
     HTTP1_BAD_HEADER,
     HTTP1_TOO_MANY_HEADERS,
     /* Content-Length repeated, beside Transfer-Encoding or not 1 to 18 digits; a coding other than
-     * exactly "chunked" (case ignored); Transfer-Encoding in HTTP/1.0; an answer 1xx or 204 that
+     * exactly "chunked" (case ignored); Transfer-Encoding in HTTP/1.0; a response 1xx or 204 that
      * claims a body; 101 (nothing asked for it). */
     HTTP1_BAD_FRAMING,
     /* Missing (1.1), repeated, malformed, or other than the absolute-form target's. A host is a
@@ -52,15 +51,15 @@ enum http1_fault {
      * digits, a fragment; method CONNECT. */
     HTTP1_BAD_TARGET
 };
-/* For people: "Content-Length is malformed, ..." and so on, one text a fault. */
+/* For people: "Content-Length is malformed, ..." and so on, ending in NUL. */
 struct span http1_fault_text(enum http1_fault fault);
 
 struct http1_request {
-    struct span method; /* a token, upper or lower case as it came */
-    struct span target; /* as it came */
+    struct span method; /* a token, in its own case */
+    struct span target; /* as received */
     struct span path;   /* origin-form without the query; starts with '/'; "*" is refused */
-    struct span query;  /* without '?'; SPAN_NONE where there is no '?' */
-    struct span host;  /* Host's value, port and all; in HTTP/1.0 without it the target's or NONE */
+    struct span query;  /* without '?'; SPAN_NONE if there is no '?' */
+    struct span host;  /* Host's value with its port; in HTTP/1.0 without it the target's or NONE */
     int minor_version; /* 0 or 1 */
     bool keep_alive;   /* by version and Connection */
     bool expect_continue; /* HTTP/1.1 and "100-continue" (case ignored) */
@@ -73,41 +72,40 @@ struct http1_request {
 struct http1_response {
     int minor_version;
     int status;         /* 100..999, never 101 */
-    struct span reason; /* may be empty; the blank after the status may be missing too */
+    struct span reason; /* may be empty; the blank before it may be missing */
     bool keep_alive;    /* by version, Connection and framing */
     enum http1_framing framing;
-    uint64_t content_length; /* as the header says, also with HTTP1_NO_BODY (HEAD, 304) */
+    uint64_t content_length; /* of the header, also with HTTP1_NO_BODY (HEAD, 304) */
     struct http1_headers headers;
 };
 
-/* Looks for the end of a head in `bytes`, all that has come so far. *scanned remembers how far
- * earlier calls have looked (0 at first). Returns the head's length with its blank line, 0 while it
- * is incomplete, -1 as soon as it cannot become one: a bare LF or CR, a NUL, or a control character
- * other than tab. For requests up to two empty lines (CRLF) before the head are part of its length
- * and skipped by http1_parse_request (RFC 9112 section 2.2); http1_parse_response refuses them. */
+/* Looks for the end of a head in `bytes`, all that has come so far. *scanned is how far earlier
+ * calls have looked (0 at first). Returns the head's length with its blank line, 0 while it is
+ * incomplete, -1 as soon as it cannot become one: a bare LF or CR, a NUL, or a control character
+ * other than tab. Up to two empty lines (CRLF) before the head count as part of it;
+ * http1_parse_request skips them (RFC 9112 section 2.2), http1_parse_response refuses them. */
 long http1_scan_head(struct span bytes, size_t *scanned);
-/* Are `bytes` (not yet a whole head) nothing but such empty lines? Old clients send one behind a
- * body: a connection on which no more has come is idle, and is owed no answer. */
+/* Whether `bytes`, not yet a whole head, are only such empty lines. Old clients send one after a
+ * body: a connection on which nothing else has come is idle, and gets no response. */
 bool http1_is_before_head(struct span bytes);
 
-/* `head` is a whole head as measured by http1_scan_head, which has seen to its control characters.
+/* `head` is a whole head as measured by http1_scan_head, which has checked its control characters.
  * On a fault only method, target and headers hold what was read so far (for the access line). */
 MUST_USE enum http1_fault http1_parse_request(struct span head, struct http1_request *out);
-/* method_is_head: the request's method was HEAD (or CONNECT, and the answer is 2xx), so there is no
- * body whatever the headers say. 1xx, 204 and 304 have none either. 1xx answers are returned like
- * others: the caller skips them, and counts them, for there is no end to them. On a fault only
- * status and headers hold what was read so far. */
+/* method_is_head: the request's method was HEAD (or CONNECT, and the response is 2xx), so there is
+ * no body whatever the headers say. 1xx, 204 and 304 have none either. The caller skips 1xx
+ * responses, and limits their number. On a fault only status and headers hold what was read so
+ * far. */
 MUST_USE enum http1_fault http1_parse_response(struct span head, bool method_is_head,
                                                struct http1_response *out);
 
-/* The value of the first header of that name (case ignored), else SPAN_NONE. */
+/* The value of the first header of that name (case ignored), or SPAN_NONE. */
 struct span http1_header_value(const struct http1_headers *headers, struct span name);
 size_t http1_header_count(const struct http1_headers *headers, struct span name);
-/* True for hop-by-hop headers (RFC 9110 section 7.6.1: connection, keep-alive, proxy-*, te,
- * trailer, transfer-encoding, upgrade) and for whatever a Connection header of `headers` names. */
+/* Whether `name` is hop-by-hop (RFC 9110 section 7.6.1: connection, keep-alive, proxy-*, te,
+ * trailer, transfer-encoding, upgrade) or named by a Connection header of `headers`. */
 bool http1_is_hop_by_hop(const struct http1_headers *headers, struct span name);
-/* A token list such as Connection's: is `token` (case ignored) one of the elements of any header
- * `name`? */
+/* Whether `token` (case ignored) is an element of a header `name`, a list such as Connection. */
 bool http1_list_has(const struct http1_headers *headers, struct span name, struct span token);
 
 /* The state of a body being decoded. */
@@ -117,29 +115,29 @@ struct http1_body {
     uint8_t chunk_state;    /* private */
     uint16_t line_bytes;    /* private: bytes of the chunk line so far, capped */
     uint16_t trailer_bytes; /* private: bytes of trailers (dropped) so far, capped at 8 KiB */
-    bool ended;             /* whole; with HTTP1_LENGTH true along with the last HTTP1_BODY_DATA */
+    bool ended;             /* whole; with HTTP1_LENGTH set with the last HTTP1_BODY_DATA */
 };
 
 enum http1_body_result {
     HTTP1_BODY_MORE, /* *in is used up; more is needed */
     HTTP1_BODY_DATA, /* *payload is the next run of the body (not empty); call again */
-    HTTP1_BODY_END,  /* the body is whole; *in is what stands behind it */
+    HTTP1_BODY_END,  /* the body is whole; *in is what follows it */
     HTTP1_BODY_BAD,  /* chunk size malformed (hex digits only, at most 15), an extension over 256
                         bytes, a bare LF or CR, a control character, missing CRLF after a chunk, a
-                        trailer without name or too many of them; every later call says so again */
+                        trailer without name or too many of them; every later call repeats it */
 };
 
 void http1_body_init(struct http1_body *body, enum http1_framing framing, uint64_t content_length);
-/* Takes bytes from the front of *in. Payload points into the bytes given. *payload is written with
- * HTTP1_BODY_DATA alone. */
+/* Takes bytes from the front of *in. *payload, which points into them, is set with HTTP1_BODY_DATA
+ * only. */
 enum http1_body_result http1_body_next(struct http1_body *body, struct span *in,
                                        struct span *payload);
-/* The peer has closed: is what came a whole body? Only HTTP1_UNTIL_CLOSE, or one that has ended. */
+/* Whether a body is whole if the peer closes now: HTTP1_UNTIL_CLOSE, or one that has ended. */
 bool http1_body_may_end_here(const struct http1_body *body);
 
-/* Writes "1a2b\r\n", returns its length. len > 0. */
+/* Writes "1a2b\r\n" and returns its length. len > 0. */
 size_t http1_format_chunk_prefix(char out[HTTP1_CHUNK_PREFIX_SIZE], size_t len);
-/* "OK", "Bad Request", ...; "Unknown" for statuses without a name. */
+/* "OK", "Bad Request", ...; "Unknown" for a status without a name. */
 struct span http1_reason(int status);
 
 #endif

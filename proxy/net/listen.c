@@ -25,7 +25,7 @@ static int fail_errno(const struct config_address *address, struct arena *arena,
     return -1;
 }
 
-/* Closes fd, keeping the errno that the caller is about to tell. */
+/* Closes fd, keeping the errno that the caller reports. */
 static void close_quietly(int fd)
 {
     int error = errno;
@@ -81,7 +81,7 @@ static int open_tcp(const struct config_address *address, int backlog, struct ar
 
 /* ---- Unix ---- */
 
-/* Whether somebody listens on the socket at `name`: 1 yes, 0 no, -1 cannot tell (errno set). */
+/* Whether a program listens on the socket at `name`: 1 yes, 0 no, -1 unknown (errno set). */
 static int is_answering(const struct sockaddr_un *name)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -94,7 +94,7 @@ static int is_answering(const struct sockaddr_un *name)
     return errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
 }
 
-/* True where nothing stands at the path any more; else *fault is set. */
+/* True if the path is free now; else *fault is set. */
 static bool clear_path(const struct config_address *address, const struct sockaddr_un *name,
                        struct arena *arena, struct span *fault)
 {
@@ -106,7 +106,7 @@ static bool clear_path(const struct config_address *address, const struct sockad
         return false;
     }
     if (!S_ISSOCK(st.st_mode)) {
-        fail(address, arena, fault, "a file that is no socket stands there; it is left alone");
+        fail(address, arena, fault, "the file there is not a socket");
         return false;
     }
     int answering = is_answering(name);

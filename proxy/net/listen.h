@@ -7,8 +7,8 @@
 #include "config/config.h"
 
 /* Opens, binds and listens, or takes the socket that systemd opened for the address
- * (net/systemd.h). Returns a non-blocking close-on-exec descriptor, to be closed by listen_close; or
- * -1 with *fault = "ADDRESS: what is wrong" in arena (untouched on success).
+ * (net/systemd.h). Returns a non-blocking close-on-exec descriptor, to be closed by listen_close;
+ * or -1 with *fault = "ADDRESS: what is wrong" in arena (untouched on success).
  *
  * TCP: SO_REUSEADDR, and IPv6 addresses accept IPv6 only. Unix: replaces a socket on which nobody
  * listens any more; refuses and leaves alone one that answers, and anything that is not a stream

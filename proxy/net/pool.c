@@ -13,9 +13,9 @@ struct pool {
     struct tally *tally;                   /* the dialer's */
     struct pool_connection *idle, *oldest; /* newest first */
     size_t idle_count;
-    struct dial warm; /* a connection being made ahead of need */
+    struct dialer_request warm; /* a connection being made ahead of need */
     struct timer warm_timer;
-    struct timer trim_timer; /* after the last connection that came to rest */
+    struct timer trim_timer; /* after the last connection that went idle */
 };
 
 static void keep_warm(struct pool *pool);
@@ -37,7 +37,7 @@ struct pool *pool_create(struct loop *loop, const struct pool_options *options)
     return pool;
 }
 
-/* An idle connection is held from now on. */
+/* An idle connection is held now. */
 static void count_held(struct pool *pool)
 {
     --pool->idle_count;
@@ -105,11 +105,11 @@ static void drop_idle(struct pool_connection *pc)
     pool_drop(pc);
     if (was_used)
         keep_warm(pool);
-    else /* an upstream that closes at once is not asked again at once */
+    else /* never used: the upstream closes at once */
         warm_later(pool);
 }
 
-/* The upstream has closed, or speaks out of turn. TLS tickets come without data and are welcome. */
+/* The upstream has closed or sent something unasked. TLS tickets come without data. */
 static void on_idle_readable(struct connection *conn)
 {
     struct pool_connection *pc = conn->owner;
@@ -121,7 +121,7 @@ static void on_idle_readable(struct connection *conn)
 
 static void on_idle_writable(struct connection *conn)
 {
-    (void)conn; /* a notification left over from the last request */
+    (void)conn; /* left over from the last request */
 }
 
 static void on_idle_timeout(struct timer *timer)
@@ -129,14 +129,14 @@ static void on_idle_timeout(struct timer *timer)
     drop_idle(H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer));
 }
 
-/* Quiet has come: what was released lies scattered between what is kept, and goes back to the system. */
+/* Return free heap memory to the OS once the pool is idle. */
 static void on_trim(struct timer *timer)
 {
     (void)timer;
     (void)malloc_trim(0);
 }
 
-/* A busy pool keeps its TLS buffers; one that rests gives them back. */
+/* A busy pool keeps its TLS buffers, an idle one frees them. */
 static void on_idle_for_long(struct timer *timer)
 {
     struct pool_connection *pc = H2O_STRUCT_FROM_MEMBER(struct pool_connection, timer, timer);
@@ -213,7 +213,7 @@ void pool_drop(struct pool_connection *pc)
 
 /* ---- made ahead of need ---- */
 
-static void on_warm_connected(struct dial *dial, struct connection *conn)
+static void on_warm_connected(struct dialer_request *dial, struct connection *conn)
 {
     struct pool *pool = dial->owner;
     pool_put(pool_adopt(pool, conn));
@@ -233,14 +233,15 @@ static void warm_later(struct pool *pool)
     loop_set_timer(pool->loop, &pool->warm_timer, clock_after_ms(pool->loop->now, WARM_AGAIN_MS));
 }
 
-/* Requests will tell what is wrong; this only tries again. */
-static void on_warm_failed(struct dial *dial, enum dialer_failure failure, const char *why)
+/* Requests report what is wrong; this only tries again. */
+static void on_warm_failed(struct dialer_request *dial, enum dialer_failure failure,
+                           const char *why)
 {
     (void)failure, (void)why;
     warm_later(dial->owner);
 }
 
-/* One at a time, until options.warm connections stand ready. */
+/* Makes one connection at a time, until options.warm are idle. */
 static void keep_warm(struct pool *pool)
 {
     if (pool->idle_count >= pool->options.warm || pool->warm.dialer != NULL ||

@@ -1,6 +1,8 @@
-/* The pool: a worker's connections to one upstream, idle ones kept for the next request. Knows no HTTP. One thread.
+/* The pool: a worker's connections to one upstream, idle ones kept for the next request. Knows no
+ * HTTP. One thread.
  *
- * Idle connections stay registered with the loop, so that one that dies is closed at once and never handed out. */
+ * Idle connections stay registered with the loop, so that one that dies is closed at once and never
+ * handed out. */
 #ifndef SAGEGATE_NET_POOL_H
 #define SAGEGATE_NET_POOL_H
 
@@ -8,7 +10,7 @@
 
 struct pool_options {
     struct dialer_options dialer;
-    size_t idle_max; /* connections kept */
+    size_t idle_max; /* idle connections kept */
     size_t warm;     /* connections made ahead of need, at most idle_max */
     int64_t idle_timeout_ms, age_max_ms;
 };
@@ -16,7 +18,7 @@ struct pool_options {
 struct pool;
 
 struct pool_connection {
-    struct connection conn; /* its owner and callbacks belong to whoever holds it */
+    struct connection conn; /* its owner and callbacks belong to the holder */
     struct pool *pool;
     struct pool_connection *next, *previous; /* in the idle list */
     struct timer timer;                      /* idle limits */
@@ -25,18 +27,20 @@ struct pool_connection {
 };
 
 struct pool *pool_create(struct loop *loop, const struct pool_options *options);
-/* Closes the idle ones; no dial of an owner may be under way. Takes NULL. */
+/* Closes idle connections. Must not be called while a holder dials. Accepts NULL. */
 void pool_destroy(struct pool *pool);
 void pool_close_idle(struct pool *pool);
 struct loop *pool_loop(const struct pool *pool);
-/* For new connections, which pool_adopt then makes the pool's. */
+/* Makes new connections, which pool_adopt adds to the pool. */
 struct dialer *pool_dialer(const struct pool *pool);
 
-/* The most recently used idle connection, or NULL. The caller sets conn.owner and conn.callbacks at once. */
+/* The most recently used idle connection, or NULL. The caller sets conn.owner and conn.callbacks at
+ * once. */
 struct pool_connection *pool_take(struct pool *pool);
-/* Makes a new connection one of the pool's, held by the caller; takes it over by connection_move. */
+/* Adds a new connection to the pool, held by the caller; takes it by connection_move. */
 struct pool_connection *pool_adopt(struct pool *pool, struct connection *conn);
-/* Gives a connection back that is ready for another request (or closes it: too many, too old). */
+/* Returns a connection that is ready for another request; closes it if there are too many or it is
+ * too old. */
 void pool_put(struct pool_connection *pc);
 /* Closes and frees. */
 void pool_drop(struct pool_connection *pc);

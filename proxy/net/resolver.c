@@ -12,7 +12,7 @@ struct resolver_query {
     struct loop_task task; /* first: posted back by it */
     struct resolver_query *next;
     struct loop *loop;
-    resolver_callback on_resolved; /* NULL: cancelled; only the loop's thread looks */
+    resolver_callback on_resolved; /* NULL: cancelled; the loop's thread only */
     void *owner;
     char host[RESOLVER_HOST_MAX + 1];
     char service[6];
@@ -74,7 +74,7 @@ static void *run_thread(void *unused)
     for (;;) {
         struct resolver_query *query = take_query();
         int error = look_up(query->host, query->service, AI_ADDRCONFIG, &query->addresses);
-        /* AI_ADDRCONFIG hides addresses on machines that have loopback only. */
+        /* AI_ADDRCONFIG hides addresses on machines with loopback only. */
         if (error != 0 && error != EAI_AGAIN)
             error = look_up(query->host, query->service, 0, &query->addresses);
         query->error = error == 0 ? NULL : gai_strerror(error);

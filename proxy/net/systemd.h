@@ -1,5 +1,5 @@
-/* systemd: reports the state of the process and takes the sockets that systemd opened (sd_notify(3),
- * sd_listen_fds(3)). Does nothing if no service manager started the process.
+/* systemd: reports the state of the process and takes the sockets that systemd opened
+ * (sd_notify(3), sd_listen_fds(3)). Does nothing if no service manager started the process.
  *
  * One for the process, since its environment is one. The main thread's. */
 #ifndef SAGEGATE_NET_SYSTEMD_H
@@ -21,8 +21,8 @@ void systemd_notify_reloading(void);
 /* How often the manager expects WATCHDOG=1, in milliseconds; 0: never. */
 int64_t systemd_watchdog_ms(void);
 
-/* The inherited socket that listens on this address, non-blocking, the caller's to close; -1 if there
- * is none. */
+/* The inherited socket that listens on this address, non-blocking, the caller's to close; -1 if
+ * there is none. */
 MUST_USE int systemd_take_listener(const struct config_address *address);
 /* Whether the Unix socket at this address was taken so: its file belongs to systemd, and stays. */
 bool systemd_gave(const struct config_address *address);

@@ -1,4 +1,4 @@
-/* The heap behind timer.h: an array of pointers, each timer knowing its own place in it. */
+/* The heap: an array of pointers, in which each timer knows its place. */
 #include "net/timer.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static void place(struct timer_heap *heap, size_t index, struct timer *timer)
     timer->index_plus_one = index + 1;
 }
 
-/* Moves `timer` from the free slot `index` towards the root, as far as its time demands. */
+/* Moves `timer` from the free slot `index` towards the root, as far as its time requires. */
 static void sift_up(struct timer_heap *heap, size_t index, struct timer *timer)
 {
     while (index != 0) {
@@ -41,7 +41,7 @@ static void sift_down(struct timer_heap *heap, size_t index, struct timer *timer
     place(heap, index, timer);
 }
 
-/* `timer` may stand wrong in either direction; the rest is in order. */
+/* `timer` may have to move either way; the rest is in order. */
 static void settle(struct timer_heap *heap, size_t index, struct timer *timer)
 {
     if (index != 0 && timer->at.us < heap->list[(index - 1) / 2]->at.us)

@@ -95,7 +95,7 @@ X509_STORE *tls_trust_load(const struct tls_trust_options *options, struct arena
 
 /* ---- contexts ---- */
 
-/* OpenSSL hands over each new session (TLS 1.3: after the handshake); the newest replaces the last. */
+/* OpenSSL reports each new session (TLS 1.3: after the handshake); the newest replaces the last. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -226,7 +226,7 @@ void tls_destroy(struct tls *tls)
 {
     if (tls == NULL)
         return;
-    /* Without this OpenSSL would take the session of a connection that was not shut down for broken. */
+    /* Otherwise OpenSSL discards the session of a connection that was not shut down. */
     SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
     free(tls);
@@ -275,7 +275,7 @@ enum tls_result tls_read(struct tls *tls, struct span cipher, char *out, size_t 
         tls->in = cipher;
     ERR_clear_error();
     *len = 0;
-    /* Without read-ahead nothing stays inside OpenSSL but what SSL_pending counts and the rest of a record. */
+    /* Without read-ahead OpenSSL holds only what SSL_pending counts and the rest of a record. */
     while (tls->in.len != 0 || SSL_has_pending(tls->ssl)) {
         size_t got = 0;
         int returned = SSL_read_ex(tls->ssl, out + *len, size - *len, &got);

@@ -40,20 +40,20 @@ enum tunnel_result tunnel_take(struct tunnel *tunnel, struct span bytes)
     struct http1_response head;
     buffer_append(&tunnel->in, bytes);
     if (tunnel->in.overflowed)
-        return refuse(tunnel, "the proxy's answer is larger than 8 KiB");
+        return refuse(tunnel, "the proxy's response is larger than 8 KiB");
     long len = http1_scan_head(buffer_span(&tunnel->in), &tunnel->scanned);
     if (len == 0)
         return TUNNEL_MORE;
-    /* A 2xx answer to CONNECT has no body, whatever its headers say: parsed as one to HEAD. */
+    /* A 2xx response to CONNECT has no body, whatever its headers say: parsed like one to HEAD. */
     if (len < 0 ||
         http1_parse_response(span_make(tunnel->in.at, (size_t)len), true, &head) != HTTP1_OK)
-        return refuse(tunnel, "the proxy's answer is not well-formed HTTP/1.1");
+        return refuse(tunnel, "the proxy's response is not well-formed HTTP/1.1");
     if (head.status < 200 || head.status > 299) {
         snprintf(tunnel->why, sizeof(tunnel->why), "the proxy answered %d %.*s", head.status,
                  head.reason.len > 40 ? 40 : (int)head.reason.len, head.reason.at);
         return TUNNEL_REFUSED;
     }
     if ((size_t)len != tunnel->in.len)
-        return refuse(tunnel, "the proxy sent more than its answer");
+        return refuse(tunnel, "the proxy sent more than its response");
     return TUNNEL_OPEN;
 }

@@ -1,10 +1,11 @@
-/* The upstream client: a request over a pooled connection, told in the order things happen. */
+/* A request over a pooled connection, in the order things happen. */
 #include "net/upstream.h"
 
 enum { WRITE_MAX = 256 * 1024, IOV_MAX_USED = 16 };
 
-static void on_connected(struct dial *dial, struct connection *conn);
-static void on_connect_failed(struct dial *dial, enum dialer_failure failure, const char *why);
+static void on_connected(struct dialer_request *dial, struct connection *conn);
+static void on_connect_failed(struct dialer_request *dial, enum dialer_failure failure,
+                              const char *why);
 static void on_writable(struct connection *conn);
 static void pump_request(struct upstream_request *upstream);
 static void on_readable(struct connection *conn);
@@ -49,7 +50,7 @@ bool upstream_start(struct upstream_request *upstream, struct pool *pool,
     return false;
 }
 
-static void on_connected(struct dial *dial, struct connection *conn)
+static void on_connected(struct dialer_request *dial, struct connection *conn)
 {
     struct upstream_request *upstream = dial->owner;
     upstream->connected = dial->connected;
@@ -57,7 +58,8 @@ static void on_connected(struct dial *dial, struct connection *conn)
     upstream->callbacks->on_ready(upstream);
 }
 
-static void on_connect_failed(struct dial *dial, enum dialer_failure failure, const char *why)
+static void on_connect_failed(struct dialer_request *dial, enum dialer_failure failure,
+                              const char *why)
 {
     static const enum upstream_failure failures[] = {
         [DIALER_DNS_FAILED] = UPSTREAM_DNS_FAILED,
@@ -70,7 +72,7 @@ static void on_connect_failed(struct dial *dial, enum dialer_failure failure, co
     fail(upstream, failures[failure], why);
 }
 
-/* ---- the request out ---- */
+/* ---- sending ---- */
 
 void upstream_send(struct upstream_request *upstream, struct span head,
                    const struct upstream_chunk *body, bool method_is_head)
@@ -125,8 +127,8 @@ static void advance(struct upstream_request *upstream, size_t taken)
     }
 }
 
-/* Sends a turn's worth. Never calls the owner: a failure to write is told by the read that follows it, behind which an
- * early answer (a 413) may stand. */
+/* Sends a turn's worth. Never calls the owner: a failed write shows in the read that follows, which
+ * may bring an early response (a 413) first. */
 static void pump_request(struct upstream_request *upstream)
 {
     struct connection *conn = &upstream->pc->conn;
@@ -137,7 +139,7 @@ static void pump_request(struct upstream_request *upstream)
         ssize_t taken = connection_write(conn, iov, count);
         if (taken < 0) {
             upstream->send_failed = true;
-            return; /* the socket is readable now: an answer, end of file or the error */
+            return; /* the socket is readable now: a response, end of file or the error */
         }
         advance(upstream, (size_t)taken);
         if (taken > 0)
@@ -160,12 +162,12 @@ static void on_writable(struct connection *conn)
         pump_request(upstream);
 }
 
-/* ---- the answer in ---- */
+/* ---- receiving ---- */
 
-/* The peer has closed or failed; what that means depends on how far things have come. */
+/* The peer has closed or failed; what that means depends on how far the request has come. */
 static void on_closed(struct upstream_request *upstream, bool clean)
 {
-    clean &= !upstream->send_failed; /* that failure took the socket's error with it */
+    clean &= !upstream->send_failed; /* which consumed the socket's error */
     const char *why =
         clean ? "the upstream closed the connection" : connection_error(&upstream->pc->conn);
     if (upstream->has_head) {
@@ -176,7 +178,7 @@ static void on_closed(struct upstream_request *upstream, bool clean)
         return;
     }
     if (upstream->first_byte.us != 0) {
-        fail(upstream, UPSTREAM_BAD_RESPONSE, "the upstream closed within the answer's head");
+        fail(upstream, UPSTREAM_BAD_RESPONSE, "the upstream closed within the response's head");
         return;
     }
     if (upstream->reused) {
@@ -216,7 +218,7 @@ static void on_readable(struct connection *conn)
     case CONNECTION_DATA:
         break;
     }
-    if (upstream->phase == UPSTREAM_READY) { /* bytes before the request was sent */
+    if (upstream->phase == UPSTREAM_READY) { /* bytes before the request */
         fail(upstream, UPSTREAM_STALE, "the upstream spoke out of turn");
         return;
     }
@@ -226,13 +228,13 @@ static void on_readable(struct connection *conn)
         take_body(upstream, in);
 }
 
-/* Keeps an incomplete head; false: `in` is used up or the client has ended. */
+/* Keeps an incomplete head. Always false: the input is used up, or the request has ended. */
 static bool keep_head(struct upstream_request *upstream, struct span in, bool kept)
 {
     if (!kept)
         buffer_append(&upstream->head_in, in);
     if (upstream->head_in.len > UPSTREAM_HEAD_MAX) {
-        fail(upstream, UPSTREAM_BAD_RESPONSE, "the answer's head is larger than 64 KiB");
+        fail(upstream, UPSTREAM_BAD_RESPONSE, "the response's head is larger than 64 KiB");
         return false;
     }
     if (upstream->pc->conn.ended)
@@ -263,7 +265,8 @@ static enum http1_fault parse_head(struct upstream_request *upstream, struct spa
     return http1_parse_response(span_make(bytes.at, (size_t)*len), upstream->method_is_head, head);
 }
 
-/* Reads heads (1xx ones are skipped) from the front of what has come. True: *in is what stands behind the final one. */
+/* Reads heads from the front of the input, skipping 1xx ones. True: *in is what follows the final
+ * one. */
 static bool take_head(struct upstream_request *upstream, struct span *in)
 {
     for (;;) {
@@ -292,7 +295,7 @@ static bool take_head(struct upstream_request *upstream, struct span *in)
             return true;
         if (++upstream->informational > UPSTREAM_INFORMATIONAL_MAX) {
             fail(upstream, UPSTREAM_BAD_RESPONSE,
-                 "more than 16 informational answers before the final one");
+                 "more than 16 informational responses before the final one");
             return false;
         }
         if (in->len == 0)
@@ -312,7 +315,7 @@ static void take_body(struct upstream_request *upstream, struct span in)
             upstream->callbacks->on_data(upstream, data);
             continue;
         case HTTP1_BODY_BAD:
-            fail(upstream, UPSTREAM_BROKEN, "the answer's chunked coding is malformed");
+            fail(upstream, UPSTREAM_BROKEN, "the response's chunked coding is malformed");
             return;
         case HTTP1_BODY_END:
             finish(upstream, in.len == 0);
@@ -356,7 +359,7 @@ static void finish(struct upstream_request *upstream, bool reusable)
 
 static void fail(struct upstream_request *upstream, enum upstream_failure failure, const char *why)
 {
-    char text[160]; /* `why` may belong to the connection that goes now */
+    char text[160]; /* `why` may belong to the connection that is closed now */
     snprintf(text, sizeof(text), "%s", why);
     leave(upstream, false);
     upstream->callbacks->on_failed(upstream, failure, text);
@@ -373,7 +376,7 @@ void upstream_resume(struct upstream_request *upstream)
     if (upstream->pc == NULL || !connection_is_paused(&upstream->pc->conn))
         return;
     upstream->progress = upstream->last_byte =
-        upstream->loop->now; /* a pause of ours is no gap of the upstream's */
+        upstream->loop->now; /* our pause is not the upstream's gap */
     connection_resume(&upstream->pc->conn);
 }
 

@@ -1,10 +1,11 @@
-/* One HTTP/1.1 request to an upstream: connection, request out, answer in. Knows no AWS and has no clock of its own: its
- * owner watches the limits by the times below and calls upstream_cancel.
+/* One HTTP/1.1 request to an upstream: connection, request, response. Knows no AWS and sets no time
+ * limits: its owner watches the times below and calls upstream_cancel.
  *
- * Embedded by its owner. After upstream_start: on_ready (unless it was ready at once), then the owner calls upstream_send, then
- * at most one on_head, any number of on_data, and exactly one of on_end and on_failed. on_head and on_data may not cancel;
- * after them comes, in the same turn, on_flush, on_end or on_failed, which may. Callbacks come from the loop's turn only,
- * never from inside a call of the owner's. */
+ * Embedded by its owner. After upstream_start: on_ready (unless it was ready at once), then the
+ * owner calls upstream_send, then at most one on_head, any number of on_data, and exactly one of
+ * on_end and on_failed. on_head and on_data must not cancel; on_flush, on_end or on_failed follows
+ * them in the same turn, and may. Callbacks come from the loop's turn only, never from inside a
+ * call of the owner's. */
 #ifndef SAGEGATE_NET_UPSTREAM_H
 #define SAGEGATE_NET_UPSTREAM_H
 
@@ -25,11 +26,11 @@ enum upstream_failure {
     UPSTREAM_CONNECT_FAILED,
     UPSTREAM_PROXY_REFUSED,
     UPSTREAM_TLS_FAILED,
-    UPSTREAM_STALE, /* a reused connection died before any byte of an answer: safe to try once more, anew */
-    UPSTREAM_SEND_FAILED, /* closed while the request was being sent, and no answer stood behind it */
-    UPSTREAM_NO_ANSWER,   /* closed after the request, before any byte of an answer */
+    UPSTREAM_STALE,        /* a reused connection died before any byte of a response */
+    UPSTREAM_SEND_FAILED,  /* closed while the request was being sent, without a response */
+    UPSTREAM_NO_ANSWER,    /* closed after the request, before any byte of a response */
     UPSTREAM_BAD_RESPONSE, /* the head or its framing is refused */
-    UPSTREAM_BROKEN,       /* the answer was cut short, or its chunked coding is broken */
+    UPSTREAM_BROKEN,       /* the response was cut short, or its chunked coding is broken */
 };
 
 struct upstream_request;
@@ -40,8 +41,8 @@ struct upstream_callbacks {
                     const struct http1_response *head); /* valid in the call */
     void (*on_data)(struct upstream_request *upstream,
                     struct span data);                   /* valid in the call; not empty */
-    void (*on_flush)(struct upstream_request *upstream); /* all that one read gave has been told */
-    void (*on_end)(struct upstream_request *upstream);   /* the answer is whole */
+    void (*on_flush)(struct upstream_request *upstream); /* all of one read was passed on */
+    void (*on_end)(struct upstream_request *upstream);   /* the response is whole */
     void (*on_failed)(struct upstream_request *upstream, enum upstream_failure failure,
                       const char *why);
 };
@@ -51,7 +52,7 @@ enum upstream_phase {
     UPSTREAM_CONNECTING,
     UPSTREAM_READY, /* waiting for upstream_send */
     UPSTREAM_SENDING,
-    UPSTREAM_WAITING, /* sent; no byte of the answer yet */
+    UPSTREAM_WAITING, /* sent; no byte of the response yet */
     UPSTREAM_RECEIVING,
 };
 
@@ -60,41 +61,42 @@ struct upstream_request {
     struct loop *loop;
     enum upstream_phase phase;
     struct pool *pool;
-    struct dial dial;
+    struct dialer_request dial;
     struct pool_connection *pc; /* NULL: none */
     bool reused;
     /* request */
     struct span head;
     size_t head_sent;
-    const struct upstream_chunk *chunk; /* the one being sent; NULL: all given */
+    const struct upstream_chunk *chunk; /* the one being sent; NULL: all sent */
     size_t chunk_sent;
     bool method_is_head, send_failed;
-    /* answer */
+    /* response */
     struct buffer head_in; /* only while a head comes in pieces */
     size_t head_scanned;
-    unsigned informational; /* 1xx answers skipped */
+    unsigned informational; /* 1xx responses skipped */
     bool has_head, keep_alive;
     struct http1_body body;
     /* times, for the owner's limits and the log; 0: not yet */
     struct mono_time started, connected, ready, send_started, sent, first_byte, last_byte, progress;
-    int64_t gap_max_us; /* between two reads of the answer */
-    uint64_t parts;     /* reads that brought something of its body */
+    int64_t gap_max_us; /* between two reads of the response */
+    uint64_t parts;     /* reads that brought part of its body */
 };
 
-/* Takes an idle connection (unless fresh_only) or begins to make one. True: ready at once, no on_ready will come. The
- * struct need not be initialised. */
+/* Takes an idle connection (unless fresh_only) or begins to make one. True: ready at once, without
+ * on_ready. The struct need not be initialised. */
 MUST_USE bool upstream_start(struct upstream_request *upstream, struct pool *pool,
                              const struct upstream_callbacks *callbacks, bool fresh_only);
 
-/* head and the chunks stay valid until the first byte of the answer, on_end, on_failed or upstream_cancel. */
+/* head and the chunks stay valid until the first byte of the response, on_end, on_failed or
+ * upstream_cancel. */
 void upstream_send(struct upstream_request *upstream, struct span head,
                    const struct upstream_chunk *body, bool method_is_head);
 
-/* Back-pressure on the answer. */
+/* Back-pressure on the response. */
 void upstream_pause(struct upstream_request *upstream);
 void upstream_resume(struct upstream_request *upstream);
 
-/* Ends it from any state, closing its connection; no callback comes. No-op when idle. */
+/* Ends it in any state, closing its connection; no callback is called. No-op if idle. */
 void upstream_cancel(struct upstream_request *upstream);
 
 #endif

@@ -1,5 +1,5 @@
 // links: net
-/* Any bytes as a proxy's answer to CONNECT, whole and in single bytes: consent only by one well-formed 2xx head with
+/* Any bytes as a proxy's response to CONNECT, whole and in single bytes: consent only by one well-formed 2xx head with
  * nothing behind it, a reason that is a bounded text. */
 #include "net/http1.h"
 #include "net/tunnel.h"

@@ -175,7 +175,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
     close(open(scene->path, O_CREAT | O_WRONLY, 0600));
     struct config_address address = unix_at(scene->path, 0600);
     assert_int_equal(listen_open(&address, 16, &scene->arena, &scene->fault), -1);
-    assert_true(has(scene->fault, "a file that is no socket stands there"));
+    assert_true(has(scene->fault, "the file there is not a socket"));
     assert_int_equal(access(scene->path, F_OK), 0);
 }
 

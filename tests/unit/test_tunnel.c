@@ -91,7 +91,7 @@ static void bytes_behind_the_answer(void **state)
     struct tunnel tunnel;
     tunnel_init(&tunnel);
     assert_int_equal(tunnel_take(&tunnel, SPAN("HTTP/1.1 200 OK\r\n\r\nx")), TUNNEL_REFUSED);
-    check_why(&tunnel, "more than its answer");
+    check_why(&tunnel, "more than its response");
     tunnel_dispose(&tunnel);
 }
 
