@@ -1,4 +1,4 @@
-/* sagegate run: start-up as a list, then signals until it is time to go, and reloads meanwhile. */
+/* sagegate run: start-up as a list, then signals and reloads until the drain ends. */
 #include "commands.h"
 #include "credentials/region.h"
 #include "gateway/admin.h"
@@ -41,10 +41,10 @@ struct run {
     int wake_fd;            /* written by each worker that has ended */
     uint64_t workers_ended;
     struct mono_time fed;      /* the service manager's watchdog */
-    bool stopping;             /* a signal has come */
+    bool stopping;             /* SIGTERM or SIGINT has come */
     struct mono_time stopped;  /* when */
-    struct mono_time drain_at; /* when the workers are told */
-    bool draining;             /* they have been */
+    struct mono_time drain_at; /* when the workers begin to drain */
+    bool draining;             /* they have begun */
 };
 
 static struct run run;
@@ -119,8 +119,6 @@ static bool settle_options(struct run_options *options)
            option_fail("run", "give -c FILE or --endpoint NAME; see sagegate run --help");
 }
 
-/* ---- the configuration ---- */
-
 /* The instance's region never changes: a reload does not ask for it again. */
 static struct span find_region(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
@@ -136,7 +134,7 @@ static struct span find_region(config_getenv getenv, void *getenv_context,
     return region;
 }
 
-/* NULL where it has errors; they and the warnings are in problems, and told. */
+/* NULL if it has errors; errors and warnings are in problems, and logged. */
 static struct config *load(const struct run_options *options, const char *topic,
                            struct problem_list *problems)
 {
@@ -182,7 +180,7 @@ static bool take_new_config(struct reasons *reasons, struct arena *arena, struct
     return taken;
 }
 
-/* By SIGHUP, reasons being NULL, or by POST /reload. */
+/* By SIGHUP (reasons is NULL) or POST /reload. */
 static bool reload(struct reasons *reasons)
 {
     struct arena arena;
@@ -203,7 +201,7 @@ static bool reload(struct reasons *reasons)
 
 /* ---- signals and the end ---- */
 
-/* Workers block every signal; the main thread reads them from a descriptor. */
+/* All threads block signals; the main thread reads them from a descriptor. */
 static int block_signals(void)
 {
     sigset_t signals;
@@ -217,9 +215,9 @@ static int block_signals(void)
     return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* A second signal, whichever of the two, exits at once; within a second it counts as the first one again.
- * The first makes /ready false; after drain.delay, which lets whoever sends requests here notice, the workers
- * are told. */
+/* A second signal, whichever of the two, exits at once; within a second it counts as the first one
+ * again. The first makes /ready false; after drain.delay, which lets whoever sends requests here
+ * notice, the workers are told. */
 static void stop(int signal_number)
 {
     struct mono_time now = clock_mono();
@@ -238,7 +236,7 @@ static void stop(int signal_number)
     systemd_notify("STOPPING=1\nSTATUS=draining");
 }
 
-/* How long the main thread may wait; tells the workers to drain when it is time. */
+/* Returns how long the main thread may wait; starts the drain when it is due. */
 static int next_turn_ms(void)
 {
     if (!run.stopping || run.draining)
@@ -303,7 +301,8 @@ static bool on_reload_asked(void *context, struct reasons *reasons)
     return reload(reasons);
 }
 
-/* The watchdog is fed while this thread and every worker turn their loops, at twice the pace that is asked for. */
+/* Feeds the watchdog while this thread and all workers turn their loops, twice as often as
+ * asked. */
 static void feed_watchdog(void)
 {
     struct mono_time now = clock_mono();
@@ -396,8 +395,8 @@ static int start(void)
     problem_list_dispose(&problems);
     if (config == NULL)
         return 1;
-#ifndef __SANITIZE_ADDRESS__         /* whose leak check attaches to the process */
-    (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump holds the keys */
+#ifndef __SANITIZE_ADDRESS__         /* its leak check attaches to the process */
+    (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump with keys in it */
 #endif
     log_set_level((enum log_level)config->log_level);
     systemd_open();

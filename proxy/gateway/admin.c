@@ -31,9 +31,7 @@ struct listener {
 
 struct admin {
     struct admin_options options;
-    struct listener listeners[2];    /* admin, health */
-    struct request *newest, *oldest; /* to /metrics, with their response in flight */
-    unsigned metrics_in_flight;
+    struct listener listeners[2]; /* admin, health */
     /* Descriptors held back, so that callers who use up all others do not keep probes waiting. */
     int spares[SPARES];
     unsigned spare_count;
@@ -49,12 +47,13 @@ struct request {
     uint64_t body_bytes;
     int minor_version;
     bool is_head, keep_alive, answered;
-    struct buffer text; /* the response's body, */
-    size_t text_sent;   /* of which this much is with the writer */
-    bool is_metrics;
-    struct request *newer, *older; /* is_metrics: in the admin */
+    struct buffer text;            /* the response's body, */
+    size_t text_sent;              /* of which this much is with the writer */
+    struct json_writer json;       /* into text, in an open object */
+    struct mono_time metrics_from; /* when text became a page of metrics; 0: it is none */
 };
 
+static struct span allowed_methods(const struct page *page);
 static void end(struct request *request, enum downstream_ending ending);
 static void refuse(void *context, enum outcome outcome, struct span message);
 
@@ -86,7 +85,7 @@ static void flush(void *context)
 }
 
 /* With request->text as the body. May end the request. */
-static void respond(struct request *request, int status, struct span type, struct span allow)
+static void respond(struct request *request, int status, struct span type)
 {
     struct writer *writer = &request->downstream->writer;
     char date[CLOCK_HTTP_SIZE];
@@ -97,57 +96,53 @@ static void respond(struct request *request, int status, struct span type, struc
     writer_append_header(writer, SPAN("Date"), span_from(date));
     writer_append_header(writer, SPAN("Content-Type"), type);
     writer_append_header(writer, SPAN("Cache-Control"), SPAN("no-store"));
-    if (allow.len != 0)
-        writer_append_header(writer, SPAN("Allow"), allow);
+    if (status == 405)
+        writer_append_header(writer, SPAN("Allow"), allowed_methods(request->page));
     writer_end_head(writer, HTTP1_LENGTH, request->text.len, request->minor_version,
                     request->keep_alive, request->is_head);
     flush(request);
 }
 
-static void respond_json(struct request *request, int status)
-{
-    buffer_append_char(&request->text, '\n');
-    respond(request, status, SPAN("application/json"), SPAN_NONE);
-}
-
-/* Opens the object of an error; the caller closes it. */
-static struct json_writer begin_error(struct request *request, struct span error,
-                                      struct span message)
+static void begin_json(struct request *request)
 {
     buffer_clear(&request->text);
-    struct json_writer json = json_writer_to(&request->text);
-    json_writer_open_object(&json, SPAN_NONE);
-    json_writer_add_text(&json, SPAN("error"), error);
-    json_writer_add_text(&json, SPAN("message"), message);
-    return json;
+    request->json = json_writer_to(&request->text);
+    json_writer_open_object(&request->json, SPAN_NONE);
+}
+
+static void respond_json(struct request *request, int status)
+{
+    json_writer_close_object(&request->json);
+    buffer_append_char(&request->text, '\n');
+    respond(request, status, SPAN("application/json"));
+}
+
+static void add_error(struct request *request, struct span error, struct span message)
+{
+    json_writer_add_text(&request->json, SPAN("error"), error);
+    json_writer_add_text(&request->json, SPAN("message"), message);
 }
 
 /* ---- pages ---- */
 
 static void answer_live(struct request *request)
 {
-    struct json_writer json = json_writer_to(&request->text);
-    json_writer_open_object(&json, SPAN_NONE);
-    json_writer_add_bool(&json, SPAN("live"), true);
-    json_writer_close_object(&json);
+    json_writer_add_bool(&request->json, SPAN("live"), true);
     respond_json(request, 200);
 }
 
-/* A page that is a yes or no with its reasons. */
-static bool write_verdict(struct request *request, struct span name,
-                          bool (*ask)(void *context, struct reasons *reasons))
+/* A yes or no with its reasons. */
+static bool add_verdict(struct request *request, struct span name,
+                        bool (*ask)(void *context, struct reasons *reasons))
 {
     struct buffer items;
-    struct json_writer json = json_writer_to(&request->text);
     buffer_init(&items, REASONS_SIZE_MAX);
     struct reasons reasons = {.json = json_writer_to(&items)};
     json_writer_open_array(&reasons.json, SPAN_NONE);
     bool verdict = ask(request->listener->admin->options.context, &reasons);
     json_writer_close_array(&reasons.json);
-    json_writer_open_object(&json, SPAN_NONE);
-    json_writer_add_bool(&json, name, verdict);
-    json_writer_add_raw(&json, SPAN("reasons"), buffer_span(&items));
-    json_writer_close_object(&json);
+    json_writer_add_bool(&request->json, name, verdict);
+    json_writer_add_raw(&request->json, SPAN("reasons"), buffer_span(&items));
     buffer_dispose(&items);
     return verdict;
 }
@@ -155,60 +150,57 @@ static bool write_verdict(struct request *request, struct span name,
 static void answer_ready(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
-    respond_json(request, write_verdict(request, SPAN("ready"), options->is_ready) ? 200 : 503);
+    respond_json(request, add_verdict(request, SPAN("ready"), options->is_ready) ? 200 : 503);
 }
 
 static void answer_reload(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
-    respond_json(request, write_verdict(request, SPAN("reloaded"), options->reload) ? 200 : 422);
+    respond_json(request, add_verdict(request, SPAN("reloaded"), options->reload) ? 200 : 422);
 }
 
-static void link_metrics(struct request *request)
+/* A page lives until its reader has taken it: readers who do not can hold only so many. */
+static void make_room_for_metrics(struct admin *admin)
 {
-    struct admin *admin = request->listener->admin;
-    request->is_metrics = true;
-    request->older = admin->newest;
-    *(admin->newest != NULL ? &admin->newest->newer : &admin->oldest) = request;
-    admin->newest = request;
-    ++admin->metrics_in_flight;
+    struct request *oldest = NULL;
+    unsigned in_flight = 0;
+    for (size_t i = 0; i != 2; ++i)
+        for (struct downstream *at = admin->listeners[i].downstreams.oldest; at != NULL;
+             at = at->newer) {
+            struct request *request = at->request;
+            if (request == NULL || request->metrics_from.us == 0)
+                continue;
+            ++in_flight;
+            if (oldest == NULL || request->metrics_from.us < oldest->metrics_from.us)
+                oldest = request;
+        }
+    if (in_flight == METRICS_IN_FLIGHT_MAX)
+        end(oldest, DOWNSTREAM_ABORT);
 }
 
-static void unlink_metrics(struct request *request)
-{
-    struct admin *admin = request->listener->admin;
-    *(request->newer != NULL ? &request->newer->older : &admin->newest) = request->older;
-    *(request->older != NULL ? &request->older->newer : &admin->oldest) = request->newer;
-    --admin->metrics_in_flight;
-}
-
-/* A page lives until its reader has taken it; readers who do not can hold only so many. */
 static void answer_metrics(struct request *request)
 {
     struct admin *admin = request->listener->admin;
-    if (admin->metrics_in_flight == METRICS_IN_FLIGHT_MAX)
-        end(admin->oldest, DOWNSTREAM_ABORT);
+    make_room_for_metrics(admin);
+    buffer_clear(&request->text);
     admin->options.write_metrics(admin->options.context, &request->text);
     if (request->text.overflowed) {
         log_write(LOG_ERROR, "metrics", "the page of /metrics is longer than %d bytes",
                   ADMIN_METRICS_MAX);
-        struct json_writer json = begin_error(request, SPAN("too_large"), SPAN("too many series"));
-        json_writer_close_object(&json);
+        begin_json(request);
+        add_error(request, SPAN("too_large"), SPAN("too many series"));
         respond_json(request, 500);
         return;
     }
-    link_metrics(request);
-    respond(request, 200, SPAN(METRICS_CONTENT_TYPE), SPAN_NONE);
+    request->metrics_from = loop_read_clock(admin->options.loop);
+    respond(request, 200, SPAN(METRICS_CONTENT_TYPE));
 }
 
 static void answer_version(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
-    struct json_writer json = json_writer_to(&request->text);
-    json_writer_open_object(&json, SPAN_NONE);
-    json_writer_add_text(&json, SPAN("version"), options->version);
-    json_writer_add_text(&json, SPAN("build"), options->build);
-    json_writer_close_object(&json);
+    json_writer_add_text(&request->json, SPAN("version"), options->version);
+    json_writer_add_text(&request->json, SPAN("build"), options->build);
     respond_json(request, 200);
 }
 
@@ -229,54 +221,55 @@ static const struct page {
 };
 enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
 
-static void add_paths(const struct request *request, struct json_writer *json)
+static struct span allowed_methods(const struct page *page)
 {
-    json_writer_open_array(json, SPAN("paths"));
+    return page->is_post ? SPAN("POST") : SPAN("GET, HEAD");
+}
+
+static bool has_page(const struct listener *listener, const struct page *page)
+{
+    return page->on_health || !listener->is_health;
+}
+
+static void add_paths(struct request *request)
+{
+    json_writer_open_array(&request->json, SPAN("paths"));
     for (size_t i = 0; i != PAGES; ++i)
-        if (pages[i].on_health || !request->listener->is_health)
-            json_writer_add_text(json, SPAN_NONE, pages[i].path);
-    json_writer_close_array(json);
+        if (has_page(request->listener, &pages[i]))
+            json_writer_add_text(&request->json, SPAN_NONE, pages[i].path);
+    json_writer_close_array(&request->json);
 }
 
 static void answer_paths(struct request *request)
 {
-    struct json_writer json = json_writer_to(&request->text);
-    json_writer_open_object(&json, SPAN_NONE);
-    add_paths(request, &json);
-    json_writer_close_object(&json);
+    add_paths(request);
     respond_json(request, 200);
 }
 
 static void answer_not_found(struct request *request)
 {
-    struct json_writer json = begin_error(request, SPAN("not_found"), SPAN("no such path here"));
-    add_paths(request, &json);
-    json_writer_close_object(&json);
+    add_error(request, SPAN("not_found"), SPAN("no such path here"));
+    add_paths(request);
     respond_json(request, 404);
 }
 
 static void answer_wrong_method(struct request *request)
 {
-    bool is_post = request->page->is_post;
-    struct json_writer json = begin_error(request, SPAN("method_not_allowed"),
-                                          is_post ? SPAN("POST") : SPAN("GET or HEAD"));
-    json_writer_close_object(&json);
-    buffer_append_char(&request->text, '\n');
-    respond(request, 405, SPAN("application/json"), is_post ? SPAN("POST") : SPAN("GET, HEAD"));
+    add_error(request, SPAN("method_not_allowed"),
+              request->page->is_post ? SPAN("POST") : SPAN("GET or HEAD"));
+    respond_json(request, 405);
 }
 
 static void answer_web_page(struct request *request)
 {
-    struct json_writer json = begin_error(request, SPAN("forbidden"), SPAN("a web page sent this"));
-    json_writer_close_object(&json);
+    add_error(request, SPAN("forbidden"), SPAN("a web page sent this"));
     respond_json(request, 403);
 }
 
 static const struct page *find_page(const struct request *request, struct span path)
 {
     for (size_t i = 0; i != PAGES; ++i)
-        if (span_equals(pages[i].path, path) &&
-            (pages[i].on_health || !request->listener->is_health))
+        if (span_equals(pages[i].path, path) && has_page(request->listener, &pages[i]))
             return &pages[i];
     return NULL;
 }
@@ -314,6 +307,7 @@ static void *open_request(struct downstream *downstream, struct mono_time starte
     loop_set_timer(downstream->set->loop, &request->timer,
                    clock_after_ms(started, REQUEST_TIMEOUT_MS));
     buffer_init(&request->text, ADMIN_METRICS_MAX);
+    begin_json(request);
     return request;
 }
 
@@ -372,9 +366,7 @@ static void refuse(void *context, enum outcome outcome, struct span message)
         return;
     }
     request->keep_alive = false;
-    struct json_writer json =
-        begin_error(request, info->token, message.len != 0 ? message : info->text);
-    json_writer_close_object(&json);
+    add_error(request, info->token, message.len != 0 ? message : info->text);
     respond_json(request, info->status);
 }
 
@@ -417,8 +409,6 @@ static void end(struct request *request, enum downstream_ending ending)
 {
     struct downstream *downstream = request->downstream;
     loop_cancel_timer(downstream->set->loop, &request->timer);
-    if (request->is_metrics)
-        unlink_metrics(request);
     buffer_dispose(&request->text);
     free(request);
     downstream_end_request(downstream, ending);

@@ -127,7 +127,7 @@ static void on_readable(struct connection *conn)
     pump(downstream, buffer_span(&downstream->in));
 }
 
-/* Keeps what is left of `input`, which is the loop's scratch or downstream->in itself. */
+/* Keeps the rest of `input`, which is the loop's scratch or downstream->in itself. */
 static void keep(struct downstream *downstream, struct span input)
 {
     bool is_own = downstream->in.len != 0;
@@ -211,7 +211,7 @@ static bool refuse(struct downstream *downstream, enum outcome outcome, struct s
     return downstream->request == NULL;
 }
 
-/* What is wrong with bytes that cannot become a head. */
+/* Why the bytes cannot become a head. */
 static struct span bad_bytes(struct span input)
 {
     enum { TLS_HANDSHAKE = 22 };
@@ -221,12 +221,12 @@ static struct span bad_bytes(struct span input)
     return http1_fault_text(HTTP1_BAD_LINE);
 }
 
-/* True: a state that can go on was reached. */
+/* True: pump may go on. */
 static bool take_head(struct downstream *downstream, struct span *input)
 {
     const struct downstream_limits *limits = limits_of(downstream);
     if (http1_is_before_head(*input))
-        return false; /* an empty line that old clients send behind a body */
+        return false; /* an empty line that old clients send after a body */
     if (downstream->state == DOWNSTREAM_IDLE)
         set_state(downstream, DOWNSTREAM_HEAD, limits->head_timeout_ms);
     long len = http1_scan_head(*input, &downstream->scanned);

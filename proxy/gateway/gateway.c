@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-/* In the log, and where reasons is not NULL to who asked for the reload. */
+/* In the log, and to whoever asked for the reload. */
 static void warn(const char *topic, struct reasons *reasons, struct span message)
 {
     log_write(LOG_WARNING, topic, "%.*s", SPAN_ARG(message));
     reasons_add(reasons, SPAN("warning"), message);
 }
 
-/* Those of the configuration; limits.body_bytes, where it says nothing, at most 40 % of what the
- * container has. */
+/* The configuration's; limits.body_bytes, unless given, is at most 40 % of the container's
+ * memory. */
 static struct config_limits limits_of(const struct config *config, const char *topic,
                                       struct reasons *reasons, struct arena *arena)
 {
@@ -38,7 +38,7 @@ static struct config_limits limits_of(const struct config *config, const char *t
     return limits;
 }
 
-/* Every connection is a descriptor: takes what the hard limit allows. */
+/* Every connection is a descriptor: raises the limit to the hard one. */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
@@ -106,7 +106,7 @@ static bool has_same_listeners(const struct config *a, const struct config *b)
     return same;
 }
 
-/* What the process has once and for all. */
+/* Warns of what only a restart changes. */
 static void tell_not_reloaded(const struct config *started_with, const struct config *config,
                               struct reasons *reasons, struct arena *arena)
 {

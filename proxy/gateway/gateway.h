@@ -1,5 +1,5 @@
-/* The gateway as a whole: everything opened for a configuration, in a visible order, and taken down
- * again. */
+/* The gateway as a whole: opens everything for a configuration in a visible order, takes others
+ * into service, and closes it all. */
 #ifndef SAGEGATE_GATEWAY_GATEWAY_H
 #define SAGEGATE_GATEWAY_GATEWAY_H
 
@@ -9,16 +9,16 @@ struct gateway_options {
     struct config *config;                         /* outlives the gateway */
     struct credential_service *credential_service; /* outlives the gateway, as does: */
     struct skew *skew;                             /* of the machine's clock */
-    /* From a worker's thread, once for each that has ended. */
+    /* A worker has ended. On its thread, once each. */
     void (*on_worker_ended)(struct gateway *gateway);
     struct span version, build; /* for the metrics; outlive the gateway */
 };
 
 /* Opens log, credentials, trust and listening sockets. False, with *fault one clear line in arena,
- * where something cannot be had; what was opened is given back by gateway_close. */
+ * if something cannot be opened; gateway_close then closes the rest. */
 MUST_USE bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                            struct arena *arena, struct span *fault);
-/* Starts the workers; from here on callers are served. */
+/* Starts the workers; callers are served from now on. */
 void gateway_start(struct gateway *gateway);
 /* Once, after gateway_start: stops accepting and lets each worker end when its last connection has
  * closed, or at drain.limit. Returns at once. */
@@ -27,14 +27,14 @@ void gateway_drain(struct gateway *gateway);
 void gateway_close(struct gateway *gateway);
 
 enum { GATEWAY_SNAPSHOTS_MAX = 8 };
-/* Takes config into service beside the one in force: requests that begin from now on follow it.
- * What a process has once (listeners' addresses, admin, health, workers, the access log's file)
- * stays as it was, with a warning for each that would be another, to reasons too where that is not
- * NULL. False, with *fault one clear line in arena: nothing has changed. On the main thread, after
- * gateway_start and before gateway_drain. */
+/* Takes config into service: requests that begin from now on follow it. What a process has once
+ * (listeners' addresses, admin, health, workers, the access log's file) stays, with a warning for
+ * each that differs, in the log and in reasons, which may be NULL. False, with *fault one clear
+ * line in arena: nothing has changed. On the main thread, between gateway_start and
+ * gateway_drain. */
 MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config,
                              struct reasons *reasons, struct arena *arena, struct span *fault);
-/* Gives back snapshots that no request uses any more. On the main thread, now and then. */
+/* Frees snapshots that no request uses any more. On the main thread, now and then. */
 void gateway_drop_snapshots(struct gateway *gateway);
 
 #endif

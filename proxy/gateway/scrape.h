@@ -1,11 +1,11 @@
-/* The page of GET /metrics: what the series have counted, and what the rest of the process tells when it is asked. On the
- * main thread. */
+/* The page of GET /metrics: what the series have counted, and what the process knows when it is
+ * asked. On the main thread. */
 #ifndef SAGEGATE_GATEWAY_SCRAPE_H
 #define SAGEGATE_GATEWAY_SCRAPE_H
 
 #include "gateway/worker.h"
 
-/* Appends the page. What the system does not tell (/proc out of sight) is left out. */
+/* Appends the page. Leaves out what the system does not tell (/proc is not mounted). */
 void scrape_write(struct gateway *gateway, struct buffer *out);
 
 #endif
