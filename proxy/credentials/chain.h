@@ -1,16 +1,15 @@
-/* The chain: where credentials shall come from, drawn from the configuration, the environment and the
- * shared files, before anything is asked over a network.
+/* The chain of sources: where the credentials of an identity come from, by the configuration, the
+ * environment and the shared files, before anything is asked over a network.
  *
- * A chain is a base (a set that is there already, or whom to ask for one) and the roles to assume
- * from it, one after the other. The first source of the chain that is configured decides; where it
- * is broken the chain fails, and no later one is asked. Order as the AWS SDK for Python has it:
- * environment, profile with a role, web identity, SSO, the profile's keys, process, container,
- * instance metadata. */
+ * It resolves to a base (a set at hand, or whom to ask for one) and the roles to assume from it, one
+ * after the other. The first source that is configured decides; if it is broken the chain fails, and
+ * no later source is asked. Order as in the AWS SDK for Python: environment, profile with a role,
+ * web identity, SSO, the profile's keys, process, container, instance metadata. */
 #ifndef SAGEGATE_CREDENTIALS_CHAIN_H
 #define SAGEGATE_CREDENTIALS_CHAIN_H
 
 #include "config/proxy.h"
-#include "credentials/profile.h"
+#include "credentials/file.h"
 #include "credentials/source.h"
 
 enum {
@@ -38,11 +37,11 @@ struct chain_role {
     size_t tag_count;
 };
 
-/* A file whose change makes the chain another. */
+/* A file that the chain depends on. */
 struct chain_file {
     const char *name;
     struct file_version
-        version; /* from before it was read: a change while it was read is one, too */
+        version; /* taken before the file was read, so that a change meanwhile counts */
 };
 
 struct chain {
@@ -54,17 +53,16 @@ struct chain {
     struct span token;          /* CHAIN_CONTAINER: instead of a file; SPAN_NONE: none */
     struct endpoint_url url;    /* CHAIN_CONTAINER, CHAIN_IMDS, CHAIN_SSO */
     struct span path;           /* CHAIN_CONTAINER and CHAIN_SSO: path and query */
-    bool imds_v1;               /* version 1 may be used where version 2 is not answered */
+    bool imds_v1;               /* version 1 may be used */
     struct chain_role identity; /* CHAIN_WEB_IDENTITY */
     struct chain_role roles[CHAIN_ROLES_MAX]; /* in the order to be assumed */
     size_t role_count;
     struct endpoint_url sts;
     struct span sts_region;
-    struct proxy sts_proxy,
-        portal_proxy;      /* of the environment; never for metadata and containers */
-    const char *ca_file;   /* for STS, SSO and a container's https; NULL: the system's */
-    const char *ca_origin; /* what names it: "AWS_CA_BUNDLE" */
-    struct chain_file files[CHAIN_FILES_MAX]; /* filled on failure too */
+    struct proxy sts_proxy, portal_proxy; /* by the environment; IMDS and containers have none */
+    const char *ca_file;                  /* for STS, SSO, IMDS, a container; NULL: the system's */
+    const char *ca_origin;                /* what names it: "AWS_CA_BUNDLE" */
+    struct chain_file files[CHAIN_FILES_MAX]; /* filled on failure, too */
     size_t file_count;
     struct span trail; /* for people: each source and what came of it, in lines */
 };
@@ -76,43 +74,23 @@ struct chain_options {
     struct wall_time now; /* for default session names */
 };
 
-/* CREDENTIALS_FOUND: *out is a chain, to be disposed. CREDENTIALS_NOT_CONFIGURED never: where no
- * source is, that is CREDENTIALS_FAILED with a fault that says so. All in arena, but for the set. */
+/* CREDENTIALS_FOUND: *out is to be disposed. Never CREDENTIALS_NOT_CONFIGURED: without any source it
+ * fails, with a fault that says so. Everything in arena but for the set. */
 MUST_USE enum credentials_result chain_resolve(const struct chain_options *options,
                                                struct arena *arena, struct chain *out,
-                                               struct source_notes *notes);
+                                               struct credentials_notes *notes);
 void chain_dispose(struct chain *chain);
 
-/* Of a chain only how STS is asked: address, region, proxy, trust. False with *fault, in arena. */
+/* Only how STS is asked: address, region, proxy, trust. Returns false and sets *fault, in arena. */
 MUST_USE bool chain_resolve_sts(const struct chain_options *options, struct arena *arena,
                                 struct chain *out, struct span *fault);
-
-/* Of a chain only how instance metadata is asked. False with *fault, in arena. */
+/* Only how instance metadata is asked: address, version, trust. */
 MUST_USE bool chain_resolve_imds(const struct chain_options *options, struct arena *arena,
                                  struct chain *out, struct span *fault);
 
-/* The region that a profile names, copied to arena; SPAN_NONE if none, and with *fault, in arena, where the files cannot be
- * read. profile: SPAN_NONE for AWS_PROFILE's, or default. */
+/* The region that a profile names, in arena; SPAN_NONE if it names none, and with *fault, in arena,
+ * if the files cannot be read. profile: SPAN_NONE for AWS_PROFILE's, or default. */
 struct span chain_profile_region(config_getenv getenv, void *context, struct span profile,
                                  struct arena *arena, struct span *fault);
-
-/* chain_addresses.c: where metadata, containers and STS are. False with *fault, a text in arena. */
-MUST_USE bool chain_address_container(struct chain *chain, const struct chain_options *options,
-                                      struct arena *arena, struct span *fault);
-MUST_USE bool chain_address_imds(struct chain *chain, const struct chain_options *options,
-                                 const struct profile_files *files, struct span profile,
-                                 struct arena *arena, struct span *fault);
-MUST_USE bool chain_address_sts(struct chain *chain, const struct chain_options *options,
-                                const struct profile_files *files, struct span profile,
-                                struct arena *arena, struct span *fault);
-/* ca_file and ca_origin. */
-void chain_find_ca(struct chain *chain, const struct chain_options *options,
-                   const struct profile_files *files, struct span profile, struct arena *arena);
-/* chain_profile.c: the part of the chain that a profile gives. */
-MUST_USE enum credentials_result chain_from_profile(struct chain *chain,
-                                                    const struct chain_options *options,
-                                                    const struct profile_files *files,
-                                                    struct span profile, struct arena *arena,
-                                                    struct span *fault);
 
 #endif

@@ -30,7 +30,7 @@ static bool take_quoted(struct split *split, char quote)
                        (split->rest.at[0] == '"' || split->rest.at[0] == '\\');
         *split->out++ = escapes ? take(split) : c;
     }
-    split->fault = SPAN("a quote is not closed");
+    split->fault = SPAN("unclosed quote");
     return false;
 }
 
@@ -45,7 +45,7 @@ static bool take_word(struct split *split)
             continue;
         }
         if (c == '\\' && split->rest.len == 0) {
-            split->fault = SPAN("a backslash ends the line");
+            split->fault = SPAN("a backslash at the end");
             return false;
         }
         *split->out++ = c == '\\' ? take(split) : c;

@@ -12,7 +12,7 @@
 enum { COMMAND_LINE_WORDS_MAX = 64 };
 
 /* argv, in arena, ends in NULL and has at least one word, none of which holds a NUL. False, with
- * *fault a literal, where a quote is not closed, a backslash ends the line, or there is no word or
+ * *fault a literal, where unclosed quote, a backslash at the end, or there is no word or
  * more than COMMAND_LINE_WORDS_MAX. */
 MUST_USE bool command_line_split(struct span text, struct arena *arena, char ***argv,
                                  struct span *fault);

@@ -19,7 +19,7 @@ static bool check_part(struct span name, struct span value, size_t max, const ch
         const char *what = c == '\n' || c == '\r'  ? "a line break"
                            : c == ' '              ? "a blank"
                            : c < 0x20 || c == 0x7f ? "a control character"
-                           : c >= 0x80             ? "a byte that is no ASCII"
+                           : c >= 0x80             ? "a byte beyond ASCII"
                                                    : "a '/', ',' or '='";
         *fault = arena_printf(arena, "%.*s has %s at position %zu of %zu", SPAN_ARG(name), what,
                               i + 1, value.len);

@@ -17,12 +17,25 @@ enum {
     CREDENTIALS_TOKEN_MAX = 16384 /* AWS names no limit; STS tokens have up to about 4 KiB */
 };
 
+/* What became of looking for credentials in a source. */
+enum credentials_result {
+    CREDENTIALS_FOUND,
+    CREDENTIALS_NOT_CONFIGURED, /* go on to the next source */
+    CREDENTIALS_FAILED,         /* configured and broken: stop here and say so */
+};
+
+/* Texts for people. */
+struct credentials_notes {
+    struct span fault;   /* with FAILED: "SOURCE: what is wrong"; else SPAN_NONE */
+    struct span warning; /* with FOUND: usable, but; else SPAN_NONE */
+};
+
 struct credentials {
     atomic_int references;
     char access_key_id[CREDENTIALS_KEY_ID_MAX + 1];
     struct secret secret_access_key;
     struct secret session_token; /* empty: none */
-    uint64_t generation;         /* no other set's; 0 before a keeper has taken it over */
+    uint64_t generation;         /* unique in the process; 0 before the set is in force */
     struct wall_time expires;    /* us 0: never */
     struct span source;          /* "env", "static"; a literal */
 };

@@ -48,11 +48,11 @@ static struct span fault_of_json(const json_error_t *error, struct arena *arena)
 {
     const char *what = "not JSON";
     if (json_error_code(error) == json_error_duplicate_key)
-        what = "a key stands there twice";
+        what = "duplicate key";
     if (json_error_code(error) == json_error_premature_end_of_input)
-        what = "the JSON ends too early";
+        what = "the JSON is cut short";
     if (json_error_code(error) == json_error_end_of_input_expected)
-        what = "something follows the JSON object";
+        what = "text after the JSON object";
     return arena_printf(arena, "line %d, column %d: %s", error->line, error->column, what);
 }
 
@@ -86,7 +86,7 @@ static bool get_string(const json_t *object, const char *key, struct span *out, 
     if (value == NULL)
         return true;
     if (!json_is_string(value)) {
-        *fault = arena_printf(arena, "%s is no string", key);
+        *fault = arena_printf(arena, "%s must be a string", key);
         return false;
     }
     *out = span_make(json_string_value(value), json_string_length(value));
@@ -101,7 +101,7 @@ static bool get_time(const json_t *object, const char *key, struct wall_time *ou
         return false;
     if (text.at == NULL || credentials_parse_expires(text, out))
         return true;
-    *fault = arena_printf(arena, "%s is no RFC 3339 time such as 2015-08-30T12:36:00Z", key);
+    *fault = arena_printf(arena, "%s must be an RFC 3339 time such as 2015-08-30T12:36:00Z", key);
     return false;
 }
 
@@ -115,7 +115,7 @@ static bool get_epoch_ms(const json_t *object, const char *key, struct wall_time
         out->us = json_integer_value(value) * 1000;
         return true;
     }
-    *fault = arena_printf(arena, "%s is no number of milliseconds since 1970", key);
+    *fault = arena_printf(arena, "%s must be a number of milliseconds since 1970", key);
     return false;
 }
 
@@ -150,7 +150,7 @@ static bool check_form(const json_t *object, enum document_form form, struct spa
     struct span code;
     if (form == DOCUMENT_PROCESS &&
         (!json_is_integer(version) || json_integer_value(version) != 1)) {
-        *fault = SPAN("Version is not 1");
+        *fault = SPAN("Version must be 1");
         return false;
     }
     if (form != DOCUMENT_IMDS)

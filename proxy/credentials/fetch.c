@@ -59,7 +59,7 @@ static void end(struct fetch *fetch, enum credentials_result result)
 
 static void fail(struct fetch *fetch, struct span fault)
 {
-    fetch->notes = (struct source_notes){.fault = fault};
+    fetch->notes = (struct credentials_notes){.fault = fault};
     end(fetch, CREDENTIALS_FAILED);
 }
 
@@ -342,13 +342,10 @@ static void begin_imds(struct fetch *fetch)
 /* IAM API, Role: RoleName. */
 static bool is_role_name(struct span name)
 {
-    for (size_t i = 0; i != name.len; ++i) {
-        char c = name.at[i];
-        bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                  (c != '\0' && strchr("+=,.@-_", c) != NULL);
-        if (!ok)
+    for (size_t i = 0; i != name.len; ++i)
+        if (!ascii_is(name.at[i], ASCII_NAME) &&
+            (name.at[i] == '\0' || strchr("+=,@", name.at[i]) == NULL))
             return false;
-    }
     return name.len != 0 && name.len <= ROLE_NAME_MAX;
 }
 
@@ -407,7 +404,7 @@ static struct span fault_of_token(struct span token, struct arena *arena)
     if (token.len < WEB_TOKEN_MIN || token.len > WEB_TOKEN_MAX)
         return SPAN("must be 4 to 20000 characters long");
     for (size_t i = 0; i != token.len; ++i)
-        if ((unsigned char)token.at[i] <= ' ' || (unsigned char)token.at[i] >= 0x7f)
+        if (!ascii_is(token.at[i], ASCII_VISIBLE))
             return arena_printf(arena,
                                 "a blank, a control character or a byte beyond ASCII at position "
                                 "%zu of %zu",

@@ -38,8 +38,8 @@ struct fetch {
     struct credentials *set; /* from the base and the roles so far */
     /* The result, until the next start. */
     enum credentials_result result;
-    struct credentials *found; /* with FOUND; whoever takes it sets it to NULL */
-    struct source_notes notes; /* in arena */
+    struct credentials *found;      /* with FOUND; whoever takes it sets it to NULL */
+    struct credentials_notes notes; /* in arena */
 };
 
 void fetch_init(struct fetch *fetch, const struct fetch_options *options);

@@ -80,10 +80,10 @@ static bool take_section(struct parse *parse, struct span line)
 {
     size_t end = span_find(line, ']');
     if (end == line.len)
-        return fail(parse, "the ']' of a section is missing");
+        return fail(parse, "missing ']' after a section's name");
     struct span rest = trim(span_from_offset(line, end + 1));
     if (rest.len != 0 && rest.at[0] != '#' && rest.at[0] != ';')
-        return fail(parse, "something follows the ']' of a section");
+        return fail(parse, "text after the ']' of a section");
     struct ini_section *section = arena_zalloc(&parse->ini->arena, 1, sizeof(*section));
     section->title = keep(parse->ini, trim(span_make(line.at + 1, end - 1)));
     section->line = parse->line;
@@ -99,11 +99,11 @@ static bool take_property(struct parse *parse, struct span line)
 {
     struct span key, value;
     if (!span_split(line, '=', &key, &value))
-        return fail(parse, "neither [section] nor key = value");
+        return fail(parse, "must be [section] or key = value");
     if (trim(key).len == 0)
-        return fail(parse, "no key stands before the '='");
+        return fail(parse, "missing key before '='");
     if (parse->section == NULL)
-        return fail(parse, "a property stands before any [section]");
+        return fail(parse, "a key before the first [section]");
     parse->property = new_property(parse, key, value);
     parse->next_below = &parse->property->below;
     *parse->next_property = parse->property;
@@ -124,7 +124,7 @@ static bool take_continuation(struct parse *parse, struct span line)
         return true;
     }
     if (!span_split(line, '=', &key, &value) || trim(key).len == 0)
-        return fail(parse, "an indented line below an empty value is no key = value");
+        return fail(parse, "an indented line below an empty value must be key = value");
     struct ini_property *below = new_property(parse, key, value);
     *parse->next_below = below;
     parse->next_below = &below->next;

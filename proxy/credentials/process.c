@@ -57,7 +57,7 @@ bool process_start(struct process *process, struct loop *loop, char *const *argv
     *process = (struct process){
         .loop = loop, .timeout_ms = timeout_ms, .on_done = on_done, .owner = owner};
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        snprintf(process->why, sizeof(process->why), "no pipe: %s", strerror(errno));
+        snprintf(process->why, sizeof(process->why), "cannot create a pipe: %s", strerror(errno));
         return false;
     }
     int error = spawn(process, argv, ends[1]);
@@ -107,7 +107,7 @@ static enum connection_result take_output(struct process *process)
     buffer_append(&process->output, got);
     secret_wipe((char *)got.at, got.len);
     if (process->output.overflowed) {
-        snprintf(process->why, sizeof(process->why), "it prints more than %d bytes",
+        snprintf(process->why, sizeof(process->why), "printed more than %d bytes",
                  PROCESS_OUTPUT_MAX);
         kill_group(process);
         return CONNECTION_END;
@@ -127,7 +127,7 @@ static void on_limit(struct timer *timer)
 {
     struct process *process = H2O_STRUCT_FROM_MEMBER(struct process, limit, timer);
     if (process->why[0] == '\0')
-        snprintf(process->why, sizeof(process->why), "it did not end within %lld ms",
+        snprintf(process->why, sizeof(process->why), "did not end within %lld ms",
                  (long long)process->timeout_ms);
     kill_group(process);
     begin_reaping(process);

@@ -70,12 +70,10 @@ void profile_close(struct profile_files *files)
 /* Names as the SDKs take them; others, and so their sections, do not exist. */
 static bool is_name(struct span name)
 {
-    for (size_t i = 0; i != name.len; ++i) {
-        char c = name.at[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!letter && strchr("_-/.%@:+\\", c) == NULL)
+    for (size_t i = 0; i != name.len; ++i)
+        if (!ascii_is(name.at[i], ASCII_NAME) &&
+            (name.at[i] == '\0' || strchr("/%@:+\\", name.at[i]) == NULL))
             return false;
-    }
     return name.len != 0 && name.len <= TITLE_MAX / 2;
 }
 

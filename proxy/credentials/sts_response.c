@@ -106,7 +106,7 @@ static void XMLCALL on_start(void *context, const XML_Char *name, const XML_Char
     int parent = parse->depth == 0 ? OTHER : (int)parse->parents[parse->depth - 1];
     parse->field = parent == OTHER ? -1 : field_of(parent, name);
     if (parse->field >= 0 && parse->seen[parse->field]) {
-        stop(parse, "an element stands there twice");
+        stop(parse, "duplicate element");
         return;
     }
     if (parse->field >= 0)
@@ -136,7 +136,7 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
     (void)system;
     (void)public;
     (void)internal;
-    stop(context, "a document type, which STS never sends");
+    stop(context, "document types are not allowed");
 }
 
 /* ---- an answer ---- */
@@ -224,7 +224,7 @@ static struct credentials *make_set(const struct parse *parse, struct span sourc
         return NULL;
     }
     if (!credentials_parse_expires(buffer_span(&values[FIELD_EXPIRATION]), &parts.expires)) {
-        *fault = SPAN("Expiration is missing or no time");
+        *fault = SPAN("Expiration is missing or malformed");
         return NULL;
     }
     return credentials_create(&parts, arena, fault);

@@ -25,7 +25,7 @@ static struct http_client *of_upstream(struct upstream_request *upstream)
 bool http_client_is_header_value(struct span value)
 {
     for (size_t i = 0; i != value.len; ++i)
-        if ((unsigned char)value.at[i] < ' ' || (unsigned char)value.at[i] >= 0x7f)
+        if (!ascii_is_printable(value.at[i]))
             return false;
     return value.len != 0;
 }

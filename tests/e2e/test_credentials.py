@@ -367,11 +367,11 @@ def test_metadata_that_never_answers_names_the_hop_limit(standin, start, tmp_pat
 
 @pytest.mark.parametrize("script, part", [
     ("sleep 100", None),
-    ("head -c 100000 /dev/zero", "prints more than 65536 bytes"),
+    ("head -c 100000 /dev/zero", "printed more than 65536 bytes"),
     ("kill -9 $$", "ended by signal 9"),
     ("echo '{}'; exit 3", "ended with status 3"),
-    ("echo '{\"Version\": 2}'", "Version is not 1"),
-    ("exec >&-; sleep 0.1; exit 0", "too early"),
+    ("echo '{\"Version\": 2}'", "Version must be 1"),
+    ("exec >&-; sleep 0.1; exit 0", "the JSON is cut short"),
 ], ids=["hangs", "floods", "dies", "fails", "wrong version", "silent"])
 def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
     helper = write(tmp_path / "helper", f"#!/bin/bash\n{script}\n")

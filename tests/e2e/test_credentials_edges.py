@@ -214,7 +214,7 @@ def test_a_set_that_ends_soon_and_cannot_be_renewed_is_not_ready(standin, start,
     source.rotate()
     gateway = start(source.more + f"\nready_requires: {requires}", source.env)
     source.fail()
-    gateway.diagnostic(5, topic="credentials", level="warning", message="the JSON ends too early")
+    gateway.diagnostic(5, topic="credentials", level="warning", message="the JSON is cut short")
     assert call(gateway).status == 200
     status, body = gateway.admin("/ready")
     assert status == ready

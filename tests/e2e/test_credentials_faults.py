@@ -62,8 +62,8 @@ COMMON = [
     ((403, "<html>no</html>"), "HTTP status 403"),
 ]
 JSON = [
-    ((200, ""), "the response: line 1, column 0: the JSON ends too early"),
-    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the response: line 1, column 31: the JSON ends too early"),
+    ((200, ""), "the response: line 1, column 0: the JSON is cut short"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the response: line 1, column 31: the JSON is cut short"),
     ((200, "<html>secret-EXAMPLE</html>"), "the response: line 1, column 1: not JSON"),
     ((200, "[" * 5000), "the response: line 1, column "),
     ((400, '{"Code": "Bad", "Message": "a\\u001b[31mb"}'), "HTTP status 400: Bad: a?[31mb"),
@@ -73,8 +73,8 @@ SET = [
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE\\u0001"}'),
      "the response: SecretAccessKey has a control character at position 15 of 15"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Token": "a\\nb"}'), "Token has a line break"),
-    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": 5}'), "Expiration is no string"),
-    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": "soon"}'), "Expiration is no RFC 3339"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": 5}'), "Expiration must be a string"),
+    ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": "soon"}'), "Expiration must be an RFC 3339"),
     ("expired", "container, key id "),
 ]
 XML = [
@@ -106,7 +106,7 @@ XML = [
         ("denied", "HTTP status 401: Session token not found or invalid; the token came from DIR/.aws/sso/cache/"),
         ((200, "{}"), "the response: roleCredentials is missing"),
         ((200, '{"roleCredentials": {"accessKeyId": "A", "secretAccessKey": "secret-EXAMPLE", "expiration": "1"}}'),
-         "expiration is no number of milliseconds")]),
+         "expiration must be a number of milliseconds")]),
 ], ids=["container", "imds", "web_identity", "assume_role", "sso"])
 def test_an_answer_that_is_bad_is_told_with_source_and_place(kind, place, faults, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -157,9 +157,9 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
         (holding(b"web-token-\xc3\xa9"), "at position 11 of 12")]),
     (sources.Static, "set.json", "static: DIR/set.json: ", ANY_FILE + [
         (GONE, "cannot open: No such file"), (holding(b"\0" * 100), "line 1, column 1: "),
-        (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "a key stands there twice")]),
+        (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "duplicate key")]),
     (sources.Sso, sso_cache, "sso: DIR/.aws/sso/cache/", ANY_FILE + [
-        (GONE, "no such file; run `aws sso login`"), (holding(b"{"), "the JSON ends too early"),
+        (GONE, "no such file; run `aws sso login`"), (holding(b"{"), "the JSON is cut short"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE", "expiresAt": "2015-01-01T00:00:00Z"}'), "run `aws sso login`"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE\\n", "expiresAt": "2999-01-01T00:00:00Z"}'), "control characters"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE"}'), "expiresAt is missing")]),
@@ -172,13 +172,12 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nduration_seconds = 5\n"), "900 to 43200"),
         (holding(b"[profile outer]\nsource_profile = base\nrole_arn = " + b"/" * 60000), "role_arn has 60000 characters; 2048"),
         (holding(b"[profile outer]\nsource_profile = base\nrole_arn = a\nexternal_id = " + b"/" * 60000), "external_id has"),
-        (holding(b"[profile outer]\nweb_identity_token_file = x\nrole_arn = " + b"/" * 60000), "role_arn has 60000"),
         (holding(b"[profile outer]\ncredential_process = 'x\n"), "credential_process: ")]),
     (sources.Role, ".aws/config", "profile: there is no profile \"outer\"", [(GONE, ""), (holding(b"[other]\n"), "")]),
     (sources.Role, ".aws/credentials", "profile: DIR/.aws/credentials: ", ANY_FILE + [(holding(b"x = y"), "line 1: ")]),
     (sources.Process, "helper", "process: DIR/helper: ", [
         (holding(b"#!/bin/sh\nexit 3\n"), "ended with status 3"), (holding(b"#!/bin/sh\necho secret-EXAMPLE\n"), "not JSON"),
-        (holding(b"#!/bin/sh\necho '{\"Version\": 1, \"AccessKeyId\": 1}'\n"), "AccessKeyId is no string")]),
+        (holding(b"#!/bin/sh\necho '{\"Version\": 1, \"AccessKeyId\": 1}'\n"), "AccessKeyId must be a string")]),
     (sources.Process, "helper", "process: cannot run DIR/helper: ", [
         (GONE, "No such file"), (directory, "Permission denied"), (closed, "Permission denied")]),
 ], ids=["container", "web_identity", "static", "sso", "config", "profile", "no profile", "credentials", "process", "command"])

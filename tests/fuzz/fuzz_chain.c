@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .identity = &identity, .getenv = get_variable, .getenv_context = &input};
     struct arena arena;
     struct chain chain;
-    struct source_notes notes;
+    struct credentials_notes notes;
     arena_init(&arena, 4096);
     if (chain_resolve(&options, &arena, &chain, &notes) == CREDENTIALS_FOUND) {
         check_chain(&chain);

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 {
     struct arena arena;
     struct chain chain;
-    struct source_notes notes;
+    struct credentials_notes notes;
     const struct config_identity identity = {
         .name = SPAN("default"),
         .region = span_from(argc > 1 ? argv[1] : "us-east-1"),

@@ -23,7 +23,7 @@ static const char second_file[] =
 
 struct scene {
     struct arena arena;
-    struct source_notes notes;
+    struct credentials_notes notes;
     struct credentials *found;
     char file[64];
     struct config_identity identity;
@@ -105,7 +105,7 @@ static enum credentials_result load_env(struct scene *scene)
 {
     credentials_release(scene->found);
     scene->found = NULL;
-    return source_env_load(get_variable, scene, &scene->arena, &scene->found, &scene->notes);
+    return source_load_env(get_variable, scene, &scene->arena, &scene->found, &scene->notes);
 }
 
 static enum credentials_result load_static(struct scene *scene, const char *text)
@@ -113,7 +113,7 @@ static enum credentials_result load_static(struct scene *scene, const char *text
     credentials_release(scene->found);
     scene->found = NULL;
     write_file(scene, span_from(text));
-    return source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes);
+    return source_load_file(scene->file, &scene->arena, &scene->found, &scene->notes);
 }
 
 static bool has(struct span text, const char *part)
@@ -169,7 +169,7 @@ static void bytes_that_cannot_be_sent_are_refused_and_not_shown(void **state)
         {"AK/ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a '/', ',' or '='"},
         {"AKID", "s3cr3t\n", NULL, "AWS_SECRET_ACCESS_KEY has a line break at position 7 of 7"},
         {"AKID", "s3cr3t", "t0ken\x01", "AWS_SESSION_TOKEN has a control character"},
-        {"AKID", "s3cr3t\xc3\xa9", NULL, "AWS_SECRET_ACCESS_KEY has a byte that is no ASCII"},
+        {"AKID", "s3cr3t\xc3\xa9", NULL, "AWS_SECRET_ACCESS_KEY has a byte beyond ASCII"},
     };
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
         set_environment(scene, cases[i].key_id, cases[i].secret, cases[i].token);
@@ -203,8 +203,8 @@ static void the_environment_may_say_when_its_set_ends(void **state)
     for (size_t i = 0; i != sizeof(broken) / sizeof(broken[0]); ++i) {
         scene->expiration = broken[i];
         assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
-        assert_true(
-            has(scene->notes.fault, "environment: AWS_CREDENTIAL_EXPIRATION is no RFC 3339 time"));
+        assert_true(has(scene->notes.fault,
+                        "environment: AWS_CREDENTIAL_EXPIRATION must be an RFC 3339 time"));
     }
     set_environment(scene, NULL, NULL, NULL); /* alone it says nothing */
     assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
@@ -234,28 +234,27 @@ static void a_broken_file_says_where_and_shows_no_secret(void **state)
     static const struct {
         const char *text, *fault;
     } cases[] = {
-        {"", "the JSON ends too early"},
-        {"{\n \"SecretAccessKey\": \"s3cr3t", "the JSON ends too early"},
+        {"", "the JSON is cut short"},
+        {"{\n \"SecretAccessKey\": \"s3cr3t", "the JSON is cut short"},
         {"{\"SecretAccessKey\": s3cr3t}", "line 1, column 21: not JSON"},
         {"{\"SecretAccessKey\": \"s3cr3t\n\"}", "not JSON"},
-        {"{\"SecretAccessKey\":\"s3cr3t\",\"SecretAccessKey\":\"s3cr3t\"}",
-         "a key stands there twice"},
-        {"{} s3cr3t", "something follows the JSON object"},
+        {"{\"SecretAccessKey\":\"s3cr3t\",\"SecretAccessKey\":\"s3cr3t\"}", "duplicate key"},
+        {"{} s3cr3t", "text after the JSON object"},
         {"[\"s3cr3t\"]", "not a JSON object"},
-        {"{}", "Version is not 1"},
-        {"{\"Version\":\"1\"}", "Version is not 1"},
-        {"{\"Version\":2}", "Version is not 1"},
+        {"{}", "Version must be 1"},
+        {"{\"Version\":\"1\"}", "Version must be 1"},
+        {"{\"Version\":2}", "Version must be 1"},
         {"{\"Version\":1}", "AccessKeyId is missing or empty"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\"}", "SecretAccessKey is missing or empty"},
-        {"{\"Version\":1,\"AccessKeyId\":7}", "AccessKeyId is no string"},
+        {"{\"Version\":1,\"AccessKeyId\":7}", "AccessKeyId must be a string"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":[\"s3cr3t\"]}",
-         "SecretAccessKey is no string"},
+         "SecretAccessKey must be a string"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\","
          "\"SessionToken\":null}",
-         "SessionToken is no string"},
+         "SessionToken must be a string"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\","
          "\"Expiration\":\"tomorrow\"}",
-         "Expiration is no RFC 3339 time"},
+         "Expiration must be an RFC 3339 time"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\n\"}",
          "SecretAccessKey has a line break"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\u0000\"}", "not JSON"},
@@ -272,27 +271,27 @@ static void a_broken_file_says_where_and_shows_no_secret(void **state)
 static void what_is_no_small_regular_file_is_refused(void **state)
 {
     struct scene *scene = *state;
-    char *large = malloc(SOURCE_STATIC_FILE_MAX + 2);
-    memset(large, ' ', SOURCE_STATIC_FILE_MAX + 1);
+    char *large = malloc(SOURCE_FILE_MAX + 2);
+    memset(large, ' ', SOURCE_FILE_MAX + 1);
     memcpy(large, good_file, sizeof(good_file) - 1);
-    large[SOURCE_STATIC_FILE_MAX + 1] = '\0';
+    large[SOURCE_FILE_MAX + 1] = '\0';
     assert_int_equal(load_static(scene, large), CREDENTIALS_FAILED);
     assert_true(has(scene->notes.fault, "larger than 65536 bytes"));
-    large[SOURCE_STATIC_FILE_MAX] = '\0';
+    large[SOURCE_FILE_MAX] = '\0';
     assert_int_equal(load_static(scene, large), CREDENTIALS_FOUND);
     free(large);
     credentials_release(scene->found);
     scene->found = NULL;
 
     unlink(scene->file);
-    assert_int_equal(source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
+    assert_int_equal(source_load_file(scene->file, &scene->arena, &scene->found, &scene->notes),
                      CREDENTIALS_FAILED);
     assert_true(has(scene->notes.fault, "cannot open: No such file or directory"));
     assert_int_equal(mkfifo(scene->file, 0600), 0);
-    assert_int_equal(source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
+    assert_int_equal(source_load_file(scene->file, &scene->arena, &scene->found, &scene->notes),
                      CREDENTIALS_FAILED);
     assert_true(has(scene->notes.fault, "not a regular file"));
-    assert_int_equal(source_static_load("/", &scene->arena, &scene->found, &scene->notes),
+    assert_int_equal(source_load_file("/", &scene->arena, &scene->found, &scene->notes),
                      CREDENTIALS_FAILED);
     assert_true(has(scene->notes.fault, "not a regular file"));
 }
@@ -306,9 +305,8 @@ static void a_file_that_others_can_read_is_warned_of(void **state)
         write_file(scene, span_from(good_file));
         chmod(scene->file, modes[i]);
         credentials_release(scene->found);
-        assert_int_equal(
-            source_static_load(scene->file, &scene->arena, &scene->found, &scene->notes),
-            CREDENTIALS_FOUND);
+        assert_int_equal(source_load_file(scene->file, &scene->arena, &scene->found, &scene->notes),
+                         CREDENTIALS_FOUND);
         char expected[64];
         snprintf(expected, sizeof(expected), "mode %04o lets others", (unsigned)modes[i]);
         assert_true(has(scene->notes.warning, expected));
@@ -578,7 +576,7 @@ static void a_good_set_is_only_replaced_by_a_good_one(void **state)
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     const char *status = status_of(scene, now, true);
     assert_non_null(strstr(status, "static: key id ...PLE1; static: /tmp/"));
-    assert_non_null(strstr(status, "the JSON ends too early"));
+    assert_non_null(strstr(status, "the JSON is cut short"));
 
     write_file(scene, SPAN("{\"Version\":1,\"AccessKeyId\":\"OLD\",\"SecretAccessKey\":\"s\","
                            "\"Expiration\":\"2015-08-30T12:36:00Z\"}"));

@@ -120,14 +120,14 @@ static void a_broken_shared_file_is_told_by_its_line(void **state)
         struct span text;
         const char *fault;
     } rows[] = {
-        {SPAN("[a]\n[b\n"), "line 2: the ']' of a section is missing"},
-        {SPAN("[a] b\n"), "line 1: something follows the ']' of a section"},
-        {SPAN("k = v\n"), "line 1: a property stands before any [section]"},
-        {SPAN("[a]\nhunter2\n"), "line 2: neither [section] nor key = value"},
-        {SPAN("[a]\n = hunter2\n"), "line 2: no key stands before the '='"},
+        {SPAN("[a]\n[b\n"), "line 2: missing ']' after a section's name"},
+        {SPAN("[a] b\n"), "line 1: text after the ']' of a section"},
+        {SPAN("k = v\n"), "line 1: a key before the first [section]"},
+        {SPAN("[a]\nhunter2\n"), "line 2: must be [section] or key = value"},
+        {SPAN("[a]\n = hunter2\n"), "line 2: missing key before '='"},
         {SPAN("[a]\nk = hun\0ter2\n"), "line 2: a NUL byte"},
         {SPAN("[a]\nk =\n  hunter2\n"),
-         "line 3: an indented line below an empty value is no key = value"},
+         "line 3: an indented line below an empty value must be key = value"},
     };
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
@@ -188,9 +188,9 @@ static void a_command_line_that_cannot_be_meant_is_refused(void **state)
     } rows[] = {
         {SPAN(""), "no command"},
         {SPAN(" \n"), "no command"},
-        {SPAN("a 'b"), "a quote is not closed"},
-        {SPAN("a \"b\\\""), "a quote is not closed"},
-        {SPAN("a \\"), "a backslash ends the line"},
+        {SPAN("a 'b"), "unclosed quote"},
+        {SPAN("a \"b\\\""), "unclosed quote"},
+        {SPAN("a \\"), "a backslash at the end"},
         {SPAN("a\0b"), "a NUL byte"},
         {SPAN("1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 "
               "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5"),
@@ -253,25 +253,25 @@ static void json_at_fault_is_told_without_its_values(void **state)
         enum document_form form;
         const char *text, *fault;
     } rows[] = {
-        {DOCUMENT_PROCESS, "", "line 1, column 0: the JSON ends too early"},
+        {DOCUMENT_PROCESS, "", "line 1, column 0: the JSON is cut short"},
         {DOCUMENT_PROCESS, "[]", "not a JSON object"},
-        {DOCUMENT_PROCESS, "{\"Version\":\"1\"}", "Version is not 1"},
+        {DOCUMENT_PROCESS, "{\"Version\":\"1\"}", "Version must be 1"},
         {DOCUMENT_CONTAINER, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":5}",
-         "SecretAccessKey is no string"},
+         "SecretAccessKey must be a string"},
         {DOCUMENT_CONTAINER, "{\"AccessKeyId\":\"A\",\"SessionToken\":\"hunter2\"}",
          "SecretAccessKey is missing or empty"},
         {DOCUMENT_CONTAINER, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"hunter\\n2\"}",
          "SecretAccessKey has a line break at position 7 of 8"},
         {DOCUMENT_CONTAINER,
          "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":\"tomorrow\"}",
-         "Expiration is no RFC 3339 time such as 2015-08-30T12:36:00Z"},
+         "Expiration must be an RFC 3339 time such as 2015-08-30T12:36:00Z"},
         {DOCUMENT_IMDS, "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}",
          "Code is \"AssumeRoleUnauthorizedAccess\", not Success: does the role's trust policy name "
          "ec2.amazonaws.com?"},
         {DOCUMENT_SSO, "{\"message\":\"no\"}", "roleCredentials is missing"},
         {DOCUMENT_SSO, "{\"roleCredentials\":{\"accessKeyId\":\"A\",\"secretAccessKey\":\"s\"}}",
-         "expiration is no number of milliseconds since 1970"},
-        {DOCUMENT_IMDS, "{} hunter2", "line 1, column 9: something follows the JSON object"},
+         "expiration must be a number of milliseconds since 1970"},
+        {DOCUMENT_IMDS, "{} hunter2", "line 1, column 9: text after the JSON object"},
     };
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
@@ -366,13 +366,12 @@ static void xml_at_fault_is_refused(void **state)
     } rows[] = {
         {"", "line 1: no element found"},
         {"<a><b></a>", "line 1: mismatched tag"},
-        {"<!DOCTYPE a [<!ENTITY x \"y\">]>\n<a>&x;</a>",
-         "line 1: a document type, which STS never sends"},
-        {"<Error><Code>a</Code><Code>b</Code></Error>", "line 1: an element stands there twice"},
+        {"<!DOCTYPE a [<!ENTITY x \"y\">]>\n<a>&x;</a>", "line 1: document types are not allowed"},
+        {"<Error><Code>a</Code><Code>b</Code></Error>", "line 1: duplicate element"},
         {"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>"
          "<a><a><a><a>",
          "line 1: elements are nested too deep"},
-        {"<a/>", "Expiration is missing or no time"},
+        {"<a/>", "Expiration is missing or malformed"},
         {"<Credentials><Expiration>1970-01-01T00:01:00Z</Expiration></Credentials>",
          "AccessKeyId is missing or empty"},
     };

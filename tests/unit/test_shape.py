@@ -27,17 +27,12 @@ config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
 config/yaml -> config/config
-credentials/chain_addresses -> credentials/chain
-credentials/chain_profile -> credentials/chain
-gateway/path_match -> gateway/route
 gateway/path_match -> gateway/route
 gateway/path_match -> gateway/route
 """.split("\n")[1:-1]
 # Names without their file's prefix; a trailing * is any rest:
 KNOWN_NAMES = """
 config/config.h CREDENTIALS_*
-credentials/source.h CREDENTIALS_*
-credentials/source.h credentials_result
 gateway/outcome.h FAULT_*
 gateway/worker.h gateway
 """.split("\n")[1:-1]
