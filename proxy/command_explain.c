@@ -284,11 +284,11 @@ static struct span upstream_url(struct explanation *e)
 static const char *verdict_of(const struct explanation *e, size_t index)
 {
     switch (route_judge(e->table, index, e->request.method, e->request.host, e->request.path)) {
-    case ROUTE_TAKES:
+    case ROUTE_MATCHES:
         return "matches";
     case ROUTE_OTHER_PATH:
         return "other path";
-    case ROUTE_CAPTURE_REFUSED:
+    case ROUTE_CAPTURE_NOT_ALLOWED:
         return "a captured part is not allowed";
     case ROUTE_OTHER_HOST:
         return "other host";

@@ -1,7 +1,7 @@
-/* The trie of routes: one edge a segment, every node visited at most once a look-up, first in the file wins. */
+/* The trie of routes: one edge per segment. A lookup visits a node at most once; the first route in the file wins. */
 #include "gateway/route.h"
 
-#include "gateway/path_match.h"
+#include "base/host.h"
 
 #include <stdlib.h>
 
@@ -18,10 +18,10 @@ struct edges {
 struct node {
     struct edges literals; /* by length, then bytes */
     struct edges captures; /* within one segment, in file order */
-    struct edges spans;    /* over slashes, in file order; lead to leaves */
-    size_t *routes;        /* that end here, in file order */
+    struct edges spans;    /* captures over slashes, in file order; lead to leaves */
+    size_t *routes;        /* whose path ends here, in file order */
     size_t route_count;
-    size_t first; /* the least index of a route at or below this node */
+    size_t first; /* lowest index of a route at or below this node */
 };
 
 struct entry {
@@ -48,7 +48,7 @@ static int compare_literals(const void *a, const void *b)
     return x.len == 0 ? 0 : memcmp(x.at, y.at, x.len);
 }
 
-/* Names do not matter: routes that call a capture differently share its edge. */
+/* Routes that name a capture differently share its edge. */
 static bool is_same_segment(const struct pattern_segment *a, const struct pattern_segment *b)
 {
     return span_equals(a->prefix, b->prefix) && span_equals(a->suffix, b->suffix) &&
@@ -138,23 +138,106 @@ void route_table_destroy(struct route_table *table)
     free(table);
 }
 
+/* ---- one pattern and one path ------------------------------------------------------------------ */
+
+/* The suffix would start inside an escape: "%eb" does not end in the letter b. */
+static bool cuts_an_escape(struct span captured)
+{
+    return (captured.len >= 1 && captured.at[captured.len - 1] == '%') ||
+           (captured.len >= 2 && captured.at[captured.len - 2] == '%');
+}
+
+/* Strips the segment's literal text off both ends of `text`: one segment of a path, or the rest of it if the segment spans
+ * slashes. False if the text differs. *captured may be empty. */
+static bool strip_literals(const struct pattern_segment *segment, struct span text,
+                           struct span *captured)
+{
+    size_t fixed = segment->prefix.len + segment->suffix.len;
+    if (text.len < fixed || !span_starts_with(text, segment->prefix) ||
+        !span_ends_with(text, segment->suffix))
+        return false;
+    struct span between = span_make(text.at + segment->prefix.len, text.len - fixed);
+    if (cuts_an_escape(between))
+        return false;
+    *captured = between;
+    return true;
+}
+
+/* One part between slashes, not yet decoded. */
+static bool part_is_allowed(struct span part)
+{
+    size_t dots = 0, bytes = 0;
+    for (size_t i = 0; i != part.len; ++bytes) {
+        int escaped = span_escape_value(part, i);
+        char c = escaped < 0 ? part.at[i] : (char)escaped;
+        if (c == '/' || c == '\\' || c == '\0')
+            return false;
+        dots += c == '.' ? 1 : 0;
+        i += escaped < 0 ? 1 : 3;
+    }
+    return bytes != 0 && !(dots == bytes && bytes <= 2);
+}
+
+static bool capture_is_allowed(struct span captured)
+{
+    struct span part;
+    for (bool more = true; more;) {
+        more = span_split(captured, '/', &part, &captured);
+        if (!part_is_allowed(part))
+            return false;
+    }
+    return true;
+}
+
+enum route_path_result route_match_path(const struct pattern *pattern, struct span path,
+                                        struct arena *arena, struct route_match *out)
+{
+    struct span rest = span_from_offset(path, 1), values[ROUTE_CAPTURES_MAX], text, captured;
+    enum route_path_result result = ROUTE_PATH_MATCHES;
+    size_t count = 0;
+    for (size_t i = 0; i != pattern->segment_count; ++i) {
+        const struct pattern_segment *segment = &pattern->segments[i];
+        bool is_last = i + 1 == pattern->segment_count;
+        text = rest;
+        if (!segment->spans_slashes && span_split(rest, '/', &text, &rest) == is_last)
+            return ROUTE_PATH_DIFFERS;
+        if (!strip_literals(segment, text, &captured) || (!segment->captures && captured.len != 0))
+            return ROUTE_PATH_DIFFERS;
+        if (!segment->captures)
+            continue;
+        if (segment->name.len != 0 && !capture_is_allowed(captured))
+            result = ROUTE_PATH_NOT_ALLOWED; /* a lone * is used for nothing */
+        CHECK(count != ROUTE_CAPTURES_MAX);
+        values[count++] = captured;
+    }
+    if (result != ROUTE_PATH_MATCHES || out == NULL)
+        return result;
+    out->capture_count = 0;
+    for (size_t i = 0; i != pattern->segment_count; ++i) {
+        if (!pattern->segments[i].captures)
+            continue;
+        out->captures[out->capture_count] = (struct route_capture){
+            pattern->segments[i].name, arena_percent_decode(arena, values[out->capture_count])};
+        ++out->capture_count;
+    }
+    return result;
+}
+
 /* ---- host and method --------------------------------------------------------------------------- */
 
 struct span route_host_name(struct span host)
 {
-    size_t bracket = span_find(host, ']');
-    if (host.len != 0 && host.at[0] == '[' && bracket != host.len)
-        return span_make(host.at, bracket + 1);
-    return span_make(host.at, span_find(host, ':'));
+    struct span name, port;
+    return host_split(host, &name, &port) ? name : host;
 }
 
 /* host: without the port. */
-static bool takes_host(const struct config_route *route, struct span host)
+static bool accepts_host(const struct config_route *route, struct span host)
 {
     return route->host.at == NULL || span_equals_ignore_case(route->host, host);
 }
 
-static bool takes_method(const struct config_route *route, struct span method)
+static bool accepts_method(const struct config_route *route, struct span method)
 {
     bool is_head = span_equals(method, SPAN("HEAD"));
     for (size_t i = 0; i != route->method_count; ++i)
@@ -164,14 +247,14 @@ static bool takes_method(const struct config_route *route, struct span method)
     return false;
 }
 
-/* ---- looking up -------------------------------------------------------------------------------- */
+/* ---- lookup ------------------------------------------------------------------------------------ */
 
 enum { ALLOWED_MAX = 16 };
 
 enum search_for {
-    SEARCH_ROUTE,   /* the first route that takes all */
-    SEARCH_METHODS, /* those that routes take which differ in the method alone */
-    SEARCH_REFUSED, /* any route that only the rules of captures keep off */
+    SEARCH_ROUTE,   /* the first route that matches */
+    SEARCH_METHODS, /* the methods of routes that differ in the method only */
+    SEARCH_REFUSED, /* any route that only a capture's rules keep from matching */
 };
 
 struct search {
@@ -179,7 +262,7 @@ struct search {
     struct span method, host; /* host without the port */
     enum search_for purpose;
     size_t best;       /* SIZE_MAX: none yet */
-    bool other_method; /* some route differs in the method alone */
+    bool other_method; /* some route differs in the method only */
     struct span allowed[ALLOWED_MAX];
     size_t allowed_count;
 };
@@ -206,11 +289,11 @@ static void visit_leaf(struct search *search, const struct node *leaf)
 {
     for (size_t i = 0; i != leaf->route_count && leaf->routes[i] < search->best; ++i) {
         const struct config_route *route = search->table->entries[leaf->routes[i]].route;
-        if (!takes_host(route, search->host))
+        if (!accepts_host(route, search->host))
             continue;
         if (search->purpose == SEARCH_METHODS) {
             note_methods(search, route);
-        } else if (search->purpose == SEARCH_REFUSED || takes_method(route, search->method)) {
+        } else if (search->purpose == SEARCH_REFUSED || accepts_method(route, search->method)) {
             search->best = leaf->routes[i];
             return;
         } else {
@@ -237,15 +320,15 @@ static const struct node *find_literal(const struct edges *edges, struct span te
     return NULL;
 }
 
-static bool takes_segment(const struct search *search, const struct edge *edge, struct span text)
+static bool matches_segment(const struct search *search, const struct edge *edge, struct span text)
 {
     struct span captured;
-    return edge->to->first < search->best && path_match_strip(edge->segment, text, &captured) &&
+    return edge->to->first < search->best && strip_literals(edge->segment, text, &captured) &&
            (search->purpose == SEARCH_REFUSED || edge->segment->name.len == 0 ||
-            path_match_may_capture(captured));
+            capture_is_allowed(captured));
 }
 
-/* rest: the path behind the slash that led here. As deep as a pattern has segments. */
+/* rest: the path after the slash that led here. Recurses once per segment of a pattern at most. */
 static void visit(struct search *search, const struct node *node, struct span rest)
 {
     struct span text, tail;
@@ -259,7 +342,7 @@ static void visit(struct search *search, const struct node *node, struct span re
     }
     for (size_t i = 0; i != node->captures.count; ++i) {
         const struct edge *edge = &node->captures.list[i];
-        if (!takes_segment(search, edge, text))
+        if (!matches_segment(search, edge, text))
             continue;
         if (more)
             visit(search, edge->to, tail);
@@ -267,7 +350,7 @@ static void visit(struct search *search, const struct node *node, struct span re
             visit_leaf(search, edge->to);
     }
     for (size_t i = 0; i != node->spans.count; ++i)
-        if (takes_segment(search, &node->spans.list[i], rest))
+        if (matches_segment(search, &node->spans.list[i], rest))
             visit_leaf(search, node->spans.list[i].to);
 }
 
@@ -293,7 +376,7 @@ enum route_result route_find(const struct route_table *table, struct span method
         .table = table, .method = method, .host = route_host_name(host), .best = SIZE_MAX};
     if (path.len == 0 || path.at[0] != '/')
         return ROUTE_NONE;
-    if (!path_match_escapes_are_valid(path))
+    if (!span_escapes_are_valid(path))
         return ROUTE_BAD_PATH;
     search_for(&search, SEARCH_ROUTE, path);
     if (search.best == SIZE_MAX && search.other_method) {
@@ -310,8 +393,7 @@ enum route_result route_find(const struct route_table *table, struct span method
     out->capture_count = 0;
     out->allowed = SPAN_NONE;
     if (entry->captures)
-        CHECK(path_match(&entry->pattern, path, arena, out->captures, &out->capture_count) ==
-              PATH_MATCH_YES);
+        CHECK(route_match_path(&entry->pattern, path, arena, out) == ROUTE_PATH_MATCHES);
     return ROUTE_FOUND;
 }
 
@@ -320,33 +402,33 @@ enum route_verdict route_judge(const struct route_table *table, size_t index, st
 {
     CHECK(index < table->count);
     const struct entry *entry = &table->entries[index];
-    if (path.len == 0 || path.at[0] != '/' || !path_match_escapes_are_valid(path))
+    if (path.len == 0 || path.at[0] != '/' || !span_escapes_are_valid(path))
         return ROUTE_OTHER_PATH;
-    enum path_match_result result = path_match(&entry->pattern, path, NULL, NULL, NULL);
-    if (result == PATH_MATCH_NO)
+    enum route_path_result result = route_match_path(&entry->pattern, path, NULL, NULL);
+    if (result == ROUTE_PATH_DIFFERS)
         return ROUTE_OTHER_PATH;
-    if (!takes_host(entry->route, route_host_name(host)))
+    if (!accepts_host(entry->route, route_host_name(host)))
         return ROUTE_OTHER_HOST;
-    if (!takes_method(entry->route, method))
+    if (!accepts_method(entry->route, method))
         return ROUTE_OTHER_METHOD;
-    return result == PATH_MATCH_REFUSED ? ROUTE_CAPTURE_REFUSED : ROUTE_TAKES;
+    return result == ROUTE_PATH_NOT_ALLOWED ? ROUTE_CAPTURE_NOT_ALLOWED : ROUTE_MATCHES;
 }
 
 /* ---- routes that can never match --------------------------------------------------------------- */
 
-/* Whether `a`, which does not span slashes, takes every text that `b` takes. */
+/* `a` does not span slashes. Whether it matches every text that `b` matches. */
 static bool segment_covers(const struct pattern_segment *a, const struct pattern_segment *b)
 {
     struct span captured;
     if (!a->captures)
         return !b->captures && span_equals(a->prefix, b->prefix);
     if (!b->captures)
-        return path_match_strip(a, b->prefix, &captured) && path_match_may_capture(captured);
+        return strip_literals(a, b->prefix, &captured) && capture_is_allowed(captured);
     return !b->spans_slashes && span_starts_with(b->prefix, a->prefix) &&
            span_ends_with(b->suffix, a->suffix);
 }
 
-/* Whether `a`, which spans slashes, takes every text that the segments of `b` from `at` on take. */
+/* `a` spans slashes. Whether it matches every text that the segments of `b` from `at` on match. */
 static bool rest_covers(const struct pattern_segment *a, const struct pattern *b, size_t at)
 {
     const struct pattern_segment *first = &b->segments[at];
@@ -354,9 +436,9 @@ static bool rest_covers(const struct pattern_segment *a, const struct pattern *b
     if (first == last && !first->captures)
         return segment_covers(a, first);
     if (!last->captures && last->prefix.len == 0)
-        return false; /* a trailing slash: a capture would end in an empty part */
+        return false; /* a trailing slash: the last part of a capture would be empty */
     if (a->name.len != 0 && last->captures && last->name.len == 0)
-        return false; /* what has no name also takes what a capture refuses */
+        return false; /* a lone * also matches what a named capture does not allow */
     struct span end = last->captures ? last->suffix : last->prefix;
     return span_starts_with(first->prefix, a->prefix) && span_ends_with(end, a->suffix) &&
            (a->prefix.len < first->prefix.len || first->captures) &&
@@ -381,7 +463,7 @@ static bool route_covers(const struct config_route *a, const struct config_route
     if (a->host.at != NULL && (b->host.at == NULL || !span_equals_ignore_case(a->host, b->host)))
         return false;
     for (size_t i = 0; i != b->method_count; ++i)
-        if (!takes_method(a, b->methods[i]))
+        if (!accepts_method(a, b->methods[i]))
             return false;
     return true;
 }
@@ -395,14 +477,14 @@ void route_warn_shadowed(const struct config *config, struct problem_list *probl
     for (size_t i = 0; i != config->route_count; ++i) {
         const struct config_route *later = &config->routes[i];
         if (!pattern_parse(later->path, &arena, &patterns[i], &fault))
-            continue; /* a problem of its own; its pattern stays empty and covers nothing */
+            continue; /* reported elsewhere; the empty pattern covers nothing */
         for (size_t j = 0; j != i; ++j) {
             const struct config_route *earlier = &config->routes[j];
             if (!pattern_covers(&patterns[j], &patterns[i]) || !route_covers(earlier, later))
                 continue;
             problem_add(problems, PROBLEM_WARNING, later->file, later->line, 0,
-                        "route '%.*s' can never match: '%.*s' (line %u) stands earlier and takes "
-                        "all of %.*s; move the narrower route up",
+                        "route '%.*s' can never match: the earlier '%.*s' (line %u) matches all of "
+                        "%.*s; move the narrower route up",
                         SPAN_ARG(later->name), SPAN_ARG(earlier->name), earlier->line,
                         SPAN_ARG(later->path));
             break;

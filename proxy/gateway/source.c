@@ -1,8 +1,6 @@
 /* Values of templates, one function a kind of source. */
 #include "gateway/source.h"
 
-#include "gateway/path_match.h"
-
 static struct span look_up_header(struct source *s, struct span name)
 {
     if (http1_header_count(&s->request->headers, name) > 1)
@@ -21,7 +19,7 @@ static struct span look_up_capture(const struct source *s, struct span name)
 /* As HTML forms write it: '+' is a blank. */
 static struct span decode_field(struct source *s, struct span name, struct span value)
 {
-    if (!path_match_escapes_are_valid(value)) {
+    if (!span_escapes_are_valid(value)) {
         s->fault =
             arena_printf(s->arena, "the query's %.*s has a malformed %%-escape", SPAN_ARG(name));
         return SPAN_NONE;
@@ -29,7 +27,7 @@ static struct span decode_field(struct source *s, struct span name, struct span 
     char *at = arena_alloc(s->arena, value.len + 1);
     for (size_t i = 0; i != value.len; ++i)
         at[i] = value.at[i] == '+' ? ' ' : value.at[i];
-    return path_match_decode(span_make(at, value.len), s->arena);
+    return arena_percent_decode(s->arena, span_make(at, value.len));
 }
 
 static struct span look_up_query(struct source *s, struct span name)

@@ -2,7 +2,6 @@
 /* Any routes and any path: the trie finds what a walk over the file finds, and no capture holds what it may not.
  * Input: patterns, one a line, with "HOST " before those of one host and '!' before those that take GET; an empty
  * line; then METHOD, HOST and PATH, a line each. */
-#include "gateway/path_match.h"
 #include "gateway/route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -57,13 +56,13 @@ static enum route_result walk(const struct route_table *table, size_t count, str
     bool other_method = false, refused = false;
     for (size_t i = 0; i != count; ++i) {
         switch (route_judge(table, i, method, host, path)) {
-        case ROUTE_TAKES:
+        case ROUTE_MATCHES:
             *found = i;
             return ROUTE_FOUND;
         case ROUTE_OTHER_METHOD:
             other_method = true;
             break;
-        case ROUTE_CAPTURE_REFUSED:
+        case ROUTE_CAPTURE_NOT_ALLOWED:
             refused = true;
             break;
         case ROUTE_OTHER_PATH:
@@ -86,7 +85,7 @@ static void look_up(const struct config *config, struct arena *arena, struct spa
     enum route_result result = route_find(table, method, host, path, arena, &match);
     if (path.len == 0 || path.at[0] != '/') {
         CHECK(result == ROUTE_NONE);
-    } else if (!path_match_escapes_are_valid(path)) {
+    } else if (!span_escapes_are_valid(path)) {
         CHECK(result == ROUTE_BAD_PATH);
     } else {
         enum route_result naive = walk(table, config->route_count, method, host, path, &wanted);

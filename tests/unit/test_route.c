@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "gateway/path_match.h"
 
 enum { ROUTES_MAX = 512 };
 
@@ -248,14 +247,14 @@ static void test_judges_one_route(void **state)
     struct span none = SPAN_NONE, method = SPAN("POST");
     add(f, "/p/{a}")->host = SPAN("h");
     f->table = route_table_create(&f->config);
-    assert_int_equal(route_judge(f->table, 0, method, SPAN("h:1"), SPAN("/p/x")), ROUTE_TAKES);
+    assert_int_equal(route_judge(f->table, 0, method, SPAN("h:1"), SPAN("/p/x")), ROUTE_MATCHES);
     assert_int_equal(route_judge(f->table, 0, method, SPAN("h"), SPAN("/p")), ROUTE_OTHER_PATH);
     assert_int_equal(route_judge(f->table, 0, method, SPAN("h"), SPAN("/p/%")), ROUTE_OTHER_PATH);
     assert_int_equal(route_judge(f->table, 0, method, none, SPAN("/p/x")), ROUTE_OTHER_HOST);
     assert_int_equal(route_judge(f->table, 0, SPAN("GET"), SPAN("h"), SPAN("/p/x")),
                      ROUTE_OTHER_METHOD);
     assert_int_equal(route_judge(f->table, 0, method, SPAN("h"), SPAN("/p/..")),
-                     ROUTE_CAPTURE_REFUSED);
+                     ROUTE_CAPTURE_NOT_ALLOWED);
 }
 
 static void test_warns_of_shadowed_routes(void **state)
@@ -378,17 +377,16 @@ static enum route_result find_naively(const struct config *config, struct span m
         struct span fault;
         const struct config_route *route = &config->routes[i];
         CHECK(pattern_parse(route->path, arena, &pattern, &fault));
-        enum path_match_result result =
-            path_match(&pattern, path, arena, out->captures, &out->capture_count);
+        enum route_path_result result = route_match_path(&pattern, path, arena, out);
         bool takes_method = false;
         for (size_t m = 0; m != route->method_count; ++m)
             takes_method |= span_equals(route->methods[m], method);
-        if (result == PATH_MATCH_YES && takes_method) {
+        if (result == ROUTE_PATH_MATCHES && takes_method) {
             out->route = route;
             return ROUTE_FOUND;
         }
-        other_method |= result == PATH_MATCH_YES;
-        refused |= result == PATH_MATCH_REFUSED;
+        other_method |= result == ROUTE_PATH_MATCHES;
+        refused |= result == ROUTE_PATH_NOT_ALLOWED;
     }
     return other_method ? ROUTE_METHOD_NOT_ALLOWED : refused ? ROUTE_BAD_PATH : ROUTE_NONE;
 }

@@ -27,8 +27,6 @@ config/env -> config/config
 config/read_upstreams -> config/read_proxy
 config/value -> config/config
 config/yaml -> config/config
-gateway/path_match -> gateway/route
-gateway/path_match -> gateway/route
 """.split("\n")[1:-1]
 # Names without their file's prefix; a trailing * is any rest:
 KNOWN_NAMES = """
