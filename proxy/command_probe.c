@@ -1,4 +1,4 @@
-/* `sagegate probe`: GETs a health address over a plain blocking socket; its exit status tells. */
+/* `sagegate probe`: sends one GET to a health address over a plain blocking socket; the exit status says how it went. */
 #include "base/arena.h"
 #include "base/host.h"
 #include "commands.h"
@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 2000, TIMEOUT_MAX_MS = 3600000, ANSWER_MAX = 65536, SHOWN_MAX = 500 };
+enum { TIMEOUT_MS = 2000, TIMEOUT_MAX_MS = 3600000, RESPONSE_MAX = 65536, SHOWN_MAX = 500 };
 
 struct target {
     struct span text;      /* as given */
@@ -23,7 +23,7 @@ struct target {
     struct span path;
 };
 
-/* For whoever ends the program, the timer's signal handler among them. */
+/* Written by the timer's signal handler. */
 static char timeout_message[512];
 static size_t timeout_message_len;
 
@@ -117,7 +117,7 @@ static int read_options(int argc, char **argv, struct target *target, int64_t *t
     return -1;
 }
 
-/* ---- one limit for all of it, the resolver too ---- */
+/* ---- one limit for all of it, the resolver included ---- */
 
 static void on_timeout(int number)
 {
@@ -133,7 +133,7 @@ static void set_timeout(const struct target *target, int64_t timeout_ms)
     const struct itimerval limit = {
         .it_value = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000}};
     int len = snprintf(timeout_message, sizeof(timeout_message),
-                       "sagegate probe: %.400s: no answer within %lld ms\n", target->text.at,
+                       "sagegate probe: %.400s: no response within %lld ms\n", target->text.at,
                        (long long)timeout_ms);
     timeout_message_len = (size_t)len;
     sigaction(SIGALRM, &action, NULL);
@@ -142,12 +142,24 @@ static void set_timeout(const struct target *target, int64_t timeout_ms)
 
 static int fail(const struct target *target, const char *what, const char *why)
 {
-    fprintf(stderr, "sagegate probe: %.*s: %s%s%s\n", SPAN_ARG(target->text), what,
-            why[0] == '\0' ? "" : ": ", why);
+    option_fail("probe", "%.*s: %s%s%s", SPAN_ARG(target->text), what, why[0] == '\0' ? "" : ": ",
+                why);
     return -1;
 }
 
-/* ---- the connection ---- */
+/* ---- the connection: each function returns -1 after it printed what failed ---- */
+
+/* Returns -1 with errno set. */
+static int connect_to(const struct sockaddr *address, socklen_t size)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1 || connect(fd, address, size) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
 
 static int connect_unix(const struct target *target)
 {
@@ -155,42 +167,30 @@ static int connect_unix(const struct target *target)
     if (target->unix_path.len >= sizeof(name.sun_path))
         return fail(target, "a socket's path has at most 107 bytes", "");
     memcpy(name.sun_path, target->unix_path.at, target->unix_path.len);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) == -1) {
-        fail(target, "cannot connect", strerror(errno));
-        if (fd != -1)
-            close(fd);
-        return -1;
-    }
-    return fd;
+    int fd = connect_to((const struct sockaddr *)&name, sizeof(name));
+    return fd != -1 ? fd : fail(target, "cannot connect", strerror(errno));
 }
 
-/* Tries each address of the name in turn ("localhost" may be ::1 where only 127.0.0.1 listens). */
+/* Tries each address of the name in turn: "localhost" may be ::1 although only 127.0.0.1 listens. */
 static int connect_tcp(const struct target *target, struct arena *arena)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list;
-    int fd = -1, error = 0;
+    int fd = -1;
     int result = getaddrinfo(arena_copy(arena, target->host).at, arena_copy(arena, target->port).at,
                              &hints, &list);
     if (result != 0)
         return fail(target, "cannot resolve the name", gai_strerror(result));
-    for (const struct addrinfo *at = list; at != NULL && fd == -1; at = at->ai_next) {
-        fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd != -1 && connect(fd, at->ai_addr, at->ai_addrlen) == 0)
-            break;
-        error = errno;
-        if (fd != -1)
-            close(fd);
-        fd = -1;
-    }
+    for (const struct addrinfo *at = list; at != NULL && fd == -1; at = at->ai_next)
+        fd = connect_to(at->ai_addr, at->ai_addrlen);
+    int error = errno;
     freeaddrinfo(list);
     return fd != -1 ? fd : fail(target, "cannot connect", strerror(error));
 }
 
-/* ---- the exchange ---- */
+/* ---- the request and its response ---- */
 
-static bool send_request(int fd, const struct target *target, struct arena *arena)
+static int send_request(int fd, const struct target *target, struct arena *arena)
 {
     struct span host = target->host.at == NULL ? SPAN("localhost") : target->host;
     bool is_v6 = span_find(host, ':') != host.len;
@@ -201,61 +201,53 @@ static bool send_request(int fd, const struct target *target, struct arena *aren
                      SPAN_ARG(target->path), is_v6 ? "[" : "", SPAN_ARG(host), is_v6 ? "]" : "");
     while (request.len != 0) {
         ssize_t n = send(fd, request.at, request.len, MSG_NOSIGNAL);
-        if (n == -1) {
-            fail(target, "cannot send", strerror(errno));
-            return false;
-        }
+        if (n == -1)
+            return fail(target, "cannot send", strerror(errno));
         request = span_from_offset(request, (size_t)n);
     }
-    return true;
+    return 0;
 }
 
-/* Reads until the peer closes or ANSWER_MAX bytes have come; -1 after an error. */
-static ssize_t receive(int fd, const struct target *target, char *answer)
+/* Reads until the peer closes or RESPONSE_MAX bytes are there; what came before a reset counts. */
+static ssize_t receive(int fd, const struct target *target, char *response)
 {
     size_t len = 0;
-    while (len != ANSWER_MAX) {
-        ssize_t n = recv(fd, answer + len, ANSWER_MAX - len, 0);
-        if (n == 0)
-            break;
-        if (n == -1 && len != 0)
-            break; /* what came before the reset is judged */
-        if (n == -1)
-            return fail(target, "no answer", strerror(errno));
+    ssize_t n = 1;
+    while (len != RESPONSE_MAX && (n = recv(fd, response + len, RESPONSE_MAX - len, 0)) > 0)
         len += (size_t)n;
-    }
-    return (ssize_t)len;
+    return n == -1 && len == 0 ? fail(target, "no response", strerror(errno)) : (ssize_t)len;
 }
 
-/* The body on one line, for the person who asks why. */
+/* Prints the body on one line, for the person who asks why. */
 static void print_refusal(const struct target *target, int status, struct span body)
 {
+    char line[SHOWN_MAX];
     struct span reason = http1_reason(status);
-    fprintf(stderr, "sagegate probe: %.*s: %d %.*s%s", SPAN_ARG(target->text), status,
-            SPAN_ARG(reason), body.len == 0 ? "" : ": ");
     body = span_trim(body);
-    for (size_t i = 0; i != body.len && i != SHOWN_MAX; ++i) {
-        unsigned char c = (unsigned char)body.at[i];
-        if (c == '\n' && i + 1 == body.len)
-            break;
-        fputc(c < 0x20 || c == 0x7f ? ' ' : c, stderr);
-    }
-    fputc('\n', stderr);
+    if (span_ends_with(body, SPAN("\n")))
+        --body.len;
+    if (body.len > SHOWN_MAX)
+        body.len = SHOWN_MAX;
+    for (size_t i = 0; i != body.len; ++i)
+        line[i] = ascii_is_control(body.at[i]) ? ' ' : body.at[i];
+    option_fail("probe", "%.*s: %d %.*s%s%.*s", SPAN_ARG(target->text), status, SPAN_ARG(reason),
+                body.len == 0 ? "" : ": ", (int)body.len, line);
 }
 
-static int judge(const struct target *target, struct span answer)
+/* Returns the exit status. */
+static int judge(const struct target *target, struct span text)
 {
     struct http1_response response;
     size_t scanned = 0;
-    long head = http1_scan_head(answer, &scanned);
+    long head = http1_scan_head(text, &scanned);
     if (head <= 0 ||
-        http1_parse_response(span_make(answer.at, (size_t)head), false, &response) != HTTP1_OK) {
-        fail(target, answer.len == 0 ? "closed without an answer" : "the answer is no HTTP", "");
+        http1_parse_response(span_make(text.at, (size_t)head), false, &response) != HTTP1_OK) {
+        fail(target, text.len == 0 ? "closed without a response" : "the response is not HTTP", "");
         return 1;
     }
     if (response.status >= 200 && response.status <= 299)
         return 0;
-    print_refusal(target, response.status, span_from_offset(answer, (size_t)head));
+    print_refusal(target, response.status, span_from_offset(text, (size_t)head));
     return 1;
 }
 
@@ -265,11 +257,11 @@ static int probe(const struct target *target, struct arena *arena)
     int fd = target->unix_path.at != NULL ? connect_unix(target) : connect_tcp(target, arena);
     if (fd == -1)
         return 1;
-    char *answer = arena_alloc(arena, ANSWER_MAX);
-    if (send_request(fd, target, arena)) {
-        ssize_t len = receive(fd, target, answer);
+    char *response = arena_alloc(arena, RESPONSE_MAX);
+    if (send_request(fd, target, arena) == 0) {
+        ssize_t len = receive(fd, target, response);
         if (len >= 0)
-            status = judge(target, span_make(answer, (size_t)len));
+            status = judge(target, span_make(response, (size_t)len));
     }
     close(fd);
     return status;

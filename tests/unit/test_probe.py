@@ -102,11 +102,11 @@ def test_a_refusal_is_told_on_one_line_without_control_characters():
 
 
 @pytest.mark.parametrize("answer, told", [
-    (b"", "closed without an answer"),
-    (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the answer is no HTTP"),
-    (b"HTTP/1.1 200", "the answer is no HTTP"),
+    (b"", "closed without a response"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response is not HTTP"),
+    (b"HTTP/1.1 200", "the response is not HTTP"),
     (b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n", ": 301 "),
-    (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the answer is no HTTP"),
+    (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the response is not HTTP"),
 ])
 def test_what_is_no_success(answer, told):
     with Server(answer) as server:
@@ -121,7 +121,7 @@ def test_silence_ends_with_the_timeout():
         done = run("probe", "--timeout", "300ms", f"127.0.0.1:{server.port}")
         took = time.monotonic() - start
     assert done.returncode == 1
-    assert done.stderr == f"sagegate probe: 127.0.0.1:{server.port}: no answer within 300 ms\n"
+    assert done.stderr == f"sagegate probe: 127.0.0.1:{server.port}: no response within 300 ms\n"
     assert 0.3 <= took < 5
 
 
