@@ -230,7 +230,7 @@ static void stop(int signal_number)
     run.stopping = true;
     run.stopped = now;
     run.drain_at = clock_after_ms(now, run.gateway.snapshot->config->drain.delay_ms);
-    atomic_store(&run.gateway.draining, true);
+    atomic_store(&run.gateway.group.draining, true);
     log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
               strsignal(signal_number));
     systemd_notify("STOPPING=1\nSTATUS=draining");
@@ -259,8 +259,8 @@ static void on_signal(struct loop_watch *signals)
             stop((int)info.ssi_signo);
             break;
         case SIGUSR1:
-            if (run.gateway.access_log != NULL)
-                access_log_reopen(run.gateway.access_log);
+            if (run.gateway.group.access_log != NULL)
+                access_log_reopen(run.gateway.group.access_log);
             break;
         case SIGHUP:
             if (!run.stopping)
@@ -271,9 +271,9 @@ static void on_signal(struct loop_watch *signals)
 }
 
 /* On a worker's thread. */
-static void on_worker_ended(struct gateway *gateway)
+static void on_worker_ended(struct worker_group *group)
 {
-    (void)gateway;
+    (void)group;
     (void)eventfd_write(run.wake_fd, 1);
 }
 
@@ -286,8 +286,8 @@ static void on_wake(struct loop_watch *wake)
 
 static bool is_ready(void *context, struct reasons *reasons)
 {
-    const struct gateway *gateway = context;
-    return worker_is_ready(context, gateway->snapshot, reasons);
+    struct gateway *gateway = context;
+    return worker_is_ready(&gateway->group, gateway->snapshot, reasons);
 }
 
 static void write_metrics(void *context, struct buffer *out)
@@ -308,7 +308,7 @@ static void feed_watchdog(void)
     struct mono_time now = clock_mono();
     int64_t ms = systemd_watchdog_ms();
     if (ms == 0 || clock_us_between(run.fed, now) < ms * 1000 / 2 ||
-        !worker_have_all_turned(&run.gateway))
+        !worker_have_all_turned(&run.gateway.group))
         return;
     run.fed = now;
     systemd_notify("WATCHDOG=1");
@@ -366,7 +366,7 @@ static int serve(struct config *config, int signal_fd)
               config->workers);
     systemd_notify("READY=1\nSTATUS=serving");
 
-    while (run.workers_ended != run.gateway.worker_count) {
+    while (run.workers_ended != run.gateway.group.count) {
         loop_turn(run.loop, next_turn_ms());
         gateway_drop_snapshots(&run.gateway);
         log_tell_held_back();

@@ -50,7 +50,7 @@ bool attempt_start(struct attempt *attempt, const struct attempt_options *option
     attempt->options = *options;
     attempt->date.us = 0;
     attempt->renew.view = &options->use->credentials[options->identity];
-    attempt->renew.skew = options->worker->gateway->skew;
+    attempt->renew.skew = options->worker->group->skew;
     attempt->renew.loop = options->worker->loop;
     attempt->renew.wait_ms = config->credentials.wait_ms;
     attempt->renew.on_end = on_waited;

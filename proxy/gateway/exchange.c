@@ -271,7 +271,7 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
     ex->timer.fire = on_timer;
     timing_stamp(&ex->timing, TIMING_OPENED, started);
     response_open(&ex->response, &downstream->writer, &ex->plan, &ex->timing,
-                  &worker->gateway->admission, &ex->arena);
+                  &worker->group->admission, &ex->arena);
     return ex;
 }
 
@@ -292,7 +292,7 @@ static bool rest_is_small(const struct exchange *ex)
 /* Responds as a model's container would; nothing is called. */
 static void respond_to_ping(struct exchange *ex)
 {
-    if (!worker_is_ready(ex->worker->gateway, ex->use->snapshot, NULL)) {
+    if (!worker_is_ready(ex->worker->group, ex->use->snapshot, NULL)) {
         bool draining = ex->worker->downstreams.draining;
         fail(ex, draining ? OUTCOME_DRAINING : OUTCOME_NO_CREDENTIALS, SPAN_NONE);
         return;
@@ -305,7 +305,7 @@ static void respond_to_ping(struct exchange *ex)
 static void ask_admission(struct exchange *ex)
 {
     const struct snapshot *snapshot = ex->use->snapshot;
-    struct access_log *log = ex->worker->gateway->access_log;
+    struct access_log *log = ex->worker->group->access_log;
     if (snapshot->config->access_log.refuse_on_full && log != NULL &&
         access_log_is_full(log, ex->worker->index)) {
         fail(ex, OUTCOME_BUSY, SPAN("the access log is full, and access_log.on_full is refuse"));
@@ -330,7 +330,7 @@ static void take_head(void *request, struct span head)
     const struct plan_input input = {
         .routes = ex->use->snapshot->routes,
         .remote = &ex->downstream->remote,
-        .body_bytes_max = admission_memory_max(&worker->gateway->admission),
+        .body_bytes_max = admission_memory_max(&worker->group->admission),
         .random = worker_take_random(worker),
         .now = clock_wall(),
         .arena = &ex->arena,
@@ -379,7 +379,7 @@ static bool begin_body(struct exchange *ex)
                       : ex->request.framing == HTTP1_NO_BODY ? 0
                                                              : ex->request.content_length;
     timing_stamp(&ex->timing, TIMING_ADMITTED, now_of(ex));
-    if (!body_begin(&ex->body, &ex->worker->gateway->admission, &ex->arena, length)) {
+    if (!body_begin(&ex->body, &ex->worker->group->admission, &ex->arena, length)) {
         fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
         return false;
     }
@@ -780,7 +780,7 @@ static uint64_t parts_of(const struct exchange *ex)
 static void write_record(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
 {
     unsigned worker = ex->worker->index;
-    struct access_log *log = ex->worker->gateway->access_log;
+    struct access_log *log = ex->worker->group->access_log;
     struct access_record *record = log == NULL ? NULL : access_log_begin(log, worker);
     if (record == NULL)
         return;

@@ -62,9 +62,9 @@ static bool open_log(struct gateway *gateway, struct arena *arena, struct span *
     if (config->access_log.off)
         return true;
     struct access_log_options options = {.file = config->access_log.file.at,
-                                         .workers = gateway->worker_count};
-    gateway->access_log = access_log_create(&options);
-    if (gateway->access_log != NULL)
+                                         .workers = gateway->group.count};
+    gateway->group.access_log = access_log_create(&options);
+    if (gateway->group.access_log != NULL)
         return true;
     *fault = arena_printf(arena, "access_log.file: %s: %s",
                           options.file == NULL ? "stdout" : options.file, strerror(errno));
@@ -79,8 +79,8 @@ static struct snapshot *make_snapshot(struct gateway *gateway, struct config *co
     struct snapshot *snapshot = snapshot_create(
         &(struct snapshot_options){.config = config,
                                    .started_with = gateway->config,
-                                   .workers = gateway->worker_count,
-                                   .admission = &gateway->admission,
+                                   .workers = gateway->group.count,
+                                   .admission = &gateway->group.admission,
                                    .metrics = gateway->metrics,
                                    .credential_service = gateway->credential_service},
         arena, fault);
@@ -150,9 +150,9 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct reaso
         return false;
     tell_not_reloaded(gateway->config, config, reasons, arena);
     struct config_limits limits = limits_of(config, "reload", reasons, arena);
-    admission_set_limits(&gateway->admission, &limits);
+    admission_set_limits(&gateway->group.admission, &limits);
     snapshot_limit_routes(snapshot);
-    listener_switch_all(gateway, snapshot);
+    listener_switch_all(&gateway->group, snapshot);
     gateway->loaded = clock_wall();
     return true;
 }
@@ -183,47 +183,48 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
 {
     *gateway = (struct gateway){.config = options->config,
                                 .credential_service = options->credential_service,
-                                .skew = options->skew,
-                                .worker_count = options->config->workers,
                                 .started = clock_wall(),
                                 .version = options->version,
                                 .build = options->build,
-                                .callbacks = &worker_callbacks,
-                                .on_worker_ended = options->on_worker_ended};
+                                .group = {.count = options->config->workers,
+                                          .callbacks = &worker_callbacks,
+                                          .skew = options->skew,
+                                          .on_worker_ended = options->on_worker_ended}};
     gateway->loaded = gateway->started;
-    gateway->metrics = series_create_metrics(gateway->worker_count);
+    gateway->metrics = series_create_metrics(gateway->group.count);
     struct config_limits limits = limits_of(options->config, "start", NULL, arena);
-    admission_init(&gateway->admission, &limits);
+    admission_init(&gateway->group.admission, &limits);
     raise_descriptor_limit(options->config);
     if (!open_log(gateway, arena, fault) ||
         make_snapshot(gateway, options->config, arena, fault) == NULL)
         return false;
     snapshot_limit_routes(gateway->snapshot);
-    return listener_open_all(gateway, arena, fault);
+    gateway->group.snapshot = gateway->snapshot;
+    return listener_open_all(&gateway->group, gateway->config, arena, fault);
 }
 
 void gateway_start(struct gateway *gateway)
 {
-    worker_start_all(gateway);
-    listener_accept_all(gateway);
+    worker_start_all(&gateway->group);
+    listener_accept_all(&gateway->group);
 }
 
 void gateway_drain(struct gateway *gateway)
 {
-    listener_drain_all(gateway);
+    listener_drain_all(&gateway->group);
 }
 
 void gateway_close(struct gateway *gateway)
 {
-    if (gateway->workers != NULL)
-        worker_join_all(gateway);
-    listener_close_all(gateway);
+    if (gateway->group.workers != NULL)
+        worker_join_all(&gateway->group);
+    listener_close_all(&gateway->group);
     while (gateway->snapshot != NULL) {
         struct snapshot *snapshot = gateway->snapshot;
         gateway->snapshot = snapshot->older;
         snapshot_destroy(snapshot);
     }
-    admission_dispose(&gateway->admission);
-    access_log_destroy(gateway->access_log);
+    admission_dispose(&gateway->group.admission);
+    access_log_destroy(gateway->group.access_log);
     metrics_destroy(gateway->metrics);
 }

@@ -5,12 +5,23 @@
 
 #include "gateway/worker.h"
 
+struct gateway {
+    struct worker_group group;
+    const struct config *config; /* started with: what a reload cannot change; see snapshot */
+    struct snapshot *snapshot;   /* in force, older ones behind it */
+    struct credential_service *credential_service;
+    struct metrics *metrics;
+    struct wall_time started, loaded; /* the process; the configuration in force */
+    uint64_t reloads, reloads_refused;
+    struct span version, build; /* of the program */
+};
+
 struct gateway_options {
     struct config *config;                         /* outlives the gateway */
     struct credential_service *credential_service; /* outlives the gateway, as does: */
     struct skew *skew;                             /* of the machine's clock */
     /* A worker has ended. On its thread, once each. */
-    void (*on_worker_ended)(struct gateway *gateway);
+    void (*on_worker_ended)(struct worker_group *group);
     struct span version, build; /* for the metrics; outlive the gateway */
 };
 
@@ -34,7 +45,7 @@ enum { GATEWAY_SNAPSHOTS_MAX = 8 };
  * gateway_drain. */
 MUST_USE bool gateway_reload(struct gateway *gateway, struct config *config,
                              struct reasons *reasons, struct arena *arena, struct span *fault);
-/* Frees snapshots that no request uses any more. On the main thread, now and then. */
+/* Frees snapshots that no request uses any more; to be called now and then. */
 void gateway_drop_snapshots(struct gateway *gateway);
 
 #endif

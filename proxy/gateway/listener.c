@@ -11,7 +11,7 @@
 enum { BACKLOG = 1024 };
 
 struct listener {
-    struct gateway *gateway;
+    struct worker_group *group;
     const struct config_address *address;
     int fd; /* until it accepts; -1: closed, or the acceptor's */
     struct acceptor acceptor;
@@ -56,27 +56,27 @@ static void on_resume(struct loop_task *task)
     resume_all(H2O_STRUCT_FROM_MEMBER(struct listeners, resume, task));
 }
 
-bool listener_open_all(struct gateway *gateway, struct arena *arena, struct span *fault)
+bool listener_open_all(struct worker_group *group, const struct config *config, struct arena *arena,
+                       struct span *fault)
 {
-    const struct config *config = gateway->config;
     size_t count = config->listener_count;
     struct listeners *listeners = calloc(1, sizeof(*listeners) + count * sizeof(struct listener));
     CHECK(listeners != NULL);
-    gateway->listeners = listeners;
+    group->listeners = listeners;
     listeners->resume.run = on_resume;
     bool opened = true;
     for (; opened && listeners->count != count; ++listeners->count) {
         struct listener *listener = &listeners->list[listeners->count];
-        listener->gateway = gateway;
+        listener->group = group;
         listener->address = &config->listeners[listeners->count].address;
         opened = open_one(listener, arena, fault);
     }
     return opened;
 }
 
-void listener_close_all(struct gateway *gateway)
+void listener_close_all(struct worker_group *group)
 {
-    struct listeners *listeners = gateway->listeners;
+    struct listeners *listeners = group->listeners;
     for (size_t i = 0; listeners != NULL && i != listeners->count; ++i)
         listen_close(listeners->list[i].fd, listeners->list[i].address);
 }
@@ -90,11 +90,11 @@ struct handover {
     struct tls_context *tls;
 };
 
-static struct worker *least_loaded(struct gateway *gateway)
+static struct worker *least_loaded(struct worker_group *group)
 {
-    struct worker *best = &gateway->workers[0];
-    for (unsigned i = 1; i < gateway->worker_count; ++i) {
-        struct worker *worker = &gateway->workers[i];
+    struct worker *best = &group->workers[0];
+    for (unsigned i = 1; i < group->count; ++i) {
+        struct worker *worker = &group->workers[i];
         if (atomic_load_explicit(&worker->downstream_count, memory_order_relaxed) <
             atomic_load_explicit(&best->downstream_count, memory_order_relaxed))
             best = worker;
@@ -112,7 +112,7 @@ static void on_handover(struct loop_task *task)
 
 static void share_out(struct listener *listener, int fd)
 {
-    struct worker *worker = least_loaded(listener->gateway);
+    struct worker *worker = least_loaded(listener->group);
     atomic_fetch_add_explicit(&worker->downstream_count, 1, memory_order_relaxed);
     if (worker->index == 0) {
         downstream_open(&worker->downstreams, fd, listener->tls);
@@ -126,26 +126,25 @@ static void share_out(struct listener *listener, int fd)
 
 /* ---- accepting ---- */
 
-static void pause_at_limit(struct gateway *gateway)
+static void pause_at_limit(struct worker_group *group)
 {
-    struct listeners *listeners = gateway->listeners;
+    struct listeners *listeners = group->listeners;
     log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
-              (unsigned long long)atomic_load(&gateway->admission.connections_max));
+              (unsigned long long)atomic_load(&group->admission.connections_max));
     for (size_t i = 0; i != listeners->count; ++i)
         acceptor_pause(&listeners->list[i].acceptor);
     atomic_store(&listeners->resume_wanted, true);
-    if (atomic_load(&gateway->admission.connections) <
-        atomic_load(&gateway->admission.connections_max))
-        listener_on_downstream_gone(&gateway->workers[0]); /* the last one left before that */
+    if (atomic_load(&group->admission.connections) < atomic_load(&group->admission.connections_max))
+        listener_on_downstream_gone(&group->workers[0]); /* the last one left before that */
 }
 
 static bool on_waiting(struct acceptor *acceptor)
 {
     struct listener *listener = H2O_STRUCT_FROM_MEMBER(struct listener, acceptor, acceptor);
-    struct admission *admission = &listener->gateway->admission;
+    struct admission *admission = &listener->group->admission;
     int error;
     if (!admission_take_connection(admission)) {
-        pause_at_limit(listener->gateway);
+        pause_at_limit(listener->group);
         return false;
     }
     int fd = acceptor_take(acceptor, &error);
@@ -161,17 +160,17 @@ static bool on_waiting(struct acceptor *acceptor)
 
 void listener_on_downstream_gone(struct worker *worker)
 {
-    struct gateway *gateway = worker->gateway;
-    struct listeners *listeners = gateway->listeners;
+    struct worker_group *group = worker->group;
+    struct listeners *listeners = group->listeners;
     if (atomic_load(&listeners->resume_wanted) && atomic_exchange(&listeners->resume_wanted, false))
-        loop_post(gateway->workers[0].loop, &listeners->resume);
+        loop_post(group->workers[0].loop, &listeners->resume);
 }
 
 static void begin_accepting(struct worker *first, void *unused)
 {
     (void)unused;
-    struct gateway *gateway = first->gateway;
-    struct listeners *listeners = gateway->listeners;
+    struct worker_group *group = first->group;
+    struct listeners *listeners = group->listeners;
     for (size_t i = 0; i != listeners->count; ++i) {
         struct listener *listener = &listeners->list[i];
         listener->tls = first->use->snapshot->listen_tls[i];
@@ -179,13 +178,13 @@ static void begin_accepting(struct worker *first, void *unused)
         acceptor_open(&listener->acceptor, first->loop, listener->fd);
         listener->fd = -1;
     }
-    sem_post(&gateway->done);
+    sem_post(&group->done);
 }
 
-void listener_accept_all(struct gateway *gateway)
+void listener_accept_all(struct worker_group *group)
 {
-    worker_post(&gateway->workers[0], begin_accepting, NULL);
-    worker_await(gateway, 1);
+    worker_post(&group->workers[0], begin_accepting, NULL);
+    worker_await(group, 1);
 }
 
 /* ---- another snapshot ---- */
@@ -193,7 +192,7 @@ void listener_accept_all(struct gateway *gateway)
 static void on_switch(struct worker *worker, void *snapshot)
 {
     worker_switch(worker, snapshot);
-    sem_post(&worker->gateway->done);
+    sem_post(&worker->group->done);
 }
 
 /* Connections that worker 0 handed over with the old snapshot's certificates stand in the others'
@@ -201,19 +200,19 @@ static void on_switch(struct worker *worker, void *snapshot)
 static void on_switch_first(struct worker *first, void *argument)
 {
     struct snapshot *snapshot = argument;
-    struct gateway *gateway = first->gateway;
-    for (size_t i = 0; i != gateway->listeners->count; ++i)
-        gateway->listeners->list[i].tls = snapshot->listen_tls[i];
+    struct worker_group *group = first->group;
+    for (size_t i = 0; i != group->listeners->count; ++i)
+        group->listeners->list[i].tls = snapshot->listen_tls[i];
     listener_on_downstream_gone(first); /* limits.connections may be higher now */
-    for (unsigned i = 1; i < gateway->worker_count; ++i)
-        worker_post(&gateway->workers[i], on_switch, snapshot);
+    for (unsigned i = 1; i < group->count; ++i)
+        worker_post(&group->workers[i], on_switch, snapshot);
     on_switch(first, snapshot);
 }
 
-void listener_switch_all(struct gateway *gateway, struct snapshot *snapshot)
+void listener_switch_all(struct worker_group *group, struct snapshot *snapshot)
 {
-    worker_post(&gateway->workers[0], on_switch_first, snapshot);
-    worker_await(gateway, gateway->worker_count);
+    worker_post(&group->workers[0], on_switch_first, snapshot);
+    worker_await(group, group->count);
 }
 
 /* ---- drain ---- */
@@ -224,7 +223,7 @@ static void accept_last(struct listener *listener)
 {
     int error;
     for (int fd; (fd = acceptor_take(&listener->acceptor, &error)) >= 0;) {
-        admission_force_connection(&listener->gateway->admission);
+        admission_force_connection(&listener->group->admission);
         share_out(listener, fd);
     }
 }
@@ -239,20 +238,20 @@ static void on_drain(struct worker *worker, void *unused)
  * a connection from reaching a worker that has ended. */
 static void on_drain_first(struct worker *first, void *unused)
 {
-    struct gateway *gateway = first->gateway;
-    for (size_t i = 0; i != gateway->listeners->count; ++i) {
-        struct listener *listener = &gateway->listeners->list[i];
+    struct worker_group *group = first->group;
+    for (size_t i = 0; i != group->listeners->count; ++i) {
+        struct listener *listener = &group->listeners->list[i];
         accept_last(listener);
         listen_unlink(listener->address);
         acceptor_close(&listener->acceptor);
     }
-    for (unsigned i = 1; i < gateway->worker_count; ++i)
-        worker_post(&gateway->workers[i], on_drain, NULL);
+    for (unsigned i = 1; i < group->count; ++i)
+        worker_post(&group->workers[i], on_drain, NULL);
     on_drain(first, unused);
 }
 
-void listener_drain_all(struct gateway *gateway)
+void listener_drain_all(struct worker_group *group)
 {
-    atomic_store(&gateway->draining, true);
-    worker_post(&gateway->workers[0], on_drain_first, NULL);
+    atomic_store(&group->draining, true);
+    worker_post(&group->workers[0], on_drain_first, NULL);
 }

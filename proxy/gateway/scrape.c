@@ -23,28 +23,28 @@ static struct span number_text(unsigned number, char text[12])
     return buffer_span(&out);
 }
 
-static void write_connections(const struct gateway *gateway, struct metrics_text *page)
+static void write_connections(const struct worker_group *group, struct metrics_text *page)
 {
     metrics_text_begin(page, METRIC_CONNECTIONS);
-    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+    for (unsigned i = 0; i != group->count; ++i) {
         char text[12];
         struct span worker = number_text(i, text);
         metrics_text_u64(
             page, &worker,
-            atomic_load_explicit(&gateway->workers[i].downstream_count, memory_order_relaxed));
+            atomic_load_explicit(&group->workers[i].downstream_count, memory_order_relaxed));
     }
-    write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&gateway->admission.connections_max));
+    write_one(page, METRIC_CONNECTIONS_LIMIT, atomic_load(&group->admission.connections_max));
 }
 
-static void write_limits(const struct gateway *gateway, struct metrics_text *page)
+static void write_limits(const struct worker_group *group, struct metrics_text *page)
 {
-    const struct admission *admission = &gateway->admission;
+    const struct admission *admission = &group->admission;
     write_one(page, METRIC_ADMITTED, atomic_load(&admission->slots));
     write_one(page, METRIC_ADMITTED_LIMIT, atomic_load(&admission->slots_max));
     write_one(page, METRIC_WAITING, atomic_load(&admission->waiting));
     write_one(page, METRIC_BODY_RESERVED, atomic_load(&admission->memory));
     write_one(page, METRIC_BODY_LIMIT, atomic_load(&admission->memory_max));
-    write_one(page, METRIC_ACCESS_LOG_DROPPED, access_log_dropped(gateway->access_log));
+    write_one(page, METRIC_ACCESS_LOG_DROPPED, access_log_dropped(group->access_log));
 }
 
 /* ---- credentials ---- */
@@ -86,7 +86,7 @@ static void write_credentials(struct gateway *gateway, struct metrics_text *page
         METRIC_CREDENTIALS_REFRESHES, METRIC_CREDENTIALS_FAILURES, METRIC_CREDENTIALS_LAST_FAILURE,
     };
     const struct snapshot *snapshot = gateway->snapshot;
-    struct wall_time now = skew_correct(gateway->skew, clock_wall());
+    struct wall_time now = skew_correct(gateway->group.skew, clock_wall());
     for (size_t i = 0; i != sizeof(families) / sizeof(families[0]); ++i) {
         metrics_text_begin(page, families[i]);
         for (size_t k = 0; k != snapshot->config->identity_count; ++k) {
@@ -97,7 +97,7 @@ static void write_credentials(struct gateway *gateway, struct metrics_text *page
         }
     }
     metrics_text_begin(page, METRIC_CLOCK_OFFSET);
-    metrics_text_seconds(page, NULL, skew_offset_s(gateway->skew) * INT64_C(1000000));
+    metrics_text_seconds(page, NULL, skew_offset_s(gateway->group.skew) * INT64_C(1000000));
 }
 
 /* ---- the configuration ---- */
@@ -123,16 +123,16 @@ static int64_t us_of(struct timeval time)
     return time.tv_sec * INT64_C(1000000) + time.tv_usec;
 }
 
-static void write_cpu(const struct gateway *gateway, struct metrics_text *page)
+static void write_cpu(const struct worker_group *group, struct metrics_text *page)
 {
     struct rusage usage;
     metrics_text_begin(page, METRIC_WORKER_CPU);
-    for (unsigned i = 0; i != gateway->worker_count; ++i) {
+    for (unsigned i = 0; i != group->count; ++i) {
         char text[12];
         struct span worker = number_text(i, text);
         struct timespec time;
         clockid_t clock;
-        if (pthread_getcpuclockid(gateway->workers[i].thread, &clock) == 0 &&
+        if (pthread_getcpuclockid(group->workers[i].thread, &clock) == 0 &&
             clock_gettime(clock, &time) == 0) /* else it has ended */
             metrics_text_seconds(page, &worker,
                                  time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000);
@@ -176,9 +176,9 @@ static void write_process(struct gateway *gateway, struct metrics_text *page)
     const struct span build[] = {gateway->version, gateway->build};
     metrics_text_begin(page, METRIC_BUILD_INFO);
     metrics_text_u64(page, build, 1);
-    write_one(page, METRIC_READY, worker_is_ready(gateway, gateway->snapshot, NULL));
-    write_one(page, METRIC_DRAINING, atomic_load(&gateway->draining));
-    write_cpu(gateway, page);
+    write_one(page, METRIC_READY, worker_is_ready(&gateway->group, gateway->snapshot, NULL));
+    write_one(page, METRIC_DRAINING, atomic_load(&gateway->group.draining));
+    write_cpu(&gateway->group, page);
     metrics_text_begin(page, METRIC_START_TIME);
     metrics_text_seconds(page, NULL, gateway->started.us);
     write_memory(page);
@@ -189,8 +189,8 @@ void scrape_write(struct gateway *gateway, struct buffer *out)
 {
     struct metrics_text page = {.out = out};
     metrics_write(gateway->metrics, &page);
-    write_connections(gateway, &page);
-    write_limits(gateway, &page);
+    write_connections(&gateway->group, &page);
+    write_limits(&gateway->group, &page);
     write_credentials(gateway, &page);
     write_config(gateway, &page);
     write_process(gateway, &page);

@@ -3,7 +3,7 @@
 #ifndef SAGEGATE_GATEWAY_SCRAPE_H
 #define SAGEGATE_GATEWAY_SCRAPE_H
 
-#include "gateway/worker.h"
+#include "gateway/gateway.h"
 
 /* Appends the page. Leaves out what the system does not tell (/proc is not mounted). */
 void scrape_write(struct gateway *gateway, struct buffer *out);

@@ -36,8 +36,8 @@ static void on_downstream_gone(struct downstream_set *set)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, set);
     atomic_fetch_sub_explicit(&worker->downstream_count, 1, memory_order_relaxed);
-    admission_release_connection(&worker->gateway->admission);
-    worker->gateway->callbacks->on_downstream_gone(worker);
+    admission_release_connection(&worker->group->admission);
+    worker->group->callbacks->on_downstream_gone(worker);
     stop_if_drained(worker);
 }
 
@@ -59,15 +59,15 @@ static void take_limits(struct worker *worker)
 /* On its own thread: libh2o keeps memory by thread. */
 static void open_worker(struct worker *worker)
 {
-    struct gateway *gateway = worker->gateway;
+    struct worker_group *group = worker->group;
     worker->loop = loop_create();
-    admission_open_queue(&gateway->admission, &worker->queue, worker->loop);
+    admission_open_queue(&group->admission, &worker->queue, worker->loop);
     connection_watch_departures(worker->loop);
     worker->keys = sigv4_key_cache_create();
     worker->bearers = bearer_cache_create();
-    worker->use = snapshot_use_create(gateway->snapshot, worker->index, worker->loop);
+    worker->use = snapshot_use_create(group->snapshot, worker->index, worker->loop);
     worker->downstreams.loop = worker->loop;
-    worker->downstreams.service = gateway->callbacks->service;
+    worker->downstreams.service = group->callbacks->service;
     worker->downstreams.on_gone = on_downstream_gone;
     take_limits(worker);
 }
@@ -79,7 +79,7 @@ static void dispose_worker(struct worker *worker)
         worker->use = use->older;
         snapshot_use_destroy(use);
     }
-    worker->gateway->callbacks->on_end(worker);
+    worker->group->callbacks->on_end(worker);
     sigv4_key_cache_destroy(worker->keys);
     bearer_cache_destroy(worker->bearers);
 }
@@ -101,9 +101,9 @@ static void drop_old_uses(struct worker *worker)
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
-    struct gateway *gateway = worker->gateway;
+    struct worker_group *group = worker->group;
     open_worker(worker);
-    sem_post(&gateway->done);
+    sem_post(&group->done);
     while (!worker->stopped) {
         loop_turn(worker->loop, TURN_MS);
         drop_old_uses(worker);
@@ -112,29 +112,29 @@ static void *run_worker(void *argument)
     atomic_store_explicit(&worker->ended, true, memory_order_relaxed);
     loop_cancel_timer(worker->loop, &worker->drain_timer);
     dispose_worker(worker);
-    gateway->on_worker_ended(gateway);
+    group->on_worker_ended(group);
     return NULL;
 }
 
-void worker_start_all(struct gateway *gateway)
+void worker_start_all(struct worker_group *group)
 {
-    unsigned count = gateway->worker_count;
-    gateway->workers = calloc(count, sizeof(struct worker));
-    CHECK(gateway->workers != NULL);
-    sem_init(&gateway->done, 0, 0);
+    unsigned count = group->count;
+    group->workers = calloc(count, sizeof(struct worker));
+    CHECK(group->workers != NULL);
+    sem_init(&group->done, 0, 0);
     for (unsigned i = 0; i != count; ++i) {
-        struct worker *worker = &gateway->workers[i];
-        worker->gateway = gateway;
+        struct worker *worker = &group->workers[i];
+        worker->group = group;
         worker->index = i;
         CHECK(pthread_create(&worker->thread, NULL, run_worker, worker) == 0);
     }
-    worker_await(gateway, count);
+    worker_await(group, count);
 }
 
-void worker_await(struct gateway *gateway, unsigned count)
+void worker_await(struct worker_group *group, unsigned count)
 {
     while (count != 0)
-        count -= sem_wait(&gateway->done) == 0; /* else a signal */
+        count -= sem_wait(&group->done) == 0; /* else a signal */
 }
 
 struct work {
@@ -160,32 +160,32 @@ void worker_post(struct worker *worker, void (*run)(struct worker *worker, void 
     loop_post(worker->loop, &work->task);
 }
 
-void worker_join_all(struct gateway *gateway)
+void worker_join_all(struct worker_group *group)
 {
-    for (unsigned i = 0; i != gateway->worker_count; ++i)
-        pthread_join(gateway->workers[i].thread, NULL);
+    for (unsigned i = 0; i != group->count; ++i)
+        pthread_join(group->workers[i].thread, NULL);
 }
 
-bool worker_have_all_turned(struct gateway *gateway)
+bool worker_have_all_turned(struct worker_group *group)
 {
-    for (unsigned i = 0; i != gateway->worker_count; ++i) {
-        struct worker *worker = &gateway->workers[i];
+    for (unsigned i = 0; i != group->count; ++i) {
+        struct worker *worker = &group->workers[i];
         if (!atomic_load_explicit(&worker->turned, memory_order_relaxed) &&
             !atomic_load_explicit(&worker->ended, memory_order_relaxed))
             return false;
     }
-    for (unsigned i = 0; i != gateway->worker_count; ++i)
-        atomic_store_explicit(&gateway->workers[i].turned, false, memory_order_relaxed);
+    for (unsigned i = 0; i != group->count; ++i)
+        atomic_store_explicit(&group->workers[i].turned, false, memory_order_relaxed);
     return true;
 }
 
-bool worker_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
+bool worker_is_ready(struct worker_group *group, const struct snapshot *snapshot,
                      struct reasons *reasons)
 {
-    struct wall_time now = skew_correct(gateway->skew, clock_wall());
+    struct wall_time now = skew_correct(group->skew, clock_wall());
     bool usable = snapshot_has_credentials(snapshot, now, reasons) ||
                   snapshot->config->ready_without_credentials;
-    bool draining = atomic_load(&gateway->draining);
+    bool draining = atomic_load(&group->draining);
     if (draining)
         reasons_add(reasons, SPAN("draining"), SPAN("the gateway is shutting down"));
     return usable && !draining;

@@ -1,5 +1,5 @@
 /* A worker: one thread with its own loop, upstream pools, signing keys and downstream connections;
- * and what the threads of the process share.
+ * and what all workers share.
  *
  * Knows neither what serves requests nor how connections are accepted: both call it, and are called
  * through worker_callbacks. */
@@ -28,31 +28,25 @@ struct worker_callbacks {
     void (*on_end)(struct worker *worker);
 };
 
-/* The process: immutable after start, except for atomics and what only the main thread uses. */
-struct gateway {
-    const struct config *config; /* started with: what a reload cannot change; see snapshot */
-    struct snapshot *snapshot;   /* in force, older ones behind it; the main thread's */
-    struct credential_service *credential_service; /* of the process */
+/* All workers of the process and what they share: immutable after start, except for atomics. */
+struct worker_group {
+    struct worker *workers;
+    unsigned count;
+    const struct worker_callbacks *callbacks;
+    struct snapshot *snapshot; /* in which the workers start */
     struct admission admission;
     struct access_log *access_log; /* NULL: off */
-    struct metrics *metrics;
-    struct wall_time started, loaded;  /* the process; the configuration in force */
-    uint64_t reloads, reloads_refused; /* the main thread's */
-    struct span version, build;        /* of the program */
-    struct skew *skew;                 /* of the machine's clock */
-    struct listeners *listeners;
-    const struct worker_callbacks *callbacks;
-    struct worker *workers;
-    unsigned worker_count;
-    sem_t done;           /* posted by workers: worker_await */
-    atomic_bool draining; /* /ready is false; listener_drain_all ends the workers */
-    void (*on_worker_ended)(struct gateway *gateway); /* on its thread, as its last act */
+    struct skew *skew;             /* of the machine's clock */
+    struct listeners *listeners;   /* listener.c's */
+    sem_t done;                    /* posted by workers: worker_await */
+    atomic_bool draining;          /* /ready is false; listener_drain_all ends the workers */
+    void (*on_worker_ended)(struct worker_group *group); /* on its thread, as its last act */
 };
 
 enum { WORKER_RANDOM_SIZE = IDS_RANDOM_SIZE * 64 };
 
 struct worker {
-    struct gateway *gateway;
+    struct worker_group *group;
     unsigned index;
     pthread_t thread;
     struct loop *loop;
@@ -73,22 +67,22 @@ struct worker {
 
 /* ---- from other threads ---- */
 
-/* Starts the threads of gateway->workers. Returns once each has its loop. */
-void worker_start_all(struct gateway *gateway);
+/* Starts the threads of `count` workers. Returns once each has its loop. */
+void worker_start_all(struct worker_group *group);
 /* Runs run(worker, argument) on the worker's thread, between two events. */
 void worker_post(struct worker *worker, void (*run)(struct worker *worker, void *argument),
                  void *argument);
-/* Waits for gateway->done to be posted `count` times. */
-void worker_await(struct gateway *gateway, unsigned count);
+/* Waits for group->done to be posted `count` times. */
+void worker_await(struct worker_group *group, unsigned count);
 /* Waits for the threads to end, after worker_drain on each. */
-void worker_join_all(struct gateway *gateway);
+void worker_join_all(struct worker_group *group);
 /* Whether each worker has turned its loop since the last call that returned true, or has ended; a
  * loop turns at least once a second. On the main thread. */
-MUST_USE bool worker_have_all_turned(struct gateway *gateway);
+MUST_USE bool worker_have_all_turned(struct worker_group *group);
 
-/* Can the gateway serve by this snapshot? Adds to reasons, which may be NULL, what keeps it from
+/* Can the gateway serve in this snapshot? Adds to reasons, which may be NULL, what keeps it from
  * that or should be known. On any thread that holds the snapshot. */
-bool worker_is_ready(struct gateway *gateway, const struct snapshot *snapshot,
+bool worker_is_ready(struct worker_group *group, const struct snapshot *snapshot,
                      struct reasons *reasons);
 
 /* ---- on the worker's own thread ---- */

@@ -32,7 +32,6 @@ config/yaml -> config/config
 KNOWN_NAMES = """
 config/config.h CREDENTIALS_*
 gateway/outcome.h FAULT_*
-gateway/worker.h gateway
 """.split("\n")[1:-1]
 
 # Names that are used like words of the language.
