@@ -109,16 +109,23 @@ struct span arena_percent_decode(struct arena *arena, struct span s)
     return span_make(at, len);
 }
 
-struct span arena_printf(struct arena *arena, const char *format, ...)
+struct span arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
-    va_list args, again;
-    va_start(args, format);
+    va_list again;
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
     CHECK(len >= 0);
     char *at = arena_alloc(arena, (size_t)len + 1);
     vsnprintf(at, (size_t)len + 1, format, again);
     va_end(again);
     return span_make(at, (size_t)len);
+}
+
+struct span arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct span text = arena_vprintf(arena, format, args);
+    va_end(args);
+    return text;
 }

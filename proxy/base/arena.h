@@ -8,6 +8,8 @@
 
 #include "base/span.h"
 
+#include <stdarg.h>
+
 struct arena_block;
 
 struct arena {
@@ -35,5 +37,7 @@ struct span arena_percent_decode(struct arena *arena, struct span s);
 /* printf into the arena; ends in NUL. */
 struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+struct span arena_vprintf(struct arena *arena, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 #endif

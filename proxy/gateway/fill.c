@@ -1,20 +1,29 @@
-/* Filling in: for each parameter the route's policy is applied to what the caller sent, then the API's rules. */
+/* Filling in, in this order: the operation, the caller's headers, the endpoint, each parameter's policy, the API's rules. */
 #include "gateway/fill.h"
 
-#include "gateway/caller_headers.h"
-#include "gateway/source.h"
+#include "base/ascii.h"
+#include "config/suggest.h"
 
-enum { APPENDED_MAX = SAGEMAKER_CUSTOM_ATTRIBUTES_MAX, JOINED_MAX = 8 };
+#include <limits.h>
+#include <stdarg.h>
+
+enum {
+    JOINED_MAX = 8, /* values listed in a message */
+    SHOWN_MAX = 80, /* bytes of a header shown in a message */
+    DROPPED_MAX = 256,
+    PREFIX_LENGTH = sizeof("X-Amzn-SageMaker-") - 1,
+    NO_HEADER = -1,
+};
 
 struct filling {
+    struct source *source;
     const struct config_route *route;
+    const struct http1_headers *headers;
     struct arena *arena;
-    struct source source;
-    struct caller_headers caller;
     struct fill_result *out;
 };
 
-/* ---- the operation and the endpoint ------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------------------- */
 
 static bool refuse(struct filling *f, enum outcome outcome, struct span message)
 {
@@ -23,56 +32,58 @@ static bool refuse(struct filling *f, enum outcome outcome, struct span message)
     return false;
 }
 
+/* BAD_PARAMETER: "SUBJECT: TEXT". */
+static bool reject(struct filling *f, struct span subject, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool reject(struct filling *f, struct span subject, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct span text = arena_vprintf(f->arena, format, args);
+    va_end(args);
+    return refuse(f, OUTCOME_BAD_PARAMETER,
+                  arena_printf(f->arena, "%.*s: %.*s", SPAN_ARG(subject), SPAN_ARG(text)));
+}
+
 /* "TargetVariant (X-Amzn-SageMaker-Target-Variant)" */
+static struct span subject_in(const struct filling *f, enum sagemaker_parameter parameter,
+                              struct span header)
+{
+    return arena_printf(f->arena, "%.*s (%.*s)",
+                        SPAN_ARG(sagemaker_parameter_info(parameter)->api_name), SPAN_ARG(header));
+}
+
 static struct span subject_of(const struct filling *f, enum sagemaker_parameter parameter)
 {
-    if (parameter == SAGEMAKER_PARAMETERS)
-        return SPAN("EndpointName");
-    const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
-    return arena_printf(f->arena, "%.*s (%.*s)", SPAN_ARG(info->api_name),
-                        SPAN_ARG(info->header[f->out->operation]));
+    return subject_in(f, parameter, sagemaker_parameter_info(parameter)->header[f->out->operation]);
 }
 
-/* Expands; false, with the result refused, where a source is not to be trusted. SAGEMAKER_PARAMETERS
- * stands for the endpoint's name. */
-static bool expand(struct filling *f, const struct template *t, enum sagemaker_parameter parameter,
-                   struct span *value)
+static struct span shown(struct span text)
 {
-    *value = span_trim(template_expand(t, source_lookup, &f->source, f->arena));
-    if (f->source.fault.at == NULL)
-        return true;
-    return refuse(f, OUTCOME_BAD_PARAMETER,
-                  arena_printf(f->arena, "%.*s: route '%.*s' takes it from the request: %.*s",
-                               SPAN_ARG(subject_of(f, parameter)), SPAN_ARG(f->route->name),
-                               SPAN_ARG(f->source.fault)));
+    return span_make(text.at, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
 }
 
-static bool is_allowed(struct span value, const struct span *allow, size_t count)
-{
-    for (size_t i = 0; i != count; ++i)
-        if (span_matches_glob(value, allow[i]))
-            return true;
-    return count == 0;
-}
-
-/* "A, B and 3 more", for messages. */
+/* "A, B and 3 more" */
 static struct span join(const struct span *list, size_t count, struct arena *arena)
 {
     struct span text = SPAN("");
-    size_t shown = count < JOINED_MAX ? count : JOINED_MAX;
-    for (size_t i = 0; i != shown; ++i)
+    size_t joined = count < JOINED_MAX ? count : JOINED_MAX;
+    for (size_t i = 0; i != joined; ++i)
         text = arena_printf(arena, "%.*s%s%.*s", SPAN_ARG(text), i == 0 ? "" : ", ",
                             SPAN_ARG(list[i]));
-    if (shown == count)
+    if (joined == count)
         return text;
-    return arena_printf(arena, "%.*s and %zu more", SPAN_ARG(text), count - shown);
+    return arena_printf(arena, "%.*s and %zu more", SPAN_ARG(text), count - joined);
 }
 
-/* A native path ends in the operation's name, which a capture over slashes holds alone if it holds it. */
-static bool choose_native_operation(struct filling *f, struct span path)
+/* ---- the operation ----------------------------------------------------------------------------- */
+
+/* A native path ends in the operation's name. If the path's end is a capture over slashes, the capture must be the name
+ * alone. */
+static bool choose_native_operation(struct filling *f)
 {
-    const struct route_match *match = f->source.match;
-    struct span suffix = path;
+    const struct route_match *match = f->source->match;
+    struct span suffix = f->source->request->path;
     bool is_deep = false;
     while (span_find(suffix, '/') != suffix.len)
         suffix = span_from_offset(suffix, span_find(suffix, '/') + 1);
@@ -83,15 +94,16 @@ static bool choose_native_operation(struct filling *f, struct span path)
     struct span known[SAGEMAKER_OPERATIONS];
     for (int i = 0; i != SAGEMAKER_OPERATIONS; ++i)
         known[i] = sagemaker_operation_info((enum sagemaker_operation)i)->path_suffix;
-    return refuse(f, OUTCOME_NO_ROUTE,
-                  arena_printf(f->arena,
-                               "route '%.*s' takes the native API, /endpoints/NAME/OPERATION, and "
-                               "knows no operation by this path; there are %.*s",
-                               SPAN_ARG(f->route->name),
-                               SPAN_ARG(join(known, SAGEMAKER_OPERATIONS, f->arena))));
+    return refuse(
+        f, OUTCOME_NO_ROUTE,
+        arena_printf(f->arena,
+                     "unknown operation on route '%.*s', which serves the native API: the "
+                     "path must be /endpoints/NAME/OPERATION, with one of %.*s",
+                     SPAN_ARG(f->route->name),
+                     SPAN_ARG(join(known, SAGEMAKER_OPERATIONS, f->arena))));
 }
 
-/* An Accept is a list of types with parameters. */
+/* Accept is a list of types with parameters. */
 static bool accepts_events(const struct http1_headers *headers)
 {
     struct span type, rest = http1_header_value(headers, SPAN("Accept"));
@@ -112,35 +124,34 @@ static bool is_yes(struct span value)
            !span_equals_ignore_case(value, SPAN("no"));
 }
 
-/* False, with the result refused, where the source is not to be trusted. */
-static bool asks(struct filling *f, enum template_source source, struct span name, bool *stream)
+/* Sets *stream if the value asks for a stream; false if the value is ambiguous. name: SPAN_NONE asks nothing. */
+static bool ask(struct filling *f, enum template_source source, struct span name, bool *stream)
 {
     if (name.at == NULL)
         return true;
-    *stream |= is_yes(source_lookup(&f->source, source, name));
-    return f->source.fault.at == NULL || refuse(f, OUTCOME_BAD_PARAMETER, f->source.fault);
+    *stream |= is_yes(source_lookup(f->source, source, name));
+    return f->source->fault.at == NULL || refuse(f, OUTCOME_BAD_PARAMETER, f->source->fault);
 }
 
 static bool choose_streaming(struct filling *f)
 {
-    const struct config_route *route = f->route;
-    bool stream = accepts_events(&f->source.request->headers);
-    if (!asks(f, TEMPLATE_HEADER, route->stream_header, &stream) ||
-        !asks(f, TEMPLATE_QUERY, route->stream_query, &stream))
+    bool stream = accepts_events(f->headers);
+    if (!ask(f, TEMPLATE_HEADER, f->route->stream_header, &stream) ||
+        !ask(f, TEMPLATE_QUERY, f->route->stream_query, &stream))
         return false;
-    enum json_scan_kind kind = json_scan_get(f->source.json, SPAN("stream")).kind;
+    enum json_scan_kind kind = json_scan_get(f->source->json, SPAN("stream")).kind;
     if (kind == JSON_SCAN_TWICE)
-        return refuse(f, OUTCOME_BAD_PARAMETER, SPAN("the body's member stream is there twice"));
+        return refuse(f, OUTCOME_BAD_PARAMETER, SPAN("duplicate member \"stream\" in the body"));
     if (stream || kind == JSON_SCAN_TRUE)
         f->out->operation = SAGEMAKER_STREAM;
     return true;
 }
 
-static bool choose_operation(struct filling *f, struct span path)
+static bool choose_operation(struct filling *f)
 {
+    f->out->operation = SAGEMAKER_INVOKE;
     switch (f->route->operation) {
     case CONFIG_INVOKE:
-        f->out->operation = SAGEMAKER_INVOKE;
         return true;
     case CONFIG_ASYNC:
         f->out->operation = SAGEMAKER_ASYNC;
@@ -149,54 +160,221 @@ static bool choose_operation(struct filling *f, struct span path)
         f->out->operation = SAGEMAKER_STREAM;
         return true;
     case CONFIG_OPENAI:
-        f->out->operation = SAGEMAKER_INVOKE;
         f->out->proof = FILL_BEARER;
         return true;
     case CONFIG_CONTAINER:
     case CONFIG_PING:
-        f->out->operation = SAGEMAKER_INVOKE;
         f->out->proof = FILL_NONE;
-        f->out->is_get = !span_equals(f->source.request->method, SPAN("POST"));
+        f->out->is_get = !span_equals(f->source->request->method, SPAN("POST"));
         return true;
     case CONFIG_AUTO:
-        f->out->operation = SAGEMAKER_INVOKE;
         return choose_streaming(f);
     case CONFIG_NATIVE:
-        return choose_native_operation(f, path);
+        return choose_native_operation(f);
     }
     return true;
+}
+
+/* ---- the caller's headers ---------------------------------------------------------------------- */
+
+/* By parameter, the index of the header that carries it, or NO_HEADER. */
+struct carriers {
+    int own[SAGEMAKER_PARAMETERS];    /* the operation's own header */
+    int common[SAGEMAKER_PARAMETERS]; /* Content-Type or Accept, if the own header is another */
+};
+
+static bool check_encoding(struct filling *f)
+{
+    for (size_t i = 0; i != f->headers->count; ++i) {
+        const struct http1_header *header = &f->headers->list[i];
+        if (!span_equals_ignore_case(header->name, SPAN("Content-Encoding")) ||
+            header->value.len == 0 || span_equals_ignore_case(header->value, SPAN("identity")))
+            continue;
+        return refuse(
+            f, OUTCOME_UNSUPPORTED_ENCODING,
+            arena_printf(f->arena,
+                         "Content-Encoding: SageMaker drops this header, so the model "
+                         "would read encoded bytes; send the body as it is, not as '%.*s'",
+                         SPAN_ARG(shown(header->value))));
+    }
+    return true;
+}
+
+/* The operation's header that is spelled most alike; SPAN_NONE if less than half of the name agrees. */
+static struct span nearest_header(enum sagemaker_operation operation, struct span header)
+{
+    struct span nearest = SPAN_NONE;
+    unsigned least = UINT_MAX;
+    for (int i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        struct span known =
+            sagemaker_parameter_info((enum sagemaker_parameter)i)->header[operation];
+        unsigned distance = known.at == NULL ? UINT_MAX : suggest_distance(header, known);
+        if (distance < least && 2 * distance <= header.len - PREFIX_LENGTH) {
+            least = distance;
+            nearest = known;
+        }
+    }
+    return nearest;
+}
+
+/* An X-Amzn-SageMaker-* that is not one of the operation's. */
+static bool reject_foreign(struct filling *f, struct span header)
+{
+    enum sagemaker_operation operation = f->out->operation;
+    enum sagemaker_parameter parameter;
+    struct span api_name = sagemaker_operation_info(operation)->api_name;
+    if (sagemaker_parameter_of_any(header, &parameter)) {
+        struct span own = sagemaker_parameter_info(parameter)->header[operation];
+        struct span subject = subject_in(f, parameter, header);
+        if (own.at == NULL)
+            return reject(f, subject, "%.*s has no such parameter", SPAN_ARG(api_name));
+        return reject(f, subject, "%.*s expects it as %.*s", SPAN_ARG(api_name), SPAN_ARG(own));
+    }
+    struct span nearest = nearest_header(operation, header);
+    if (nearest.at == NULL)
+        return reject(f, shown(header), "%.*s has no such header", SPAN_ARG(api_name));
+    return reject(f, shown(header), "%.*s has no such header, did you mean %.*s?",
+                  SPAN_ARG(api_name), SPAN_ARG(nearest));
+}
+
+static bool sort_header(struct filling *f, int index, struct carriers *carriers)
+{
+    struct span name = f->headers->list[index].name;
+    enum sagemaker_parameter parameter;
+    bool is_own;
+    if (http1_is_hop_by_hop(f->headers, name))
+        return true;
+    if (!sagemaker_parameter_by_header(f->out->operation, name, &parameter, &is_own))
+        return !span_starts_with_ignore_case(name, SPAN("X-Amzn-SageMaker-")) ||
+               reject_foreign(f, name);
+    if (!is_own && f->route->operation == CONFIG_NATIVE)
+        return true; /* of the native API, only its own headers count */
+    int *carrier = is_own ? &carriers->own[parameter] : &carriers->common[parameter];
+    if (*carrier != NO_HEADER)
+        return reject(f, subject_in(f, parameter, name), "duplicate header; send it once");
+    *carrier = index;
+    return true;
+}
+
+/* The operation's own header wins, unless it is empty. */
+static int choose_carrier(const struct filling *f, const struct carriers *carriers,
+                          size_t parameter)
+{
+    int own = carriers->own[parameter], common = carriers->common[parameter];
+    if (own != NO_HEADER && (common == NO_HEADER || f->headers->list[own].value.len != 0))
+        return own;
+    return common;
+}
+
+/* Belongs to the connection or the message's framing, which end here. */
+static bool is_framing(struct span name)
+{
+    static const struct span names[] = {SPAN("Host"), SPAN("Connection"), SPAN("Content-Length"),
+                                        SPAN("Transfer-Encoding"), SPAN("Expect")};
+    for (size_t i = 0; i != sizeof(names) / sizeof(names[0]); ++i)
+        if (span_equals_ignore_case(name, names[i]))
+            return true;
+    return false;
+}
+
+/* Names of all headers but the chosen ones; "..." stands for those that do not fit. */
+static struct span list_dropped(const struct filling *f, const bool *chosen)
+{
+    char *text = arena_alloc(f->arena, DROPPED_MAX + 4);
+    size_t len = 0;
+    bool left_out = false;
+    for (size_t i = 0; i != f->headers->count; ++i) {
+        struct span name = f->headers->list[i].name;
+        if (chosen[i] || is_framing(name))
+            continue;
+        if (name.len + (len != 0) > DROPPED_MAX - len) {
+            left_out = true;
+            continue;
+        }
+        if (len != 0)
+            text[len++] = ',';
+        for (size_t k = 0; k != name.len; ++k)
+            text[len++] = ascii_lower(name.at[k]);
+    }
+    if (left_out) {
+        struct span mark = len == 0 ? SPAN("...") : SPAN(",...");
+        memcpy(text + len, mark.at, mark.len);
+        len += mark.len;
+    }
+    return span_make(text, len);
+}
+
+/* Sets caller_value of the parameters, and dropped_headers. */
+static bool read_headers(struct filling *f)
+{
+    struct carriers carriers;
+    bool chosen[HTTP1_HEADERS_MAX] = {false};
+    for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i)
+        carriers.own[i] = carriers.common[i] = NO_HEADER;
+    for (size_t i = 0; i != f->headers->count; ++i)
+        if (!sort_header(f, (int)i, &carriers))
+            return false;
+    for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        int carrier = choose_carrier(f, &carriers, i);
+        if (carrier == NO_HEADER)
+            continue;
+        f->out->parameters[i].caller_value = span_trim(f->headers->list[carrier].value);
+        chosen[carrier] = true;
+    }
+    f->out->dropped_headers = list_dropped(f, chosen);
+    for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i)
+        if ((f->route->lacks & 1u << i) != 0 && f->out->parameters[i].caller_value.len != 0)
+            return reject(f, subject_of(f, (enum sagemaker_parameter)i),
+                          "the operation of route '%.*s' has no such parameter",
+                          SPAN_ARG(f->route->name));
+    return true;
+}
+
+/* ---- the endpoint and the path ----------------------------------------------------------------- */
+
+/* subject: of what the template is for. False if a source is ambiguous. */
+static bool expand(struct filling *f, const struct template *t, struct span subject,
+                   struct span *value)
+{
+    *value = span_trim(template_expand(t, source_lookup, f->source, f->arena));
+    return f->source->fault.at == NULL ||
+           reject(f, subject, "%.*s, which route '%.*s' refers to", SPAN_ARG(f->source->fault),
+                  SPAN_ARG(f->route->name));
+}
+
+static bool is_allowed(struct span value, const struct span *allow, size_t count)
+{
+    for (size_t i = 0; i != count; ++i)
+        if (span_matches_glob(value, allow[i]))
+            return true;
+    return count == 0;
 }
 
 static bool fill_endpoint(struct filling *f)
 {
     const struct config_route *route = f->route;
+    const struct span subject = SPAN("EndpointName");
     struct span name, fault;
     if (route->endpoint == NULL)
         return true;
-    if (!expand(f, route->endpoint, SAGEMAKER_PARAMETERS, &name))
+    if (!expand(f, route->endpoint, subject, &name))
         return false;
     if (name.len == 0)
-        return refuse(f, OUTCOME_BAD_PARAMETER,
-                      arena_printf(f->arena,
-                                   "EndpointName: required: \"%.*s\" of route '%.*s' gives none",
-                                   SPAN_ARG(route->endpoint->text), SPAN_ARG(route->name)));
-    const char *origin = template_is_from_caller(route->endpoint) ? "the request, through " : "";
+        return reject(f, subject, "required, but \"%.*s\" of route '%.*s' is empty",
+                      SPAN_ARG(route->endpoint->text), SPAN_ARG(route->name));
     if (!sagemaker_check_endpoint_name(name, f->arena, &fault))
-        return refuse(f, OUTCOME_BAD_PARAMETER,
-                      arena_printf(f->arena, "EndpointName: %.*s; it comes from %sroute '%.*s'",
-                                   SPAN_ARG(fault), origin, SPAN_ARG(route->name)));
+        return reject(f, subject, "%.*s; it comes from %sroute '%.*s'", SPAN_ARG(fault),
+                      template_is_from_caller(route->endpoint) ? "the request, through " : "",
+                      SPAN_ARG(route->name));
     if (!is_allowed(name, route->endpoint_allow, route->endpoint_allow_count))
-        return refuse(
-            f, OUTCOME_BAD_PARAMETER,
-            arena_printf(
-                f->arena, "EndpointName: one of %.*s (allow of route '%.*s'): it is '%.*s'",
-                SPAN_ARG(join(route->endpoint_allow, route->endpoint_allow_count, f->arena)),
-                SPAN_ARG(route->name), SPAN_ARG(name)));
+        return reject(f, subject, "must match one of %.*s (allow of route '%.*s'), not '%.*s'",
+                      SPAN_ARG(join(route->endpoint_allow, route->endpoint_allow_count, f->arena)),
+                      SPAN_ARG(route->name), SPAN_ARG(name));
     f->out->endpoint = name;
     return true;
 }
 
-/* The component of an OpenAI-compatible call stands in its path. */
+/* The component of an OpenAI-compatible call is part of the path. */
 static void set_path(struct filling *f)
 {
     struct fill_result *out = f->out;
@@ -229,7 +407,7 @@ static struct span origin_of(const struct filling *f, const struct fill_paramete
     return arena_printf(f->arena, "%s route '%.*s'", origin, SPAN_ARG(f->route->name));
 }
 
-/* What curl (Accept) and old clients (Content-Type) send without being asked to. */
+/* What curl (Accept) and old clients (Content-Type) send unasked. */
 static bool is_unasked(enum sagemaker_parameter parameter, struct span value)
 {
     if (parameter == SAGEMAKER_ACCEPT)
@@ -238,17 +416,17 @@ static bool is_unasked(enum sagemaker_parameter parameter, struct span value)
            span_equals_ignore_case(value, SPAN("application/x-www-form-urlencoded"));
 }
 
-/* Whether the caller has set the parameter. What it sends unasked passes where the route has no say in it. */
+/* Whether the caller has set the parameter. What it sends unasked passes if the route has no say in it. */
 static bool is_sent(const struct filling *f, enum sagemaker_parameter parameter, bool may_set)
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
-    struct span value = f->caller.values[parameter];
+    struct span value = f->out->parameters[parameter].caller_value;
     if (value.len == 0)
         return false;
     return !is_unasked(parameter, value) || policy->strict_default || (may_set && !policy->set);
 }
 
-/* value, else the caller's, else default. */
+/* The policy's value, else the caller's, else the policy's default. */
 static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, bool sent,
                          struct fill_parameter *p)
 {
@@ -257,12 +435,12 @@ static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, 
     struct span value = SPAN_NONE;
     if (sent && policy->value == NULL) {
         p->source = FILL_CALLER;
-        p->value = f->caller.values[parameter];
+        p->value = p->caller_value;
         return true;
     }
-    if (t != NULL && !expand(f, t, parameter, &value))
+    if (t != NULL && !expand(f, t, subject_of(f, parameter), &value))
         return false;
-    p->overridden = sent && !span_equals(value, f->caller.values[parameter]);
+    p->overridden = sent && !span_equals(value, p->caller_value);
     if (value.len != 0) {
         p->source = policy->value != NULL ? FILL_VALUE : FILL_DEFAULT;
         p->value = value;
@@ -270,19 +448,19 @@ static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, 
     return true;
 }
 
-/* Leaves the appended part out rather than the caller's when both are too much. */
+/* If both together are too long, keeps the value and leaves the appended part out. */
 static bool append(struct filling *f, enum sagemaker_parameter parameter, struct fill_parameter *p)
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
     struct span more;
     if (policy->append == NULL)
         return true;
-    if (!expand(f, policy->append, parameter, &more))
+    if (!expand(f, policy->append, subject_of(f, parameter), &more))
         return false;
     if (more.len == 0)
         return true;
     struct span separator = p->value.len == 0 ? SPAN("") : policy->separator;
-    if (p->value.len + separator.len + more.len > APPENDED_MAX) {
+    if (p->value.len + separator.len + more.len > SAGEMAKER_CUSTOM_ATTRIBUTES_MAX) {
         p->append_dropped = true;
         return true;
     }
@@ -292,19 +470,16 @@ static bool append(struct filling *f, enum sagemaker_parameter parameter, struct
     return true;
 }
 
-/* What is missing, and whose it would have been to give. */
-static struct span missing(const struct filling *f, enum sagemaker_parameter parameter)
+static bool reject_missing(struct filling *f, enum sagemaker_parameter parameter)
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
     const struct template *t = policy->value != NULL ? policy->value : policy->default_value;
-    struct span subject = subject_of(f, parameter);
+    struct span subject = subject_of(f, parameter), route = f->route->name;
     if (t == NULL)
-        return arena_printf(f->arena, "%.*s: required by route '%.*s': the caller sent none",
-                            SPAN_ARG(subject), SPAN_ARG(f->route->name));
-    return arena_printf(f->arena, "%.*s: required by route '%.*s': %sits %s \"%.*s\" gives none",
-                        SPAN_ARG(subject), SPAN_ARG(f->route->name),
-                        policy->value != NULL ? "" : "the caller sent none and ",
-                        policy->value != NULL ? "value" : "default", SPAN_ARG(t->text));
+        return reject(f, subject, "required by route '%.*s', but not sent", SPAN_ARG(route));
+    return reject(f, subject, "required by route '%.*s', but %s \"%.*s\" is empty", SPAN_ARG(route),
+                  policy->value != NULL ? "its value" : "not sent, and its default",
+                  SPAN_ARG(t->text));
 }
 
 static bool check(struct filling *f, enum sagemaker_parameter parameter,
@@ -312,25 +487,16 @@ static bool check(struct filling *f, enum sagemaker_parameter parameter,
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
     struct span fault;
-    if (p->value.at == NULL) {
-        if (!policy->required)
-            return true;
-        return refuse(f, OUTCOME_BAD_PARAMETER, missing(f, parameter));
-    }
+    if (p->value.at == NULL)
+        return !policy->required || reject_missing(f, parameter);
     if (!sagemaker_check_parameter(f->out->operation, parameter, p->value, f->arena, &fault))
-        return refuse(f, OUTCOME_BAD_PARAMETER,
-                      arena_printf(f->arena, "%.*s: %.*s; it comes from %.*s",
-                                   SPAN_ARG(subject_of(f, parameter)), SPAN_ARG(fault),
-                                   SPAN_ARG(origin_of(f, p))));
-    if (is_allowed(p->value, policy->allow, policy->allow_count))
-        return true;
-    return refuse(f, OUTCOME_BAD_PARAMETER,
-                  arena_printf(f->arena,
-                               "%.*s: one of %.*s (allow of route '%.*s'): it is none of them; it "
-                               "comes from %.*s",
-                               SPAN_ARG(subject_of(f, parameter)),
-                               SPAN_ARG(join(policy->allow, policy->allow_count, f->arena)),
-                               SPAN_ARG(f->route->name), SPAN_ARG(origin_of(f, p))));
+        return reject(f, subject_of(f, parameter), "%.*s; it comes from %.*s", SPAN_ARG(fault),
+                      SPAN_ARG(origin_of(f, p)));
+    return is_allowed(p->value, policy->allow, policy->allow_count) ||
+           reject(f, subject_of(f, parameter),
+                  "must match one of %.*s (allow of route '%.*s'); it comes from %.*s",
+                  SPAN_ARG(join(policy->allow, policy->allow_count, f->arena)),
+                  SPAN_ARG(f->route->name), SPAN_ARG(origin_of(f, p)));
 }
 
 static bool fill_parameter(struct filling *f, enum sagemaker_parameter parameter)
@@ -339,20 +505,15 @@ static bool fill_parameter(struct filling *f, enum sagemaker_parameter parameter
     uint32_t bit = (uint32_t)1 << parameter;
     bool may_set = !f->route->callers_may_set_given || (f->route->callers_may_set & bit) != 0;
     bool sent = is_sent(f, parameter, may_set);
-    p->caller_value = f->caller.values[parameter];
     if (sent && !may_set)
-        return refuse(f, OUTCOME_BAD_PARAMETER,
-                      arena_printf(f->arena,
-                                   "%.*s: not among callers_may_set of route '%.*s': the caller "
-                                   "sent it",
-                                   SPAN_ARG(subject_of(f, parameter)), SPAN_ARG(f->route->name)));
+        return reject(f, subject_of(f, parameter),
+                      "not in callers_may_set of route '%.*s'; do not send it",
+                      SPAN_ARG(f->route->name));
     if (!choose_value(f, parameter, sent, p) || !append(f, parameter, p))
         return false;
     f->out->overridden |= p->overridden ? bit : 0;
     return check(f, parameter, p);
 }
-
-/* ---- the whole --------------------------------------------------------------------------------- */
 
 static bool fill_parameters(struct filling *f)
 {
@@ -367,67 +528,18 @@ static bool fill_parameters(struct filling *f)
     return true;
 }
 
-static bool read_caller(struct filling *f, const struct http1_request *request)
-{
-    struct span message;
-    bool wire_only = f->route->operation == CONFIG_NATIVE;
-    enum outcome outcome =
-        caller_headers_read(f->out->operation, wire_only, request, f->arena, &f->caller, &message);
-    if (outcome != OUTCOME_OK)
-        return refuse(f, outcome, message);
-    f->out->dropped_headers = f->caller.dropped;
-    for (int i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
-        if ((f->route->lacks & 1u << i) == 0 || f->caller.values[i].len == 0)
-            continue;
-        struct span subject = subject_of(f, (enum sagemaker_parameter)i);
-        return refuse(f, OUTCOME_BAD_PARAMETER,
-                      arena_printf(f->arena,
-                                   "%.*s: the operation of route '%.*s' has no such parameter",
-                                   SPAN_ARG(subject), SPAN_ARG(f->route->name)));
-    }
-    return true;
-}
+/* ---- the whole --------------------------------------------------------------------------------- */
 
-/* What can be refused before the body is there. */
-static void look_at_head(struct filling *f, const struct http1_request *request)
+void fill_request(struct source *source, struct fill_result *out)
 {
-    if (!read_caller(f, request) && f->out->outcome == OUTCOME_UNSUPPORTED_ENCODING)
-        return;
-    *f->out = (struct fill_result){.outcome = OUTCOME_OK, .needs_body = true};
-}
-
-void fill_request(const struct config_route *route, const struct route_match *match,
-                  const struct http1_request *request, const struct ids *ids, struct arena *arena,
-                  struct fill_result *out)
-{
-    fill_request_with_body(route, match, request, ids, NULL, arena, out);
-}
-
-void fill_request_with_body(const struct config_route *route, const struct route_match *match,
-                            const struct http1_request *request, const struct ids *ids,
-                            const struct json_scan *json, struct arena *arena,
-                            struct fill_result *out)
-{
-    struct filling f = {.route = route,
-                        .arena = arena,
-                        .source = {.route = route,
-                                   .match = match,
-                                   .request = request,
-                                   .ids = ids,
-                                   .json = json,
-                                   .arena = arena},
-                        .out = out};
+    const struct config_route *route = source->match->route;
+    struct filling f = {source, route, &source->request->headers, source->arena, out};
     *out = (struct fill_result){.outcome = OUTCOME_OK};
-    if (route->operation ==
-        CONFIG_PING) { /* nothing is passed on, so nothing that came with it matters */
-        if (choose_operation(&f, request->path))
-            set_path(&f);
-        return;
-    }
-    if (route->watched_count != 0 && json == NULL)
-        look_at_head(&f, request);
-    else if (choose_operation(&f, request->path) && read_caller(&f, request) && fill_endpoint(&f) &&
-             fill_parameters(&f))
+    bool is_ping = route->operation == CONFIG_PING; /* nothing else of the request matters */
+    if (!is_ping && route->watched_count != 0 && source->json == NULL)
+        out->needs_body = check_encoding(&f);
+    else if (choose_operation(&f) && (is_ping || (check_encoding(&f) && read_headers(&f) &&
+                                                  fill_endpoint(&f) && fill_parameters(&f))))
         set_path(&f);
 }
 

@@ -60,8 +60,12 @@ static bool check_guards(struct plan *plan, const struct remote *remote)
 
 static bool fill_in(struct plan *plan)
 {
-    fill_request_with_body(plan->match.route, &plan->match, plan->request, &plan->ids, plan->json,
-                           plan->arena, &plan->fill);
+    struct source source = {.match = &plan->match,
+                            .request = plan->request,
+                            .ids = &plan->ids,
+                            .json = plan->json,
+                            .arena = plan->arena};
+    fill_request(&source, &plan->fill);
     return plan->fill.outcome == OUTCOME_OK || refuse(plan, plan->fill.outcome, plan->fill.message);
 }
 

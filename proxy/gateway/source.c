@@ -1,10 +1,10 @@
-/* Values of templates, one function a kind of source. */
+/* Looks up the values that templates refer to, one function per kind of source. */
 #include "gateway/source.h"
 
 static struct span look_up_header(struct source *s, struct span name)
 {
     if (http1_header_count(&s->request->headers, name) > 1)
-        s->fault = arena_printf(s->arena, "the header %.*s came twice", SPAN_ARG(name));
+        s->fault = arena_printf(s->arena, "duplicate header %.*s", SPAN_ARG(name));
     return http1_header_value(&s->request->headers, name);
 }
 
@@ -16,12 +16,12 @@ static struct span look_up_capture(const struct source *s, struct span name)
     return SPAN_NONE;
 }
 
-/* As HTML forms write it: '+' is a blank. */
+/* Decodes as HTML forms are encoded: '+' is a space. */
 static struct span decode_field(struct source *s, struct span name, struct span value)
 {
     if (!span_escapes_are_valid(value)) {
         s->fault =
-            arena_printf(s->arena, "the query's %.*s has a malformed %%-escape", SPAN_ARG(name));
+            arena_printf(s->arena, "malformed %%-escape in query parameter %.*s", SPAN_ARG(name));
         return SPAN_NONE;
     }
     char *at = arena_alloc(s->arena, value.len + 1);
@@ -39,7 +39,7 @@ static struct span look_up_query(struct source *s, struct span name)
         if (!span_equals(key, name))
             continue;
         if (found.at != NULL) {
-            s->fault = arena_printf(s->arena, "the query's %.*s came twice", SPAN_ARG(name));
+            s->fault = arena_printf(s->arena, "duplicate query parameter %.*s", SPAN_ARG(name));
             return found;
         }
         found = decode_field(s, name, value);
@@ -51,9 +51,9 @@ static struct span look_up_member(struct source *s, struct span name)
 {
     struct json_scan_value value = json_scan_get(s->json, name);
     if (value.kind == JSON_SCAN_TWICE)
-        s->fault = arena_printf(s->arena, "the body's member %.*s is there twice", SPAN_ARG(name));
+        s->fault = arena_printf(s->arena, "duplicate member \"%.*s\" in the body", SPAN_ARG(name));
     if (value.kind == JSON_SCAN_LONG)
-        s->fault = arena_printf(s->arena, "the body's member %.*s is longer than %d bytes",
+        s->fault = arena_printf(s->arena, "member \"%.*s\" of the body exceeds %d bytes",
                                 SPAN_ARG(name), JSON_SCAN_TEXT_MAX);
     return value.text;
 }
@@ -75,7 +75,7 @@ struct span source_lookup(void *context, enum template_source source, struct spa
     case TEMPLATE_TRACEPARENT:
         return span_make(s->ids->traceparent, IDS_TRACEPARENT_SIZE);
     case TEMPLATE_ROUTE:
-        return s->route->name;
+        return s->match->route->name;
     case TEMPLATE_HEADER:
         return look_up_header(s, name);
     case TEMPLATE_PATH:

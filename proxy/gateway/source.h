@@ -1,4 +1,4 @@
-/* Where templates take their values from: the request, the route's captures and the exchange's ids. Pure. */
+/* The values that templates refer to: the request, the route's captures and the exchange's ids. Pure. */
 #ifndef SAGEGATE_GATEWAY_SOURCE_H
 #define SAGEGATE_GATEWAY_SOURCE_H
 
@@ -7,17 +7,16 @@
 #include "gateway/route.h"
 
 struct source {
-    const struct config_route *route;
-    const struct route_match *match;
+    const struct route_match *match; /* of a route that was found */
     const struct http1_request *request;
     const struct ids *ids;
-    const struct json_scan *json; /* of the body; NULL where the route watches nothing of it */
+    const struct json_scan *json; /* of the whole body; NULL: the body is not read */
     struct arena *arena;
-    struct span fault; /* SPAN_NONE, or why a value that was asked for is not to be trusted */
+    struct span fault; /* SPAN_NONE at first; why a value that was looked up is ambiguous */
 };
 
-/* A template_lookup; context is a struct source. A header, a field of the query or a member of the body that came twice,
- * or one with a malformed %-escape, sets fault: what this gateway takes for the value another program may not. */
+/* A template_lookup; context is a struct source. Sets fault for a duplicate header, query parameter or member of the body,
+ * and for a malformed %-escape: another reader might take another value. */
 struct span source_lookup(void *context, enum template_source source, struct span name);
 
 #endif

@@ -98,7 +98,7 @@ def test_parameters_that_streams_lack_pass_without_one(gateway, endpoint):
 ])
 def test_what_is_said_twice_is_refused(gateway, endpoint, body, headers, path):
     answer = gateway.call(path, body, [*JSON, *headers])
-    assert (answer.status, answer.outcome) == (400, "bad_parameter") and "twice" in answer.json()["Message"]
+    assert (answer.status, answer.outcome) == (400, "bad_parameter") and "duplicate" in answer.json()["Message"]
     assert endpoint.requests == []
 
 

@@ -83,7 +83,9 @@ static inline enum outcome fill_target(struct fixture *f, const char *target, co
         arena_printf(&f->arena, "POST %s HTTP/1.1\r\nHost: local\r\n%s\r\n", target, headers);
     assert_int_equal(http1_parse_request(head, &request), HTTP1_OK);
     ids_make(&ids, random, at, &request.headers);
-    fill_request(&f->route, &f->match, &request, &ids, &f->arena, &f->result);
+    struct source source = {
+        .match = &f->match, .request = &request, .ids = &ids, .arena = &f->arena};
+    fill_request(&source, &f->result);
     if (f->result.outcome == OUTCOME_OK)
         assert_null(f->result.message.at);
     else

@@ -256,7 +256,7 @@ def test_as_json(explained):
             ["X-Amzn-SageMaker-Inference-Id: a", "X-Amzn-SageMaker-Inference-Id: a"],
             "bad_parameter",
             400,
-            "twice",
+            "duplicate",
         ),
         (
             "POST",

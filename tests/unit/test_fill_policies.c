@@ -111,8 +111,9 @@ static void test_allow(void **state)
     check_sent(f, SM "Target-Variant: A\r\n", SM "Target-Variant: A");
     check_sent(f, SM "Target-Variant: B2\r\n", SM "Target-Variant: B2");
     assert_int_equal(fill(f, SM "Target-Variant: AA\r\n"), OUTCOME_BAD_PARAMETER);
-    check_message(f, "TargetVariant (" SM "Target-Variant): one of A, B* (allow of route 'r'): it "
-                     "is none of them; it comes from the caller's header");
+    check_message(f,
+                  "TargetVariant (" SM "Target-Variant): must match one of A, B* (allow of route "
+                  "'r'); it comes from the caller's header");
     p->default_value = compile(f, "${header.X-Variant}");
     check_sent(f, "X-Variant: B\r\n", SM "Target-Variant: B");
     assert_int_equal(fill(f, "X-Variant: C\r\n"), OUTCOME_BAD_PARAMETER);
@@ -142,20 +143,20 @@ static void test_required(void **state)
     struct config_policy *p = policy(f, SAGEMAKER_CONTENT_TYPE);
     p->required = true;
     assert_int_equal(fill(f, ""), OUTCOME_BAD_PARAMETER);
-    check_message(f, "ContentType (Content-Type): required by route 'r': the caller sent none");
+    check_message(f, "ContentType (Content-Type): required by route 'r', but not sent");
     assert_int_equal(fill(f, "Content-Type: \r\n"), OUTCOME_BAD_PARAMETER);
     assert_int_equal(fill(f, "Content-Type: application/x-www-form-urlencoded\r\n"),
                      OUTCOME_BAD_PARAMETER);
     check_sent(f, "Content-Type: a/b\r\n", "Content-Type: a/b");
     p->default_value = compile(f, "${header.X-Type}");
     assert_int_equal(fill(f, ""), OUTCOME_BAD_PARAMETER);
-    check_message(f, "ContentType (Content-Type): required by route 'r': the caller sent none and "
-                     "its default \"${header.X-Type}\" gives none");
+    check_message(f, "ContentType (Content-Type): required by route 'r', but not sent, and its "
+                     "default \"${header.X-Type}\" is empty");
     check_sent(f, "X-Type: c/d\r\n", "Content-Type: c/d");
     p->value = compile(f, "${query.type}");
     assert_int_equal(fill(f, "Content-Type: a/b\r\n"), OUTCOME_BAD_PARAMETER);
-    check_message(f, "ContentType (Content-Type): required by route 'r': its value "
-                     "\"${query.type}\" gives none");
+    check_message(f, "ContentType (Content-Type): required by route 'r', but its value "
+                     "\"${query.type}\" is empty");
 }
 
 static void test_callers_may_set(void **state)
@@ -171,7 +172,7 @@ static void test_callers_may_set(void **state)
     /* ... unless the route is strict. */
     policy(f, SAGEMAKER_ACCEPT)->strict_default = true;
     assert_int_equal(fill(f, "Accept: */*\r\n"), OUTCOME_BAD_PARAMETER);
-    check_message(f, "Accept (Accept): not among callers_may_set of route 'r': the caller sent it");
+    check_message(f, "Accept (Accept): not in callers_may_set of route 'r'; do not send it");
     assert_int_equal(fill(f, "Content-Type: a/b\r\n"), OUTCOME_BAD_PARAMETER);
     assert_int_equal(fill(f, SM "Target-Model: m\r\n"), OUTCOME_BAD_PARAMETER);
     check_sent(f, SM "Target-Model:\r\n", SM "Target-Model: m");
@@ -232,11 +233,11 @@ static void test_ambiguous_sources_are_refused(void **state)
     struct config_policy *p = policy(f, SAGEMAKER_TARGET_MODEL);
     p->value = compile(f, "${header.X-Tenant:-none}");
     assert_int_equal(fill(f, "X-Tenant: a\r\nX-Tenant: b\r\n"), OUTCOME_BAD_PARAMETER);
-    check_message(f, "TargetModel (" SM "Target-Model): route 'r' takes it from the request: the "
-                     "header X-Tenant came twice");
+    check_message(f, "TargetModel (" SM "Target-Model): duplicate header X-Tenant, which route 'r' "
+                     "refers to");
     p->value = compile(f, "${query.m}");
     assert_int_equal(fill_target(f, "/p?m=1&m=2", ""), OUTCOME_BAD_PARAMETER);
-    check_says(f, "the query's m came twice");
+    check_says(f, "duplicate query parameter m");
     assert_int_equal(fill_target(f, "/p?x=1&m=%41", ""), OUTCOME_OK);
     assert_string_equal(sent(f), SM "Target-Model: A");
 }
