@@ -1,5 +1,6 @@
-/* `sagegate explain`: prints what the gateway would do with a request: the route, each parameter and its origin, the call
- * upstream, or the refusal. Sends nothing. gateway/plan.c decides, as it does for the gateway; this file only prints. */
+/* `sagegate explain`: prints what the gateway would do with a request: the route, each parameter
+ * and its origin, the call upstream, or the refusal. Sends nothing. gateway/plan.c decides, as it
+ * does for the gateway; this file only prints. */
 #include "commands.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ struct explanation {
     struct plan plan;
 };
 
-/* ---- arguments --------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static bool is_one_line(struct span text)
 {
@@ -103,7 +104,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *out)
     return status < 0 && !check_arguments(out) ? 1 : status;
 }
 
-/* ---- the request ------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 static bool read_file(const char *name, struct buffer *out)
 {
@@ -208,7 +209,8 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
     }
 }
 
-/* Plans the request in `input`. The ids are zeroes. False if it is no whole request, which was said. */
+/* Plans the request in `input`. The ids are zeroes. False if it is no whole request, which was
+ * said. */
 static bool explain(struct explanation *e, struct span input, bool body_is_known, const char *name)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {0};
@@ -229,7 +231,7 @@ static bool explain(struct explanation *e, struct span input, bool body_is_known
     return take_body(e, span_from_offset(input, (size_t)len), body_is_known, name);
 }
 
-/* ---- what both forms print --------------------------------------------------------------------- */
+/* ---- what both forms print ------------------------------------------------------------------- */
 
 static bool is_refused(const struct explanation *e)
 {
@@ -298,7 +300,7 @@ static const char *verdict_of(const struct explanation *e, size_t index)
     return "";
 }
 
-/* ---- text -------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* Bytes that a terminal would obey are shown as \xNN. */
 static void print_visibly(struct span s)
@@ -592,7 +594,7 @@ static void print_text(struct explanation *e)
         print_misses(e);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* SPAN_NONE adds nothing. */
 static void add_text(struct json_writer *json, struct span key, struct span value)
@@ -725,7 +727,7 @@ static void print_json(struct explanation *e)
     buffer_dispose(&out);
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 /* Returns whether it would be sent. */
 static bool explain_and_print(const struct arguments *args, const struct config *config,

@@ -1,4 +1,5 @@
-/* Filling in, in this order: the operation, the caller's headers, the endpoint, each parameter's policy, the API's rules. */
+/* Filling in, in this order: the operation, the caller's headers, the endpoint, each parameter's
+ * policy, the API's rules. */
 #include "gateway/fill.h"
 
 #include "base/ascii.h"
@@ -23,7 +24,7 @@ struct filling {
     struct fill_result *out;
 };
 
-/* ---- refusals ---------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static bool refuse(struct filling *f, enum outcome outcome, struct span message)
 {
@@ -76,10 +77,10 @@ static struct span join(const struct span *list, size_t count, struct arena *are
     return arena_printf(arena, "%.*s and %zu more", SPAN_ARG(text), count - joined);
 }
 
-/* ---- the operation ----------------------------------------------------------------------------- */
+/* ---- the operation --------------------------------------------------------------------------- */
 
-/* A native path ends in the operation's name. If the path's end is a capture over slashes, the capture must be the name
- * alone. */
+/* A native path ends in the operation's name. If the path's end is a capture over slashes, the
+ * capture must be the name alone. */
 static bool choose_native_operation(struct filling *f)
 {
     const struct route_match *match = f->source->match;
@@ -124,7 +125,8 @@ static bool is_yes(struct span value)
            !span_equals_ignore_case(value, SPAN("no"));
 }
 
-/* Sets *stream if the value asks for a stream; false if the value is ambiguous. name: SPAN_NONE asks nothing. */
+/* Sets *stream if the value asks for a stream; false if the value is ambiguous. name: SPAN_NONE
+ * asks nothing. */
 static bool ask(struct filling *f, enum template_source source, struct span name, bool *stream)
 {
     if (name.at == NULL)
@@ -175,7 +177,7 @@ static bool choose_operation(struct filling *f)
     return true;
 }
 
-/* ---- the caller's headers ---------------------------------------------------------------------- */
+/* ---- the caller's headers -------------------------------------------------------------------- */
 
 /* By parameter, the index of the header that carries it, or NO_HEADER. */
 struct carriers {
@@ -200,7 +202,8 @@ static bool check_encoding(struct filling *f)
     return true;
 }
 
-/* The operation's header that is spelled most alike; SPAN_NONE if less than half of the name agrees. */
+/* The operation's header that is spelled most alike; SPAN_NONE if less than half of the name
+ * agrees. */
 static struct span nearest_header(enum sagemaker_operation operation, struct span header)
 {
     struct span nearest = SPAN_NONE;
@@ -330,7 +333,7 @@ static bool read_headers(struct filling *f)
     return true;
 }
 
-/* ---- the endpoint and the path ----------------------------------------------------------------- */
+/* ---- the endpoint and the path --------------------------------------------------------------- */
 
 /* subject: of what the template is for. False if a source is ambiguous. */
 static bool expand(struct filling *f, const struct template *t, struct span subject,
@@ -390,7 +393,7 @@ static void set_path(struct filling *f)
             component.len != 0 ? "/inference-components/" : "", SPAN_ARG(component));
 }
 
-/* ---- one parameter ----------------------------------------------------------------------------- */
+/* ---- one parameter --------------------------------------------------------------------------- */
 
 /* "the caller's header", "the value and the append of route 'x'" */
 static struct span origin_of(const struct filling *f, const struct fill_parameter *p)
@@ -416,7 +419,8 @@ static bool is_unasked(enum sagemaker_parameter parameter, struct span value)
            span_equals_ignore_case(value, SPAN("application/x-www-form-urlencoded"));
 }
 
-/* Whether the caller has set the parameter. What it sends unasked passes if the route has no say in it. */
+/* Whether the caller has set the parameter. What it sends unasked passes if the route has no say in
+ * it. */
 static bool is_sent(const struct filling *f, enum sagemaker_parameter parameter, bool may_set)
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
@@ -528,7 +532,7 @@ static bool fill_parameters(struct filling *f)
     return true;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 void fill_request(struct source *source, struct fill_result *out)
 {

@@ -1,4 +1,4 @@
-/* A route's lists against one request: who is there, what Host it names, from which page it comes. */
+/* Checks one request against a route's guards: peers, hosts and origins. */
 #include "gateway/guard.h"
 
 #include "gateway/route.h"
@@ -13,7 +13,7 @@ static bool matches(struct span text, const struct span *patterns, size_t count)
     return false;
 }
 
-/* ---- the peer ---- */
+/* ---- peer -- */
 
 static bool has_prefix(const unsigned char address[16], const struct config_peer *network)
 {
@@ -36,7 +36,7 @@ static bool is_peer(const struct remote *remote, const struct config_peer *peer)
     return false;
 }
 
-static bool takes_peer(const struct config_guards *guards, const struct remote *remote)
+static bool allows_peer(const struct config_guards *guards, const struct remote *remote)
 {
     for (size_t i = 0; i != guards->peer_count; ++i)
         if (is_peer(remote, &guards->peers[i]))
@@ -44,16 +44,16 @@ static bool takes_peer(const struct config_guards *guards, const struct remote *
     return guards->peer_count == 0;
 }
 
-/* ---- Host and Origin ---- */
+/* ---- Host and Origin -- */
 
-static bool takes_host(const struct config_guards *guards, struct span host, struct arena *arena)
+static bool allows_host(const struct config_guards *guards, struct span host, struct arena *arena)
 {
     return guards->host_count == 0 ||
            matches(arena_lower(arena, host), guards->hosts, guards->host_count);
 }
 
-/* False: no page is behind it. A page's image or link sends no Origin, but says that it crosses sites. What is told
- * twice is a name that only `*` matches. */
+/* Returns false if no web page sent the request. Images and links of a page come without Origin,
+ * but as cross-site. A duplicate Origin counts as one that only `*` matches. */
 static bool find_origin(const struct http1_headers *headers, struct span *origin)
 {
     size_t count = http1_header_count(headers, SPAN("Origin"));
@@ -67,28 +67,28 @@ static struct span shown(struct span text)
     return span_make(text.at, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole -- */
 
 enum outcome guard_check(const struct config_route *route, const struct http1_request *request,
                          const struct remote *remote, struct arena *arena, struct span *message)
 {
     const struct config_guards *guards = &route->guards;
     struct span host = route_host_name(request->host), origin;
-    if (remote != NULL && !takes_peer(guards, remote)) {
-        *message = arena_printf(arena, "route '%.*s' does not take this peer (guards.peers)",
+    if (remote != NULL && !allows_peer(guards, remote)) {
+        *message = arena_printf(arena, "peer not allowed on route '%.*s' (guards.peers)",
                                 SPAN_ARG(route->name));
         return OUTCOME_FORBIDDEN_PEER;
     }
-    if (!takes_host(guards, host, arena)) {
-        *message = arena_printf(arena, "route '%.*s' does not take Host '%.*s' (guards.hosts)",
-                                SPAN_ARG(route->name), SPAN_ARG(shown(host)));
+    if (!allows_host(guards, host, arena)) {
+        *message = arena_printf(arena, "Host '%.*s' not allowed on route '%.*s' (guards.hosts)",
+                                SPAN_ARG(shown(host)), SPAN_ARG(route->name));
         return OUTCOME_FORBIDDEN_HOST;
     }
     if (find_origin(&request->headers, &origin) &&
         !matches(origin, guards->origins, guards->origin_count)) {
         *message = arena_printf(arena,
-                                "a web page sent this (Origin '%.*s'), and route '%.*s' takes none "
-                                "from there (guards.origins)",
+                                "a web page (Origin '%.*s') may not call route '%.*s' "
+                                "(guards.origins)",
                                 SPAN_ARG(shown(origin)), SPAN_ARG(route->name));
         return OUTCOME_FORBIDDEN_HOST;
     }

@@ -1,8 +1,10 @@
-/* The guard: may this caller use the route at all, by its Host, its Origin and who it is. Pure.
+/* The guards of a route: whether a client may use it at all, by its address, its Host and its
+ * Origin. Pure.
  *
- * A web page in a browser on this host can reach a listener on loopback, by its address or by a name of its own that it
- * lets resolve there. It cannot help sending Origin with a POST (Fetch standard, "origin header"), and no other program
- * has a reason to: so a request with an Origin is refused unless the route's `guards.origins` takes it. */
+ * A web page in a browser on this host can reach a listener on loopback, by its address or by a
+ * name of its own that it resolves to loopback. The browser adds Origin to its POST requests (Fetch
+ * standard, "origin header"), and no other program has a reason to: so a request with an Origin is
+ * refused unless the route's guards.origins allows it. */
 #ifndef SAGEGATE_GATEWAY_GUARD_H
 #define SAGEGATE_GATEWAY_GUARD_H
 
@@ -11,8 +13,8 @@
 #include "gateway/remote.h"
 #include "net/http1.h"
 
-/* OUTCOME_OK, OUTCOME_FORBIDDEN_PEER or OUTCOME_FORBIDDEN_HOST, then with *message, in arena. remote NULL: not known, and
- * `guards.peers` is passed over. */
+/* Returns OUTCOME_OK, or OUTCOME_FORBIDDEN_PEER or OUTCOME_FORBIDDEN_HOST with *message set, in
+ * arena. remote: NULL if the client is not known, guards.peers is not checked then. */
 enum outcome guard_check(const struct config_route *route, const struct http1_request *request,
                          const struct remote *remote, struct arena *arena, struct span *message);
 

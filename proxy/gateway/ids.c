@@ -1,4 +1,4 @@
-/* Ids of one exchange, from random bytes, the time and the caller's trace headers. */
+/* Makes the ids of one exchange from random bytes, the time and the caller's trace headers. */
 #include "gateway/ids.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -11,7 +11,8 @@ static void format_hex(char *out, const unsigned char *bytes, size_t len)
     }
 }
 
-/* RFC 9562 section 5.7: 48 bits of milliseconds, version 7, 12 random bits, variant 10, 62 random bits. */
+/* RFC 9562 section 5.7: 48 bits of milliseconds, version 7, 12 random bits, variant 10, 62 random
+ * bits. */
 static void format_uuid7(char out[IDS_UUID_SIZE], struct wall_time now,
                          const unsigned char random[10])
 {
@@ -34,7 +35,7 @@ static void format_uuid7(char out[IDS_UUID_SIZE], struct wall_time now,
     }
 }
 
-/* All zeroes is no id (Trace Context section 3.2.2). */
+/* An id must not be all zeroes (Trace Context section 3.2.2). */
 static void format_nonzero_hex(char *out, const unsigned char *random, size_t len)
 {
     format_hex(out, random, len);
@@ -60,9 +61,9 @@ static bool is_all_zero(struct span s)
     return true;
 }
 
-/* Takes the trace id and the sampled flag, the only one of level 1, of
- * "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01". A later version may be longer
- * (section 4); version ff is none. Two such headers are none. */
+/* Reads the trace id and the sampled flag, the only flag of level 1, from
+ * "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01". A later version may be longer (section
+ * 4); version ff is invalid. A duplicate header is ignored. */
 static bool read_traceparent(const struct http1_headers *headers, struct ids *ids)
 {
     if (http1_header_count(headers, SPAN("traceparent")) != 1)
@@ -85,8 +86,8 @@ static bool read_traceparent(const struct http1_headers *headers, struct ids *id
     return true;
 }
 
-/* Takes Root of "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1":
- * X-Ray's two parts are the 32 digits of a W3C trace id. */
+/* Reads Root from "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1": the
+ * two parts after the version are the 32 digits of a W3C trace id. */
 static bool read_xray_root(const struct http1_headers *headers, struct ids *ids)
 {
     struct span rest = http1_header_value(headers, SPAN("x-amzn-trace-id"));

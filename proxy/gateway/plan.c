@@ -1,4 +1,5 @@
-/* The plan for one request, in the order in which it is decided: parse, route, guard, fill in, check the body. */
+/* The plan for one request, in the order in which it is decided: parse, route, guard, fill in,
+ * check the body. */
 #include "gateway/plan.h"
 
 #include "gateway/guard.h"
@@ -131,7 +132,8 @@ bool plan_take_body(struct plan *plan, struct span data)
     return true;
 }
 
-/* InvokeEndpointAsync takes its input from the body or from S3. On a native route SageMaker itself checks that. */
+/* InvokeEndpointAsync takes its input from the body or from S3. On a native route SageMaker itself
+ * checks that. */
 static bool check_input(struct plan *plan)
 {
     bool located = plan->fill.parameters[SAGEMAKER_INPUT_LOCATION].value.len != 0;

@@ -1,8 +1,9 @@
 /* The plan for one request: the route it takes and the call to make upstream, or the refusal. Pure.
  *
- * The request path, `sagegate explain` and the fuzzer all call these functions, so what explain prints is what the gateway
- * does. A plan depends only on the request and the configuration; limits on concurrency and memory, credentials and the
- * upstream are checked later. Feed it the head, the body if there is one, and the end of the request, in that order. */
+ * The request path, `sagegate explain` and the fuzzer all call these functions, so what explain
+ * prints is what the gateway does. A plan depends only on the request and the configuration; limits
+ * on concurrency and memory, credentials and the upstream are checked later. Feed it the head, the
+ * body if there is one, and the end of the request, in that order. */
 #ifndef SAGEGATE_GATEWAY_PLAN_H
 #define SAGEGATE_GATEWAY_PLAN_H
 
@@ -32,15 +33,18 @@ struct plan {
     struct arena *arena;
 };
 
-/* Measures the head at the front of `bytes`, all that has come so far; *scanned is 0 at first, and kept between calls. Returns
- * its length, 0 while it is incomplete, -1 if it is refused: then *outcome and *message are set. */
+/* Measures the head at the front of `bytes`, all that has come so far; *scanned is 0 at first, and
+ * kept between calls. Returns its length, 0 while it is incomplete, -1 if it is refused: then
+ * *outcome and *message are set. */
 MUST_USE long plan_scan_head(struct span bytes, size_t *scanned, uint64_t head_bytes_max,
                              enum outcome *outcome, struct span *message);
 
-/* Each of the next three returns false if the request is refused, with outcome and message set; feed it no further then. */
+/* Each of the next three returns false if the request is refused, with outcome and message set;
+ * feed it no further then. */
 
-/* plan must be all zero. head: one whole head as measured by http1_scan_head; head and request must outlive the plan. On
- * success the body may be read: its Content-Length, if any, is at most body_max. */
+/* plan must be all zero. head: one whole head as measured by http1_scan_head; head and request must
+ * outlive the plan. On success the body may be read: its Content-Length, if any, is at most
+ * body_max. */
 MUST_USE bool plan_take_head(struct plan *plan, const struct plan_input *input, struct span head,
                              struct http1_request *request);
 /* The next piece of the body, decoded. */

@@ -1,4 +1,5 @@
-/* The trie of routes: one edge per segment. A lookup visits a node at most once; the first route in the file wins. */
+/* The trie of routes: one edge per segment. A lookup visits a node at most once; the first route in
+ * the file wins. */
 #include "gateway/route.h"
 
 #include "base/host.h"
@@ -37,7 +38,7 @@ struct route_table {
     struct node root;
 };
 
-/* ---- building ---------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static int compare_literals(const void *a, const void *b)
 {
@@ -138,7 +139,7 @@ void route_table_destroy(struct route_table *table)
     free(table);
 }
 
-/* ---- one pattern and one path ------------------------------------------------------------------ */
+/* ---- one pattern and one path ---------------------------------------------------------------- */
 
 /* The suffix would start inside an escape: "%eb" does not end in the letter b. */
 static bool cuts_an_escape(struct span captured)
@@ -147,8 +148,8 @@ static bool cuts_an_escape(struct span captured)
            (captured.len >= 2 && captured.at[captured.len - 2] == '%');
 }
 
-/* Strips the segment's literal text off both ends of `text`: one segment of a path, or the rest of it if the segment spans
- * slashes. False if the text differs. *captured may be empty. */
+/* Strips the segment's literal text off both ends of `text`: one segment of a path, or the rest of
+ * it if the segment spans slashes. False if the text differs. *captured may be empty. */
 static bool strip_literals(const struct pattern_segment *segment, struct span text,
                            struct span *captured)
 {
@@ -223,7 +224,7 @@ enum route_path_result route_match_path(const struct pattern *pattern, struct sp
     return result;
 }
 
-/* ---- host and method --------------------------------------------------------------------------- */
+/* ---- host and method ------------------------------------------------------------------------- */
 
 struct span route_host_name(struct span host)
 {
@@ -247,7 +248,7 @@ static bool accepts_method(const struct config_route *route, struct span method)
     return false;
 }
 
-/* ---- lookup ------------------------------------------------------------------------------------ */
+/* ---- lookup ---------------------------------------------------------------------------------- */
 
 enum { ALLOWED_MAX = 16 };
 
@@ -414,7 +415,7 @@ enum route_verdict route_judge(const struct route_table *table, size_t index, st
     return result == ROUTE_PATH_NOT_ALLOWED ? ROUTE_CAPTURE_NOT_ALLOWED : ROUTE_MATCHES;
 }
 
-/* ---- routes that can never match --------------------------------------------------------------- */
+/* ---- routes that can never match ------------------------------------------------------------- */
 
 /* `a` does not span slashes. Whether it matches every text that `b` matches. */
 static bool segment_covers(const struct pattern_segment *a, const struct pattern_segment *b)

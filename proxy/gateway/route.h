@@ -1,9 +1,9 @@
 /* Routes: the configuration's paths compiled into a trie of segments that keeps file order. Pure.
  *
- * Several routes may match a path; the first in the file that also accepts host and method wins. Paths are never
- * normalized, and compared byte for byte as they came; only captures are decoded. A named capture must not be empty, and no
- * part of it between slashes may be empty, a dot segment ("." or "..") or contain a slash, backslash or NUL, percent-encoded
- * ones included. */
+ * Several routes may match a path; the first in the file that also accepts host and method wins.
+ * Paths are never normalized, and compared byte for byte as they came; only captures are decoded. A
+ * named capture must not be empty, and no part of it between slashes may be empty, a dot segment
+ * ("." or "..") or contain a slash, backslash or NUL, percent-encoded ones included. */
 #ifndef SAGEGATE_GATEWAY_ROUTE_H
 #define SAGEGATE_GATEWAY_ROUTE_H
 
@@ -38,8 +38,9 @@ enum route_result {
     ROUTE_BAD_PATH,           /* 400: a malformed %-escape, or a capture that is not allowed */
 };
 
-/* path: without the query. host: as in the Host header, or SPAN_NONE. HEAD matches routes that accept GET. A route whose
- * capture is not allowed does not match; if it is the only reason why none does, the result is ROUTE_BAD_PATH. */
+/* path: without the query. host: as in the Host header, or SPAN_NONE. HEAD matches routes that
+ * accept GET. A route whose capture is not allowed does not match; if it is the only reason why
+ * none does, the result is ROUTE_BAD_PATH. */
 enum route_result route_find(const struct route_table *table, struct span method, struct span host,
                              struct span path, struct arena *arena, struct route_match *out);
 
@@ -48,8 +49,8 @@ struct span route_host_name(struct span host);
 
 enum route_path_result { ROUTE_PATH_MATCHES, ROUTE_PATH_DIFFERS, ROUTE_PATH_NOT_ALLOWED };
 
-/* Compares one pattern with one path whose escapes are valid. NOT_ALLOWED: only a capture's rules keep it from matching.
- * Fills in the captures of *out on MATCHES; out and arena may be NULL. */
+/* Compares one pattern with one path whose escapes are valid. NOT_ALLOWED: only a capture's rules
+ * keep it from matching. Fills in the captures of *out on MATCHES; out and arena may be NULL. */
 enum route_path_result route_match_path(const struct pattern *pattern, struct span path,
                                         struct arena *arena, struct route_match *out);
 
@@ -66,7 +67,8 @@ enum route_verdict {
 enum route_verdict route_judge(const struct route_table *table, size_t index, struct span method,
                                struct span host, struct span path);
 
-/* Adds a warning for each route that can never match because an earlier one always wins (for `check`). */
+/* Adds a warning for each route that can never match because an earlier one always wins (for
+ * `check`). */
 void route_warn_shadowed(const struct config *config, struct problem_list *problems);
 
 #endif

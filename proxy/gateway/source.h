@@ -1,4 +1,5 @@
-/* The values that templates refer to: the request, the route's captures and the exchange's ids. Pure. */
+/* The values that templates refer to: the request, the route's captures and the exchange's ids.
+ * Pure. */
 #ifndef SAGEGATE_GATEWAY_SOURCE_H
 #define SAGEGATE_GATEWAY_SOURCE_H
 
@@ -15,8 +16,8 @@ struct source {
     struct span fault; /* SPAN_NONE at first; why a value that was looked up is ambiguous */
 };
 
-/* A template_lookup; context is a struct source. Sets fault for a duplicate header, query parameter or member of the body,
- * and for a malformed %-escape: another reader might take another value. */
+/* A template_lookup; context is a struct source. Sets fault for a duplicate header, query parameter
+ * or member of the body, and for a malformed %-escape: another reader might take another value. */
 struct span source_lookup(void *context, enum template_source source, struct span name);
 
 #endif

@@ -1,6 +1,7 @@
 // links: net gateway
-/* Any request through routes of every policy: what is sent upstream keeps the API's rules, a refusal says why, and how the
- * body is cut makes no difference. The first byte chooses the operation and the policies, the rest is the request. */
+/* Any request through routes of every policy: what is sent upstream keeps the API's rules, a
+ * refusal says why, and how the body is cut makes no difference. The first byte chooses the
+ * operation and the policies, the rest is the request. */
 #include "gateway/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -85,7 +86,8 @@ static void check_sent(const struct fill_result *fill, const struct config_upstr
     }
 }
 
-/* Feeds the request, its body in pieces of at most `piece` bytes. False if it ends too early or its chunks are malformed. */
+/* Feeds the request, its body in pieces of at most `piece` bytes. False if it ends too early or its
+ * chunks are malformed. */
 static bool run(struct plan *plan, struct http1_request *request, const struct plan_input *in,
                 struct span input, size_t piece)
 {
