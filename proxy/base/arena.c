@@ -1,4 +1,4 @@
-/* Arenas: bump allocation in blocks, given back all at once. */
+/* Bump allocation in blocks. */
 #include "base/arena.h"
 
 #include "base/check.h"

@@ -1,5 +1,5 @@
-/* Classes of ASCII characters, from one table. Locale-free; bytes from 0x80 on belong to no class but
- * ASCII_TEXT. For predicates over whole spans see span.h. */
+/* Classes of ASCII characters, from one table. Locale-free; bytes from 0x80 on belong to no class
+ * but ASCII_TEXT. For predicates over whole spans see span.h. */
 #ifndef SAGEGATE_BASE_ASCII_H
 #define SAGEGATE_BASE_ASCII_H
 

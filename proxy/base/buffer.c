@@ -1,4 +1,4 @@
-/* Bounded builders: append freely, look at `overflowed` once. */
+/* Grows buffers and formats numbers, hex and percent-encoding into them. */
 #include "base/buffer.h"
 
 #include <stdarg.h>

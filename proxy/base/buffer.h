@@ -1,7 +1,8 @@
-/* A bounded builder of bytes: every buffer is born with its maximum and never grows past it.
+/* Bounded builders of bytes: a buffer is initialised with its maximum size and never grows beyond
+ * it.
  *
- * What does not fit sets `overflowed` and is dropped whole; later appends do nothing, so that a caller may
- * append freely and look once at the end. */
+ * An append that does not fit sets `overflowed` and adds nothing, and neither do later ones:
+ * callers append freely and check once at the end. */
 #ifndef SAGEGATE_BASE_BUFFER_H
 #define SAGEGATE_BASE_BUFFER_H
 
@@ -12,20 +13,20 @@ struct buffer {
     char *at;
     size_t len, capacity, max;
     bool overflowed;
-    bool fixed; /* `at` is the caller's memory */
+    bool fixed; /* `at` belongs to the caller */
 };
 
-/* Over memory of the caller's. */
+/* Builds in the caller's memory. */
 static inline void buffer_init_fixed(struct buffer *b, void *memory, size_t size)
 {
     *b = (struct buffer){.at = memory, .capacity = size, .max = size, .fixed = true};
 }
-/* On the heap, growing by doubling up to max bytes; allocates nothing yet. */
+/* Builds on the heap, doubling up to max bytes. Allocates nothing yet. */
 static inline void buffer_init(struct buffer *b, size_t max)
 {
     *b = (struct buffer){.max = max};
 }
-/* Frees the heap; takes a disposed or fixed one too. */
+/* Frees the heap memory, if any. Safe to repeat. */
 void buffer_dispose(struct buffer *b);
 
 static inline void buffer_clear(struct buffer *b)
@@ -39,11 +40,11 @@ static inline struct span buffer_span(const struct buffer *b)
     return span_make(b->at, b->len);
 }
 
-/* The rare case of buffer_reserve: more memory, or none to be had. */
+/* The slow path of buffer_reserve: grows, or overflows. */
 char *buffer_reserve_slowly(struct buffer *b, size_t size);
 
-/* Room for `size` more bytes at once, to be filled by the caller and then taken with buffer_take; NULL (and
- * overflowed) if the maximum forbids it. */
+/* Returns room for `size` more bytes, which the caller fills and then adds with buffer_take.
+ * Returns NULL and sets overflowed if they exceed the maximum. */
 static inline char *buffer_reserve(struct buffer *b, size_t size)
 {
     if (b->overflowed || size > b->capacity - b->len)
@@ -54,7 +55,7 @@ static inline void buffer_take(struct buffer *b, size_t size)
 {
     b->len += size;
 }
-/* Drops `n` bytes (at most len) from the front. */
+/* Removes n bytes, at most len, from the front. */
 void buffer_consume(struct buffer *b, size_t n);
 
 static inline void buffer_append(struct buffer *b, struct span s)
@@ -67,9 +68,9 @@ static inline void buffer_append(struct buffer *b, struct span s)
 }
 void buffer_append_char(struct buffer *b, char c);
 void buffer_append_u64(struct buffer *b, uint64_t value);
-/* Lower-case hex of raw bytes. */
+/* Appends bytes as lower-case hex digits. */
 void buffer_append_hex(struct buffer *b, const void *bytes, size_t len);
-/* Each byte but RFC 3986's unreserved ones as %XX, in upper case. */
+/* Appends s with every byte but RFC 3986's unreserved ones as %XX, in upper case. */
 void buffer_append_percent_encoded(struct buffer *b, struct span s);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

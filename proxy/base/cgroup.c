@@ -1,11 +1,11 @@
-/* Reading the limits of cgroups, versions 2 and 1. */
+/* Reads the limits of cgroups, versions 2 and 1. */
 #include "base/cgroup.h"
 
 #include <stdio.h>
 
 #include "base/span.h"
 
-/* A number that a file holds; UINT64_MAX where it is not there or holds none ("max"). */
+/* Returns the number in a file, UINT64_MAX if there is no file or no number in it ("max"). */
 static uint64_t read_number(const char *path)
 {
     char text[32];
@@ -21,7 +21,8 @@ static uint64_t read_number(const char *path)
     return number;
 }
 
-/* The limit that one line of /proc/self/cgroup leads to: "0::/PATH" of version 2, "N:memory:/PATH" of version 1. */
+/* Returns the limit that a line of /proc/self/cgroup points to: "0::/PATH" in version 2,
+ * "N:memory:/PATH" in version 1. */
 static uint64_t limit_of_line(struct span line)
 {
     char path[512];

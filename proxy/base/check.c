@@ -1,4 +1,4 @@
-/* What happens when a CHECK fails: one line on stderr, then abort. */
+/* Reports a failed CHECK in one line and aborts. */
 #include "base/check.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* CHECK: an assertion that stays on in release, for programmer errors only.
+/* CHECK: an assertion that stays enabled in release builds, for programming errors only.
  *
- * Operating errors (a bad request, a dead peer, a full table) are values and are never asserted. */
+ * Operating errors (a bad request, a dead peer, a full table) are values and never asserted. */
 #ifndef SAGEGATE_BASE_CHECK_H
 #define SAGEGATE_BASE_CHECK_H
 
@@ -9,7 +9,7 @@ _Noreturn void check_fail(const char *file, int line, const char *expr);
 
 #define CHECK(expr) ((expr) ? (void)0 : check_fail(__FILE__, __LINE__, #expr))
 
-/* Results that must be looked at. */
+/* The caller must use the result. */
 #define MUST_USE __attribute__((warn_unused_result))
 
 #endif

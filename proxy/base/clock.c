@@ -1,4 +1,5 @@
-/* The two clocks, and dates written and read without the C library's calendar (no locks, no locale). */
+/* Reads clocks, formats and parses dates without the C library's calendar, its locks and its
+ * locale. */
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -23,7 +24,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* Days since 1970-01-01 of a civil date, by counting from March so that leap days come last. */
+/* Returns the days since 1970-01-01; years begin in March, so that leap days come last. */
 static int64_t days_from_civil(int64_t year, int month, int day)
 {
     year -= month <= 2;
@@ -121,7 +122,7 @@ void clock_format_http(struct wall_time t, char out[CLOCK_HTTP_SIZE])
     put_digits(out + 23, d.second, 2);
 }
 
-/* Takes `digits` digits from the front of *s. */
+/* Removes exactly `digits` digits from the front of *s. */
 static bool take_number(struct span *s, size_t digits, int *out)
 {
     uint64_t value;
@@ -149,7 +150,7 @@ bool clock_parse_basic(struct span s, struct wall_time *out)
            s.len == 0 && clock_time_of(&d, out);
 }
 
-/* A fraction of any length, cut to microseconds. */
+/* Removes a fraction of any length, truncated to microseconds, if there is one. */
 static bool take_fraction(struct span *s, int *microsecond)
 {
     if (!take_char(s, '.'))
@@ -200,13 +201,12 @@ bool clock_parse_rfc3339(struct span s, struct wall_time *out)
     return true;
 }
 
-/* What the fields name is written again and compared: so the day's name, the blanks and "GMT" are
- * as they must be. */
+/* Formats the parsed date again and compares, which checks the weekday, the spaces and "GMT". */
 bool clock_parse_http(struct span s, struct wall_time *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     static const uint8_t offsets[] = {5,  7,  12, 14,
-                                      17, 20, 23}; /* two digits each, but the month */
+                                      17, 20, 23}; /* two digits each, except the month */
     int pairs[7] = {0};
     char again[CLOCK_HTTP_SIZE];
     struct wall_time t;

@@ -1,6 +1,7 @@
-/* Two clocks that cannot be mixed up: monotonic time for durations and limits, wall time for dates.
+/* Two kinds of time that the compiler keeps apart: monotonic for durations and limits, wall time
+ * for dates.
  *
- * Pure code is given a time; only code at the edge reads a clock. Both count microseconds. */
+ * Pure code is passed a time; only code at the edge reads a clock. Both count microseconds. */
 #ifndef SAGEGATE_BASE_CLOCK_H
 #define SAGEGATE_BASE_CLOCK_H
 
@@ -10,7 +11,7 @@
 #include "base/span.h"
 
 struct mono_time {
-    int64_t us; /* since some moment of this boot; 0 means "not yet" */
+    int64_t us; /* since some moment during this boot; 0: not yet */
 };
 
 struct wall_time {
@@ -34,7 +35,7 @@ struct clock_date {
     int year, month, day, hour, minute, second, microsecond;
 };
 struct clock_date clock_date_of(struct wall_time t);
-/* False, *out untouched, where the date does not exist. */
+/* Returns false if the date does not exist. */
 bool clock_time_of(const struct clock_date *date, struct wall_time *out);
 
 enum {
@@ -45,12 +46,12 @@ enum {
 void clock_format_basic(struct wall_time t, char out[CLOCK_BASIC_SIZE]);
 void clock_format_rfc3339(struct wall_time t, char out[CLOCK_RFC3339_SIZE]);
 void clock_format_http(struct wall_time t, char out[CLOCK_HTTP_SIZE]);
-/* "YYYYMMDDTHHMMSSZ" only. */
+/* Accepts "YYYYMMDDTHHMMSSZ" only. */
 bool clock_parse_basic(struct span s, struct wall_time *out);
-/* RFC 3339 with "Z" or an offset, seconds with or without a fraction (as STS and IMDS send). */
+/* Accepts RFC 3339 with "Z" or an offset, with or without a fraction of a second, as STS and IMDS
+ * send it. */
 bool clock_parse_rfc3339(struct span s, struct wall_time *out);
-
-/* "Sun, 30 Aug 2015 12:36:00 GMT" only, as clock_format_http writes it. */
+/* Accepts "Sun, 30 Aug 2015 12:36:00 GMT" only, as clock_format_http writes it. */
 bool clock_parse_http(struct span s, struct wall_time *out);
 
 #endif

@@ -7,17 +7,17 @@
 #include "base/check.h"
 #include "base/span.h"
 
-/* Splits "HOST" or "HOST:PORT"; the host keeps an IPv6 address's brackets, *port is SPAN_NONE without a
- * colon. Returns false for a bracket that is not closed or is followed by anything but ":PORT". Checks
- * neither part. */
+/* Splits "HOST" or "HOST:PORT"; the host keeps an IPv6 address's brackets, *port is SPAN_NONE
+ * without a colon. Returns false for a bracket that is not closed or is followed by anything but
+ * ":PORT". Checks neither part. */
 MUST_USE bool host_split(struct span text, struct span *host, struct span *port);
 
-/* What a Host header may name: one or more unreserved characters, or an IPv6 address's characters in
- * brackets. Lenient, since such a host is only compared, never resolved: "a..b" passes. */
+/* What a Host header may name: one or more unreserved characters, or an IPv6 address's characters
+ * in brackets. Lenient, since such a host is only compared, never resolved: "a..b" passes. */
 bool host_is_valid(struct span host);
 
-/* A name to be resolved: labels of 1 to 63 letters, digits, '-' and '_', no '-' at either end, 253 bytes
- * in all, without a final dot. */
+/* A name to be resolved: labels of 1 to 63 letters, digits, '-' and '_', no '-' at either end,
+ * 253 bytes in all, without a final dot. */
 bool host_is_dns_name(struct span host);
 /* One label: 1 to 63 letters, digits and '-', no '-' at either end. */
 bool host_is_label(struct span label);

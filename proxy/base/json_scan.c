@@ -1,4 +1,4 @@
-/* The one-pass scan of a JSON object's own members; it knows nothing of what they mean. */
+/* The state machine that scans a JSON object's own members. */
 #include "base/json_scan.h"
 
 #include "base/check.h"
@@ -16,7 +16,7 @@ enum state {
     NESTED_STRING,
     AFTER_VALUE,
     AFTER_OBJECT,
-    NO_JSON, /* stays so */
+    NO_JSON, /* final */
 };
 
 struct json_scan {
@@ -24,10 +24,10 @@ struct json_scan {
     struct arena *arena;
     const struct span *names;
     size_t count;
-    size_t current; /* the member whose value is read; count: none that is asked for */
-    size_t depth;   /* of brackets around a nested value's byte */
-    bool escaped;   /* the last byte was a backslash inside a string */
-    size_t raw_len; /* bytes of the key or value; beyond the maximum they are counted only */
+    size_t current; /* the member whose value is being read; count: not a wanted one */
+    size_t depth;   /* of open brackets in a nested value */
+    bool escaped;   /* the last byte was an escaping backslash */
+    size_t raw_len; /* bytes of the key or value; those beyond the maximum are only counted */
     char raw[JSON_SCAN_RAW_MAX];
     struct json_scan_value values[JSON_SCAN_NAMES_MAX];
 };
@@ -96,7 +96,7 @@ static size_t put_utf8(char *out, unsigned code)
     return 4;
 }
 
-/* What follows "\u" at *at, a pair of surrogates together. */
+/* Reads what follows "\u" at *at; a surrogate pair counts as one. */
 static bool take_code(struct span raw, size_t *at, unsigned *out)
 {
     unsigned code, low;
@@ -114,7 +114,7 @@ static bool take_code(struct span raw, size_t *at, unsigned *out)
     return true;
 }
 
-/* Resolves escapes; `out` has room for raw.len bytes, which is never too little. */
+/* Resolves escapes; raw.len bytes at `out` are always enough. */
 static bool unescape(struct span raw, char *out, size_t *len)
 {
     static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
@@ -195,7 +195,7 @@ static void end_string(struct json_scan *scan)
         set_value(scan, JSON_SCAN_STRING, arena_copy(scan->arena, span_make(text, len)));
 }
 
-/* By its bytes, not by their order. */
+/* Checks which bytes there are, not their order. */
 static bool looks_like_number(struct span text)
 {
     for (size_t i = 0; i != text.len; ++i)
@@ -241,7 +241,7 @@ static void begin_value(struct json_scan *scan, char c)
     }
 }
 
-/* A byte between members; blanks are skipped before. */
+/* Handles a byte between members that is not white space. */
 static void take_mark(struct json_scan *scan, char c)
 {
     switch (scan->state) {
@@ -271,7 +271,7 @@ static void take_mark(struct json_scan *scan, char c)
     }
 }
 
-/* Bytes inside quotes, as many as there are; returns how many were taken. */
+/* Consumes the bytes of a string. Returns how many. */
 static size_t take_string(struct json_scan *scan, struct span bytes, bool kept)
 {
     size_t i = 0;

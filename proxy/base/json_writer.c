@@ -53,8 +53,9 @@ static uint64_t odd_bytes(uint64_t word)
            high;
 }
 
-/* Copies s to `at` if it is printable ASCII without quote and backslash, which stands for itself. Eight bytes at
- * a time, since most texts are of that kind; a longer text's last eight overlap those before. */
+/* Copies s to `at` if it is printable ASCII without quote and backslash, which stands for itself.
+ * Eight bytes at a time, since most texts are of that kind; a longer text's last eight overlap
+ * those before. */
 static bool copy_plain(char *at, struct span s)
 {
     uint64_t word = 0x2020202020202020;

@@ -1,4 +1,4 @@
-/* The list of problems: gathering and printing them. */
+/* Collects and prints problems. */
 #include "base/problem.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* Problems: what is wrong in a file, where, and what would be right; gathered so that all are told at once. */
+/* Problems: what is wrong in a file, where, and what would be right; collected so that all are
+ * reported. */
 #ifndef SAGEGATE_BASE_PROBLEM_H
 #define SAGEGATE_BASE_PROBLEM_H
 
@@ -11,9 +12,9 @@ enum problem_level { PROBLEM_ERROR, PROBLEM_WARNING };
 struct problem {
     struct problem *next;
     enum problem_level level;
-    struct span file;    /* SPAN_NONE where the problem is in no file (a flag, the environment) */
-    unsigned line;       /* from 1; 0 unknown */
-    unsigned column;     /* from 1; 0 unknown */
+    struct span file;    /* SPAN_NONE if it is not in a file (a flag, the environment) */
+    unsigned line;       /* from 1; 0: unknown */
+    unsigned column;     /* from 1; 0: unknown */
     struct span message; /* "key: what is wrong, what would be right" */
 };
 
@@ -31,7 +32,8 @@ void problem_add(struct problem_list *list, enum problem_level level, struct spa
                  unsigned line, unsigned column, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 
-/* One line each: "FILE:LINE:COLUMN: message", warnings with "warning: " before the message. */
+/* Prints one line each: "FILE:LINE:COLUMN: message", with "warning: " before the message of a
+ * warning. */
 void problem_print_all(const struct problem_list *list, FILE *out);
 
 #endif

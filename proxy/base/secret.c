@@ -1,11 +1,10 @@
-/* Secrets: own pages that stay out of core dumps and are wiped before they are given back. */
+/* Allocates secrets on pages of their own. */
 #include "base/secret.h"
 
 #include "base/check.h"
 
 #include <sys/mman.h>
 
-/* A length in front of the bytes is not needed: mmap's size follows from len. */
 static size_t mapped_size(size_t len)
 {
     return (len + 4095) & ~(size_t)4095;

@@ -1,31 +1,31 @@
-/* A secret: bytes that are wiped when they go, kept out of core dumps, and taken by nothing that prints.
+/* Secrets: bytes that are wiped before they are freed, stay out of core dumps and cannot be
+ * printed.
  *
- * There is deliberately no conversion to a span: who needs the bytes says so with secret_bytes, which is
- * easy to find. */
+ * Deliberately not a span: code that needs the bytes calls secret_bytes, which is easy to find. */
 #ifndef SAGEGATE_BASE_SECRET_H
 #define SAGEGATE_BASE_SECRET_H
 
 #include "base/span.h"
 
 struct secret {
-    char *private_at; /* own pages, MADV_DONTDUMP; NULL when empty */
+    char *private_at; /* its own pages, MADV_DONTDUMP; NULL if empty */
     size_t private_len;
 };
 
 #define SECRET_EMPTY ((struct secret){NULL, 0})
 
-/* Copies s. The caller wipes its own copy (secret_wipe). */
+/* Copies s. The caller must wipe its own copy. */
 struct secret secret_copy(struct span s);
-/* Wipes and frees; takes an empty one. */
+/* Wipes and frees. Safe if empty. */
 void secret_dispose(struct secret *secret);
-/* Overwrites memory in a way that no compiler drops. */
+/* Overwrites memory; the compiler cannot drop it. */
 void secret_wipe(void *at, size_t len);
 
 static inline bool secret_is_empty(const struct secret *secret)
 {
     return secret->private_len == 0;
 }
-/* For the signer and the session-token header alone. Valid until secret_dispose. */
+/* For the signer and the session-token header only. Valid until secret_dispose. */
 static inline struct span secret_bytes(const struct secret *secret)
 {
     return span_make(secret->private_at, secret->private_len);

@@ -1,4 +1,4 @@
-/* Learning and unlearning the clock's offset. */
+/* Learns and drops the clock's offset. */
 #include "base/skew.h"
 
 static int64_t magnitude(int64_t us)
@@ -14,7 +14,7 @@ bool skew_learn(struct skew *skew, struct wall_time date, struct wall_time machi
         return false;
     if (magnitude(offset) < SKEW_LEAST_S * 1000000LL)
         offset = 0;
-    if (magnitude(offset - known) < SKEW_MENDED_S * 1000000LL)
+    if (magnitude(offset - known) < SKEW_CORRECTED_S * 1000000LL)
         return false;
     atomic_store(&skew->offset_us, offset);
     return true;
@@ -23,7 +23,7 @@ bool skew_learn(struct skew *skew, struct wall_time date, struct wall_time machi
 bool skew_check(struct skew *skew, struct wall_time date, struct wall_time machine)
 {
     if (date.us == 0 || atomic_load(&skew->offset_us) == 0 ||
-        magnitude(date.us - machine.us) >= SKEW_MENDED_S * 1000000LL)
+        magnitude(date.us - machine.us) >= SKEW_CORRECTED_S * 1000000LL)
         return false;
     return atomic_exchange(&skew->offset_us, 0) != 0;
 }

@@ -1,9 +1,8 @@
-/* How far the machine's clock is off AWS's, as AWS's own answers tell. It reads no clock.
+/* The offset of the machine's clock from AWS's, learned from AWS's responses. Reads no clock.
  *
- * One for the process. Learned from the Date of an answer that came over TLS and refused a signature
- * for its time; unlearned when a later Date shows that the clock has been mended, or when the clock
- * has been set. From any thread.
- * Source: the skew correction of the AWS SDKs (threshold 4 minutes). */
+ * One for the process, used from any thread. Learned from the Date of a response over TLS that
+ * rejected a signature's timestamp; dropped when a later Date shows that the clock was corrected,
+ * or when it was set. Source: the AWS SDKs' skew correction (threshold 4 minutes). */
 #ifndef SAGEGATE_BASE_SKEW_H
 #define SAGEGATE_BASE_SKEW_H
 
@@ -11,10 +10,10 @@
 
 #include "base/clock.h"
 
-enum { SKEW_LEAST_S = 4 * 60, SKEW_MENDED_S = 60 };
+enum { SKEW_LEAST_S = 4 * 60, SKEW_CORRECTED_S = 60 };
 
 struct skew {
-    atomic_int_fast64_t offset_us; /* to be added to the machine's time; 0: none is known */
+    atomic_int_fast64_t offset_us; /* added to the machine's time; 0: none known */
 };
 
 static inline struct wall_time skew_correct(const struct skew *skew, struct wall_time machine)
@@ -28,12 +27,12 @@ static inline int64_t skew_offset_s(const struct skew *skew)
     return atomic_load_explicit(&skew->offset_us, memory_order_relaxed) / 1000000;
 }
 
-/* A signature was refused for a reason that a wrong clock has; `date` is the answer's. True where
- * the offset is another now, by a minute or more, so that signing again can help. */
+/* Learns from a response that rejected a signature as a wrong clock would cause; `date` is its
+ * Date. Returns true if the offset changed by a minute or more, so that signing again can help. */
 bool skew_learn(struct skew *skew, struct wall_time date, struct wall_time machine);
-/* Any answer's date, to be told while an offset is in force. True where it has been dropped. */
+/* Compares any response's Date while an offset is in use. Returns true if it dropped the offset. */
 bool skew_check(struct skew *skew, struct wall_time date, struct wall_time machine);
-/* The machine's clock has been set, so that the offset is no longer true. True where there was one. */
+/* Drops the offset because the machine's clock was set. Returns true if there was one. */
 bool skew_forget(struct skew *skew);
 
 #endif

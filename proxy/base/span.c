@@ -1,4 +1,4 @@
-/* Spans: comparing, splitting, numbers and globs over bytes that somebody else owns. */
+/* Compares, splits, validates and parses spans. */
 #include "base/span.h"
 
 bool span_starts_with_ignore_case(struct span s, struct span prefix)
@@ -109,7 +109,7 @@ bool span_parse_u64(struct span s, uint64_t *out)
 bool span_matches_glob(struct span s, struct span glob)
 {
     size_t i = 0, g = 0;
-    size_t star = SIZE_MAX, star_i = 0; /* the last star, and how far into s it has eaten */
+    size_t star = SIZE_MAX, star_i = 0; /* the last star, and where in s its match ends */
     while (i != s.len) {
         if (g != glob.len && glob.at[g] == '*') {
             star = g++;

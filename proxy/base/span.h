@@ -1,7 +1,7 @@
-/* A span: bytes to read, by value, that somebody else owns. It knows nothing of what they mean.
+/* Spans: bytes to read, passed by value and owned by somebody else.
  *
- * A span is valid as long as its owner says. It need not end in NUL. `at` is NULL only in SPAN_NONE,
- * "there is none", which differs from an empty span. */
+ * A span is valid for as long as its owner says and need not end in NUL. `at` is NULL only in
+ * SPAN_NONE, which means "absent" and is not the same as an empty span. */
 #ifndef SAGEGATE_BASE_SPAN_H
 #define SAGEGATE_BASE_SPAN_H
 
@@ -26,7 +26,7 @@ static inline struct span span_make(const char *at, size_t len)
     return (struct span){at, len};
 }
 
-/* NULL gives SPAN_NONE. */
+/* Returns SPAN_NONE for NULL. */
 static inline struct span span_from(const char *c_string)
 {
     return (struct span){c_string, c_string == NULL ? 0 : strlen(c_string)};
@@ -42,46 +42,47 @@ static inline bool span_starts_with(struct span s, struct span prefix)
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
 }
 
-/* The rest of s from byte `n` on; n must be at most s.len. */
+/* Returns s without its first n bytes; n must be at most s.len. */
 static inline struct span span_from_offset(struct span s, size_t n)
 {
     return (struct span){s.at + n, s.len - n};
 }
 
-/* ASCII case only. */
+/* Ignore the case of ASCII letters only. */
 bool span_equals_ignore_case(struct span a, struct span b);
 bool span_starts_with_ignore_case(struct span s, struct span prefix);
 bool span_ends_with(struct span s, struct span suffix);
 
-/* Index of the first `c`, or s.len where there is none. */
+/* Returns the index of the first `c`, s.len if there is none. */
 size_t span_find(struct span s, char c);
 
-/* Without blanks and tabs at both ends. */
+/* Returns s without spaces and tabs at both ends. */
 struct span span_trim(struct span s);
 
-/* Splits at the first `separator`: *head is what stands before it, *rest what stands after. False, with
- * *head all of s and *rest empty, where there is no separator. s may be *rest. */
+/* Splits s at the first separator into *head and *rest. Returns false if there is none: *head is
+ * all of s then, *rest empty. s may be *rest. */
 bool span_split(struct span s, char separator, struct span *head, struct span *rest);
 
-/* Every byte has one of the classes; true of an empty span. */
+/* Whether every byte has one of the classes; true for an empty span. */
 bool span_is_all(struct span s, unsigned classes);
-/* RFC 9110's token: a field name, a method. Not empty. */
+/* A token of RFC 9110, such as a field name or a method. Not empty. */
 bool span_is_token(struct span s);
-/* Letters, digits, '.', '_' and '-'. Not empty; any limit on its length is the caller's. */
+/* Letters, digits, '.', '_' and '-'. Not empty; the caller limits the length. */
 bool span_is_name(struct span s);
 /* Letters, digits and '_', not beginning with a digit: a variable, a capture. Not empty. */
 bool span_is_identifier(struct span s);
 
-/* The byte that the %XX at `at` stands for; -1 if no whole escape starts there. */
+/* Returns the byte that the %XX at index `at` encodes, -1 if no complete escape starts there. */
 int span_escape_value(struct span s, size_t at);
-/* Every '%' starts a whole escape. */
+/* Whether every '%' starts a complete escape. */
 bool span_escapes_are_valid(struct span s);
 
-/* Decimal digits only, at least one, no sign, no overflow; *out untouched on failure. */
+/* Accepts one or more decimal digits without a sign. Returns false for anything else and on
+ * overflow. */
 bool span_parse_u64(struct span s, uint64_t *out);
 
-/* `*` matches any run of bytes (also none), `?` one byte, all else itself; over the whole span. Linear in
- * practice (one star is remembered), never recursive. */
+/* Matches the whole span: `*` any run of bytes, even none, `?` one byte, any other byte itself. Not
+ * recursive; it backtracks to the last star only. */
 bool span_matches_glob(struct span s, struct span glob);
 
 /* Former names of ascii.h's. */

@@ -120,7 +120,7 @@ static void notice_set_clock(struct provider_shared *shared)
     int64_t step_s = shared->clocks_us == 0 ? 0 : (now_us - shared->clocks_us) / 1000000;
     char text[160];
     shared->clocks_us = now_us;
-    if ((step_s < SKEW_MENDED_S && step_s > -SKEW_MENDED_S) || !skew_forget(shared->skew) ||
+    if ((step_s < SKEW_CORRECTED_S && step_s > -SKEW_CORRECTED_S) || !skew_forget(shared->skew) ||
         shared->on_event == NULL)
         return;
     snprintf(text, sizeof(text),
