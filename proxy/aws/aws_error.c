@@ -1,6 +1,5 @@
-/* What an error answer says, whose class of fault it is, and its text without what is the operator's alone.
- *
- * It may not know of retries or of outcomes: those are drawn from the class by others. */
+/* Parses, classifies and redacts error responses. Must not depend on retries or outcomes, which
+ * others derive from the class. */
 #include "aws/aws_error.h"
 
 #include <jansson.h>
@@ -9,8 +8,9 @@ enum { CODE_MAX = 128, BODY_MAX = 64 * 1024, HOST_MAX = 255 };
 
 /* ---- reading ---- */
 
-/* "com.amazonaws.sagemaker#ModelError:http://..." is "ModelError": restJson1, operation error serialization.
- * A text that is no name afterwards counts as none: it would go into logs and headers. */
+/* Returns "ModelError" for "com.amazonaws.sagemaker#ModelError:http://..." (restJson1, operation
+ * error serialization). A text that is not a name then counts as absent: it would go into logs
+ * and headers. */
 static struct span clean_code(struct span text)
 {
     struct span code = span_make(text.at, span_find(text, ':'));
@@ -21,7 +21,7 @@ static struct span clean_code(struct span text)
     return span_is_name(code) && code.len <= CODE_MAX ? code : SPAN_NONE;
 }
 
-/* The text of the first of two keys that holds one, inside `object`; SPAN_NONE if neither does. */
+/* Returns the first of two members of `object` that is a string, SPAN_NONE if neither is. */
 static struct span json_text(const json_t *object, const char *key, const char *other)
 {
     const json_t *value = json_object_get(object, key);
@@ -71,8 +71,8 @@ void aws_error_parse(struct span error_type, struct span body, struct arena *are
 
 /* ---- classes ---- */
 
-/* Names without a closing "Exception", which some answers have and others lack.
- * Source: the API reference's CommonErrors, and the lists by which botocore and the SDK for JavaScript retry. */
+/* Names without their final "Exception", which some responses have and others lack. Source: the
+ * API reference's CommonErrors, and the retry lists of botocore and the SDK for JavaScript. */
 static const struct {
     struct span code;
     enum aws_error_class class;
@@ -151,7 +151,8 @@ enum aws_error_class aws_error_classify(int status, const struct aws_error *erro
         return AWS_ERROR_NONE;
     if (!find_class(error->code, &class))
         return class_of_status(status);
-    /* A component scaled to zero answers 400: "Inference component X has no capacity to process ...". */
+    /* A component scaled to zero sends 400: "Inference component X has no capacity to process
+     * ...". */
     if (class == AWS_ERROR_REJECTED && error->message.len != 0 &&
         memmem(error->message.at, error->message.len, "has no capacity", 15) != NULL)
         return AWS_ERROR_NO_CAPACITY;
@@ -160,7 +161,8 @@ enum aws_error_class aws_error_classify(int status, const struct aws_error *erro
 
 /* ---- redaction ---- */
 
-/* How far a word that began at s.at reaches: up to a blank, quote, bracket or the like, less closing marks. */
+/* Returns the length of the word at s.at: up to a blank, quote, bracket or the like, without
+ * final marks. */
 static size_t word_length(struct span s)
 {
     size_t len = 0;
@@ -172,7 +174,7 @@ static size_t word_length(struct span s)
     return len;
 }
 
-/* An address whose host names AWS: that of a log or of the console. */
+/* Whether s starts with a URL whose host names AWS: a log's or the console's. */
 static bool is_console_url(struct span s)
 {
     size_t skip = span_starts_with_ignore_case(s, SPAN("https://"))  ? 8
@@ -193,7 +195,8 @@ static bool is_console_url(struct span s)
     return false;
 }
 
-/* Length of what must not be told at the start of s, which follows the byte `before`; 0 if nothing. */
+/* Returns the length of what must be redacted at the start of s, which follows the byte `before`;
+ * 0: nothing. */
 static size_t secret_length(struct span s, char before, bool numbers)
 {
     if (ascii_is_digit(s.at[0])) {
@@ -216,7 +219,7 @@ static struct span redact(struct span text, bool numbers, struct arena *arena)
     static const struct span mark = SPAN("[redacted]");
     if (text.len == 0)
         return text;
-    /* The shortest secret is "/aws/", half of the mark. */
+    /* The shortest secret is "/aws/", half as long as the mark. */
     char *at = arena_alloc(arena, text.len * 2 + 1);
     size_t len = 0;
     char before = ' ';

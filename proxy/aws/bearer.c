@@ -1,4 +1,4 @@
-/* Minting and keeping bearer tokens. No secret goes anywhere but into a token, and no token into a log. */
+/* Makes and caches bearer tokens. */
 #include "aws/bearer.h"
 
 #include "aws/sha256.h"
@@ -13,10 +13,10 @@ enum {
     ENTRIES = 8,
     ID_MAX = 128,
     REGION_MAX = 63,
-    URL_MAX = 64 * 1024, /* a session token has up to 16 KiB, threefold when encoded */
+    URL_MAX = 64 * 1024, /* a session token has up to 16 KiB, three times that when encoded */
 };
 
-/* In the order in which it is signed. */
+/* In the order of signing. */
 static void append_query(const struct sigv4_identity *identity, const struct sigv4_scope *scope,
                          const char time[CLOCK_BASIC_SIZE], unsigned life_s, struct buffer *out)
 {
@@ -110,7 +110,7 @@ void bearer_cache_forget(struct bearer_cache *cache, uint64_t generation)
             secret_dispose(&cache->entries[i].token);
 }
 
-/* The identity's own entry, else the one that has rested longest. */
+/* Returns the identity's own entry, else the least recently used. */
 static struct entry *find(struct bearer_cache *cache, const struct sigv4_identity *identity,
                           struct span region)
 {

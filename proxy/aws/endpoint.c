@@ -1,13 +1,12 @@
-/* Host names of the SageMaker Runtime and of STS by partition and region, and custom endpoint URLs.
- *
- * It may not resolve a name or open a connection. */
+/* Composes AWS's host names and parses custom endpoint URLs. Does no I/O. */
 #include "aws/endpoint.h"
 
 #include "base/host.h"
 
 #include <arpa/inet.h>
 
-/* Source: botocore's partitions.json. Regions are PREFIX-WORD-NUMBER or the partition's own global name. */
+/* Source: botocore's partitions.json. Regions are PREFIX-WORD-NUMBER or the partition's own
+ * global name. */
 static const struct partition {
     struct span name, global, suffix, dualstack_suffix;
     struct span prefixes[11];
@@ -64,7 +63,7 @@ bool endpoint_region_is_valid(struct span region)
     return host_is_label(region);
 }
 
-/* region is "PREFIX-WORD-NUMBER" with a word that has no hyphen. */
+/* Whether region is "PREFIX-WORD-NUMBER" with a word without hyphens. */
 static bool region_has_prefix(struct span region, struct span prefix)
 {
     if (!span_starts_with(region, prefix) || region.len == prefix.len ||
@@ -103,7 +102,7 @@ struct span endpoint_host(const struct endpoint_options *options, struct arena *
             service = "runtime.sagemaker-fips";
         else if (span_equals(partition->name, SPAN("aws")))
             service = "runtime-fips.sagemaker";
-        else if (!span_equals(partition->name, SPAN("aws-us-gov"))) /* its ordinary name is FIPS */
+        else if (!span_equals(partition->name, SPAN("aws-us-gov"))) /* always FIPS */
             service = "runtime.sagemaker-fips";
     }
     struct span suffix = options->dualstack ? partition->dualstack_suffix : partition->suffix;
@@ -136,7 +135,8 @@ static bool fail(struct span *fault, const char *text)
     return false;
 }
 
-/* A resolver reads "127.1" and "0x7f.1" as addresses: such a host must be a plain IPv4 address. */
+/* Whether a resolver would read the host as an address, as "127.1" or "0x7f.1": it must be plain
+ * IPv4 then. */
 static bool looks_like_number(struct span host)
 {
     size_t at = host.len;
@@ -165,7 +165,7 @@ static bool parse_ipv6(struct span host, struct endpoint_url *url, struct span *
 {
     struct in6_addr v6;
     if (memchr(host.at, '\0', host.len) != NULL || inet_pton(AF_INET6, host.at, &v6) != 1)
-        return fail(fault, "what stands in brackets is not an IPv6 address");
+        return fail(fault, "the text in brackets is not an IPv6 address");
     url->loopback = IN6_IS_ADDR_LOOPBACK(&v6);
     return true;
 }
@@ -200,16 +200,16 @@ bool endpoint_parse_url(struct span url, struct arena *arena, struct endpoint_ur
     struct span authority;
     parsed.tls = span_starts_with_ignore_case(url, SPAN("https://"));
     if (!parsed.tls && !span_starts_with_ignore_case(url, SPAN("http://")))
-        return fail(fault, "it begins with neither https:// nor http://");
+        return fail(fault, "must begin with https:// or http://");
     authority = span_from_offset(url, parsed.tls ? 8 : 7);
     if (authority.len != 0 && authority.at[authority.len - 1] == '/')
         --authority.len;
     if (span_find(authority, '@') != authority.len)
-        return fail(fault, "it holds user information; credentials have no place in it");
+        return fail(fault, "must not contain user information");
     if (span_find(authority, '?') != authority.len || span_find(authority, '#') != authority.len)
-        return fail(fault, "it has a query or a fragment; only https://HOST[:PORT] will do");
+        return fail(fault, "must not have a query or fragment; write https://HOST[:PORT]");
     if (span_find(authority, '/') != authority.len)
-        return fail(fault, "it has a path; only https://HOST[:PORT] will do");
+        return fail(fault, "must not have a path; write https://HOST[:PORT]");
     if (!parse_authority(authority, arena, &parsed, fault))
         return false;
     *out = parsed;

@@ -1,4 +1,5 @@
-/* Host names of the SageMaker Runtime and of STS by partition and region. Pure.
+/* Host names of the SageMaker Runtime, STS and IAM Identity Center by region, and custom endpoint
+ * URLs. Pure.
  *
  * Source: botocore's endpoint rule sets for sagemaker-runtime and sts, and partitions.json. */
 #ifndef SAGEGATE_AWS_ENDPOINT_H
@@ -8,14 +9,14 @@
 #include "base/check.h"
 
 struct endpoint_options {
-    struct span region; /* checked by endpoint_region_is_valid */
+    struct span region; /* must pass endpoint_region_is_valid */
     bool fips, dualstack;
 };
 
 /* A host label: [a-z0-9-]{1,63}, no hyphen at either end. */
 bool endpoint_region_is_valid(struct span region);
 
-/* The partition's name ("aws", "aws-cn", ...); an unknown region counts as "aws". */
+/* Returns the partition's name ("aws", "aws-cn", ...), "aws" for an unknown region. */
 struct span endpoint_partition(struct span region);
 
 /* "runtime.sagemaker.us-east-1.amazonaws.com", allocated in arena. */
@@ -24,19 +25,19 @@ struct span endpoint_host(const struct endpoint_options *options, struct arena *
 /* STS's regional endpoint: "sts.us-east-1.amazonaws.com", allocated in arena. */
 struct span endpoint_sts_host(const struct endpoint_options *options, struct arena *arena);
 
-/* The portal of IAM Identity Center: "portal.sso.us-east-1.amazonaws.com", allocated in arena. */
+/* IAM Identity Center's portal: "portal.sso.us-east-1.amazonaws.com", allocated in arena. */
 struct span endpoint_sso_portal_host(struct span region, struct arena *arena);
 
-/* A custom endpoint: "https://host[:port][/]" or "http://...", IPv6 in brackets. False, with *fault a text
- * for a person in arena, for anything else (user info, query, a path other than "/"). */
+/* A custom endpoint: "https://HOST[:PORT][/]" or "http://...", IPv6 in brackets. */
 struct endpoint_url {
     bool tls;
-    struct span host; /* without brackets, lower-case */
-    uint16_t port;    /* the scheme's default where none is given */
-    struct span
-        authority; /* the Host header: lower-case host, brackets for IPv6, port only if not the default */
-    bool loopback; /* 127.0.0.0/8, ::1 or localhost */
+    struct span host;      /* without brackets, lower-case */
+    uint16_t port;         /* the scheme's default if not given */
+    struct span authority; /* for the Host header: with brackets, without the default port */
+    bool loopback;         /* 127.0.0.0/8, ::1 or localhost */
 };
+/* Returns false with *fault, a text for a person in arena, for anything else: user information, a
+ * query, a path other than "/". */
 MUST_USE bool endpoint_parse_url(struct span url, struct arena *arena, struct endpoint_url *out,
                                  struct span *fault);
 

@@ -1,6 +1,5 @@
-/* The decoder of event streams: find the message, prove it by its two checksums, read its headers.
- *
- * It may not know of HTTP, of JSON, or of what becomes of a payload. */
+/* Finds messages in an event stream, verifies their two checksums and reads their headers. Must
+ * not depend on HTTP, JSON or what becomes of a payload. */
 #include "aws/eventstream.h"
 
 #include <zlib.h>
@@ -9,7 +8,8 @@ enum {
     PRELUDE_SIZE = 12, /* total length, headers' length, the CRC of both */
     CRC_SIZE = 4,
     OVERHEAD = PRELUDE_SIZE + CRC_SIZE,
-    KEPT_CAPACITY = 64 * 1024, /* of the buffer, between two messages that came in pieces */
+    KEPT_CAPACITY =
+        64 * 1024, /* of the buffer, between two messages that arrive in several chunks */
 };
 
 void eventstream_init(struct eventstream *stream, size_t message_max)
@@ -59,7 +59,7 @@ static uint32_t crc_of(uint32_t crc, struct span bytes)
 
 /* ---- headers ---- */
 
-/* Takes `size` bytes from the front of *rest. */
+/* Removes `size` bytes from the front of *rest. */
 static bool take(struct span *rest, size_t size, struct span *out)
 {
     if (rest->len < size)
@@ -69,14 +69,15 @@ static bool take(struct span *rest, size_t size, struct span *out)
     return true;
 }
 
-/* A u16 length and so many bytes. */
+/* Removes a u16 length and as many bytes. */
 static bool take_counted(struct span *rest, struct span *out)
 {
     struct span length;
     return take(rest, 2, &length) && take(rest, read_u16(length.at), out);
 }
 
-/* One header from the front of *rest. *text is its value where that is a string, else SPAN_NONE. */
+/* Removes one header from the front of *rest. *text is its value if that is a string, else
+ * SPAN_NONE. */
 static bool take_header(struct span *rest, struct span *name, struct span *text)
 {
     /* By type: true, false, byte, short, integer, long, bytes, string, timestamp, uuid. */
@@ -99,7 +100,7 @@ static bool take_header(struct span *rest, struct span *name, struct span *text)
     return true;
 }
 
-/* The headers that matter here, by what they fill. */
+/* The headers that matter here. */
 struct fields {
     struct span message_type, event_type, exception_type, error_code, error_message, content_type;
 };
@@ -133,9 +134,9 @@ static bool read_headers(struct eventstream *stream, struct span headers, struct
         if (field == NULL)
             continue;
         if (text.at == NULL)
-            return fail(stream, "a header that must be a string is none");
+            return fail(stream, "a header must be a string");
         if (field->at != NULL)
-            return fail(stream, "a header is there twice");
+            return fail(stream, "duplicate header");
         *field = text;
     }
     return true;
@@ -160,7 +161,7 @@ static void name_kind(const struct fields *fields, struct eventstream_message *m
 
 /* ---- messages ---- */
 
-/* Learns the message's length from its first twelve bytes. */
+/* Reads the message's length from its first twelve bytes. */
 static bool read_prelude(struct eventstream *stream, const char *at)
 {
     uint32_t total = read_u32(at), headers = read_u32(at + 4);
@@ -180,7 +181,7 @@ static bool read_prelude(struct eventstream *stream, const char *at)
     return true;
 }
 
-/* Brings crc up to the `len` bytes that are there of the message at `at`. */
+/* Updates crc with the new bytes among the `len` that have arrived of the message at `at`. */
 static void update_crc(struct eventstream *stream, const char *at, size_t len)
 {
     size_t end = stream->total - CRC_SIZE < len ? stream->total - CRC_SIZE : len;
@@ -190,7 +191,7 @@ static void update_crc(struct eventstream *stream, const char *at, size_t len)
     stream->checked = end;
 }
 
-/* `at`: all stream->total bytes. */
+/* at: all stream->total bytes. */
 static enum eventstream_result finish(struct eventstream *stream, const char *at,
                                       struct eventstream_message *message)
 {
@@ -212,7 +213,7 @@ static enum eventstream_result finish(struct eventstream *stream, const char *at
     return EVENTSTREAM_MESSAGE;
 }
 
-/* Appends what the message in `partial` still wants, up to `end` of its bytes; true when they are there. */
+/* Moves input to `partial` until that has `end` bytes. Returns true once it does. */
 static bool gather(struct eventstream *stream, struct span *bytes, size_t end)
 {
     struct buffer *partial = &stream->partial;

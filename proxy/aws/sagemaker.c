@@ -1,11 +1,10 @@
-/* The SageMaker Runtime API: look-ups in the table of sagemaker.def, and the shapes its values must have.
- *
- * It may not know of requests, routes or policies: a value in, a verdict out. */
+/* Looks up sagemaker.def's table and checks values. Must not depend on requests, routes or
+ * policies. */
 #include "aws/sagemaker.h"
 
 enum shape {
     SHAPE_NONE,
-    SHAPE_TEXT,      /* \p{ASCII}*, of which a header field carries printable ones and inner tabs */
+    SHAPE_TEXT,      /* \p{ASCII}*, of which a header carries printable characters and inner tabs */
     SHAPE_PRINTABLE, /* \A\S[\p{Print}]*\z */
     SHAPE_NAME,      /* [a-zA-Z0-9](-*[a-zA-Z0-9])* */
     SHAPE_NAME_OR_NEW_SESSION,
@@ -127,7 +126,7 @@ bool sagemaker_is_response_header(struct span name)
     return false;
 }
 
-/* ---- shapes: each names the first byte that breaks the rule, or s.len where none does ---- */
+/* ---- shapes: each returns the index of the first byte at fault, s.len if there is none ---- */
 
 static size_t find_bad_text(struct span s)
 {

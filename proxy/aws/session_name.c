@@ -1,4 +1,4 @@
-/* Making a text fit for RoleSessionName. */
+/* Makes any text valid as a RoleSessionName. */
 #include "aws/session_name.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SHA-256 and HMAC-SHA256 over OpenSSL's low-level functions. */
+/* SHA-256 and HMAC-SHA256 on top of OpenSSL's low-level functions. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "aws/sha256.h"
 

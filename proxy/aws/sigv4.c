@@ -1,6 +1,7 @@
-/* Signature Version 4: string to sign, keys and their cache, and the whole in one call.
+/* Signature Version 4: canonical request, string to sign, keys and their cache.
  *
- * It may not read a clock or a configuration; no secret goes anywhere but into a key. */
+ * The fast path of a call (a plain path, no query, few headers) allocates nothing; normalising a
+ * path and sorting a query may. */
 #include "aws/sigv4.h"
 
 #include "aws/sha256.h"
@@ -25,7 +26,7 @@ static struct span bytes_span(const void *at, size_t len)
 
 bool sigv4_is_never_signed(struct span name)
 {
-    /* Hops, proxies and tracers change or drop these; the union of the SDKs' lists. */
+    /* Hops, proxies and tracers change or drop these. Source: the union of the SDKs' lists. */
     static const struct span names[] = {
         SPAN("authorization"),
         SPAN("cache-control"),
@@ -54,8 +55,8 @@ bool sigv4_is_never_signed(struct span name)
 
 enum { SINK_SIZE = 512 };
 
-/* Gathers small pieces, so that neither buffer nor hash is called byte by byte. Holds pieces of the session
- * token. */
+/* Gathers small pieces, so that neither buffer nor hash is called byte by byte. Holds pieces of
+ * the session token. */
 struct sink {
     struct buffer *out; /* NULL: the bytes go into hash */
     struct sha256 hash;
@@ -123,7 +124,7 @@ static void put_encoded(struct sink *sink, struct span s, bool keep_slash)
 
 /* ---- the path ---- */
 
-/* True where neither normalising nor encoding would change a byte. */
+/* Whether neither normalising nor encoding would change the path. */
 static bool path_is_plain(struct span path)
 {
     if (path.len == 0 || path.at[0] != '/')
@@ -140,8 +141,8 @@ static bool path_is_plain(struct span path)
     return true;
 }
 
-/* Drops empty and "." segments, resolves ".." (never above the root); keeps a closing slash where something is left.
- * As botocore.utils.normalize_url_path. */
+/* Drops empty and "." segments, resolves ".." but never above the root, keeps a final slash if
+ * anything is left. Source: botocore.utils.normalize_url_path. */
 static void normalize(struct span path, struct buffer *out)
 {
     struct span segment, rest = path;
@@ -188,7 +189,8 @@ struct pair {
     struct span name, value; /* decoded and encoded again */
 };
 
-/* "%7e" and "~" are the same; '+' is a plus; a '%' without two hex digits stands for itself. */
+/* Decodes and encodes again: "%7e" and "~" are equal, '+' is a plus, a '%' without two hex digits
+ * is itself. */
 static struct span recode(struct span s, struct buffer *scratch)
 {
     size_t start = scratch->len;
@@ -224,7 +226,7 @@ static void put_query(struct sink *sink, struct span query)
         count += query.at[i] == '&';
     struct pair *pairs = calloc(count, sizeof(*pairs));
     CHECK(pairs != NULL);
-    /* All of it is reserved at once, so that the spans into it stay where they are. */
+    /* Reserved at once: the spans into it must not move. */
     struct buffer scratch;
     buffer_init(&scratch, query.len * 3);
     (void)buffer_reserve(&scratch, query.len * 3);
@@ -255,7 +257,8 @@ static void put_query(struct sink *sink, struct span query)
 
 /* ---- the headers ---- */
 
-/* By bytes, case ignored. Eight equal bytes are skipped at once: most names begin with "X-Amzn-SageMaker-". */
+/* Compares bytes, ignoring case. Skips eight equal bytes at once: most names begin with
+ * "X-Amzn-SageMaker-". */
 static int compare_names(struct span a, struct span b)
 {
     size_t len = a.len < b.len ? a.len : b.len, i = 0;
@@ -270,13 +273,14 @@ static int compare_names(struct span a, struct span b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-/* Lengths mostly differ, and settle it. */
+/* Lengths mostly differ, which is quick to see. */
 static inline bool is_same_name(struct span a, struct span b)
 {
     return a.len == b.len && compare_names(a, b) == 0;
 }
 
-/* The headers of a request in the order in which they are signed; repeats stay in order of appearance. */
+/* The headers of a request in the order in which they are signed; repeats stay in order of
+ * appearance. */
 struct order {
     size_t count;
     uint8_t index[SIGV4_HEADERS_MAX];
@@ -287,7 +291,7 @@ static void sort_headers(const struct sigv4_request *request, struct order *orde
     CHECK(request->header_count <= SIGV4_HEADERS_MAX);
     const struct sigv4_header *headers = request->headers;
     order->count = request->header_count;
-    /* Insertion: stable, and callers mostly send them sorted. */
+    /* Insertion sort: stable, and the headers are mostly sorted already. */
     for (size_t i = 0; i != order->count; ++i) {
         size_t at = i;
         for (; at != 0; --at) {
@@ -299,7 +303,7 @@ static void sort_headers(const struct sigv4_request *request, struct order *orde
     }
 }
 
-/* Eight bytes at a time; those with the top bit set stay as they are. */
+/* Eight bytes at a time; bytes with the top bit set stay unchanged. */
 static inline void copy_lower(char *to, struct span from)
 {
     const uint64_t ones = ~UINT64_C(0) / 255;
@@ -341,8 +345,8 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Index of the first byte up to and including the blank, from i on, or s.len. Eight bytes at a time: a session
- * token has more than a thousand. */
+/* Returns the index of the first byte at or below ' ' from i on, s.len if there is none. Eight
+ * bytes at a time: a session token has more than a thousand. */
 static size_t find_low_byte(struct span s, size_t i)
 {
     const uint64_t ones = ~UINT64_C(0) / 255;
@@ -358,7 +362,8 @@ static size_t find_low_byte(struct span s, size_t i)
     return i;
 }
 
-/* Trimmed, and each inner run of white space (an obs-fold too) as one blank; inside quotes as well. */
+/* Trims, and collapses each inner run of white space, obs-folds included, to one space, inside
+ * quotes too. */
 static void put_value(struct sink *sink, struct span value)
 {
     while (value.len != 0 && is_space(value.at[0]))
@@ -368,7 +373,7 @@ static void put_value(struct sink *sink, struct span value)
     size_t start = 0, i = 0;
     while ((i = find_low_byte(value, i)) != value.len) {
         if (!is_space(value.at[i]) || (value.at[i] == ' ' && !is_space(value.at[i + 1]))) {
-            ++i; /* a control character, or a blank by itself: stands as it is */
+            ++i; /* a control character, or a single space: unchanged */
             continue;
         }
         put(sink, span_make(value.at + start, i - start));
@@ -380,7 +385,7 @@ static void put_value(struct sink *sink, struct span value)
     put(sink, span_make(value.at + start, value.len - start));
 }
 
-/* The names, in order and lower-case, stand in signed_headers already; a repeated one stands there once. */
+/* signed_headers has the names in order and lower-case, repeated ones once. */
 static void put_headers(struct sink *sink, const struct sigv4_request *request,
                         const struct order *order, struct span signed_headers)
 {
@@ -530,7 +535,7 @@ void sigv4_key_cache_destroy(struct sigv4_key_cache *cache)
     munmap(cache, sizeof(*cache));
 }
 
-/* Whose key it is; the date and the generation may be others. */
+/* Compares the owner; date and generation may differ. */
 static bool entry_is_for(const struct cache_entry *entry, const struct sigv4_scope *scope,
                          const struct sigv4_identity *identity)
 {
@@ -540,7 +545,8 @@ static bool entry_is_for(const struct cache_entry *entry, const struct sigv4_sco
            span_equals(span_make(entry->service, entry->service_len), scope->service);
 }
 
-/* The entry to be overwritten: the same owner's with another date or generation, else the longest unused. */
+/* Returns the entry to overwrite: the same owner's with another date or generation, else the
+ * least recently used. */
 static struct cache_entry *choose_victim(struct sigv4_key_cache *cache,
                                          const struct sigv4_scope *scope,
                                          const struct sigv4_identity *identity)

@@ -1,7 +1,7 @@
-/* AWS Signature Version 4, in stages that can be looked at one by one. Pure: time and keys are passed in.
+/* AWS Signature Version 4, by stage or as a whole. Pure: time and keys are passed in.
  *
- * Source: AWS Identity and Access Management User Guide, "Create a signed AWS API request"; checked against
- * AWS's signing test suite and botocore. HMAC-SHA256 only (no SigV4A). */
+ * HMAC-SHA256 only, no SigV4A. Source: AWS Identity and Access Management User Guide, "Create a
+ * signed AWS API request"; checked against AWS's signing test suite and botocore. */
 #ifndef SAGEGATE_AWS_SIGV4_H
 #define SAGEGATE_AWS_SIGV4_H
 
@@ -13,20 +13,20 @@ enum { SIGV4_HASH_SIZE = 32, SIGV4_HEADERS_MAX = 128 };
 
 struct sigv4_header {
     struct span name;  /* any case */
-    struct span value; /* as it is sent; trimmed and collapsed for signing only */
+    struct span value; /* as sent; trimmed and collapsed for signing only */
 };
 
 struct sigv4_request {
     struct span method;
-    struct span path;  /* exactly as on the request line, percent-encoded once, without the query */
+    struct span path;  /* as on the request line, percent-encoded once, without the query */
     struct span query; /* without '?', may be empty */
-    /* Those to be signed, and only those: host always, x-amz-date and x-amz-security-token if sent. Any order;
-     * a name may repeat. At most SIGV4_HEADERS_MAX. */
+    /* The headers to sign: host always, x-amz-date and x-amz-security-token if sent. In any
+     * order; a name may repeat. At most SIGV4_HEADERS_MAX. */
     const struct sigv4_header *headers;
     size_t header_count;
     unsigned char body_sha256[SIGV4_HASH_SIZE];
     bool normalize_path; /* true for every service but S3 */
-    bool encode_path; /* encode once more (every service but S3); AWS's test suite has raw paths */
+    bool encode_path;    /* encode once more: every service but S3, and not AWS's test suite */
 };
 
 struct sigv4_scope {
@@ -34,23 +34,23 @@ struct sigv4_scope {
     struct wall_time now; /* one reading for x-amz-date and scope */
 };
 
-/* True for headers that a signer must leave out (connection, expect, user-agent, ...; case ignored). */
+/* Whether a header must not be signed (connection, expect, user-agent, ...); ignores case. */
 bool sigv4_is_never_signed(struct span name);
 
-/* Stage 1. Appends the canonical request; signed_headers (may be NULL) gets "a;b;c". */
+/* Stage 1: appends the canonical request, and "a;b;c" to signed_headers unless that is NULL. */
 void sigv4_append_canonical_request(const struct sigv4_request *request, struct buffer *out,
                                     struct buffer *signed_headers);
-/* Stage 2. Appends the string to sign for a canonical request's SHA-256. */
+/* Stage 2: appends the string to sign for a canonical request's SHA-256. */
 void sigv4_append_string_to_sign(const struct sigv4_scope *scope,
                                  const unsigned char canonical_sha256[SIGV4_HASH_SIZE],
                                  struct buffer *out);
-/* Stage 3a. kSigning for a day. */
+/* Stage 3: derives the signing key of a day. */
 void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4_scope *scope,
                       unsigned char key[SIGV4_HASH_SIZE]);
 
-/* Signing keys by access key id, generation, date, region and service: one cache a thread, few entries, the
- * least recently used goes. The generation stands for the secret, so that a rotated secret under the same id
- * never meets an old key. Kept out of core dumps; wiped on destroy. */
+/* Recent signing keys by access key id, generation, date, region and service; one cache per
+ * thread. The generation stands for the secret, so that a rotated secret under the same id never
+ * uses an old key. Kept out of core dumps; wiped on destroy. */
 struct sigv4_key_cache;
 struct sigv4_key_cache *sigv4_key_cache_create(void);
 void sigv4_key_cache_destroy(struct sigv4_key_cache *cache); /* accepts NULL */
@@ -64,8 +64,8 @@ struct sigv4_identity {
     uint64_t generation;                /* changes whenever the secret does */
 };
 
-/* All stages at once, for the request path: appends the value of the Authorization header. cache may be NULL
- * (command line). Allocates nothing unless the path or query needs it. */
+/* All stages at once, for the request path: appends the value of the Authorization header. cache
+ * may be NULL (command line). Allocates nothing unless the path or query needs it. */
 void sigv4_append_authorization(const struct sigv4_request *request,
                                 const struct sigv4_scope *scope,
                                 const struct sigv4_identity *identity,

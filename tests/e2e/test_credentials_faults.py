@@ -218,7 +218,7 @@ def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path)
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/x", "169.254.169.254 may not"),
     (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.x.example", "169.254.x.example may not be asked"),
     (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://me:passw0rd@h",
-     "imds: AWS_EC2_METADATA_SERVICE_ENDPOINT: it holds user information"),
+     "imds: AWS_EC2_METADATA_SERVICE_ENDPOINT: must not contain user information"),
     (sources.WebIdentity, "AWS_ROLE_ARN", "/" * 60000, "AWS_ROLE_ARN, or role_arn in the profile, has 60000"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI is no path"),
     (sources.WebIdentity, "AWS_ENDPOINT_URL_STS", "http://sts.example", "sts: AWS_ENDPOINT_URL_STS: http:// beyond"),

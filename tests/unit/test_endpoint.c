@@ -170,13 +170,13 @@ static void test_urls(void **state)
 
 static void test_refused_urls(void **state)
 {
-    static const char scheme[] = "it begins with neither https:// nor http://";
-    static const char query[] = "it has a query or a fragment; only https://HOST[:PORT] will do";
-    static const char path[] = "it has a path; only https://HOST[:PORT] will do";
-    static const char user[] = "it holds user information; credentials have no place in it";
+    static const char scheme[] = "must begin with https:// or http://";
+    static const char query[] = "must not have a query or fragment; write https://HOST[:PORT]";
+    static const char path[] = "must not have a path; write https://HOST[:PORT]";
+    static const char user[] = "must not contain user information";
     static const char name[] = "the host name is malformed";
     static const char number[] = "the host is neither a name nor an IPv4 address such as 127.0.0.1";
-    static const char v6[] = "what stands in brackets is not an IPv6 address";
+    static const char v6[] = "the text in brackets is not an IPv6 address";
     static const char bracket[] = "write an IPv6 address as [::1] or [::1]:PORT";
     static const char port[] = "the port is not a number from 1 to 65535";
     static const char *const cases[][2] = {

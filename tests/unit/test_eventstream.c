@@ -348,8 +348,8 @@ static void test_memory_follows_bytes(void **state)
 static void test_headers_that_lie(void **state)
 {
     static const char malformed[] = "a header is malformed";
-    static const char twice[] = "a header is there twice";
-    static const char other[] = "a header that must be a string is none";
+    static const char twice[] = "duplicate header";
+    static const char other[] = "a header must be a string";
     static const struct {
         struct span headers;
         const char *fault;
