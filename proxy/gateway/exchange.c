@@ -110,15 +110,11 @@ static const struct config_route *route_of(const struct exchange *ex)
     return ex->plan.match.route;
 }
 
-static size_t route_index(const struct exchange *ex)
+/* NULL: it has no route. */
+static const struct snapshot_route *counters_of(const struct exchange *ex)
 {
-    return (size_t)(route_of(ex) - ex->use->snapshot->config->routes);
-}
-
-static struct metrics_route *series_of(const struct exchange *ex)
-{
-    const struct series *series = &ex->use->snapshot->series;
-    return route_of(ex) != NULL ? series->routes[route_index(ex)] : series->no_route;
+    const struct snapshot *snapshot = ex->use->snapshot;
+    return route_of(ex) == NULL ? NULL : &snapshot->routes[route_of(ex) - snapshot->config->routes];
 }
 
 /* Sets the timer to the state's deadline, if it is not due earlier anyway. */
@@ -313,7 +309,7 @@ static void ask_admission(struct exchange *ex)
     }
     ex->ticket.on_admitted = on_admitted;
     enum admission_state state =
-        admission_ask(&ex->ticket, &ex->worker->queue, snapshot->admission_routes[route_index(ex)],
+        admission_ask(&ex->ticket, &ex->worker->queue, counters_of(ex)->admission,
                       route_of(ex)->wait_for_ms != 0);
     if (state == ADMISSION_ADMITTED)
         (void)begin_body(ex);
@@ -328,7 +324,7 @@ static void take_head(void *request, struct span head)
     struct exchange *ex = request;
     struct worker *worker = ex->worker;
     const struct plan_input input = {
-        .routes = ex->use->snapshot->routes,
+        .routes = ex->use->snapshot->table,
         .remote = &ex->downstream->remote,
         .body_bytes_max = admission_memory_max(&worker->group->admission),
         .random = worker_take_random(worker),
@@ -340,7 +336,7 @@ static void take_head(void *request, struct span head)
     response_keep_alive_if(&ex->response, ex->plan.parsed && ex->request.keep_alive &&
                                               downstream_goes_on(ex->downstream));
     if (route_of(ex) != NULL)
-        metrics_begin(series_of(ex), worker->index);
+        metrics_begin(counters_of(ex)->metrics, worker->index);
     if (!accepted)
         fail(ex, ex->plan.outcome, ex->plan.message);
     else if (route_of(ex)->operation == CONFIG_PING)
@@ -803,7 +799,7 @@ static size_t counted_outcome(const struct exchange *ex)
     const struct response *response = &ex->response;
     bool is_callers = ex->outcome == OUTCOME_MODEL_ERROR && response->is_judged &&
                       response->verdict.model_status >= 400 && response->verdict.model_status < 500;
-    return is_callers ? SERIES_MODEL_ERROR_OF_CALLER : (size_t)ex->outcome;
+    return is_callers ? OUTCOME_MODEL_ERROR_4XX : (size_t)ex->outcome;
 }
 
 static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
@@ -818,7 +814,9 @@ static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
         .first_byte_us = times[ACCESS_FIRST_BYTE_US],
         .overhead_us = timing_overhead_us(&ex->timing, now_of(ex)),
     };
-    metrics_end(series_of(ex), ex->worker->index, &values);
+    const struct snapshot_route *counters = counters_of(ex);
+    metrics_end(counters != NULL ? counters->metrics : ex->use->snapshot->no_route,
+                ex->worker->index, &values);
 }
 
 /* Returns what the request took; its memory stays warm for the next one. */

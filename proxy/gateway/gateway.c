@@ -178,6 +178,19 @@ static const struct worker_callbacks worker_callbacks = {
     .on_end = exchange_destroy_spares,
 };
 
+static struct metrics *create_metrics(unsigned workers)
+{
+    static struct metrics_outcome outcomes[OUTCOME_COUNTERS];
+    for (size_t i = 0; i != OUTCOMES; ++i) {
+        const struct outcome_info *info = outcome_info((enum outcome)i);
+        outcomes[i] = (struct metrics_outcome){info->token, outcome_fault_name(info->fault)};
+    }
+    outcomes[OUTCOME_MODEL_ERROR_4XX] = (struct metrics_outcome){
+        outcome_info(OUTCOME_MODEL_ERROR)->token, outcome_fault_name(FAULT_CALLER)};
+    return metrics_create(&(struct metrics_options){
+        .workers = workers, .outcomes = outcomes, .outcome_count = OUTCOME_COUNTERS});
+}
+
 bool gateway_open(struct gateway *gateway, const struct gateway_options *options,
                   struct arena *arena, struct span *fault)
 {
@@ -191,7 +204,7 @@ bool gateway_open(struct gateway *gateway, const struct gateway_options *options
                                           .skew = options->skew,
                                           .on_worker_ended = options->on_worker_ended}};
     gateway->loaded = gateway->started;
-    gateway->metrics = series_create_metrics(gateway->group.count);
+    gateway->metrics = create_metrics(gateway->group.count);
     struct config_limits limits = limits_of(options->config, "start", NULL, arena);
     admission_init(&gateway->group.admission, &limits);
     raise_descriptor_limit(options->config);

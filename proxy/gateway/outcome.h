@@ -11,6 +11,9 @@ enum outcome {
     OUTCOMES
 };
 
+/* As the metrics count them: a model's error is the caller's fault if the model's status is 4xx. */
+enum { OUTCOME_MODEL_ERROR_4XX = OUTCOMES, OUTCOME_COUNTERS };
+
 enum outcome_fault { FAULT_NONE, FAULT_CALLER, FAULT_GATEWAY, FAULT_UPSTREAM };
 
 struct outcome_info {

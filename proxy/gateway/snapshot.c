@@ -1,52 +1,58 @@
-/* Making and taking down what one configuration consists of. */
+/* Creating and destroying what one configuration consists of. */
 #include "gateway/snapshot.h"
 
 #include <stdlib.h>
 
 enum { READY_MARGIN_S = 10 };
 
+/* Zeroed. */
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    CHECK(memory != NULL || count == 0);
+    return memory;
+}
+
 /* ---- trust ---- */
 
-/* The store of an earlier upstream that trusts the same, for a bundle takes 20 ms and 1 MiB to load. */
+/* Loading a bundle takes 20 ms and 1 MiB: returns the store of an earlier upstream with the same one, or NULL. */
 static X509_STORE *shared_trust(const struct snapshot *snapshot, size_t index)
 {
     const struct config_upstream *upstreams = snapshot->config->upstreams;
     for (size_t i = 0; i != index; ++i) {
-        if (snapshot->trusts[i] == NULL || upstreams[i].extra_ca_file_count != 0 ||
+        X509_STORE *trust = snapshot->upstreams[i].trust;
+        if (trust == NULL || upstreams[i].extra_ca_file_count != 0 ||
             upstreams[index].extra_ca_file_count != 0 ||
             !span_equals(upstreams[i].ca_file, upstreams[index].ca_file))
             continue;
-        X509_STORE_up_ref(snapshot->trusts[i]);
-        return snapshot->trusts[i];
+        X509_STORE_up_ref(trust);
+        return trust;
     }
     return NULL;
 }
 
 static bool load_trusts(struct snapshot *snapshot, struct arena *arena, struct span *fault)
 {
-    const struct config *config = snapshot->config;
-    snapshot->trusts = calloc(config->upstream_count, sizeof(X509_STORE *));
-    CHECK(snapshot->trusts != NULL);
-    for (size_t i = 0; i != config->upstream_count; ++i) {
-        const struct config_upstream *upstream = &config->upstreams[i];
-        if (!upstream->url.tls)
-            continue;
-        snapshot->trusts[i] = shared_trust(snapshot, i);
-        if (snapshot->trusts[i] != NULL)
-            continue;
+    for (size_t i = 0; i != snapshot->config->upstream_count; ++i) {
+        const struct config_upstream *upstream = &snapshot->config->upstreams[i];
         struct tls_trust_options options = {upstream->ca_file.at, upstream->extra_ca_files,
                                             upstream->extra_ca_file_count};
-        snapshot->trusts[i] = tls_trust_load(&options, arena, fault);
-        if (snapshot->trusts[i] == NULL)
+        if (!upstream->url.tls)
+            continue;
+        X509_STORE *trust = shared_trust(snapshot, i);
+        if (trust == NULL)
+            trust = tls_trust_load(&options, arena, fault);
+        if (trust == NULL)
             return false;
+        snapshot->upstreams[i].trust = trust;
     }
     return true;
 }
 
 /* ---- listeners' certificates ---- */
 
-/* What this configuration says of a listener that the process has; its own word where this one does not name it. An address
- * may be there more than once (port 0): then by order. */
+/* This configuration's entry for a listener of the process; if it has none, the entry that the process started with. Equal
+ * addresses (port 0) are matched in order. */
 static const struct config_listener *find_listener(const struct config *config,
                                                    const struct config *started_with, size_t index)
 {
@@ -60,20 +66,17 @@ static const struct config_listener *find_listener(const struct config *config,
     return wanted;
 }
 
-/* Whether callers have to speak TLS stays as it is: an edit that loses the key must not open a port to all who listen in. */
+/* Whether a listener speaks TLS cannot change: an edit that loses the key must not turn it into a plaintext port. */
 static bool load_listener_tls(struct snapshot *snapshot, const struct config *started_with,
                               struct arena *arena, struct span *fault)
 {
     snapshot->listener_count = started_with->listener_count;
-    snapshot->listen_tls = calloc(snapshot->listener_count, sizeof(struct tls_context *));
-    CHECK(snapshot->listen_tls != NULL);
+    snapshot->listen_tls = allocate(snapshot->listener_count, sizeof(struct tls_context *));
     for (size_t i = 0; i != snapshot->listener_count; ++i) {
         const struct config_listener *listener = find_listener(snapshot->config, started_with, i);
         bool tls = listener->certificate_file.at != NULL;
         if (tls != (started_with->listeners[i].certificate_file.at != NULL)) {
-            *fault = arena_printf(arena,
-                                  "listen: %.*s: a listener begins or ceases to speak TLS "
-                                  "when sagegate is started again",
+            *fault = arena_printf(arena, "listen: %.*s: turning TLS on or off needs a restart",
                                   SPAN_ARG(listener->address.text));
             return false;
         }
@@ -89,13 +92,12 @@ static bool load_listener_tls(struct snapshot *snapshot, const struct config *st
 
 /* ---- life ---- */
 
-/* Only identities that routes use are fetched. */
+/* Only for identities that routes use. */
 static void take_providers(struct snapshot *snapshot, struct credential_service *service)
 {
     const struct config *config = snapshot->config;
-    bool *used = calloc(config->identity_count, sizeof(bool));
-    snapshot->providers = calloc(config->identity_count, sizeof(struct provider *));
-    CHECK(used != NULL && snapshot->providers != NULL);
+    bool *used = allocate(config->identity_count, sizeof(bool));
+    snapshot->providers = allocate(config->identity_count, sizeof(struct provider *));
     for (size_t i = 0; i != config->route_count; ++i)
         used[config->routes[i].identity] |= config_operation_is_aws(config->routes[i].operation);
     snapshot->credential_service = service;
@@ -104,30 +106,37 @@ static void take_providers(struct snapshot *snapshot, struct credential_service 
     free(used);
 }
 
-static void open_admission_routes(struct snapshot *snapshot, struct admission *admission)
+/* What the process counts by name. */
+static void open_counters(struct snapshot *snapshot, struct admission *admission,
+                          struct metrics *metrics)
 {
     const struct config *config = snapshot->config;
-    snapshot->admission_routes = calloc(config->route_count + 1, sizeof(struct admission_route *));
-    CHECK(snapshot->admission_routes != NULL);
-    for (size_t i = 0; i != config->route_count; ++i)
-        snapshot->admission_routes[i] = admission_open_route(admission, config->routes[i].name);
+    snapshot->no_route = metrics_open_route(metrics, SPAN(METRICS_NO_ROUTE));
+    for (size_t i = 0; i != config->route_count; ++i) {
+        struct span name = config->routes[i].name;
+        snapshot->routes[i] = (struct snapshot_route){admission_open_route(admission, name),
+                                                      metrics_open_route(metrics, name)};
+    }
+    for (size_t i = 0; i != config->upstream_count; ++i)
+        snapshot->upstreams[i].metrics = metrics_open_upstream(metrics, config->upstreams[i].name);
 }
 
 struct snapshot *snapshot_create(const struct snapshot_options *options, struct arena *arena,
                                  struct span *fault)
 {
-    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
-    CHECK(snapshot != NULL);
+    struct snapshot *snapshot = allocate(1, sizeof(*snapshot));
     snapshot->config = config_retain(options->config);
+    snapshot->routes = allocate(snapshot->config->route_count, sizeof(struct snapshot_route));
+    snapshot->upstreams =
+        allocate(snapshot->config->upstream_count, sizeof(struct snapshot_upstream));
     atomic_init(&snapshot->users, options->workers);
     if (!load_trusts(snapshot, arena, fault) ||
         !load_listener_tls(snapshot, options->started_with, arena, fault)) {
         snapshot_destroy(snapshot);
         return NULL;
     }
-    snapshot->routes = route_table_create(snapshot->config);
-    open_admission_routes(snapshot, options->admission);
-    series_open(&snapshot->series, options->metrics, snapshot->config);
+    snapshot->table = route_table_create(snapshot->config);
+    open_counters(snapshot, options->admission, options->metrics);
     take_providers(snapshot, options->credential_service);
     return snapshot;
 }
@@ -159,7 +168,7 @@ bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time 
 void snapshot_limit_routes(const struct snapshot *snapshot)
 {
     for (size_t i = 0; i != snapshot->config->route_count; ++i)
-        admission_limit_route(snapshot->admission_routes[i],
+        admission_limit_route(snapshot->routes[i].admission,
                               snapshot->config->routes[i].concurrency);
 }
 
@@ -171,15 +180,14 @@ void snapshot_destroy(struct snapshot *snapshot)
         credential_service_give_back(snapshot->credential_service, snapshot->providers,
                                      snapshot->config->identity_count);
     free(snapshot->providers);
-    free(snapshot->admission_routes);
-    series_dispose(&snapshot->series);
-    route_table_destroy(snapshot->routes);
+    route_table_destroy(snapshot->table);
+    free(snapshot->routes);
     for (size_t i = 0; snapshot->listen_tls != NULL && i != snapshot->listener_count; ++i)
         tls_context_destroy(snapshot->listen_tls[i]);
     free(snapshot->listen_tls);
-    for (size_t i = 0; snapshot->trusts != NULL && i != snapshot->config->upstream_count; ++i)
-        X509_STORE_free(snapshot->trusts[i]);
-    free(snapshot->trusts);
+    for (size_t i = 0; i != snapshot->config->upstream_count; ++i)
+        X509_STORE_free(snapshot->upstreams[i].trust);
+    free(snapshot->upstreams);
     config_release(snapshot->config);
     free(snapshot);
 }
@@ -194,12 +202,12 @@ static struct pool *create_pool(const struct snapshot *snapshot, size_t index, u
     struct pool_options options = {
         .dialer = {.host = upstream->url.host,
                    .port = upstream->url.port,
-                   .trust = snapshot->trusts[index],
+                   .trust = snapshot->upstreams[index].trust,
                    .proxy_host = upstream->proxy_host,
                    .proxy_port = upstream->proxy_port,
                    .proxy_authorization = upstream->proxy_authorization,
                    .connects_max = config->pool.connects_max,
-                   .tally = metrics_tally(snapshot->series.upstreams[index], worker)},
+                   .tally = metrics_tally(snapshot->upstreams[index].metrics, worker)},
         .warm = config->pool.warm,
         .idle_max = config->pool.idle_max,
         .idle_timeout_ms = config->pool.idle_timeout_ms,
@@ -212,12 +220,10 @@ struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned wor
                                          struct loop *loop)
 {
     const struct config *config = snapshot->config;
-    struct snapshot_use *use = calloc(1, sizeof(*use));
-    CHECK(use != NULL);
+    struct snapshot_use *use = allocate(1, sizeof(*use));
     use->snapshot = snapshot;
-    use->credentials = calloc(config->identity_count, sizeof(struct provider_view));
-    use->pools = calloc(config->upstream_count, sizeof(struct pool *));
-    CHECK(use->credentials != NULL && use->pools != NULL);
+    use->credentials = allocate(config->identity_count, sizeof(struct provider_view));
+    use->pools = allocate(config->upstream_count, sizeof(struct pool *));
     for (size_t i = 0; i != config->identity_count; ++i)
         if (snapshot->providers[i] != NULL)
             provider_view_open(&use->credentials[i], snapshot->providers[i], loop);

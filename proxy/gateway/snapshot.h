@@ -1,7 +1,7 @@
-/* A snapshot: one configuration in service, with all that is made from it, and a worker's use of it.
+/* A snapshot: one configuration in service, with everything made from it, and a worker's use of it.
  *
- * A reload makes the next snapshot beside the one in force and each worker turns to it between two of its events. A request
- * ends in the snapshot in which it began: the old one goes when its last request has gone. A snapshot is immutable but for
+ * A reload creates the next snapshot beside the one in force, and each worker switches to it between two events. A request
+ * ends in the snapshot in which it began; the old one is destroyed when its last request has ended. Immutable, except for
  * atomics. */
 #ifndef SAGEGATE_GATEWAY_SNAPSHOT_H
 #define SAGEGATE_GATEWAY_SNAPSHOT_H
@@ -10,18 +10,30 @@
 #include "gateway/admission.h"
 #include "gateway/reasons.h"
 #include "gateway/route.h"
-#include "gateway/series.h"
 #include "net/pool.h"
+#include "observe/metrics.h"
+
+/* Of a route of the configuration, by its index. Both go on with the route's name. */
+struct snapshot_route {
+    struct admission_route *admission;
+    struct metrics_route *metrics;
+};
+
+/* Of an upstream, by its index. */
+struct snapshot_upstream {
+    X509_STORE *trust; /* NULL: plaintext */
+    struct metrics_upstream *metrics;
+};
 
 struct snapshot {
     struct config *config; /* retained */
-    struct route_table *routes;
-    struct admission_route **admission_routes;     /* by route: the process's counters */
-    struct series series;                          /* what its requests are counted into */
+    struct route_table *table;
+    struct snapshot_route *routes;
+    struct metrics_route *no_route; /* counts requests that no route took */
+    struct snapshot_upstream *upstreams;
     struct credential_service *credential_service; /* of the process */
-    struct provider **providers;     /* by identity; NULL for one that no route uses */
-    X509_STORE **trusts;             /* by upstream; NULL for a plaintext one */
-    struct tls_context **listen_tls; /* by listener of the process; NULL for a plain one */
+    struct provider **providers;                   /* by identity; NULL: no route uses it */
+    struct tls_context **listen_tls;               /* by listener of the process; NULL: plaintext */
     size_t listener_count;
     atomic_uint users;      /* workers that use it, or are about to */
     struct snapshot *older; /* main thread only */
@@ -36,16 +48,16 @@ struct snapshot_options {
     struct credential_service *credential_service; /* of the process */
 };
 
-/* NULL, with *fault one clear line in arena, where a certificate, key or bundle cannot be had. */
+/* Returns NULL and sets *fault, one line in arena, if a certificate, key or bundle cannot be loaded. */
 MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
                                           struct arena *arena, struct span *fault);
-/* Do all identities that its routes use have credentials? Adds a reason for each that has none.
- * now: by AWS's clock. On any thread. */
+/* Whether all identities that its routes use have credentials. Adds a reason for each that has none. now: by AWS's clock.
+ * From any thread. */
 bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time now,
                               struct reasons *reasons);
-/* From now on its routes' `concurrency` holds. */
+/* Puts its routes' `concurrency` in force. */
 void snapshot_limit_routes(const struct snapshot *snapshot);
-/* No worker uses it any more, or none was started. Takes NULL. */
+/* No worker may use it any more. Accepts NULL. */
 void snapshot_destroy(struct snapshot *snapshot);
 
 /* ---- a worker's use of it: on the worker's thread ---- */
@@ -54,16 +66,16 @@ struct snapshot_use {
     struct snapshot *snapshot;
     struct pool **pools;               /* by upstream */
     struct provider_view *credentials; /* by identity */
-    size_t exchanges;                  /* of this worker, that began in it */
+    size_t exchanges;                  /* of this worker, begun in it and not ended */
     struct snapshot_use *older;
 };
 
-/* Takes over one of snapshot->users. worker: by number, loop: its own. */
+/* Takes over one of snapshot->users. worker: its index; loop: its own. */
 MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
                                                   struct loop *loop);
-/* No exchange is left in it, and nothing is on its way to it. */
+/* Whether no exchange is left in it, and no task is on its way to it. */
 MUST_USE bool snapshot_use_is_over(struct snapshot_use *use);
-/* It is over, or its loop turns no more; none of its connections is being called back. */
+/* It must be over, or its loop have ended; not from a callback of one of its connections. */
 void snapshot_use_destroy(struct snapshot_use *use);
 
 #endif

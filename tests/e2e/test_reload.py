@@ -413,7 +413,7 @@ upstream: { endpoint_url: "%s", ca_file: "%s" }
     pair.cert_chain_pems[0].write_to_path(gateway.directory / "chain.pem")
     gateway.config_file.write_text(gateway._fill(text.replace("@TLS@", TLS)))
     again(gateway, refused=True)
-    gateway.diagnostic(topic="reload", message="begins or ceases to speak TLS")
+    gateway.diagnostic(topic="reload", message="turning TLS on or off needs a restart")
     assert gateway.call("/one").status == 200
 
 
