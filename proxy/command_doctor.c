@@ -206,7 +206,8 @@ static void on_connected(struct dialer_request *dial, struct connection *conn)
     doctor->connected = doctor->done = true;
 }
 
-static void on_dial_failed(struct dialer_request *dial, enum dialer_failure failure, const char *why)
+static void on_dial_failed(struct dialer_request *dial, enum dialer_failure failure,
+                           const char *why)
 {
     struct doctor *doctor = dial->owner;
     doctor->failure = failure;
@@ -239,8 +240,8 @@ static void check_upstream(struct doctor *doctor, const struct config_upstream *
         }
     }
     struct dialer *dialer = dialer_create(doctor->loop, &options);
-    doctor->dial =
-        (struct dialer_request){.on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
+    doctor->dial = (struct dialer_request){
+        .on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
     doctor->done = doctor->connected = false;
     doctor->failure = DIALER_CONNECT_FAILED;
     snprintf(doctor->why, sizeof(doctor->why), "no answer within %d ms", DIAL_LIMIT_MS);
