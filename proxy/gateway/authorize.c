@@ -1,4 +1,4 @@
-/* Writing and signing the upstream request's head. */
+/* Writes and signs the head of an upstream request. */
 #include "gateway/authorize.h"
 
 enum {

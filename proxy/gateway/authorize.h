@@ -1,4 +1,4 @@
-/* The upstream request's head: the filled-in headers, signed this second for the very bytes that will be sent. */
+/* The head of an upstream request: the plan's headers, signed for this second and the very bytes of the body. */
 #ifndef SAGEGATE_GATEWAY_AUTHORIZE_H
 #define SAGEGATE_GATEWAY_AUTHORIZE_H
 
@@ -11,14 +11,14 @@ struct authorize_request {
     const struct config_upstream *upstream;
     const unsigned char *body_sha256; /* SIGV4_HASH_SIZE */
     uint64_t body_size;
-    const struct credentials *credentials; /* NULL where fill->proof is FILL_NONE */
+    const struct credentials *credentials; /* NULL if fill->proof is FILL_NONE */
     struct wall_time now;
     struct sigv4_key_cache *keys; /* the worker's */
     struct bearer_cache *bearers; /* likewise */
 };
 
-/* The whole head with its empty line, in arena. It holds the session or bearer token: wipe it (secret_wipe) when it is not needed
- * any more. */
+/* Returns the whole head with its empty line, in arena. It contains the session or bearer token: wipe it (secret_wipe) after
+ * use. */
 struct span authorize_head(const struct authorize_request *request, struct arena *arena);
 
 #endif

@@ -86,7 +86,7 @@ static bool is_private(struct span name)
     return false;
 }
 
-/* A value as it may be shown. */
+/* A value as it may be logged. */
 static struct span shown(struct span name, struct span value, struct arena *arena)
 {
     unsigned char hash[SHA256_SIZE];
@@ -122,7 +122,7 @@ static struct span differ_in_header(struct span ours, struct span theirs, struct
                         SPAN_ARG(shown(name, their_value, arena)));
 }
 
-/* The first line in which they differ names the cause; SPAN_NONE where none does. */
+/* The cause, by the first line that differs; SPAN_NONE if none does. */
 static struct span differ(struct span ours, struct span theirs, struct arena *arena)
 {
     static const char *const first[] = {"the method", "the path", "the query"};
@@ -153,13 +153,13 @@ static bool says(struct span message, const char *text)
     return message.len != 0 && memmem(message.at, message.len, text, strlen(text)) != NULL;
 }
 
-/* Refusals that show no canonical request. */
+/* For messages without a canonical request. */
 static struct span cause_without(const struct sent *sent, struct span message, struct arena *arena)
 {
     if (says(message, "Signature expired") || says(message, "not yet current"))
         return SPAN("clock: the signature's time is too far from AWS's");
     if (says(message, "should be scoped") || says(message, "Credential scope"))
-        return arena_printf(arena, "scope: signed for %.*s, which is not what AWS expects there",
+        return arena_printf(arena, "scope: signed for %.*s, and AWS expects another",
                             SPAN_ARG(shown(SPAN(""), sent->scope, arena)));
     if (says(message, "security token"))
         return SPAN("token: AWS does not know the access key id or the session token");
@@ -171,7 +171,7 @@ struct span signature_diff(struct span head, const unsigned char *body_sha256, s
 {
     struct sent sent;
     if (!read_sent(head, &sent))
-        return SPAN("the request that was sent cannot be read again");
+        return SPAN("the request as sent cannot be parsed");
     struct span theirs =
         between(message, "Canonical String for this request should have been\n'", '\'');
     if (theirs.len == 0)
@@ -186,5 +186,6 @@ struct span signature_diff(struct span head, const unsigned char *body_sha256, s
         return arena_printf(arena, "scope: signed for %.*s, AWS expects %.*s",
                             SPAN_ARG(shown(SPAN(""), sent.scope, arena)),
                             SPAN_ARG(shown(SPAN(""), line, arena)));
-    return SPAN("the secret access key does not belong to the access key id: all else agrees");
+    return SPAN(
+        "the secret access key does not belong to the access key id: everything else matches");
 }

@@ -1,4 +1,4 @@
-/* Event streams on their way to the caller: which bytes of a message are passed on, and what ends the stream. */
+/* Event streams: which bytes of a message are passed on, and what ends the stream. */
 #include "gateway/stream.h"
 
 #include "aws/aws_error.h"
@@ -29,7 +29,7 @@ void stream_dispose(struct stream *stream)
     stream->form = STREAM_NONE;
 }
 
-/* A long message that comes in pieces is counted whole, as soon as its length is proven. */
+/* Takes memory for the whole of a long message as soon as its length is verified. */
 static void reserve(struct stream *stream)
 {
     uint64_t wanted = stream->decoder.total;
@@ -68,7 +68,7 @@ static void keep_exception(struct stream *stream, const struct eventstream_messa
         payload.len = EXCEPTION_MAX;
     if (message->kind == EVENTSTREAM_EXCEPTION)
         aws_error_parse(message->type, payload, stream->arena, &error);
-    struct span code = error.code.len != 0 ? error.code : SPAN("an error without a name");
+    struct span code = error.code.len != 0 ? error.code : SPAN("an unnamed error");
     struct span text = error.message.len != 0 ? error.message : SPAN("no message");
     stream->end = STREAM_EXCEPTION;
     stream->code = arena_copy(stream->arena, error.code);
@@ -82,7 +82,7 @@ static void keep_exception(struct stream *stream, const struct eventstream_messa
 
 /* ---- messages ---- */
 
-/* Whether something of the message is passed on. Events of other names are skipped, as SDKs do. */
+/* Returns true if *piece of the message is passed on. Events with other names are skipped, as SDKs do. */
 static bool take_message(struct stream *stream, const struct eventstream_message *message,
                          struct span *piece)
 {
@@ -127,13 +127,13 @@ const char *stream_fault(const struct stream *stream)
 {
     switch (stream->end) {
     case STREAM_EXCEPTION:
-        return stream->code.len != 0 ? stream->code.at : "an error without a name";
+        return stream->code.len != 0 ? stream->code.at : "an unnamed error";
     case STREAM_CORRUPT:
         return eventstream_fault(&stream->decoder);
     case STREAM_TRUNCATED:
-        return "the answer ended inside a message of the event stream";
+        return "the response ended inside a message of the event stream";
     case STREAM_MEMORY_FULL:
-        return "a message of the event stream is longer than limits.body_bytes has room for";
+        return "no memory left in limits.body_bytes for a message of the event stream";
     case STREAM_GOES_ON:
         break;
     }

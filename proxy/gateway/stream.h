@@ -1,9 +1,8 @@
-/* The answer of InvokeEndpointWithResponseStream: what of it is passed on, and how it ended. Pure; it knows neither the
- * caller nor the connection.
+/* The response of InvokeEndpointWithResponseStream: which of its bytes are passed on, and how it ends. Pure.
  *
- * Nothing of a message is passed on before its checksum was right. Decoded, the pieces are the payloads: the model's own
- * bytes, as an HTTP caller wants them. Raw, they are the messages as they came, for an SDK. Source: API reference, page
- * API_runtime_InvokeEndpointWithResponseStream. */
+ * Nothing of a message is passed on before its checksum is verified. Decoded, the pieces are the payloads: the model's own
+ * bytes, as an HTTP client expects them. Raw, they are the messages as they came, for an SDK. Source: SageMaker Runtime API
+ * reference, InvokeEndpointWithResponseStream. */
 #ifndef SAGEGATE_GATEWAY_STREAM_H
 #define SAGEGATE_GATEWAY_STREAM_H
 
@@ -12,59 +11,58 @@
 #include "gateway/admission.h"
 
 enum {
-    STREAM_UNCOUNTED_MAX = 256 * 1024, /* a longer message is taken from limits.body_bytes */
+    STREAM_UNCOUNTED_MAX = 256 * 1024, /* bytes of a message; memory for a longer one is taken */
 };
 
 enum stream_form {
-    STREAM_NONE, /* the answer is no event stream, or none that is looked at */
+    STREAM_NONE, /* not an event stream, or one that is not looked at */
     STREAM_DECODED,
     STREAM_RAW,
 };
 
 enum stream_end {
-    STREAM_GOES_ON, /* or has ended well */
+    STREAM_GOES_ON, /* or ended well */
     STREAM_EXCEPTION,
     STREAM_CORRUPT,
     STREAM_TRUNCATED,
     STREAM_MEMORY_FULL,
 };
 
-/* Embedded in an exchange; all zero is STREAM_NONE. */
+/* Embedded in its owner; all zero is STREAM_NONE. */
 struct stream {
     enum stream_form form;
-    enum stream_end end; /* once set it stays */
+    enum stream_end end; /* never changes once set */
     struct eventstream decoder;
     struct arena *arena;
     struct admission *admission;
-    uint64_t reserved; /* bytes taken from admission */
+    uint64_t reserved; /* bytes of memory taken */
     uint64_t parts;    /* PayloadPart events */
     /* Of an exception or error message, in the arena. */
-    struct span code; /* "ModelStreamError"; SPAN_NONE if not told */
-    struct span
-        message; /* "ModelStreamError (StreamBroken): text", for the caller; to be redacted */
-    int status;  /* the HTTP status that says it best */
+    struct span code;    /* "ModelStreamError"; SPAN_NONE if it has none */
+    struct span message; /* "ModelStreamError (StreamBroken): text", not redacted */
+    int status;          /* the HTTP status that fits it best */
 };
 
 void stream_begin(struct stream *stream, enum stream_form form, struct admission *admission,
                   struct arena *arena);
 void stream_dispose(struct stream *stream);
 
-/* Takes from the front of *bytes. True: *piece is the next to be passed on, valid until the next call and no longer than
- * *bytes; it may be empty. False: all is taken, or nothing more will come, as `end` says. A raw stream passes its
- * exceptions on and goes on to its end. */
+/* Takes bytes from the front of *bytes. Returns true if *piece is to be passed on; it may be empty, and is valid until the
+ * next call and no longer than *bytes. Returns false if all bytes are taken, or `end` says that no more will follow. A raw
+ * stream passes its exceptions on and continues. */
 MUST_USE bool stream_next(struct stream *stream, struct span *bytes, struct span *piece);
 
-/* The answer's body has ended: that is a good end between two messages only. */
+/* The response's body has ended, which is a good end only between two messages. */
 void stream_finish(struct stream *stream);
 
-/* Must the exchange fail now? An exception in a raw stream is its reader's affair. */
+/* Whether the response cannot go on. An exception in a raw stream is left to its reader. */
 static inline bool stream_has_failed(const struct stream *stream)
 {
     return stream->end > STREAM_EXCEPTION ||
            (stream->end == STREAM_EXCEPTION && stream->form == STREAM_DECODED);
 }
 
-/* One line for people, without anything the model said; stream->end must be set. */
+/* One line for people, without any text of the model. stream->end must be set. */
 const char *stream_fault(const struct stream *stream);
 
 #endif
