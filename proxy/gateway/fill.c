@@ -185,20 +185,24 @@ struct carriers {
     int common[SAGEMAKER_PARAMETERS]; /* Content-Type or Accept, if the own header is another */
 };
 
-static bool check_encoding(struct filling *f)
+static bool check_encoding(struct filling *f, const struct http1_header *header)
 {
-    for (size_t i = 0; i != f->headers->count; ++i) {
-        const struct http1_header *header = &f->headers->list[i];
-        if (!span_equals_ignore_case(header->name, SPAN("Content-Encoding")) ||
-            header->value.len == 0 || span_equals_ignore_case(header->value, SPAN("identity")))
-            continue;
-        return refuse(
-            f, OUTCOME_UNSUPPORTED_ENCODING,
-            arena_printf(f->arena,
-                         "Content-Encoding: SageMaker drops this header, so the model "
-                         "would read encoded bytes; send the body as it is, not as '%.*s'",
-                         SPAN_ARG(shown(header->value))));
-    }
+    if (!span_equals_ignore_case(header->name, SPAN("Content-Encoding")) ||
+        header->value.len == 0 || span_equals_ignore_case(header->value, SPAN("identity")))
+        return true;
+    return refuse(f, OUTCOME_UNSUPPORTED_ENCODING,
+                  arena_printf(f->arena,
+                               "Content-Encoding: SageMaker drops this header, so the model would "
+                               "read encoded bytes; send the body as it is, not as '%.*s'",
+                               SPAN_ARG(shown(header->value))));
+}
+
+/* All that can be refused before the body is known. */
+static bool check_encodings(struct filling *f)
+{
+    for (size_t i = 0; i != f->headers->count; ++i)
+        if (!check_encoding(f, &f->headers->list[i]))
+            return false;
     return true;
 }
 
@@ -245,6 +249,8 @@ static bool sort_header(struct filling *f, int index, struct carriers *carriers)
     struct span name = f->headers->list[index].name;
     enum sagemaker_parameter parameter;
     bool is_own;
+    if (!check_encoding(f, &f->headers->list[index]))
+        return false;
     if (http1_is_hop_by_hop(f->headers, name))
         return true;
     if (!sagemaker_parameter_by_header(f->out->operation, name, &parameter, &is_own))
@@ -541,9 +547,9 @@ void fill_request(struct source *source, struct fill_result *out)
     *out = (struct fill_result){.outcome = OUTCOME_OK};
     bool is_ping = route->operation == CONFIG_PING; /* nothing else of the request matters */
     if (!is_ping && route->watched_count != 0 && source->json == NULL)
-        out->needs_body = check_encoding(&f);
-    else if (choose_operation(&f) && (is_ping || (check_encoding(&f) && read_headers(&f) &&
-                                                  fill_endpoint(&f) && fill_parameters(&f))))
+        out->needs_body = check_encodings(&f);
+    else if (choose_operation(&f) &&
+             (is_ping || (read_headers(&f) && fill_endpoint(&f) && fill_parameters(&f))))
         set_path(&f);
 }
 
