@@ -12,6 +12,7 @@
 #include "base/ascii.h"
 #include "base/json_writer.h"
 #include "credentials/region.h"
+#include "gateway/downstream.h"
 #include "gateway/plan.h"
 #include "option.h"
 
@@ -216,8 +217,8 @@ static bool explain(struct explanation *e, struct span input, bool body_is_known
     const unsigned char random[IDS_RANDOM_SIZE] = {0};
     const struct config_limits *limits = &e->config->limits;
     size_t scanned = 0;
-    long len =
-        plan_scan_head(input, &scanned, limits->head_bytes, &e->plan.outcome, &e->plan.message);
+    long len = downstream_scan_head(input, &scanned, limits->head_bytes, &e->plan.outcome,
+                                    &e->plan.message);
     if (len == 0)
         return option_fail("explain", "%s: the head is incomplete", name);
     if (len < 0)

@@ -211,29 +211,38 @@ static bool refuse(struct downstream *downstream, enum outcome outcome, struct s
     return downstream->request == NULL;
 }
 
-/* Why the bytes cannot become a head. */
-static struct span bad_bytes(struct span input)
+long downstream_scan_head(struct span bytes, size_t *scanned, uint64_t head_bytes_max,
+                          enum outcome *outcome, struct span *message)
 {
     enum { TLS_HANDSHAKE = 22 };
-    if (input.len != 0 && input.at[0] == TLS_HANDSHAKE)
-        return SPAN(
-            "this looks like TLS, and the listener speaks plain HTTP: call it with http://");
-    return http1_fault_text(HTTP1_BAD_LINE);
+    long len = http1_scan_head(bytes, scanned);
+    if (len < 0) {
+        *outcome = OUTCOME_BAD_REQUEST;
+        *message = bytes.at[0] == TLS_HANDSHAKE
+                       ? SPAN("TLS on a listener that speaks plain HTTP: use http://")
+                       : http1_fault_text(HTTP1_BAD_LINE);
+        return -1;
+    }
+    if ((len == 0 ? bytes.len : (size_t)len) <= head_bytes_max)
+        return len;
+    *outcome = OUTCOME_HEAD_TOO_LARGE;
+    *message = outcome_info(OUTCOME_HEAD_TOO_LARGE)->text;
+    return -1;
 }
 
 /* True: pump may go on. */
 static bool take_head(struct downstream *downstream, struct span *input)
 {
-    const struct downstream_limits *limits = limits_of(downstream);
+    enum outcome outcome;
+    struct span message;
     if (http1_is_before_head(*input))
         return false; /* an empty line that old clients send after a body */
     if (downstream->state == DOWNSTREAM_IDLE)
-        set_state(downstream, DOWNSTREAM_HEAD, limits->head_timeout_ms);
-    long len = http1_scan_head(*input, &downstream->scanned);
+        set_state(downstream, DOWNSTREAM_HEAD, limits_of(downstream)->head_timeout_ms);
+    long len = downstream_scan_head(*input, &downstream->scanned, downstream->head_bytes_max,
+                                    &outcome, &message);
     if (len < 0)
-        return refuse(downstream, OUTCOME_BAD_REQUEST, bad_bytes(*input));
-    if ((len == 0 ? input->len : (size_t)len) > downstream->head_bytes_max)
-        return refuse(downstream, OUTCOME_HEAD_TOO_LARGE, SPAN_NONE);
+        return refuse(downstream, outcome, message);
     if (len == 0)
         return false;
 

@@ -83,25 +83,6 @@ static bool check_body_size(struct plan *plan, uint64_t size)
                                SPAN_ARG(route->name)));
 }
 
-long plan_scan_head(struct span bytes, size_t *scanned, uint64_t head_bytes_max,
-                    enum outcome *outcome, struct span *message)
-{
-    enum { TLS_HANDSHAKE = 22 };
-    long len = http1_scan_head(bytes, scanned);
-    if (len < 0) {
-        *outcome = OUTCOME_BAD_REQUEST;
-        *message = bytes.at[0] == TLS_HANDSHAKE
-                       ? SPAN("this looks like TLS and the listener speaks plain HTTP: use http://")
-                       : http1_fault_text(HTTP1_BAD_LINE);
-        return -1;
-    }
-    if ((len == 0 ? bytes.len : (size_t)len) <= head_bytes_max)
-        return len;
-    *outcome = OUTCOME_HEAD_TOO_LARGE;
-    *message = outcome_info(OUTCOME_HEAD_TOO_LARGE)->text;
-    return -1;
-}
-
 bool plan_take_head(struct plan *plan, const struct plan_input *input, struct span head,
                     struct http1_request *request)
 {

@@ -33,13 +33,7 @@ struct plan {
     struct arena *arena;
 };
 
-/* Measures the head at the front of `bytes`, all that has come so far; *scanned is 0 at first, and
- * kept between calls. Returns its length, 0 while it is incomplete, -1 if it is refused: then
- * *outcome and *message are set. */
-MUST_USE long plan_scan_head(struct span bytes, size_t *scanned, uint64_t head_bytes_max,
-                             enum outcome *outcome, struct span *message);
-
-/* Each of the next three returns false if the request is refused, with outcome and message set;
+/* Each of the three returns false if the request is refused, with outcome and message set;
  * feed it no further then. */
 
 /* plan must be all zero. head: one whole head as measured by http1_scan_head; head and request must

@@ -2,6 +2,7 @@
 /* Any request through routes of every policy: what is sent upstream keeps the API's rules, a
  * refusal says why, and how the body is cut makes no difference. The first byte chooses the
  * operation and the policies, the rest is the request. */
+#include "gateway/downstream.h"
 #include "gateway/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -94,7 +95,7 @@ static bool run(struct plan *plan, struct http1_request *request, const struct p
     struct http1_body body;
     struct span data;
     size_t scanned = 0;
-    long len = plan_scan_head(input, &scanned, 4096, &plan->outcome, &plan->message);
+    long len = downstream_scan_head(input, &scanned, 4096, &plan->outcome, &plan->message);
     if (len <= 0)
         return len < 0;
     if (!plan_take_head(plan, in, span_make(input.at, (size_t)len), request))
