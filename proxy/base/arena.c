@@ -129,3 +129,12 @@ struct span arena_printf(struct arena *arena, const char *format, ...)
     va_end(args);
     return text;
 }
+
+bool arena_fault(struct arena *arena, struct span *fault, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    *fault = arena_vprintf(arena, format, args);
+    va_end(args);
+    return false;
+}

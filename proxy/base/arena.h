@@ -39,5 +39,8 @@ struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
+/* The same into *fault, for a parser that fails: always false, for the parser to return. */
+bool arena_fault(struct arena *arena, struct span *fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif
