@@ -1,30 +1,10 @@
-/* Path patterns: the text of a route's path cut into segments, with every rule of the grammar told. */
+/* Parses path patterns; a fault names the rule that was broken. */
 #include "config/pattern.h"
 
-static bool is_name_start(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* What may stand for itself in a segment: pchar of RFC 3986 section 3.3 but '%' and '*'. */
+/* What stands for itself in a segment: pchar of RFC 3986 section 3.3 except '%' and '*'. */
 static bool is_literal(char c)
 {
-    return is_name_start(c) || is_digit(c) || (c != '\0' && strchr("-.~!$&'()+,;=:@", c) != NULL);
-}
-
-static bool is_name(struct span name)
-{
-    if (name.len == 0 || !is_name_start(name.at[0]))
-        return false;
-    for (size_t i = 1; i != name.len; ++i)
-        if (!is_name_start(name.at[i]) && !is_digit(name.at[i]))
-            return false;
-    return true;
+    return ascii_is(c, ASCII_TARGET) && memchr("/?%*", c, 4) == NULL;
 }
 
 static struct span literal_fault(char c, struct arena *arena)
@@ -43,9 +23,10 @@ static struct span literal_fault(char c, struct arena *arena)
     case '{':
         return SPAN("a segment has at most one capture");
     default:
-        return c > ' ' && c < 0x7f ? arena_printf(arena, "'%c' does not stand in a path", c)
-                                   : arena_printf(arena, "byte 0x%02x does not stand in a path",
-                                                  (unsigned)(unsigned char)c);
+        return ascii_is(c, ASCII_VISIBLE)
+                   ? arena_printf(arena, "'%c' does not stand in a path", c)
+                   : arena_printf(arena, "byte 0x%02x does not stand in a path",
+                                  (unsigned)(unsigned char)c);
     }
 }
 
@@ -60,23 +41,19 @@ static bool check_literal(struct span s, struct arena *arena, struct span *fault
     return true;
 }
 
-/* Cuts "prefix{name*}suffix". */
+/* Parses "prefix{name*}suffix". */
 static bool parse_capture(struct span text, struct arena *arena, struct pattern_segment *out,
                           struct span *fault)
 {
     struct span inner, suffix;
     size_t open = span_find(text, '{');
-    if (!span_split(span_from_offset(text, open + 1), '}', &inner, &suffix)) {
-        *fault = SPAN("'{' without '}'");
-        return false;
-    }
+    if (!span_split(span_from_offset(text, open + 1), '}', &inner, &suffix))
+        return arena_fault(arena, fault, "'{' without '}'");
     bool spans = inner.len != 0 && inner.at[inner.len - 1] == '*';
     struct span name = span_make(inner.at, inner.len - (spans ? 1 : 0));
-    if (!is_name(name)) {
-        *fault = arena_printf(arena, "{%.*s}: a capture's name is [A-Za-z_][A-Za-z0-9_]*",
-                              SPAN_ARG(inner));
-        return false;
-    }
+    if (!span_is_identifier(name))
+        return arena_fault(arena, fault, "{%.*s}: a capture's name is [A-Za-z_][A-Za-z0-9_]*",
+                           SPAN_ARG(inner));
     *out = (struct pattern_segment){.prefix = span_make(text.at, open),
                                     .suffix = suffix,
                                     .name = name,
@@ -88,14 +65,10 @@ static bool parse_capture(struct span text, struct arena *arena, struct pattern_
 static bool parse_segment(struct span text, bool is_last, struct arena *arena,
                           struct pattern_segment *out, struct span *fault)
 {
-    if (text.len == 0 && !is_last) {
-        *fault = SPAN("an empty segment (\"//\")");
-        return false;
-    }
-    if (span_equals(text, SPAN(".")) || span_equals(text, SPAN(".."))) {
-        *fault = SPAN("a dot segment: clients resolve it before they send");
-        return false;
-    }
+    if (text.len == 0 && !is_last)
+        return arena_fault(arena, fault, "an empty segment (\"//\")");
+    if (span_equals(text, SPAN(".")) || span_equals(text, SPAN("..")))
+        return arena_fault(arena, fault, "a dot segment: clients resolve it before they send");
     if (span_equals(text, SPAN("*"))) {
         *out = (struct pattern_segment){.prefix = span_make(text.at, 0),
                                         .suffix = span_make(text.at, 0),
@@ -111,47 +84,37 @@ static bool parse_segment(struct span text, bool is_last, struct arena *arena,
         if (!check_literal(text, arena, fault))
             return false;
     }
-    if (out->spans_slashes && !is_last) {
-        *fault = arena_printf(arena, "%.*s spans slashes, so it must be the last segment",
-                              SPAN_ARG(text));
-        return false;
-    }
+    if (out->spans_slashes && !is_last)
+        return arena_fault(arena, fault, "%.*s spans slashes, so it must be the last segment",
+                           SPAN_ARG(text));
     return true;
 }
 
-/* The rules that look at more than one segment. */
+/* Checks the rules that concern more than one segment. */
 static bool check_captures(const struct pattern *pattern, struct arena *arena, struct span *fault)
 {
     size_t count = 0;
     for (size_t i = 0; i != pattern->segment_count; ++i) {
         const struct pattern_segment *segment = &pattern->segments[i];
-        if (segment->captures && ++count > PATTERN_CAPTURES_MAX) {
-            *fault = arena_printf(arena, "more than %d captures", PATTERN_CAPTURES_MAX);
-            return false;
-        }
+        if (segment->captures && ++count > PATTERN_CAPTURES_MAX)
+            return arena_fault(arena, fault, "more than %d captures", PATTERN_CAPTURES_MAX);
         const struct pattern before = {.segments = pattern->segments, .segment_count = i};
-        if (segment->name.len != 0 && pattern_has_capture(&before, segment->name)) {
-            *fault = arena_printf(arena, "{%.*s} stands twice", SPAN_ARG(segment->name));
-            return false;
-        }
+        if (segment->name.len != 0 && pattern_has_capture(&before, segment->name))
+            return arena_fault(arena, fault, "{%.*s} stands twice", SPAN_ARG(segment->name));
     }
     return true;
 }
 
 bool pattern_parse(struct span text, struct arena *arena, struct pattern *out, struct span *fault)
 {
-    if (text.len == 0 || text.at[0] != '/') {
-        *fault = SPAN("a path starts with '/'");
-        return false;
-    }
+    if (text.len == 0 || text.at[0] != '/')
+        return arena_fault(arena, fault, "a path starts with '/'");
     struct span rest = span_from_offset(arena_copy(arena, text), 1);
     size_t count = 1;
     for (size_t i = 0; i != rest.len; ++i)
         count += rest.at[i] == '/' ? 1 : 0;
-    if (count > PATTERN_SEGMENTS_MAX) {
-        *fault = arena_printf(arena, "%zu segments, at most %d", count, PATTERN_SEGMENTS_MAX);
-        return false;
-    }
+    if (count > PATTERN_SEGMENTS_MAX)
+        return arena_fault(arena, fault, "%zu segments, at most %d", count, PATTERN_SEGMENTS_MAX);
     struct pattern pattern = {
         .segments = arena_zalloc(arena, count, sizeof(*pattern.segments)),
         .segment_count = count,

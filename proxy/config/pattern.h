@@ -1,8 +1,9 @@
 /* Path patterns of routes: "/models/{model}.bin/predict", "/files/{rest*}". Pure.
  *
- * A segment is literal text or one capture with literal text before and after it. `{name*}` and a lone `*` (a nameless
- * one) span slashes and must be the last segment; the first matches at least one character, the second anything. No '?', '#', '%', empty or dot segments;
- * a trailing slash is part of the pattern. */
+ * A segment is literal text, or one capture with literal text before and after it. `{name*}` and
+ * a lone `*`, which has no name, span slashes and must be the last segment; the former matches
+ * at least one character, the latter anything. No '?', '#', '%', empty or dot segments; a
+ * trailing slash is part of the pattern. */
 #ifndef SAGEGATE_CONFIG_PATTERN_H
 #define SAGEGATE_CONFIG_PATTERN_H
 
@@ -12,9 +13,9 @@
 enum { PATTERN_SEGMENTS_MAX = 32, PATTERN_CAPTURES_MAX = 8 };
 
 struct pattern_segment {
-    struct span prefix; /* literal before the capture; the whole segment where there is none */
-    struct span suffix; /* literal behind the capture */
-    struct span name;   /* of the capture; empty for a nameless one */
+    struct span prefix; /* literal before the capture; without one the whole segment */
+    struct span suffix; /* literal after the capture */
+    struct span name;   /* of the capture; empty if it has none */
     bool captures;
     bool spans_slashes; /* {name*} or * */
 };
@@ -24,7 +25,8 @@ struct pattern {
     size_t segment_count;
 };
 
-/* Names are [A-Za-z_][A-Za-z0-9_]*, each once. On failure *fault is a text for a person, in arena. */
+/* Names are [A-Za-z_][A-Za-z0-9_]* and unique. On failure *fault is a text for a person, in
+ * arena. */
 MUST_USE bool pattern_parse(struct span text, struct arena *arena, struct pattern *out,
                             struct span *fault);
 bool pattern_has_capture(const struct pattern *pattern, struct span name);

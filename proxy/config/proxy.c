@@ -1,23 +1,17 @@
-/* Reading of proxies; it connects nowhere. */
+/* Parses proxies; it connects nowhere. */
 #include "config/proxy.h"
+
+#include <openssl/evp.h>
 
 enum { CREDENTIALS_MAX = 512 };
 
-/* RFC 7617: "Basic " and base64 of user:password, which are taken percent-decoded by nobody: as they stand. */
+/* RFC 7617: "Basic " and the base64 of user:password as written; nobody decodes percents. */
 static struct span basic_of(struct span user_info, struct arena *arena)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct span out = arena_printf(arena, "Basic %*s", (int)((user_info.len + 2) / 3 * 4), "");
-    char *at = (char *)out.at + 6;
-    for (size_t i = 0; i < user_info.len; i += 3) {
-        unsigned long bits = 0;
-        for (size_t k = 0; k != 3; ++k)
-            bits = bits << 8 | (i + k < user_info.len ? (unsigned char)user_info.at[i + k] : 0);
-        for (size_t k = 0; k != 4; ++k)
-            *at++ = i + k > user_info.len ? '=' : letters[bits >> (18 - 6 * k) & 63];
-    }
-    return out;
+    unsigned char encoded[CREDENTIALS_MAX * 2];
+    CHECK(user_info.len <= CREDENTIALS_MAX);
+    int len = EVP_EncodeBlock(encoded, (const unsigned char *)user_info.at, (int)user_info.len);
+    return arena_printf(arena, "Basic %.*s", len, (const char *)encoded);
 }
 
 /* Splits "user:password@" off a URL's authority. */
@@ -57,7 +51,7 @@ bool proxy_parse(struct span text, struct arena *arena, struct proxy *out, struc
 
 /* ---- the environment ---- */
 
-/* One entry of NO_PROXY: "*", a name that stands for itself and what is below it, or an address. */
+/* An entry of NO_PROXY: "*", a name, which includes all names below it, or an address. */
 static bool entry_names(struct span entry, struct span host)
 {
     entry = span_trim(entry);
@@ -98,7 +92,7 @@ bool proxy_from_environment(config_getenv getenv, void *context, const struct en
     struct span text = variable(getenv, context, SPAN("HTTPS_PROXY"), SPAN("https_proxy"));
     struct span exempt = variable(getenv, context, SPAN("NO_PROXY"), SPAN("no_proxy"));
     *out = (struct proxy){.port = 0};
-    /* The environment's is for what lies beyond this machine. */
+    /* The environment's proxy is for hosts beyond this machine. */
     if (text.len == 0 || !url->tls || url->loopback || is_exempt(exempt, url->host))
         return true;
     return proxy_parse(text, arena, out, fault);

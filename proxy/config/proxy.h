@@ -1,5 +1,5 @@
-/* HTTP proxies: what a URL says of one, and what HTTPS_PROXY and NO_PROXY say of a host, as curl and the AWS SDKs read them.
- * Pure but for the look-up that is passed in. */
+/* HTTP proxies: in a URL, and in HTTPS_PROXY and NO_PROXY, as curl and the AWS SDKs read them.
+ * Pure except for the given look-up. */
 #ifndef SAGEGATE_CONFIG_PROXY_H
 #define SAGEGATE_CONFIG_PROXY_H
 
@@ -12,10 +12,11 @@ struct proxy {
     struct span authorization; /* "Basic ...", SPAN_NONE without user information */
 };
 
-/* http://[user:password@]host[:port]. False, with *fault a literal that shows no password. */
+/* http://[user:password@]host[:port]. On failure *fault is a literal, which shows no password. */
 MUST_USE bool proxy_parse(struct span text, struct arena *arena, struct proxy *out,
                           struct span *fault);
-/* By the environment for that address: none for plaintext and loopback. False where HTTPS_PROXY is malformed. */
+/* The environment's proxy for that address: none for plaintext and loopback. Returns false if
+ * HTTPS_PROXY is malformed. */
 MUST_USE bool proxy_from_environment(config_getenv getenv, void *context,
                                      const struct endpoint_url *url, struct arena *arena,
                                      struct proxy *out, struct span *fault);

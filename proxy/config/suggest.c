@@ -1,14 +1,9 @@
-/* The word that a person meant, by edit distance; it knows nothing of where the words come from. */
+/* Finds the word that a person meant, by edit distance. */
 #include "config/suggest.h"
 
 #include <limits.h>
 
 #include "base/buffer.h"
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -27,11 +22,11 @@ unsigned suggest_distance(struct span a, struct span b)
         unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3], *above2 = rows[(i + 1) % 3];
         row[0] = i;
         for (unsigned j = 1; j <= b.len; ++j) {
-            char x = lower(a.at[i - 1]), y = lower(b.at[j - 1]);
+            char x = ascii_lower(a.at[i - 1]), y = ascii_lower(b.at[j - 1]);
             unsigned best = above[j - 1] + (x != y);
             best = least(best, above[j] + 1);
             best = least(best, row[j - 1] + 1);
-            if (i > 1 && j > 1 && x == lower(b.at[j - 2]) && y == lower(a.at[i - 2]))
+            if (i > 1 && j > 1 && x == ascii_lower(b.at[j - 2]) && y == ascii_lower(a.at[i - 2]))
                 best = least(best, above2[j - 2] + 1);
             row[j] = best;
         }
@@ -47,7 +42,7 @@ struct span suggest_nearest(struct span word, const struct span *words, size_t c
         unsigned distance = suggest_distance(word, words[i]);
         if (word.len >= 3 && span_starts_with_ignore_case(words[i], word))
             distance = least(distance, 1);
-        /* A word of which nothing is left is no near word. */
+        /* A word that would have to change entirely is not near. */
         if (distance > limit || distance >= word.len)
             continue;
         nearest = words[i];
@@ -73,4 +68,16 @@ struct span suggest_list(const struct span *words, size_t count, const char *las
     struct span result = arena_copy(arena, list.len == 0 ? SPAN("") : buffer_span(&list));
     buffer_dispose(&list);
     return result;
+}
+
+bool suggest_fault(const char *what, struct span word, const struct span *words, size_t count,
+                   struct arena *arena, struct span *fault)
+{
+    struct span near = suggest_nearest(word, words, count);
+    if (near.at != NULL)
+        return arena_fault(arena, fault, "unknown %s \"%.*s\", did you mean %.*s?", what,
+                           SPAN_ARG(word), SPAN_ARG(near));
+    struct span list = suggest_list(words, count, "and", arena);
+    return arena_fault(arena, fault, "unknown %s \"%.*s\"; there are %.*s", what, SPAN_ARG(word),
+                       SPAN_ARG(list));
 }

@@ -1,20 +1,25 @@
-/* The word that a person meant: nearest by edit distance among those that there are. Pure. */
+/* The word that a person meant: the nearest of those that exist, by edit distance. Pure. */
 #ifndef SAGEGATE_CONFIG_SUGGEST_H
 #define SAGEGATE_CONFIG_SUGGEST_H
 
 #include "base/arena.h"
 
-/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b, case
- * ignored; words longer than SUGGEST_WORD_MAX count as infinitely far (UINT_MAX). */
+/* The number of insertions, deletions, replacements and swaps of neighbours from a to b, ignoring
+ * case; UINT_MAX if one is longer than SUGGEST_WORD_MAX. */
 enum { SUGGEST_WORD_MAX = 64 };
 unsigned suggest_distance(struct span a, struct span b);
 
-/* The nearest of the words that is near enough to be meant (its beginning counts as near),
- * SPAN_NONE where none is. The first of equals. */
+/* The nearest word, if it is near enough to be meant (a beginning of it counts as near), else
+ * SPAN_NONE. The first of equals. */
 struct span suggest_nearest(struct span word, const struct span *words, size_t count);
 
 /* "a", "a or b", "a, b or c", in arena. */
 struct span suggest_list(const struct span *words, size_t count, const char *last_joint,
                          struct arena *arena);
+
+/* *fault: `unknown WHAT "WORD", did you mean ...?`, or with the list of words. Always false, for
+ * a parser to return. */
+bool suggest_fault(const char *what, struct span word, const struct span *words, size_t count,
+                   struct arena *arena, struct span *fault);
 
 #endif

@@ -1,8 +1,6 @@
-/* Templates: compiling "${source.name:-fallback}" and expanding it; it knows neither requests
- * nor routes. */
+/* Compiles and expands templates; it knows neither requests nor routes. */
 #include "config/template.h"
 
-#include "config/env.h"
 #include "config/suggest.h"
 
 enum { TEMPLATE_PARTS_MAX = 32 };
@@ -57,46 +55,36 @@ static struct span describe_unknown(struct span reference, struct span word, str
                         SPAN_ARG(reference));
 }
 
-static bool is_alpha(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_capture_name(struct span name)
-{
-    for (size_t i = 0; i != name.len; ++i)
-        if (!is_alpha(name.at[i]) && (i == 0 || !is_digit(name.at[i])))
-            return false;
-    return name.len != 0;
-}
-
-/* A field name is a token (RFC 9110, section 5.6.2). */
-static bool is_token(struct span name)
-{
-    for (size_t i = 0; i != name.len; ++i)
-        if (!is_alpha(name.at[i]) && !is_digit(name.at[i]) &&
-            memchr("!#$%&'*+-.^`|~", name.at[i], 14) == NULL)
-            return false;
-    return name.len != 0;
-}
-
 static bool is_query_name(struct span name)
 {
     for (size_t i = 0; i != name.len; ++i)
-        if (name.at[i] <= ' ' || name.at[i] == 0x7f || memchr("&=#$", name.at[i], 4) != NULL)
+        if (!ascii_is(name.at[i], ASCII_VISIBLE) || memchr("&=#$", name.at[i], 4) != NULL)
             return false;
     return name.len != 0;
+}
+
+bool template_unescape(struct span text, struct arena *arena, struct span *out, size_t *at)
+{
+    char *copy = arena_alloc(arena, text.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i != text.len; ++i) {
+        if (text.at[i] == '$' && (i + 1 == text.len || text.at[i + 1] != '$')) {
+            *at = i;
+            return false;
+        }
+        if (text.at[i] == '$')
+            ++i;
+        copy[len++] = text.at[i];
+    }
+    copy[len] = '\0';
+    *out = span_make(copy, len);
+    return true;
 }
 
 static bool unescape(struct span text, struct arena *arena, struct span *out, struct span *fault)
 {
     size_t at;
-    if (env_unescape(text, arena, out, &at))
+    if (template_unescape(text, arena, out, &at))
         return true;
     *fault = SPAN("a lone dollar: write $$ for a dollar, ${...} for a value");
     return false;
@@ -112,13 +100,11 @@ static bool check_name(struct span reference, const struct source_row *row, stru
                               SPAN_ARG(reference), SPAN_ARG(row->word), SPAN_ARG(row->word));
         return false;
     }
-    if (name.len == 0) {
-        *fault = arena_printf(arena, "${%.*s}: which %.*s? Write ${%.*s.NAME}", SPAN_ARG(reference),
-                              SPAN_ARG(row->word), SPAN_ARG(row->word));
-        return false;
-    }
-    bool valid = row->source == TEMPLATE_HEADER ? is_token(name)
-                 : row->source == TEMPLATE_PATH ? is_capture_name(name)
+    if (name.len == 0)
+        return arena_fault(arena, fault, "${%.*s}: which %.*s? Write ${%.*s.NAME}",
+                           SPAN_ARG(reference), SPAN_ARG(row->word), SPAN_ARG(row->word));
+    bool valid = row->source == TEMPLATE_HEADER ? span_is_token(name)
+                 : row->source == TEMPLATE_PATH ? span_is_identifier(name)
                                                 : is_query_name(name);
     if (!valid)
         *fault = arena_printf(arena, "${%.*s}: \"%.*s\" cannot be the name of a %s",
@@ -130,7 +116,7 @@ static bool check_name(struct span reference, const struct source_row *row, stru
     return valid;
 }
 
-/* What stands between ${ and }: SOURCE[.NAME][:-FALLBACK]. */
+/* Compiles the text between ${ and }: SOURCE[.NAME][:-FALLBACK]. */
 static bool compile_reference(struct span inner, struct arena *arena, struct template_part *part,
                               struct span *fault)
 {
@@ -188,10 +174,8 @@ static bool compile_part(struct span *rest, struct arena *arena, struct template
     }
     struct span inner = span_from_offset(*rest, 2);
     size_t end = span_find(inner, '}');
-    if (end == inner.len) {
-        *fault = arena_printf(arena, "\"%.*s\": the closing } is missing", SPAN_ARG(*rest));
-        return false;
-    }
+    if (end == inner.len)
+        return arena_fault(arena, fault, "\"%.*s\": the closing } is missing", SPAN_ARG(*rest));
     *rest = span_from_offset(inner, end + 1);
     return compile_reference(span_make(inner.at, end), arena, part, fault);
 }
@@ -203,10 +187,8 @@ bool template_compile(struct span text, struct arena *arena, struct template *ou
     size_t count = 0;
     struct span copy = arena_copy(arena, text);
     for (struct span rest = copy; rest.len != 0; ++count) {
-        if (count == TEMPLATE_PARTS_MAX) {
-            *fault = arena_printf(arena, "more than %d parts", TEMPLATE_PARTS_MAX);
-            return false;
-        }
+        if (count == TEMPLATE_PARTS_MAX)
+            return arena_fault(arena, fault, "more than %d parts", TEMPLATE_PARTS_MAX);
         if (!compile_part(&rest, arena, &parts[count], fault))
             return false;
     }
@@ -244,6 +226,23 @@ struct span template_expand(const struct template *t, template_lookup lookup, vo
     return span_make(at, used);
 }
 
+static struct span look_up_route(void *context, enum template_source source, struct span name)
+{
+    (void)name;
+    CHECK(source == TEMPLATE_ROUTE);
+    return *(const struct span *)context;
+}
+
+struct span template_literal(const struct template *t, struct span route, struct arena *arena)
+{
+    for (size_t i = 0; i != t->part_count; ++i) {
+        enum template_source source = t->parts[i].source;
+        if (source != TEMPLATE_TEXT && (source != TEMPLATE_ROUTE || route.len == 0))
+            return SPAN_NONE;
+    }
+    return template_expand(t, look_up_route, &route, arena);
+}
+
 bool template_is_literal(const struct template *t)
 {
     for (size_t i = 0; i != t->part_count; ++i)
@@ -252,13 +251,16 @@ bool template_is_literal(const struct template *t)
     return true;
 }
 
+bool template_uses(const struct template *t, enum template_source source)
+{
+    for (size_t i = 0; t != NULL && i != t->part_count; ++i)
+        if (t->parts[i].source == source)
+            return true;
+    return false;
+}
+
 bool template_is_from_caller(const struct template *t)
 {
-    for (size_t i = 0; i != t->part_count; ++i) {
-        enum template_source source = t->parts[i].source;
-        if (source == TEMPLATE_HEADER || source == TEMPLATE_PATH || source == TEMPLATE_QUERY ||
-            source == TEMPLATE_JSON)
-            return true;
-    }
-    return false;
+    return template_uses(t, TEMPLATE_HEADER) || template_uses(t, TEMPLATE_PATH) ||
+           template_uses(t, TEMPLATE_QUERY) || template_uses(t, TEMPLATE_JSON);
 }

@@ -1,7 +1,7 @@
-/* Templates: "prefix-${path.model}.tar.gz" compiled at load, expanded once a request. Pure.
+/* Templates: "prefix-${path.model}.tar.gz", compiled at load, expanded for each request. Pure.
  *
  * Grammar: `${NAME}`, `${NAME:-fallback}`, `$$` for a dollar. The sources are those of the enum;
- * `${env.X}` never gets here, it is replaced while the file is loaded. */
+ * `${env.X}` was replaced before, when the file was read. */
 #ifndef SAGEGATE_CONFIG_TEMPLATE_H
 #define SAGEGATE_CONFIG_TEMPLATE_H
 
@@ -10,7 +10,7 @@
 
 enum template_source {
     TEMPLATE_TEXT, /* literal */
-    TEMPLATE_UUID, /* ${uuid}: version 7, one an exchange */
+    TEMPLATE_UUID, /* ${uuid}: version 7, one for each exchange */
     TEMPLATE_REQUEST_ID,
     TEMPLATE_TRACE_ID,
     TEMPLATE_SPAN_ID,
@@ -25,7 +25,7 @@ enum template_source {
 struct template_part {
     enum template_source source;
     struct span name;     /* X of header, path, query and json; the text of TEMPLATE_TEXT */
-    struct span fallback; /* SPAN_NONE where there is none; may be empty */
+    struct span fallback; /* SPAN_NONE: none; may be empty */
 };
 
 struct template
@@ -36,22 +36,33 @@ struct template
 };
 
 /* Compiles `text`. On failure *fault says what is wrong ("${pth.x}: unknown source, did you mean
- * ${path.x}?"). The template and its spans live in arena. */
+ * ${path.x}?"). The template and its spans are in arena. */
 MUST_USE bool template_compile(struct span text, struct arena *arena, struct template *out,
                                struct span *fault);
 
-/* Gives a source's value; SPAN_NONE where it is absent. An absent or empty value takes the
- * part's fallback. */
+/* Returns a source's value, SPAN_NONE if it is absent. The part's fallback takes the place of an
+ * absent or empty value. */
 typedef struct span (*template_lookup)(void *context, enum template_source source,
                                        struct span name);
 
-/* Expands into arena. SPAN_NONE as soon as one part is absent without fallback. */
+/* Expands into arena. Returns SPAN_NONE if a part is absent and has no fallback. */
 struct span template_expand(const struct template *t, template_lookup lookup, void *context,
                             struct arena *arena);
 
-/* True where the template has no part but text. */
+/* The text that the template always gives, with that name in place of ${route}, in arena.
+ * SPAN_NONE if it depends on the request, or on the route and `route` is empty. */
+struct span template_literal(const struct template *t, struct span route, struct arena *arena);
+
+/* True if the template consists of text. */
 bool template_is_literal(const struct template *t);
-/* True where some part comes from the caller (header, path, query, json). */
+/* True if a part comes from that source; false for NULL. */
+bool template_uses(const struct template *t, enum template_source source);
+/* True if a part comes from the caller (header, path, query, json). */
 bool template_is_from_caller(const struct template *t);
+
+/* Replaces `$$` by a dollar. Returns false, with the index in *at, for a lone dollar. *out is in
+ * arena and ends in NUL. */
+MUST_USE bool template_unescape(struct span text, struct arena *arena, struct span *out,
+                                size_t *at);
 
 #endif
