@@ -142,7 +142,7 @@ static struct config *load(const struct run_options *options, const char *topic,
     problem_list_init(problems);
     struct config *config = options->file.at != NULL
                                 ? config_load(options->file.at, &load_options, problems)
-                                : config_from_flags(&options->flags, &load_options, problems);
+                                : config_load_flags(&options->flags, &load_options, problems);
     log_write_problems(topic, problems);
     return config;
 }

@@ -1,8 +1,8 @@
-/* The configuration: YAML in, one immutable struct out. It knows no sockets and reads no clock.
+/* The configuration: YAML in, one immutable struct out. It opens no sockets and reads no clock.
  *
- * Everything in struct config lives in its arena and is never changed after config_load has
- * returned; it is shared between threads behind a reference count. Durations are milliseconds,
- * sizes bytes. */
+ * Everything in struct config lives in its arena and does not change once config_load has
+ * returned; threads share it by a reference count. Durations are in milliseconds, sizes in bytes.
+ * What a field means, its default and its range are in settings.def, in the row that names it. */
 #ifndef SAGEGATE_CONFIG_CONFIG_H
 #define SAGEGATE_CONFIG_CONFIG_H
 
@@ -13,39 +13,50 @@
 #include "base/problem.h"
 #include "config/template.h"
 
+/* A word in the configuration and its value: a member of the enum, or true or false, that the
+ * field of the setting holds. A list of words ends with SPAN_NONE. */
+struct config_word {
+    struct span word;
+    int value;
+};
+/* The word for a value, which the list must have. */
+struct span config_word_of(const struct config_word *words, int value);
+
 struct config_address {
     struct span text;      /* as written: "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock" */
     struct span unix_path; /* SPAN_NONE for TCP; ends in NUL */
     struct span host;      /* TCP: numeric address without brackets; ends in NUL */
     uint16_t port;         /* TCP; 0 lets the kernel choose */
-    unsigned unix_mode;    /* permission bits of the socket, default 0600 */
+    unsigned unix_mode;    /* permission bits of the socket */
     bool loopback;         /* TCP on 127.0.0.0/8 or ::1, or Unix */
 };
 
 struct config_listener {
     struct config_address address;
-    struct span certificate_file, key_file; /* TLS; SPAN_NONE: plain; end in NUL */
+    struct span certificate_file, key_file; /* TLS; SPAN_NONE: none; end in NUL */
 };
 
-enum config_credentials_source {
-    CREDENTIALS_DEFAULT, /* the chain: the first source that is configured */
-    CREDENTIALS_ENV,
-    CREDENTIALS_PROFILE,
-    CREDENTIALS_WEB_IDENTITY,
-    CREDENTIALS_CONTAINER,
-    CREDENTIALS_IMDS,
-    CREDENTIALS_PROCESS,
-    CREDENTIALS_STATIC,
+enum config_source {
+    CONFIG_SOURCE_DEFAULT, /* the chain: the first configured source */
+    CONFIG_SOURCE_ENV,
+    CONFIG_SOURCE_PROFILE,
+    CONFIG_SOURCE_WEB_IDENTITY,
+    CONFIG_SOURCE_CONTAINER,
+    CONFIG_SOURCE_IMDS,
+    CONFIG_SOURCE_PROCESS,
+    CONFIG_SOURCE_STATIC,
 };
+extern const struct config_word config_source_words[];
 
+/* Absent texts are SPAN_NONE. */
 struct config_credentials {
-    enum config_credentials_source source;
-    struct span file;    /* static: a JSON file as credential_process prints it; ends in NUL */
-    struct span profile; /* of the shared files, by name; SPAN_NONE: AWS_PROFILE's, or default */
-    struct span process; /* a command line, run without a shell; SPAN_NONE: none */
+    enum config_source source;
+    struct span file;          /* ends in NUL */
+    struct span profile;       /* SPAN_NONE: AWS_PROFILE's, or default */
+    struct span process;       /* a command line, run without a shell */
     struct span imds_endpoint; /* a URL; SPAN_NONE: by the environment, else 169.254.169.254 */
-    bool imds_v1;              /* metadata version 1 may be used where version 2 is not answered */
-    int64_t wait_ms;           /* how long a request may wait for a set, default 2 s */
+    bool imds_v1;
+    int64_t wait_ms;
 };
 
 struct config_tag {
@@ -56,21 +67,21 @@ struct config_tag {
 struct config_role {
     struct span role_arn; /* SPAN_NONE: no role */
     struct span external_id, source_identity;
-    struct span session_name;                /* with session_template: none */
-    const struct template *session_template; /* names ${route}; NULL: it does not */
-    int64_t duration_ms;                     /* 0: the service's own, an hour */
+    struct span session_name;                /* SPAN_NONE with a session_template */
+    const struct template *session_template; /* contains ${route}; NULL: it does not */
+    int64_t duration_ms;
     const struct config_tag *tags;
     size_t tag_count;
 };
 
-/* As whom upstreams are called. One whose session name has ${route} is used by no route: each
- * route has one of its own that is derived from it. */
+/* Whose credentials sign. If the session name contains ${route}, no route uses the identity itself:
+ * each route has its own, derived from it. */
 struct config_identity {
     struct span name;  /* "default" for the top-level `credentials`, else the key in `identities` */
-    struct span label; /* once in the configuration: the name, of a derived one NAME/SESSION */
+    struct span label; /* unique: the name; NAME/SESSION for a derived identity */
     struct config_credentials credentials; /* its own source, or the top-level one */
-    struct config_role role;               /* assumed from there */
-    struct span region;                    /* of STS: that of an upstream that uses it */
+    struct config_role role;               /* assumed with those credentials */
+    struct span region;                    /* of STS: that of an upstream which uses it */
     bool fips, dualstack;                  /* likewise */
 };
 
@@ -81,57 +92,56 @@ struct config_upstream {
     bool allow_plaintext;
     /* From endpoint_url, else from endpoint_host: where to connect and what Host to send. */
     struct endpoint_url url;
-    struct span ca_file; /* instead of the system's; SPAN_NONE: the system's; ends in NUL */
-    const struct span *extra_ca_files; /* besides; each ends in NUL */
+    struct span ca_file;               /* SPAN_NONE: the system's; ends in NUL */
+    const struct span *extra_ca_files; /* each ends in NUL */
     size_t extra_ca_file_count;
-    size_t identity;        /* its place in identities; of routes that name none */
-    bool proxy_given;       /* the key `proxy` speaks; else the environment */
+    size_t identity;        /* index in identities, for routes that name none */
+    bool proxy_given;       /* by the key `proxy`; otherwise the environment decides */
     struct span proxy_host; /* an HTTP proxy to CONNECT through; SPAN_NONE: none */
     uint16_t proxy_port;
-    struct span proxy_authorization; /* "Basic ...", SPAN_NONE without user information */
+    struct span proxy_authorization; /* "Basic ..."; SPAN_NONE without user information */
 };
 
 struct config_timeouts {
-    int64_t connect_ms;    /* name, connection and TLS together */
-    int64_t first_byte_ms; /* from the last byte sent to the answer's head */
-    int64_t idle_ms;       /* between two pieces of the answer */
-    int64_t total_ms;      /* the whole exchange */
+    int64_t connect_ms;
+    int64_t first_byte_ms;
+    int64_t idle_ms;
+    int64_t total_ms;
 };
 
 struct config_limits {
-    uint64_t connections;    /* of callers at a time */
-    bool body_bytes_given;   /* else the memory limit of the process's cgroup may lower it */
-    uint64_t body_bytes;     /* of all requests' bodies in memory */
-    uint64_t concurrency;    /* exchanges at a time */
-    uint64_t head_bytes;     /* of one request's head, default 64 KiB */
-    int64_t head_timeout_ms; /* from a request's first byte to the end of its head, default 10 s */
-    int64_t body_timeout_ms; /* between two pieces of a request's body, default 30 s */
-    int64_t keep_alive_timeout_ms; /* an idle caller's connection, default 75 s */
-    uint64_t keep_alive_requests;  /* on one caller's connection; 0: any number */
+    uint64_t connections;
+    uint64_t body_bytes;
+    bool body_bytes_given; /* otherwise the memory limit of the process's cgroup may lower it */
+    uint64_t concurrency;
+    uint64_t head_bytes;
+    int64_t head_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t keep_alive_timeout_ms;
+    uint64_t keep_alive_requests; /* 0: unlimited */
 };
 
 struct config_pool {
-    uint64_t idle_max;       /* idle connections a worker keeps to one upstream, default 64 */
-    int64_t idle_timeout_ms; /* an idle connection's life, default 20 s */
-    int64_t age_max_ms;      /* default 10 min; older ones are not used again */
-    uint64_t connects_max;   /* connections a worker makes to one upstream at a time, default 32 */
-    uint64_t warm;           /* connections made ahead of need, default 0 */
+    uint64_t idle_max;
+    int64_t idle_timeout_ms;
+    int64_t age_max_ms;
+    uint64_t connects_max;
+    uint64_t warm;
 };
 
 struct config_drain {
-    int64_t delay_ms; /* after SIGTERM /ready is false and all goes on, default 0 */
-    int64_t idle_ms;  /* then a caller's idle connection is kept that long, default 0 */
-    int64_t limit_ms; /* after SIGTERM: what is not done by then is cut, default 30 s */
+    int64_t delay_ms;
+    int64_t idle_ms;
+    int64_t limit_ms;
 };
 
-/* What a route says of one parameter. An absent member is SPAN_NONE, NULL or false. */
+/* What a route does with one parameter. An absent member is SPAN_NONE, NULL or false. */
 struct config_policy {
-    bool set; /* the route (or defaults) speaks of this parameter at all */
-    const struct template
-        *default_value;           /* key `default`: where the caller sent none or an empty one */
-    const struct template *value; /* always */
+    bool set;                             /* the route, or defaults, has this parameter */
+    const struct template *default_value; /* key `default` */
+    const struct template *value;
     const struct template *append;
-    struct span separator;    /* between the value and what is appended; default "" */
+    struct span separator;
     const struct span *allow; /* globs over the whole final value */
     size_t allow_count;       /* 0: anything */
     bool required;
@@ -145,26 +155,42 @@ enum config_operation {
     CONFIG_STREAM,
     CONFIG_AUTO,      /* stream or invoke, as the request asks */
     CONFIG_OPENAI,    /* the endpoint's OpenAI-compatible path, with a bearer token */
-    CONFIG_CONTAINER, /* a model's container itself: POST /invocations and GET /ping, nothing signed */
+    CONFIG_CONTAINER, /* a model server itself: POST /invocations and GET /ping, unsigned */
     CONFIG_PING,      /* answered by the gateway */
 };
+extern const struct config_word config_operation_words[];
 
-/* What comes of it goes to AWS, signed or with a token. */
+/* The request goes to AWS, signed or with a token. */
 static inline bool config_operation_is_aws(enum config_operation operation)
 {
     return operation != CONFIG_CONTAINER && operation != CONFIG_PING;
 }
 
-/* When a caller shuts its sending side before it has its answer. */
+/* When a caller shuts its sending side before it has its response. */
 enum config_half_close {
     CONFIG_HALF_CLOSE_AUTO,   /* finish for HTTP/1.0 and Connection: close, else cancel */
-    CONFIG_HALF_CLOSE_CANCEL, /* it has left */
-    CONFIG_HALF_CLOSE_FINISH, /* it waits for its answer */
+    CONFIG_HALF_CLOSE_CANCEL, /* the caller has left */
+    CONFIG_HALF_CLOSE_FINISH, /* the caller waits for its response */
 };
-/* What callers get of InvokeEndpointWithResponseStream's event stream; of a native route always raw. */
-enum config_stream_format { CONFIG_STREAM_DECODED, CONFIG_STREAM_RAW };
+extern const struct config_word config_half_close_words[];
 
-enum config_errors { CONFIG_ERRORS_UNWRAP, CONFIG_ERRORS_PASS };
+/* What callers get of InvokeEndpointWithResponseStream's event stream; native routes: always
+ * raw. */
+enum config_stream_format { CONFIG_STREAM_DECODED, CONFIG_STREAM_RAW };
+extern const struct config_word config_stream_format_words[];
+
+enum config_errors {
+    CONFIG_ERRORS_BY_OPERATION, /* while loading: not set yet */
+    CONFIG_ERRORS_UNWRAP,
+    CONFIG_ERRORS_PASS,
+};
+extern const struct config_word config_errors_words[];
+
+/* The words of settings whose field is a bool. */
+extern const struct config_word config_ready_requires_words[], config_stream_errors_words[],
+    config_on_full_words[], config_log_path_words[];
+/* Methods are kept as words; the values mean nothing. */
+extern const struct config_word config_method_words[];
 
 struct config_peer {
     struct span text; /* as written */
@@ -176,9 +202,9 @@ struct config_peer {
 
 /* Who may call. */
 struct config_guards {
-    const struct span *hosts; /* patterns of the Host's name, in lower case; none: any */
+    const struct span *hosts; /* globs over the Host's name, in lower case; none: any */
     size_t host_count;
-    const struct span *origins; /* patterns of web pages' origins; none: no page */
+    const struct span *origins; /* globs over web pages' origins; none: no page */
     size_t origin_count;
     const struct config_peer *peers; /* none: whoever can connect */
     size_t peer_count;
@@ -186,40 +212,41 @@ struct config_guards {
 
 struct config_route {
     struct span name;
-    unsigned line; /* of the file, for warnings; 0 if from flags */
+    unsigned line; /* in file, for warnings; 0: from flags */
     struct span file;
     struct span path;           /* the pattern as written: "/models/{model}/predict" */
     const struct span *methods; /* default: POST */
     size_t method_count;
     struct span host; /* SPAN_NONE: any; compared without port, case ignored */
     const struct config_upstream *upstream;
-    size_t identity;                 /* its place in identities: whose credentials sign */
-    const struct template *endpoint; /* its name; NULL: none, as container and ping allow */
+    size_t identity;                 /* index in identities: whose credentials sign */
+    const struct template *endpoint; /* its name; NULL: none (container and ping allow that) */
     const struct span *endpoint_allow;
     size_t endpoint_allow_count;
     enum config_operation operation;
-    enum config_errors errors; /* default: pass for native, unwrap elsewhere */
+    enum config_errors errors;
     struct config_guards guards;
-    uint32_t callers_may_set; /* bit 1u << enum sagemaker_parameter */
-    uint32_t lacks;           /* likewise: what its operation has not, though InvokeEndpoint has */
+    uint32_t callers_may_set;   /* bits 1u << enum sagemaker_parameter */
     bool callers_may_set_given; /* false: all that the operation has */
+    uint32_t lacks;             /* likewise: what InvokeEndpoint has but this operation lacks */
     enum config_stream_format stream_format;
     bool stream_error_events; /* stream_errors: event */
-    /* Of auto, besides Accept and the body's member "stream": what asks for a stream; SPAN_NONE: nothing. */
+    /* Operation auto: what asks for a stream besides Accept and the body's "stream"; or
+     * SPAN_NONE. */
     struct span stream_header, stream_query;
-    /* Members of a JSON body that must be known before the request can be filled in; at most
-     * JSON_SCAN_NAMES_MAX. */
+    /* Members of a JSON body needed to fill in the request; at most JSON_SCAN_NAMES_MAX. */
     const struct span *watched;
     size_t watched_count;
     struct config_policy parameters[SAGEMAKER_PARAMETERS]; /* defaults and route merged */
-    uint64_t concurrency; /* requests of this route in progress; 0: no limit of its own */
-    int64_t wait_for_ms;  /* how long a request waits for its turn before it is busy; default 0 */
+    uint64_t concurrency;                                  /* 0: no limit of its own */
+    int64_t wait_for_ms;
     enum config_half_close on_half_close;
     struct config_timeouts timeouts;
     uint64_t body_max;
 };
 
 enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARNING, CONFIG_LOG_ERROR };
+extern const struct config_word config_log_level_words[];
 
 struct config {
     struct arena arena;
@@ -254,20 +281,21 @@ struct config {
 typedef struct span (*config_getenv)(void *context, struct span name);
 
 struct config_options {
-    /* NULL: none is set, and ${env.X} without fallback stands for a text (check --no-env). */
+    /* NULL: none is set, and ${env.X} without a fallback stands for some text (check --no-env). */
     config_getenv getenv;
     void *getenv_context;
-    /* The region that the profile names, or, where the file says `region: imds`, the instance's; in arena. SPAN_NONE, with
-     * *fault where the instance does not say or the files cannot be read. NULL: nobody is asked, and a text stands for the instance's. */
+    /* Returns the region that the profile names or, from_instance, the instance's; in arena.
+     * SPAN_NONE if there is none, with *fault if the instance or the files cannot be read. NULL:
+     * a text stands for the instance's region. */
     struct span (*find_region)(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
                                struct arena *arena, struct span *fault);
-    /* Nothing but the text is read: `include` is refused, named files are not looked for. */
+    /* Read the given text only: refuse `include`, do not look for named files. */
     bool no_files;
 };
 
-/* Reads FILE and what it includes. NULL where there was any error; *problems has every error and
- * warning. */
+/* Reads FILE and what it includes. Adds every error and warning to *problems; returns NULL if there
+ * was an error. */
 struct config *config_load(const char *file, const struct config_options *options,
                            struct problem_list *problems);
 /* The same for a text that stands for FILE. */
@@ -275,23 +303,22 @@ struct config *config_load_text(const char *file, struct span text,
                                 const struct config_options *options,
                                 struct problem_list *problems);
 
-/* The same without a file: `run --endpoint`. Pairs of key and value in the configuration's own
- * terms, e.g. {"listen[0].address", "127.0.0.1:8080"} are for --set; positions name the flag. */
+/* The same without a file: `run --endpoint`. Problems name the flag in place of a file. */
 struct config_flags {
     struct span endpoint; /* --endpoint, SAGEGATE_ENDPOINT; required */
     struct span listen;   /* default 127.0.0.1:8080 */
     struct span region;
     struct span operation; /* default invoke */
-    /* "upstream.endpoint_url=https://...": a dotted path of the file's keys, with "route." for the
-     * one route, e.g. "route.timeouts.total=90s". */
+    /* KEY=VALUE: a dotted path of the file's keys, with "route." for the one route, as in
+     * "route.timeouts.total=90s". */
     const struct span *set;
     size_t set_count;
 };
-struct config *config_from_flags(const struct config_flags *flags,
+struct config *config_load_flags(const struct config_flags *flags,
                                  const struct config_options *options,
                                  struct problem_list *problems);
 
-/* Whether both would be the same caller of AWS, by everything that they say. */
+/* True if all settings of both are equal, so that they would get the same credentials. */
 bool config_identity_is_same(const struct config_identity *a, const struct config_identity *b);
 /* A copy in arena that outlives the configuration; of the session name, only the text. */
 struct config_identity config_identity_copy(const struct config_identity *identity,

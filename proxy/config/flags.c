@@ -1,4 +1,4 @@
-/* A tree of nodes out of flags, so that all that a file goes through they go through too. */
+/* Makes the tree of nodes that a file with the same content would give. */
 #include "config/flags.h"
 
 struct step {
@@ -42,7 +42,7 @@ static void tell(struct yaml_load *load, struct span flag, const char *text)
     problem_add(load->problems, PROBLEM_ERROR, flag, 0, 0, "%s", text);
 }
 
-/* Takes the next step off a path such as "listen[0].address". False at its end or where it is
+/* Takes the next step off a path such as "listen[0].address". Returns false at its end, or if it is
  * malformed. */
 static bool next_step(struct span *path, struct step *step)
 {
@@ -80,7 +80,7 @@ static struct yaml_entry *find_step(const struct yaml_node *node, const struct s
     return entry;
 }
 
-/* Puts the value where the path says, making what is missing on the way. */
+/* Puts the value at the path, creating what is missing on the way. */
 static void set_value(struct yaml_load *load, struct yaml_node *root, struct span flag,
                       struct span path, struct yaml_node *value)
 {
@@ -120,7 +120,7 @@ static void set_value(struct yaml_load *load, struct yaml_node *root, struct spa
          "write KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
 }
 
-/* A value is YAML, so that [a, b] is a list; its positions would say nothing. */
+/* Positions inside the value of a flag mean nothing. A value is YAML, so that [a, b] is a list. */
 static void forget_lines(struct yaml_node *node)
 {
     node->at.line = node->at.column = 0;
@@ -132,7 +132,7 @@ static void forget_lines(struct yaml_node *node)
 
 static struct yaml_node *parse_value(struct yaml_load *load, struct span flag, struct span text)
 {
-    /* yaml_parse gives an empty map for an empty text. */
+    /* yaml_parse would return an empty map. */
     if (span_trim(text).len == 0)
         return make_scalar(load, flag, SPAN(""));
     struct yaml_node *value = yaml_parse(load, flag, text);
@@ -161,7 +161,7 @@ static void apply_set(struct yaml_load *load, struct yaml_node *root, struct spa
 
 /* ---- the tree ---- */
 
-/* "/" has nothing for `*` to match, so it takes a route of its own, with the same nodes but for
+/* "/" has nothing for `*` to match, so it needs a second route, which shares all nodes except
  * `match`. */
 static void put_root_route(struct yaml_load *load, struct yaml_node *routes,
                            const struct yaml_node *route)
@@ -175,7 +175,7 @@ static void put_root_route(struct yaml_load *load, struct yaml_node *routes,
             continue;
         size_t index = entry->node->index;
         yaml_append(load, copy, entry->key, entry->key_at, entry->node);
-        /* Problems are told by the path of the first. */
+        /* Problems name the path of the first route. */
         entry->node->parent = (struct yaml_node *)route;
         entry->node->index = index;
     }

@@ -1,4 +1,4 @@
-/* A configuration's files, read and merged; of the keys it knows `include` alone. */
+/* Reads and merges a configuration's files; the only key it knows is `include`. */
 #include "config/include.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ struct files {
 static struct yaml_node *load_with_includes(struct files *files, struct span name,
                                             struct span text);
 
-/* Where an include stands; a NULL node is the command line. */
+/* `include`: the node that names the file; NULL: the command line does. */
 static void tell(struct files *files, struct yaml_node *include, struct span file, const char *text)
 {
     if (include == NULL)
@@ -36,7 +36,7 @@ static void tell(struct files *files, struct yaml_node *include, struct span fil
         yaml_error(files->load, include, "%.*s: %s", SPAN_ARG(file), text);
 }
 
-/* Reads a file once: a second time is a cycle or would give every value twice. */
+/* Opens a file only once: a second time is a cycle, or would give every value twice. */
 static bool open_once(struct files *files, struct yaml_node *include, struct span name, int *fd)
 {
     struct stat status;
@@ -69,7 +69,7 @@ static bool read_text(struct files *files, struct yaml_node *include, struct spa
     int fd;
     if (!open_once(files, include, name, &fd))
         return false;
-    /* One byte more than is taken, so that yaml_parse sees the excess. */
+    /* One byte more than allowed, so that yaml_parse notices the excess. */
     char *at = arena_alloc(files->load->arena, YAML_FILE_BYTES_MAX + 1);
     size_t len = 0;
     ssize_t got = 1;
@@ -96,7 +96,7 @@ static struct yaml_node *load_file(struct files *files, struct yaml_node *includ
     return load_with_includes(files, name, text);
 }
 
-/* The pattern as seen from the file that includes. */
+/* The pattern, relative to the file that includes. */
 static struct span resolve(struct files *files, struct span file, struct span pattern)
 {
     size_t slash = file.len;
@@ -140,7 +140,7 @@ static void include_pattern(struct files *files, struct yaml_node *root, struct 
         globfree(&found);
 }
 
-/* Takes `include` out of the tree. */
+/* Removes `include` from the tree. */
 static struct yaml_entry *remove_include(struct yaml_node *root)
 {
     for (struct yaml_entry **at = &root->entries; *at != NULL; at = &(*at)->next) {
@@ -195,16 +195,6 @@ struct yaml_node *include_load_text(struct yaml_load *load, const char *file, st
 
 /* ---- merging ---- */
 
-static void tell_twice(struct yaml_load *load, const struct yaml_entry *first,
-                       const struct yaml_entry *again)
-{
-    struct span path = yaml_path(first->node, load->arena);
-    problem_add(load->problems, PROBLEM_ERROR, again->key_at.file, again->key_at.line,
-                again->key_at.column, "%.*s: given twice, first at %.*s:%u:%u; keep one of them",
-                SPAN_ARG(path), SPAN_ARG(first->key_at.file), first->key_at.line,
-                first->key_at.column);
-}
-
 void include_merge(struct yaml_load *load, struct yaml_node *into, struct yaml_node *from)
 {
     for (struct yaml_entry *entry = from->entries; entry != NULL; entry = entry->next) {
@@ -213,7 +203,9 @@ void include_merge(struct yaml_load *load, struct yaml_node *into, struct yaml_n
         if (there == NULL)
             yaml_append(load, into, entry->key, entry->key_at, entry->node);
         else if (there->node->kind == YAML_SCALAR || there->node->kind != entry->node->kind)
-            tell_twice(load, there, entry);
+            yaml_error_key(load, entry->key_at, there->node,
+                           "given twice, first at %.*s:%u:%u; keep one of them",
+                           SPAN_ARG(there->key_at.file), there->key_at.line, there->key_at.column);
         else
             include_merge(load, there->node, entry->node);
     }

@@ -1,4 +1,4 @@
-/* A configuration's files: reading one, what it includes, and merging them into one tree. The
+/* A configuration's files: reads one and those it includes, and merges them into one tree. The
  * only part of config/ that reads files. */
 #ifndef SAGEGATE_CONFIG_INCLUDE_H
 #define SAGEGATE_CONFIG_INCLUDE_H
@@ -6,7 +6,7 @@
 #include "config/yaml.h"
 
 /* The merged tree, without `include`: maps are merged, lists appended in the order of reading (a
- * file before what it includes), a value given twice is a problem. NULL where nothing could be
+ * file before those it includes); a value given twice is a problem. NULL if nothing could be
  * read. */
 MUST_USE struct yaml_node *include_load(struct yaml_load *load, const char *file);
 
@@ -14,7 +14,7 @@ MUST_USE struct yaml_node *include_load(struct yaml_load *load, const char *file
 MUST_USE struct yaml_node *include_load_text(struct yaml_load *load, const char *file,
                                              struct span text);
 
-/* Merges a tree into another; nodes of `from` become into's. */
+/* Merges a tree into another, which takes over its nodes. */
 void include_merge(struct yaml_load *load, struct yaml_node *into, struct yaml_node *from);
 
 #endif

@@ -1,28 +1,32 @@
-/* Routes out of the tree, each with what it inherits from `defaults`. */
-#include "config/read.h"
+/* Routes and their parameters, each with what it inherits from `defaults`. */
+#include "config/reader.h"
 
 #include <inttypes.h>
 
-#include "config/suggest.h"
-#include "config/value.h"
+#include "config/pattern.h"
 
-/* What every route starts from. */
-struct base {
-    const struct config_upstream *upstream;
-    bool identity_given;
-    size_t identity;
-    struct config_timeouts timeouts;
-    uint64_t body_max;
-    struct config_guards guards;
-    bool errors_given;
-    enum config_errors errors;
-    size_t stream_format, stream_errors; /* places in their settings' words */
-    bool callers_may_set_given;
-    uint32_t callers_may_set;
-    struct read_policies policies;
+/* What checks of parameters need to know of a route, or of `defaults`. */
+struct scope {
+    uint32_t operations;           /* bits 1u << enum sagemaker_operation; for defaults all */
+    bool all;                      /* each of them must have a parameter, not just one */
+    uint32_t lacks;                /* bits of parameters that the route's operation lacks */
+    struct span word;              /* that operation, as written */
+    const struct pattern *pattern; /* NULL: none, or at fault */
+    struct span route;             /* its name; empty for defaults */
 };
 
-static const uint32_t every_operation = (1u << SAGEMAKER_OPERATIONS) - 1;
+/* The parameters of `defaults` or of a route. */
+struct policies {
+    struct config_policy policies[SAGEMAKER_PARAMETERS];
+    struct yaml_node *nodes[SAGEMAKER_PARAMETERS]; /* where each is; NULL: absent, or built in */
+};
+
+/* What every route begins as a copy of, and what a copy cannot carry. */
+struct base {
+    struct config_route route; /* errors may be CONFIG_ERRORS_BY_OPERATION */
+    bool identity_given;       /* otherwise the upstream's counts */
+    struct policies policies;
+};
 
 static uint32_t operations_of(enum config_operation operation)
 {
@@ -39,7 +43,8 @@ static uint32_t operations_of(enum config_operation operation)
     return masks[operation];
 }
 
-/* Of the OpenAI-compatible path only these are known to travel, the component as a part of the path. */
+/* Parameters that the OpenAI-compatible path is known to accept, the component as a part of the
+ * path. */
 static uint32_t lacks_of(enum config_operation operation)
 {
     if (operation == CONFIG_OPENAI)
@@ -48,150 +53,302 @@ static uint32_t lacks_of(enum config_operation operation)
     return operation == CONFIG_PING ? ~0u : 0;
 }
 
-/* ---- what defaults and routes have in common ---- */
+/* ---- one value against the API's table ---- */
 
-static enum config_errors errors_of(const struct yaml_node *map, enum setting_id id)
+static bool has(const struct scope *scope, enum sagemaker_parameter parameter)
 {
-    return reader_word_or(map, id, 1) == 0 ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
+    const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
+    uint32_t having = 0;
+    if ((scope->lacks & 1u << parameter) != 0)
+        return false;
+    for (unsigned i = 0; i != SAGEMAKER_OPERATIONS; ++i)
+        if (info->header[i].at != NULL)
+            having |= scope->operations & 1u << i;
+    return scope->all ? having == scope->operations : having != 0;
 }
 
-static const struct config_upstream *read_upstream_name(struct reader *reader,
-                                                        struct yaml_node *node,
-                                                        const struct config_upstream *fallback)
-{
-    const struct config *config = reader->config;
-    if (node == NULL || node->opaque)
-        return fallback;
-    struct span name = reader_text_of(reader, node);
-    struct span *names = arena_zalloc(reader->load->arena, config->upstream_count, sizeof(*names));
-    for (size_t i = 0; i != config->upstream_count; ++i) {
-        names[i] = config->upstreams[i].name;
-        if (span_equals(names[i], name))
-            return &config->upstreams[i];
-    }
-    struct span near = suggest_nearest(name, names, config->upstream_count);
-    struct span list = suggest_list(names, config->upstream_count, "and", reader->load->arena);
-    if (near.at != NULL)
-        yaml_error(reader->load, node, "no upstream \"%.*s\", did you mean %.*s?", SPAN_ARG(name),
-                   SPAN_ARG(near));
-    else
-        yaml_error(reader->load, node, "no upstream \"%.*s\"; there is %.*s", SPAN_ARG(name),
-                   SPAN_ARG(list));
-    return fallback;
-}
-
-/* base: NULL for `defaults` itself, whose defaults are the table's. */
-static struct config_timeouts read_timeouts(struct reader *reader, const struct yaml_node *map,
-                                            const struct config_timeouts *base)
-{
-    struct config_timeouts table = {
-        .connect_ms = reader_number(reader, NULL, SETTING_DEFAULTS_TIMEOUTS_CONNECT),
-        .first_byte_ms = reader_number(reader, NULL, SETTING_DEFAULTS_TIMEOUTS_FIRST_BYTE),
-        .idle_ms = reader_number(reader, NULL, SETTING_DEFAULTS_TIMEOUTS_IDLE),
-        .total_ms = reader_number(reader, NULL, SETTING_DEFAULTS_TIMEOUTS_TOTAL),
-    };
-    const struct yaml_node *node = reader_find(map, SETTING_DEFAULTS_TIMEOUTS);
-    if (base == NULL)
-        base = &table;
-    struct config_timeouts timeouts = {
-        reader_number_or(reader, node, SETTING_DEFAULTS_TIMEOUTS_CONNECT, base->connect_ms),
-        reader_number_or(reader, node, SETTING_DEFAULTS_TIMEOUTS_FIRST_BYTE, base->first_byte_ms),
-        reader_number_or(reader, node, SETTING_DEFAULTS_TIMEOUTS_IDLE, base->idle_ms),
-        reader_number_or(reader, node, SETTING_DEFAULTS_TIMEOUTS_TOTAL, base->total_ms),
-    };
-    struct yaml_node *first_byte = reader_find(node, SETTING_DEFAULTS_TIMEOUTS_FIRST_BYTE);
-    if (first_byte != NULL && timeouts.first_byte_ms > timeouts.total_ms)
-        yaml_warn(reader->load, first_byte,
-                  "longer than total (%.*s), which ends the exchange before",
-                  SPAN_ARG(value_print_time(timeouts.total_ms, reader->load->arena)));
-    return timeouts;
-}
-
-/* Bits of the parameters that the scope's operations have. */
-static uint32_t parameters_of(const struct read_scope *scope)
+static uint32_t parameters_of(const struct scope *scope)
 {
     uint32_t mask = 0;
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
-        if (read_policies_has(scope, (enum sagemaker_parameter)i))
+        if (has(scope, (enum sagemaker_parameter)i))
             mask |= 1u << i;
     return mask;
 }
 
-/* Parameters that the operations lack are told where the route itself names them, dropped where
- * it inherits them. */
-static uint32_t read_setters(struct reader *reader, const struct yaml_node *list,
-                             const struct read_scope *scope)
+/* Several operations together have all parameters, so the scope has one operation. */
+static void tell_lacking(struct reader *reader, struct yaml_node *node, const struct scope *scope,
+                         enum sagemaker_parameter parameter)
 {
-    uint32_t mask = 0;
-    enum sagemaker_parameter parameter;
-    for (struct yaml_entry *entry = list->entries; entry != NULL; entry = entry->next) {
-        struct yaml_node *node = entry->node;
-        if (node->bad || node->opaque || !sagemaker_parameter_by_name(node->text, &parameter))
-            continue;
-        if (!read_policies_has(scope, parameter))
-            read_policies_tell_lacking(reader, node, scope, parameter);
-        mask |= 1u << parameter;
+    const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
+    enum sagemaker_operation operation = SAGEMAKER_INVOKE;
+    if ((scope->lacks & 1u << parameter) != 0) {
+        yaml_error(reader->load, node, "operation %.*s has no %.*s; leave it out",
+                   SPAN_ARG(scope->word), SPAN_ARG(info->api_name));
+        return;
     }
-    return mask;
+    while ((scope->operations & 1u << operation) == 0 || info->header[operation].at != NULL)
+        ++operation;
+    yaml_error(reader->load, node, "%.*s has no %.*s; leave it out",
+               SPAN_ARG(sagemaker_operation_info(operation)->api_name), SPAN_ARG(info->api_name));
+}
+
+static void check_setters(struct reader *reader, const struct yaml_node *list,
+                          const struct scope *scope)
+{
+    for (struct yaml_entry *entry = yaml_entries(list); entry != NULL; entry = entry->next) {
+        if (entry->node->value == NULL)
+            continue;
+        enum sagemaker_parameter parameter = (enum sagemaker_parameter)entry->node->value->number;
+        if (!has(scope, parameter))
+            tell_lacking(reader, entry->node, scope, parameter);
+    }
+}
+
+/* A text is right if one of the scope's operations takes it; the request decides which one it
+ * is. */
+static void check_literal(struct reader *reader, struct yaml_node *node, const struct scope *scope,
+                          enum sagemaker_parameter parameter, struct span text)
+{
+    const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
+    struct span fault = SPAN_NONE;
+    text = span_trim(text);
+    for (unsigned i = 0; i != SAGEMAKER_OPERATIONS; ++i) {
+        if ((scope->operations & 1u << i) == 0 || info->header[i].at == NULL)
+            continue;
+        if (sagemaker_check_parameter((enum sagemaker_operation)i, parameter, text,
+                                      reader->load->arena, &fault))
+            return;
+    }
+    if (fault.at != NULL)
+        yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
+}
+
+static void check_allowed(struct reader *reader, struct yaml_node *node,
+                          const struct config_policy *policy, struct span text)
+{
+    for (size_t i = 0; i != policy->allow_count; ++i)
+        if (span_matches_glob(text, policy->allow[i]))
+            return;
+    if (policy->allow_count != 0)
+        yaml_error(reader->load, node, "\"%.*s\" matches none of the patterns in allow",
+                   SPAN_ARG(text));
+}
+
+/* The name of a ${path.X} that the pattern lacks; SPAN_NONE: there is none. */
+static struct span missing_capture(const struct template *template, const struct pattern *pattern,
+                                   bool fallbacks_too)
+{
+    for (size_t i = 0; i != template->part_count; ++i) {
+        const struct template_part *part = &template->parts[i];
+        if (part->source != TEMPLATE_PATH || (!fallbacks_too && part->fallback.at != NULL))
+            continue;
+        if (!pattern_has_capture(pattern, part->name))
+            return part->name;
+    }
+    return SPAN_NONE;
+}
+
+/* Checks what is known of a template at load. `whole`: nothing is appended to its text. */
+static void check_template(struct reader *reader, struct yaml_node *node,
+                           const struct template *template, const struct scope *scope,
+                           enum sagemaker_parameter parameter, const struct config_policy *policy,
+                           bool whole)
+{
+    if (node == NULL || node->opaque || template == NULL)
+        return;
+    /* References in defaults are checked with each route that inherits them. */
+    struct span missing =
+        scope->pattern == NULL ? SPAN_NONE : missing_capture(template, scope->pattern, true);
+    struct span literal = template_literal(template, scope->route, reader->load->arena);
+    if (missing.at != NULL)
+        yaml_error(reader->load, node, "${path.%.*s}: the route's path has no {%.*s}",
+                   SPAN_ARG(missing), SPAN_ARG(missing));
+    if (template_uses(template, TEMPLATE_JSON) && policy->allow_count == 0)
+        yaml_error(reader->load, node,
+                   "callers choose it by their body, so it needs allow: the patterns of which one "
+                   "must match");
+    /* Half a value need not have the form of the whole, except that of text. */
+    if (literal.at == NULL || (!whole && parameter != SAGEMAKER_CUSTOM_ATTRIBUTES))
+        return;
+    check_literal(reader, node, scope, parameter, literal);
+    if (!node->bad && whole)
+        check_allowed(reader, node, policy, span_trim(literal));
+}
+
+/* ---- one policy ---- */
+
+static void refuse_together(struct reader *reader, const struct yaml_node *map, enum setting_id one,
+                            const char *text)
+{
+    struct yaml_node *node = record_find(map, one);
+    if (node != NULL)
+        yaml_error(reader->load, node, "%s", text);
+}
+
+static void check_contradictions(struct reader *reader, const struct yaml_node *map,
+                                 enum sagemaker_parameter parameter,
+                                 const struct config_policy *policy)
+{
+    bool has_habits = parameter == SAGEMAKER_ACCEPT || parameter == SAGEMAKER_CONTENT_TYPE;
+    if (policy->value != NULL && policy->default_value != NULL)
+        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_DEFAULT,
+                        "value always wins, so default can never be used; keep one of them");
+    if (policy->value != NULL && policy->strict_default)
+        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT,
+                        "value always wins, whatever the caller sent; leave strict_default out");
+    if (policy->append == NULL)
+        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_SEPARATOR,
+                        "there is nothing to separate without append");
+    if (policy->strict_default && !has_habits)
+        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT,
+                        "only content_type and accept have values that clients send unasked");
+}
+
+static void read_policy(struct reader *reader, const struct yaml_node *map,
+                        const struct scope *scope, enum sagemaker_parameter parameter,
+                        struct config_policy *policy)
+{
+    struct yaml_node *append = record_find(map, SETTING_DEFAULTS_PARAMETERS_APPEND);
+    bool whole = append == NULL;
+    policy->set = true;
+    record_set_defaults(SETTING_DEFAULTS_PARAMETERS_ITEM, policy, &reader->config->arena);
+    record_fill(SETTING_DEFAULTS_PARAMETERS_ITEM, map, policy, &reader->config->arena);
+    check_contradictions(reader, map, parameter, policy);
+    check_template(reader, record_find(map, SETTING_DEFAULTS_PARAMETERS_DEFAULT),
+                   policy->default_value, scope, parameter, policy, whole);
+    check_template(reader, record_find(map, SETTING_DEFAULTS_PARAMETERS_VALUE), policy->value,
+                   scope, parameter, policy, whole);
+    check_template(reader, append, policy->append, scope, parameter, policy, false);
+}
+
+static void read_parameters(struct reader *reader, const struct yaml_node *parameters,
+                            const struct scope *scope, struct policies *out)
+{
+    enum sagemaker_parameter parameter;
+    if (parameters == NULL)
+        return;
+    for (struct yaml_entry *entry = parameters->entries; entry != NULL; entry = entry->next) {
+        struct yaml_node *node = entry->node;
+        if (node->bad || !sagemaker_parameter_by_name(entry->key, &parameter) ||
+            out->nodes[parameter] != NULL)
+            continue;
+        out->nodes[parameter] = node;
+        if (node->null)
+            continue;
+        if (has(scope, parameter))
+            read_policy(reader, node, scope, parameter, &out->policies[parameter]);
+        else
+            tell_lacking(reader, node, scope, parameter);
+    }
+}
+
+/* ---- what a route ends up with ---- */
+
+static void check_inherited_captures(struct reader *reader, struct yaml_node *node,
+                                     const struct config_policy *policy, const struct scope *scope)
+{
+    const struct template *const templates[] = {policy->default_value, policy->value,
+                                                policy->append};
+    if (scope->pattern == NULL || node == NULL)
+        return;
+    for (size_t i = 0; i != 3; ++i) {
+        struct span missing =
+            templates[i] == NULL ? SPAN_NONE : missing_capture(templates[i], scope->pattern, false);
+        if (missing.at == NULL)
+            continue;
+        yaml_error(reader->load, node,
+                   "${path.%.*s}: the path of route %.*s has no {%.*s}; give a fallback, or set "
+                   "the parameter on that route",
+                   SPAN_ARG(missing), SPAN_ARG(scope->route), SPAN_ARG(missing));
+        return;
+    }
+}
+
+/* A required parameter that callers may not set and that the route does not set would refuse every
+ * request. */
+static void check_attainable(struct reader *reader, struct yaml_node *node,
+                             enum sagemaker_parameter parameter, const struct config_route *route)
+{
+    const struct config_policy *policy = &route->parameters[parameter];
+    bool from_caller =
+        !route->callers_may_set_given || (route->callers_may_set & 1u << parameter) != 0;
+    bool from_route = policy->default_value != NULL || policy->value != NULL;
+    if (policy->required && !from_caller && !from_route)
+        yaml_error(reader->load, node,
+                   "required, but callers of route %.*s may not set it and it has neither default "
+                   "nor value",
+                   SPAN_ARG(route->name));
+}
+
+static void merge_policies(struct reader *reader, const struct policies *inherited,
+                           const struct policies *own, const struct scope *scope,
+                           struct config_route *route)
+{
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        enum sagemaker_parameter parameter = (enum sagemaker_parameter)i;
+        const struct policies *from = own->nodes[i] != NULL ? own : inherited;
+        if (!has(scope, parameter))
+            continue;
+        route->parameters[i] = from->policies[i];
+        if (from == inherited && from->policies[i].set)
+            check_inherited_captures(reader, from->nodes[i], &from->policies[i], scope);
+        if (from->nodes[i] != NULL)
+            check_attainable(reader, from->nodes[i], parameter, route);
+    }
+}
+
+/* ---- what defaults and routes have in common ---- */
+
+/* SETTING_DEFAULTS_x and SETTING_ROUTE_x have the same last keys. */
+static void check_timeouts(struct reader *reader, const struct yaml_node *map,
+                           const struct config_timeouts *timeouts)
+{
+    const struct yaml_node *first_byte = record_find(record_find(map, SETTING_DEFAULTS_TIMEOUTS),
+                                                     SETTING_DEFAULTS_TIMEOUTS_FIRST_BYTE);
+    if (first_byte != NULL && timeouts->first_byte_ms > timeouts->total_ms)
+        yaml_warn(reader->load, first_byte,
+                  "longer than total (%.*s), which ends the exchange before",
+                  SPAN_ARG(value_print_time(timeouts->total_ms, reader->load->arena)));
 }
 
 static void read_base(struct reader *reader, const struct yaml_node *root, struct base *base)
 {
-    const struct yaml_node *map = reader_find(root, SETTING_DEFAULTS);
-    const struct read_scope scope = {.operations = every_operation, .route = SPAN("")};
-    const struct yaml_node *setters = reader_find(map, SETTING_DEFAULTS_CALLERS_MAY_SET);
-    *base = (struct base){
-        .upstream = read_upstream_name(reader, reader_find(map, SETTING_DEFAULTS_UPSTREAM),
-                                       &reader->config->upstreams[0]),
-        .identity_given = reader_find(map, SETTING_DEFAULTS_IDENTITY) != NULL,
-        .identity = read_identity_name(reader, reader_find(map, SETTING_DEFAULTS_IDENTITY), 0),
-        .timeouts = read_timeouts(reader, map, NULL),
-        .body_max = (uint64_t)reader_number(reader, map, SETTING_DEFAULTS_BODY_MAX),
-        .errors_given = reader_find(map, SETTING_DEFAULTS_ERRORS) != NULL,
-        .errors = errors_of(map, SETTING_DEFAULTS_ERRORS),
-        .stream_format = reader_word(map, SETTING_DEFAULTS_STREAM_FORMAT),
-        .stream_errors = reader_word(map, SETTING_DEFAULTS_STREAM_ERRORS),
-        .callers_may_set_given = setters != NULL,
-        .callers_may_set = setters == NULL ? 0 : read_setters(reader, setters, &scope),
-    };
-    read_guards(reader, map, &base->guards);
-    read_policies(reader, reader_find(map, SETTING_DEFAULTS_PARAMETERS), &scope, &base->policies);
+    struct arena *arena = &reader->config->arena;
+    const struct yaml_node *map = record_find(root, SETTING_DEFAULTS);
+    struct yaml_node *identity = record_find(map, SETTING_DEFAULTS_IDENTITY);
+    const struct scope scope = {.operations = (1u << SAGEMAKER_OPERATIONS) - 1, .route = SPAN("")};
+    *base = (struct base){.identity_given = identity != NULL};
+    record_set_defaults(SETTING_ROUTE, &base->route, arena);
+    record_set_defaults(SETTING_DEFAULTS, &base->route, arena);
+    record_fill(SETTING_DEFAULTS, map, &base->route, arena);
+    base->route.identity = read_identities_find(reader, identity, 0);
+    base->route.upstream = read_upstreams_find(reader, record_find(map, SETTING_DEFAULTS_UPSTREAM),
+                                               &reader->config->upstreams[0]);
+    check_timeouts(reader, map, &base->route.timeouts);
+    read_parameters(reader, record_find(map, SETTING_DEFAULTS_PARAMETERS), &scope, &base->policies);
     if (base->policies.nodes[SAGEMAKER_INFERENCE_ID] != NULL)
         return;
-    struct template *uuid = arena_zalloc(&reader->config->arena, 1, sizeof(*uuid));
+    struct template *uuid = arena_zalloc(arena, 1, sizeof(*uuid));
     struct span fault;
-    CHECK(template_compile(SPAN("${uuid}"), &reader->config->arena, uuid, &fault));
+    CHECK(template_compile(SPAN("${uuid}"), arena, uuid, &fault));
     base->policies.policies[SAGEMAKER_INFERENCE_ID] =
         (struct config_policy){.set = true, .default_value = uuid, .separator = SPAN("")};
 }
 
 /* ---- a route's match ---- */
 
-static const struct span *read_methods(struct reader *reader, const struct yaml_node *match,
-                                       enum config_operation operation, size_t *count)
-{
-    static const struct span post[] = {SPAN("POST"), SPAN("GET")};
-    const struct yaml_node *list = reader_find(match, SETTING_ROUTE_MATCH_METHODS);
-    if (list != NULL)
-        return reader_texts(reader, match, SETTING_ROUTE_MATCH_METHODS, count);
-    *count = 1;
-    return operation == CONFIG_PING ? post + 1 : post;
-}
-
-/* The path's pattern, NULL where it is missing or at fault. */
-static const struct pattern *read_path(struct reader *reader, struct yaml_node *map,
+/* The pattern of the path; NULL if it is missing or at fault. */
+static const struct pattern *read_path(struct reader *reader, const struct yaml_node *map,
                                        struct config_route *route)
 {
-    struct yaml_node *match = yaml_find(map, setting_key(SETTING_ROUTE_MATCH));
-    struct yaml_node *path = reader_find(match, SETTING_ROUTE_MATCH_PATH);
+    struct yaml_node *path =
+        record_find(record_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_PATH);
     struct span fault;
-    if (match == NULL)
-        yaml_error(reader->load, map, "match is missing, such as match: { path: /predict }");
-    else if (!match->bad && yaml_find(match, setting_key(SETTING_ROUTE_MATCH_PATH)) == NULL)
-        yaml_error(reader->load, match, "path is missing, such as { path: /predict }");
+    if (path != NULL && path->opaque)
+        route->path = SPAN_NONE;
     if (path == NULL || path->opaque)
         return NULL;
-    route->path = reader_text_of(reader, path);
     struct pattern *pattern = arena_zalloc(reader->load->arena, 1, sizeof(*pattern));
     if (pattern_parse(route->path, reader->load->arena, pattern, &fault))
         return pattern;
@@ -199,8 +356,8 @@ static const struct pattern *read_path(struct reader *reader, struct yaml_node *
     return NULL;
 }
 
-/* SageMaker's own API names the operation in the path's last segment, so the pattern must leave
- * it open or name one. */
+/* SageMaker's API names the operation in the path's last segment: the pattern must name one or
+ * leave it open. */
 static void check_native_path(struct reader *reader, const struct yaml_node *map,
                               const struct pattern *pattern)
 {
@@ -211,7 +368,7 @@ static void check_native_path(struct reader *reader, const struct yaml_node *map
     if (!last->captures && !sagemaker_operation_by_suffix(last->prefix, &operation))
         yaml_error(
             reader->load,
-            reader_find(reader_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_PATH),
+            record_find(record_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_PATH),
             "a native route takes the operation from the path's last segment: end it with * or "
             "invocations, not with \"%.*s\"",
             SPAN_ARG(last->prefix));
@@ -227,8 +384,8 @@ static bool is_allowed(const struct config_route *route, struct span name)
     return route->endpoint_allow_count == 0;
 }
 
-/* An endpoint is named by the route or chosen by the caller; what is new with each request names
- * none. */
+/* The route names the endpoint or the caller chooses it; values that are new with each request
+ * cannot. */
 static bool can_name_endpoint(const struct template *template)
 {
     for (size_t i = 0; i != template->part_count; ++i) {
@@ -240,14 +397,13 @@ static bool can_name_endpoint(const struct template *template)
     return true;
 }
 
-static void check_endpoint(struct reader *reader, struct yaml_node *node,
-                           const struct read_scope *scope, const struct config_route *route)
+static void check_endpoint(struct reader *reader, struct yaml_node *node, const struct scope *scope,
+                           const struct config_route *route)
 {
     const struct template *endpoint = route->endpoint;
-    struct span literal = read_template_literal(reader, endpoint, route->name), fault;
-    struct span missing = scope->pattern == NULL
-                              ? SPAN_NONE
-                              : read_template_missing_capture(endpoint, scope->pattern, true);
+    struct span literal = template_literal(endpoint, route->name, reader->load->arena), fault;
+    struct span missing =
+        scope->pattern == NULL ? SPAN_NONE : missing_capture(endpoint, scope->pattern, true);
     if (!can_name_endpoint(endpoint))
         yaml_error(reader->load, node,
                    "an endpoint cannot be named by what is new with each request");
@@ -267,46 +423,26 @@ static void check_endpoint(struct reader *reader, struct yaml_node *node,
                    SPAN_ARG(literal));
 }
 
-static void read_endpoint(struct reader *reader, struct yaml_node *map,
-                          const struct read_scope *scope, struct config_route *route)
+static void read_endpoint(struct reader *reader, struct yaml_node *map, const struct scope *scope,
+                          const struct config_route *route)
 {
-    struct yaml_node *node = yaml_find(map, setting_key(SETTING_ROUTE_ENDPOINT));
-    if (node == NULL) {
-        if (config_operation_is_aws(route->operation))
-            yaml_error(reader->load, map, "endpoint is missing: the name of a SageMaker endpoint");
-        return;
-    }
-    if (node->bad)
-        return;
-    struct yaml_node *value = node;
-    if (node->kind == YAML_MAP) {
-        value = yaml_find(node, setting_key(SETTING_ROUTE_ENDPOINT_VALUE));
-        route->endpoint_allow =
-            reader_texts(reader, node, SETTING_ROUTE_ENDPOINT_ALLOW, &route->endpoint_allow_count);
-        if (value == NULL)
-            yaml_error(reader->load, node,
-                       "value is missing: the endpoint's name, or a template for it");
-    }
-    if (value == NULL || value->bad)
-        return;
-    route->endpoint = read_template(reader, value);
-    if (!value->opaque)
-        check_endpoint(reader, value, scope, route);
+    struct yaml_node *node = yaml_find(map, setting_key(setting_get(SETTING_ROUTE_ENDPOINT)));
+    if (node == NULL && config_operation_is_aws(route->operation))
+        yaml_error(reader->load, map, "endpoint is missing: the name of a SageMaker endpoint");
+    if (node != NULL && node->kind == YAML_MAP)
+        node = record_find(node, SETTING_ROUTE_ENDPOINT_VALUE);
+    if (node != NULL && !node->bad && !node->opaque && route->endpoint != NULL)
+        check_endpoint(reader, node, scope, route);
 }
 
 /* ---- one route ---- */
 
-static void read_name(struct reader *reader, struct yaml_node *map, struct config_route *route)
+static void check_name(struct reader *reader, const struct yaml_node *map,
+                       struct config_route *route)
 {
     const struct config *config = reader->config;
-    struct yaml_node *node = yaml_find(map, setting_key(SETTING_ROUTE_NAME));
-    route->name = SPAN("");
-    if (node == NULL)
-        yaml_error(reader->load, map, "name is missing, such as name: fraud");
-    if (node == NULL || node->bad)
-        return;
-    route->name = reader_text_of(reader, node);
-    for (size_t i = 0; i != config->route_count; ++i) {
+    struct yaml_node *node = record_find(map, SETTING_ROUTE_NAME);
+    for (size_t i = 0; node != NULL && i != config->route_count; ++i) {
         const struct config_route *other = &config->routes[i];
         if (!node->opaque && node->at.line != 0 && span_equals(other->name, route->name))
             yaml_error(reader->load, node, "\"%.*s\" is the name of the route at %.*s:%u too",
@@ -314,20 +450,20 @@ static void read_name(struct reader *reader, struct yaml_node *map, struct confi
     }
 }
 
-static void read_body_max(struct reader *reader, const struct yaml_node *map,
-                          const struct base *base, struct config_route *route)
+static void settle_body_max(struct reader *reader, const struct yaml_node *map,
+                            struct config_route *route)
 {
-    struct yaml_node *node = reader_find(map, SETTING_ROUTE_BODY_MAX);
+    struct yaml_node *node = record_find(map, SETTING_ROUTE_BODY_MAX);
     uint64_t most = route->operation == CONFIG_ASYNC ? SAGEMAKER_ASYNC_INLINE_BODY_MAX : UINT64_MAX;
-    route->body_max = base->body_max < most ? base->body_max : most;
-    if (node != NULL && !node->opaque)
-        route->body_max = (uint64_t)reader_number_or(reader, map, SETTING_ROUTE_BODY_MAX, 0);
-    if (route->body_max > most)
+    bool own = node != NULL && !node->opaque;
+    if (!own && route->body_max > most)
+        route->body_max = most;
+    if (own && route->body_max > most)
         yaml_error(reader->load, node,
                    "InvokeEndpointAsync takes at most %" PRIu64 " bytes in a body; "
                    "larger inputs belong in S3 (input_location)",
                    most);
-    if (node != NULL && route->body_max > reader->config->limits.body_bytes)
+    if (own && route->body_max > reader->config->limits.body_bytes)
         yaml_warn(reader->load, node,
                   "larger than limits.body_bytes (%.*s), so the largest bodies are "
                   "always refused",
@@ -335,108 +471,132 @@ static void read_body_max(struct reader *reader, const struct yaml_node *map,
                                             reader->load->arena)));
 }
 
-static enum config_errors read_errors(const struct yaml_node *map, const struct base *base,
-                                      enum config_operation operation)
-{
-    if (reader_find(map, SETTING_ROUTE_ERRORS) != NULL)
-        return errors_of(map, SETTING_ROUTE_ERRORS);
-    if (base->errors_given)
-        return base->errors;
-    return operation == CONFIG_NATIVE || operation == CONFIG_CONTAINER ? CONFIG_ERRORS_PASS
-                                                                       : CONFIG_ERRORS_UNWRAP;
-}
-
-/* Its own, else that of defaults, else its upstream's. */
-static size_t read_identity(struct reader *reader, const struct yaml_node *map,
-                            const struct base *base, const struct config_route *route)
-{
-    struct yaml_node *node = reader_find(map, SETTING_ROUTE_IDENTITY);
-    if (node != NULL && !config_operation_is_aws(route->operation))
-        yaml_error(reader->load, node, "nothing is signed for this operation; leave it out");
-    return read_identity_name(reader, node,
-                              base->identity_given ? base->identity : route->upstream->identity);
-}
-
-/* How a streaming route's answers are told; on any other the keys would say nothing. */
-static void read_stream(struct reader *reader, const struct yaml_node *map, const struct base *base,
-                        struct config_route *route)
+/* A stream's keys would do nothing on other routes. */
+static void check_stream(struct reader *reader, const struct yaml_node *map,
+                         enum config_operation operation)
 {
     static const enum setting_id keys[] = {SETTING_ROUTE_STREAM_FORMAT,
                                            SETTING_ROUTE_STREAM_ERRORS};
-    bool streams = route->operation == CONFIG_STREAM || route->operation == CONFIG_AUTO;
-    struct yaml_node *asked = reader_find(map, SETTING_ROUTE_STREAM_IF);
-    if (asked != NULL && route->operation != CONFIG_AUTO)
+    struct yaml_node *asked = record_find(map, SETTING_ROUTE_STREAM_IF);
+    if (asked != NULL && operation != CONFIG_AUTO)
         yaml_error(reader->load, asked, "only a route with operation auto has it");
-    route->stream_header = reader_text(reader, asked, SETTING_ROUTE_STREAM_IF_HEADER);
-    route->stream_query = reader_text(reader, asked, SETTING_ROUTE_STREAM_IF_QUERY);
-    for (size_t i = 0; i != 2 && !streams; ++i) {
-        struct yaml_node *node = reader_find(map, keys[i]);
+    for (size_t i = 0; i != 2 && operation != CONFIG_STREAM && operation != CONFIG_AUTO; ++i) {
+        struct yaml_node *node = record_find(map, keys[i]);
         if (node != NULL)
             yaml_error(reader->load, node, "only a route with operation stream or auto has it");
     }
-    route->stream_format = (enum config_stream_format)reader_word_or(
-        map, SETTING_ROUTE_STREAM_FORMAT, base->stream_format);
-    route->stream_error_events =
-        reader_word_or(map, SETTING_ROUTE_STREAM_ERRORS, base->stream_errors) != 0;
+}
+
+/* ---- members of the body that a route must know before it can fill in the request ---- */
+
+static void watch(struct reader *reader, struct yaml_node *node, struct span name,
+                  struct span names[JSON_SCAN_NAMES_MAX], size_t *count)
+{
+    for (size_t i = 0; i != *count; ++i)
+        if (span_equals(names[i], name))
+            return;
+    if (*count == JSON_SCAN_NAMES_MAX) {
+        yaml_error(reader->load, node, "more than %d members of the body are asked for",
+                   JSON_SCAN_NAMES_MAX);
+        return;
+    }
+    names[(*count)++] = name;
+}
+
+static void watch_template(struct reader *reader, struct yaml_node *node, const struct template *t,
+                           struct span names[JSON_SCAN_NAMES_MAX], size_t *count)
+{
+    for (size_t i = 0; t != NULL && i != t->part_count; ++i)
+        if (t->parts[i].source == TEMPLATE_JSON)
+            watch(reader, node, t->parts[i].name, names, count);
+}
+
+static void watch_body(struct reader *reader, struct yaml_node *map, struct config_route *route)
+{
+    struct span names[JSON_SCAN_NAMES_MAX];
+    size_t count = 0;
+    if (route->operation == CONFIG_AUTO)
+        watch(reader, map, SPAN("stream"), names, &count);
+    watch_template(reader, map, route->endpoint, names, &count);
+    for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
+        const struct config_policy *policy = &route->parameters[i];
+        watch_template(reader, map, policy->default_value, names, &count);
+        watch_template(reader, map, policy->value, names, &count);
+        watch_template(reader, map, policy->append, names, &count);
+    }
+    struct span *kept = arena_zalloc(&reader->config->arena, count + 1, sizeof(*kept));
+    for (size_t i = 0; i != count; ++i)
+        kept[i] = names[i];
+    route->watched = kept;
+    route->watched_count = count;
+}
+
+/* Sets what follows from the operation if neither the route nor defaults set it. */
+static void settle_operation(const struct scope *scope, struct config_route *route)
+{
+    static const struct span post[] = {SPAN("POST")}, get[] = {SPAN("GET")};
+    bool passes = route->operation == CONFIG_NATIVE || route->operation == CONFIG_CONTAINER;
+    if (route->errors == CONFIG_ERRORS_BY_OPERATION)
+        route->errors = passes ? CONFIG_ERRORS_PASS : CONFIG_ERRORS_UNWRAP;
+    if (route->method_count == 0) {
+        route->methods = route->operation == CONFIG_PING ? get : post;
+        route->method_count = 1;
+    }
+    route->callers_may_set &= parameters_of(scope);
+}
+
+/* The route's own identity, else that of defaults, else its upstream's. */
+static size_t read_identity(struct reader *reader, const struct yaml_node *map,
+                            const struct base *base, const struct config_route *route)
+{
+    struct yaml_node *node = record_find(map, SETTING_ROUTE_IDENTITY);
+    if (node != NULL && !config_operation_is_aws(route->operation))
+        yaml_error(reader->load, node, "nothing is signed for this operation; leave it out");
+    return read_identities_find(
+        reader, node, base->identity_given ? base->route.identity : route->upstream->identity);
 }
 
 static void read_route(struct reader *reader, struct yaml_node *map, const struct base *base,
                        struct config_route *route)
 {
-    *route = (struct config_route){
-        .line = map->at.line,
-        .file = arena_copy(&reader->config->arena, map->at.file),
-        .host =
-            reader_text(reader, reader_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_HOST),
-        .upstream =
-            read_upstream_name(reader, reader_find(map, SETTING_ROUTE_UPSTREAM), base->upstream),
-        .operation = (enum config_operation)reader_word(map, SETTING_ROUTE_OPERATION),
-        .timeouts = read_timeouts(reader, map, &base->timeouts),
-        .concurrency = (uint64_t)reader_number(reader, map, SETTING_ROUTE_CONCURRENCY),
-        .wait_for_ms = reader_number(reader, map, SETTING_ROUTE_WAIT_FOR),
-        .on_half_close = (enum config_half_close)reader_word(map, SETTING_ROUTE_ON_HALF_CLOSE),
-        .callers_may_set_given = base->callers_may_set_given,
-        .guards = base->guards,
-    };
-    const struct yaml_node *operation = reader_find(map, SETTING_ROUTE_OPERATION);
-    struct span word = operation == NULL ? SPAN("invoke") : operation->text;
+    struct arena *arena = &reader->config->arena;
+    struct policies own = {0};
+    *route = base->route;
+    route->line = map->at.line;
+    route->file = arena_copy(arena, map->at.file);
+    record_fill(SETTING_ROUTE, map, route, arena);
     route->lacks = lacks_of(route->operation);
+    route->upstream =
+        read_upstreams_find(reader, record_find(map, SETTING_ROUTE_UPSTREAM), base->route.upstream);
     route->identity = read_identity(reader, map, base, route);
-    read_name(reader, map, route);
-    const struct read_scope scope = {.operations = operations_of(route->operation),
-                                     .all = route->operation == CONFIG_AUTO,
-                                     .lacks = route->lacks,
-                                     .word = word,
-                                     .pattern = read_path(reader, map, route),
-                                     .route = route->name};
-    const struct yaml_node *setters = reader_find(map, SETTING_ROUTE_CALLERS_MAY_SET);
-    struct read_policies own = {0};
-    route->methods = read_methods(reader, reader_find(map, SETTING_ROUTE_MATCH), route->operation,
-                                  &route->method_count);
-    route->errors = read_errors(map, base, route->operation);
-    route->callers_may_set = base->callers_may_set & parameters_of(&scope);
-    if (setters != NULL) {
-        route->callers_may_set = read_setters(reader, setters, &scope);
-        route->callers_may_set_given = true;
-    }
+    check_name(reader, map, route);
+    const struct scope scope = {.operations = operations_of(route->operation),
+                                .all = route->operation == CONFIG_AUTO,
+                                .lacks = route->lacks,
+                                .word =
+                                    config_word_of(config_operation_words, (int)route->operation),
+                                .pattern = read_path(reader, map, route),
+                                .route = route->name};
     if (route->operation == CONFIG_NATIVE)
         check_native_path(reader, map, scope.pattern);
-    read_guards(reader, map, &route->guards);
-    read_body_max(reader, map, base, route);
-    read_stream(reader, map, base, route);
+    check_timeouts(reader, map, &route->timeouts);
+    check_setters(reader, record_find(map, SETTING_ROUTE_CALLERS_MAY_SET), &scope);
+    settle_operation(&scope, route);
+    settle_body_max(reader, map, route);
+    check_stream(reader, map, route->operation);
     read_endpoint(reader, map, &scope, route);
-    read_policies(reader, reader_find(map, SETTING_ROUTE_PARAMETERS), &scope, &own);
-    read_policies_merge(reader, &base->policies, &own, &scope, route);
-    read_watched(reader, map, route);
+    read_parameters(reader, record_find(map, SETTING_ROUTE_PARAMETERS), &scope, &own);
+    merge_policies(reader, &base->policies, &own, &scope, route);
+    watch_body(reader, map, route);
 }
 
 void read_routes(struct reader *reader, struct yaml_node *root)
 {
     struct config *config = reader->config;
     struct base base;
-    const struct yaml_node *list = reader_find(root, SETTING_ROUTES);
+    const struct yaml_node *list = record_find(root, SETTING_ROUTES);
     read_base(reader, root, &base);
-    if (yaml_find(root, setting_key(SETTING_ROUTES)) == NULL)
+    if (yaml_find(root, setting_key(setting_get(SETTING_ROUTES))) == NULL)
         yaml_warn(reader->load, root, "there are no routes, so every request is answered 404");
     if (list == NULL)
         return;

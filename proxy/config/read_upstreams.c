@@ -1,11 +1,11 @@
-/* Upstreams out of the tree, with what the environment says of regions and endpoints; it
- * connects nowhere. */
-#include "config/read.h"
+/* Upstreams, with the environment's regions, endpoints and proxies. It connects nowhere. */
+#include "config/reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/proxy.h"
 
 static struct span get_variable(struct reader *reader, struct span name)
 {
@@ -15,18 +15,18 @@ static struct span get_variable(struct reader *reader, struct span name)
     return value.len == 0 ? SPAN_NONE : value;
 }
 
-void read_tell_variable(struct reader *reader, struct span name, struct span fault)
+static void tell_variable(struct reader *reader, struct span name, struct span fault)
 {
     problem_add(reader->load->problems, PROBLEM_ERROR, name, 0, 0, "%.*s", SPAN_ARG(fault));
 }
 
 /* ---- files of certificates ---- */
 
-static void check_readable(struct reader *reader, struct yaml_node *node, struct span file)
+static void check_readable(struct reader *reader, struct yaml_node *node)
 {
     struct stat status;
-    CHECK(file.at != NULL);
-    if (node->opaque || reader->load->options->no_files)
+    struct span file = record_text(node);
+    if (node == NULL || node->bad || node->opaque || reader->load->options->no_files)
         return;
     const char *fault = stat(file.at, &status) != 0 || access(file.at, R_OK) != 0 ? strerror(errno)
                         : S_ISDIR(status.st_mode) ? "is a directory; name a file of certificates"
@@ -35,32 +35,17 @@ static void check_readable(struct reader *reader, struct yaml_node *node, struct
         yaml_error(reader->load, node, "%.*s: %s", SPAN_ARG(file), fault);
 }
 
-static void read_ca_files(struct reader *reader, const struct yaml_node *map,
-                          struct config_upstream *upstream)
+static void check_ca_files(struct reader *reader, const struct yaml_node *map)
 {
-    struct yaml_node *file = reader_find(map, SETTING_UPSTREAM_CA_FILE);
-    const struct yaml_node *list = reader_find(map, SETTING_UPSTREAM_EXTRA_CA_FILES);
-    if (file != NULL) {
-        upstream->ca_file = reader_file_of(reader, file);
-        check_readable(reader, file, upstream->ca_file);
-    }
-    if (list == NULL)
-        return;
-    struct span *files =
-        arena_zalloc(&reader->config->arena, list->entry_count + 1, sizeof(*files));
-    for (struct yaml_entry *entry = list->entries; entry != NULL; entry = entry->next) {
-        if (entry->node->bad)
-            continue;
-        struct span name = reader_file_of(reader, entry->node);
-        check_readable(reader, entry->node, name);
-        files[upstream->extra_ca_file_count++] = name;
-    }
-    upstream->extra_ca_files = files;
+    const struct yaml_node *list = record_find(map, SETTING_UPSTREAM_EXTRA_CA_FILES);
+    check_readable(reader, record_find(map, SETTING_UPSTREAM_CA_FILE));
+    for (const struct yaml_entry *entry = yaml_entries(list); entry != NULL; entry = entry->next)
+        check_readable(reader, entry->node);
 }
 
 /* ---- where to connect ---- */
 
-/* What would be wrong with that URL for this upstream, SPAN_NONE if nothing. */
+/* What is wrong with that URL for this upstream; SPAN_NONE: nothing. */
 static struct span url_fault(struct reader *reader, const struct config_upstream *upstream,
                              const struct endpoint_url *url)
 {
@@ -80,17 +65,13 @@ static struct span url_fault(struct reader *reader, const struct config_upstream
 static void read_endpoint_url(struct reader *reader, const struct yaml_node *map,
                               struct config_upstream *upstream)
 {
-    struct yaml_node *node = reader_find(map, SETTING_UPSTREAM_ENDPOINT_URL);
+    struct yaml_node *node = record_find(map, SETTING_UPSTREAM_ENDPOINT_URL);
     struct endpoint_url url;
-    struct span fault;
+    struct span fault = SPAN_NONE;
     if (node == NULL || node->opaque)
         return;
-    struct span text = reader_text_of(reader, node);
-    if (!endpoint_parse_url(text, &reader->config->arena, &url, &fault)) {
-        yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
-        return;
-    }
-    fault = url_fault(reader, upstream, &url);
+    if (endpoint_parse_url(record_text(node), &reader->config->arena, &url, &fault))
+        fault = url_fault(reader, upstream, &url);
     if (fault.at != NULL) {
         yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
         return;
@@ -101,11 +82,10 @@ static void read_endpoint_url(struct reader *reader, const struct yaml_node *map
                   "http:// uses no certificates; ca_file and extra_ca_files do nothing");
 }
 
-/* AWS's own variables, as its SDKs and tools reference guide tells them ("Service-specific
- * endpoints"). */
+/* AWS's own variables, by the AWS SDKs and Tools Reference Guide, "Service-specific endpoints". */
 static void read_endpoint_variables(struct reader *reader, struct config_upstream *upstream)
 {
-    struct span name = SPAN("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"), fault;
+    struct span name = SPAN("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"), fault = SPAN_NONE;
     struct span text = get_variable(reader, name);
     struct endpoint_url url;
     if (text.at == NULL) {
@@ -115,44 +95,64 @@ static void read_endpoint_variables(struct reader *reader, struct config_upstrea
     struct span ignore = get_variable(reader, SPAN("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"));
     if (text.at == NULL || span_equals_ignore_case(ignore, SPAN("true")))
         return;
-    if (!endpoint_parse_url(text, &reader->config->arena, &url, &fault)) {
-        read_tell_variable(reader, name, fault);
-        return;
-    }
-    fault = url_fault(reader, upstream, &url);
+    if (endpoint_parse_url(text, &reader->config->arena, &url, &fault))
+        fault = url_fault(reader, upstream, &url);
     if (fault.at != NULL)
-        read_tell_variable(reader, name, fault);
+        tell_variable(reader, name, fault);
     else
         upstream->url = url;
 }
 
-/* Where the keys do not speak; an endpoint URL already says where to connect. */
+/* Without the keys; an endpoint URL already says where to connect. */
 static void read_variant_variables(struct reader *reader, const struct yaml_node *map,
                                    struct config_upstream *upstream)
 {
     if (upstream->url.host.at != NULL)
         return;
-    if (reader_find(map, SETTING_UPSTREAM_FIPS) == NULL)
+    if (record_find(map, SETTING_UPSTREAM_FIPS) == NULL)
         upstream->fips = span_equals_ignore_case(
             get_variable(reader, SPAN("AWS_USE_FIPS_ENDPOINT")), SPAN("true"));
-    if (reader_find(map, SETTING_UPSTREAM_DUALSTACK) == NULL)
+    if (record_find(map, SETTING_UPSTREAM_DUALSTACK) == NULL)
         upstream->dualstack = span_equals_ignore_case(
             get_variable(reader, SPAN("AWS_USE_DUALSTACK_ENDPOINT")), SPAN("true"));
 }
 
-static void read_upstream(struct reader *reader, const struct yaml_node *map,
-                          struct config_upstream *upstream)
+/* ---- proxies ---- */
+
+static void use_proxy(struct config_upstream *upstream, const struct proxy *proxy)
 {
-    upstream->fips = reader_bool(reader, map, SETTING_UPSTREAM_FIPS);
-    upstream->dualstack = reader_bool(reader, map, SETTING_UPSTREAM_DUALSTACK);
-    upstream->allow_plaintext = reader_bool(reader, map, SETTING_UPSTREAM_ALLOW_PLAINTEXT);
-    read_ca_files(reader, map, upstream);
-    read_endpoint_url(reader, map, upstream);
-    if (upstream == reader->upstreams && reader_find(map, SETTING_UPSTREAM_ENDPOINT_URL) == NULL)
-        read_endpoint_variables(reader, upstream);
-    read_variant_variables(reader, map, upstream);
-    upstream->identity = read_identity_name(reader, reader_find(map, SETTING_UPSTREAM_IDENTITY), 0);
-    read_proxy(reader, map, upstream);
+    upstream->proxy_host = proxy->host;
+    upstream->proxy_port = proxy->port;
+    upstream->proxy_authorization = proxy->authorization;
+}
+
+static void read_proxy(struct reader *reader, const struct yaml_node *map,
+                       struct config_upstream *upstream)
+{
+    struct yaml_node *node = record_find(map, SETTING_UPSTREAM_PROXY);
+    struct proxy proxy;
+    struct span fault;
+    upstream->proxy_given = node != NULL;
+    if (node == NULL || node->opaque || span_equals(record_text(node), SPAN("none")))
+        return;
+    if (proxy_parse(record_text(node), &reader->config->arena, &proxy, &fault))
+        use_proxy(upstream, &proxy);
+    else
+        yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
+}
+
+static void read_proxy_variables(struct reader *reader, struct config_upstream *upstream)
+{
+    const struct config_options *options = reader->load->options;
+    struct proxy proxy;
+    struct span fault;
+    if (upstream->proxy_given)
+        return;
+    if (proxy_from_environment(options->getenv, options->getenv_context, &upstream->url,
+                               &reader->config->arena, &proxy, &fault))
+        use_proxy(upstream, &proxy);
+    else
+        tell_variable(reader, SPAN("HTTPS_PROXY"), fault);
 }
 
 /* ---- regions ---- */
@@ -175,24 +175,24 @@ static struct span read_instance_region(struct reader *reader, struct yaml_node 
         return region;
     if (fault.at != NULL)
         yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
-    return SPAN("region-of-the-instance"); /* stands for what it will say */
+    return SPAN("region-of-the-instance"); /* for want of the real one */
 }
 
 static struct span find_default_region(struct reader *reader, struct yaml_node *root)
 {
     static const struct span names[] = {SPAN("AWS_REGION"), SPAN("AWS_DEFAULT_REGION")};
-    struct yaml_node *node = reader_find(root, SETTING_REGION);
+    struct yaml_node *node = record_find(root, SETTING_REGION);
     struct span fault;
     if (node != NULL && !node->opaque && span_equals(node->text, SPAN("imds")))
         return read_instance_region(reader, node);
     if (node != NULL && !node->opaque)
-        return reader_text_of(reader, node);
+        return record_text(node);
     for (size_t i = 0; i != 2; ++i) {
         struct span region = get_variable(reader, names[i]);
         if (region.at != NULL && endpoint_region_is_valid(region))
             return arena_copy(&reader->config->arena, region);
         if (region.at != NULL)
-            read_tell_variable(
+            tell_variable(
                 reader, names[i],
                 arena_printf(reader->load->arena, "\"%.*s\" cannot be a region", SPAN_ARG(region)));
     }
@@ -203,34 +203,61 @@ static struct span find_default_region(struct reader *reader, struct yaml_node *
         yaml_error(reader->load, root, "region is missing, and %.*s", SPAN_ARG(fault));
         return SPAN("region-from-profile");
     }
-    /* Without an environment to ask (check --no-env) this stands for what it will say. */
+    /* check --no-env: for want of the real one. */
     return reader->load->options->getenv == NULL ? SPAN("region-from-environment") : SPAN_NONE;
+}
+
+/* ---- upstreams ---- */
+
+static void read_upstream(struct reader *reader, const struct yaml_node *map,
+                          struct config_upstream *upstream)
+{
+    record_fill(SETTING_UPSTREAMS_ITEM, map, upstream, &reader->config->arena);
+    check_ca_files(reader, map);
+    read_endpoint_url(reader, map, upstream);
+    if (upstream == reader->upstreams && record_find(map, SETTING_UPSTREAM_ENDPOINT_URL) == NULL)
+        read_endpoint_variables(reader, upstream);
+    read_variant_variables(reader, map, upstream);
+    upstream->identity =
+        read_identities_find(reader, record_find(map, SETTING_UPSTREAM_IDENTITY), 0);
+    read_proxy(reader, map, upstream);
 }
 
 void read_upstreams(struct reader *reader, struct yaml_node *root)
 {
     struct config *config = reader->config;
-    const struct yaml_node *named = reader_find(root, SETTING_UPSTREAMS);
+    const struct yaml_node *named = record_find(root, SETTING_UPSTREAMS);
     size_t count = 1 + (named == NULL ? 0 : named->entry_count);
     struct span region = find_default_region(reader, root);
     struct config_upstream *upstreams = arena_zalloc(&config->arena, count, sizeof(*upstreams));
-    const struct yaml_node *top = reader_find(root, SETTING_UPSTREAM);
     upstreams[0] = (struct config_upstream){.name = SPAN("default"), .region = region};
     config->upstreams = reader->upstreams = upstreams;
-    read_upstream(reader, top, &upstreams[0]);
+    read_upstream(reader, record_find(root, SETTING_UPSTREAM), &upstreams[0]);
     config->upstream_count = 1;
-    for (struct yaml_entry *entry = named == NULL ? NULL : named->entries; entry != NULL;
-         entry = entry->next) {
+    for (struct yaml_entry *entry = yaml_entries(named); entry != NULL; entry = entry->next) {
         struct config_upstream *upstream = &upstreams[config->upstream_count++];
-        struct yaml_node *own = reader_find(entry->node, SETTING_UPSTREAMS_ITEM_REGION);
         upstream->name = arena_copy(&config->arena, entry->key);
-        upstream->region = own == NULL || own->opaque ? region : reader_text_of(reader, own);
+        upstream->region = region;
         read_upstream(reader, entry->node, upstream);
         if (span_equals(entry->key, SPAN("default")))
             yaml_error(reader->load, entry->node,
                        "default is the name of the top-level `upstream`; choose another");
     }
 }
+
+const struct config_upstream *read_upstreams_find(struct reader *reader, struct yaml_node *node,
+                                                  const struct config_upstream *fallback)
+{
+    const struct config *config = reader->config;
+    struct span *names = arena_zalloc(reader->load->arena, config->upstream_count, sizeof(*names));
+    for (size_t i = 0; i != config->upstream_count; ++i)
+        names[i] = config->upstreams[i].name;
+    size_t index = record_find_name(reader->load, node, names, config->upstream_count, "upstream",
+                                    (size_t)(fallback - config->upstreams));
+    return &config->upstreams[index];
+}
+
+/* ---- once the routes are known ---- */
 
 static bool is_used(const struct config *config, const struct config_upstream *upstream)
 {
@@ -241,7 +268,7 @@ static bool is_used(const struct config *config, const struct config_upstream *u
     return false;
 }
 
-/* Routes that all do without AWS need no region. */
+/* True if there are routes but none calls AWS, so that no region is needed. */
 static bool is_without_aws(const struct config *config)
 {
     for (size_t i = 0; i != config->route_count; ++i)
@@ -250,8 +277,7 @@ static bool is_without_aws(const struct config *config)
     return config->route_count != 0;
 }
 
-/* The region of an upstream that no route uses and that has none: any will do, for nothing is
- * ever signed with it. */
+/* Any region will do for an upstream that no route uses: nothing is ever signed with it. */
 static struct span borrow_region(const struct config *config)
 {
     for (size_t i = 0; i != config->upstream_count; ++i)
@@ -260,8 +286,8 @@ static struct span borrow_region(const struct config *config)
     return is_without_aws(config) ? SPAN("us-east-1") : SPAN_NONE;
 }
 
-/* The first upstream that names the identity, else that of the first route that uses it, else the
- * default one. */
+/* The first upstream that names the identity, else that of the first route that uses it, else
+ * the default. */
 static const struct config_upstream *find_user(const struct config *config, size_t identity)
 {
     for (size_t i = 0; i != config->upstream_count; ++i)
@@ -273,7 +299,7 @@ static const struct config_upstream *find_user(const struct config *config, size
     return &config->upstreams[0];
 }
 
-/* An identity's STS is that of the upstream that uses it. */
+/* An identity uses the STS of the upstream that uses the identity. */
 static void settle_identities(struct reader *reader)
 {
     for (size_t i = 0; i != reader->config->identity_count; ++i) {
@@ -287,7 +313,7 @@ static void settle_identities(struct reader *reader)
 void read_upstreams_settle(struct reader *reader, struct yaml_node *root)
 {
     struct config *config = reader->config;
-    struct yaml_node *region = yaml_find(root, setting_key(SETTING_REGION));
+    struct yaml_node *region = yaml_find(root, setting_key(setting_get(SETTING_REGION)));
     bool told = region != NULL && region->bad;
     struct span borrowed = borrow_region(config);
     for (size_t i = 0; i != config->upstream_count; ++i) {

@@ -1,39 +1,44 @@
-/* Values out of a verified tree, with the table's defaults. A node that is bad (its problem was
- * told) counts as absent; one that is opaque gives the default, or its own text where a text is
- * wanted. */
+/* What no row of the table can say: the parts of the configuration that name one another, derive
+ * from one another or depend on the environment. Each reader takes a verified tree, tells what is
+ * wrong between keys, and goes on.
+ *
+ * A node that is bad, because its problem was told, counts as absent; one that is opaque has no
+ * value, or its own text. */
 #ifndef SAGEGATE_CONFIG_READER_H
 #define SAGEGATE_CONFIG_READER_H
 
-#include "config/setting.h"
-#include "config/yaml.h"
+#include "config/record.h"
 
 struct reader {
     struct yaml_load *load;
-    struct config *config;              /* being filled; what it keeps is copied into its arena */
-    struct config_identity *identities; /* config->identities, while they are filled */
-    struct config_upstream *upstreams;  /* config->upstreams, likewise */
-    struct config_route *routes;        /* config->routes, likewise */
+    struct config *config;              /* being filled; what it keeps is in its arena */
+    struct config_identity *identities; /* config->identities while they are filled */
+    struct config_upstream *upstreams;  /* config->upstreams likewise */
+    struct config_route *routes;        /* config->routes likewise */
 };
 
-/* The node of a setting's last key in that map, NULL where it is absent. */
-struct yaml_node *reader_find(const struct yaml_node *map, enum setting_id id);
+/* read_listeners.c: listeners, admin and health. */
+void read_listeners(struct reader *reader, const struct yaml_node *root);
 
-/* Counts, sizes and times; `_or` with a default that is not the table's. */
-int64_t reader_number(struct reader *reader, const struct yaml_node *map, enum setting_id id);
-int64_t reader_number_or(struct reader *reader, const struct yaml_node *map, enum setting_id id,
-                         int64_t fallback);
-bool reader_bool(struct reader *reader, const struct yaml_node *map, enum setting_id id);
-/* The place of the word in the table's list of words. */
-size_t reader_word(const struct yaml_node *map, enum setting_id id);
-size_t reader_word_or(const struct yaml_node *map, enum setting_id id, size_t fallback);
+/* read_identities.c: credentials and identities. */
+void read_identities(struct reader *reader, const struct yaml_node *root);
+/* The index of the identity that the node names; fallback if the node is NULL or if it names
+ * none, which is told. */
+size_t read_identities_find(struct reader *reader, struct yaml_node *node, size_t fallback);
+/* Once the routes are known: gives each route whose identity's session name contains ${route} an
+ * identity of its own. */
+void read_identities_derive(struct reader *reader, const struct yaml_node *root);
 
-/* A literal text in the configuration's arena, ending in NUL; SPAN_NONE where it is absent. */
-struct span reader_text(struct reader *reader, const struct yaml_node *map, enum setting_id id);
-struct span reader_text_of(struct reader *reader, const struct yaml_node *scalar);
-/* Likewise a file's name, made absolute: relative names start from the file that has them. */
-struct span reader_file_of(struct reader *reader, const struct yaml_node *scalar);
-/* A list of texts; *count is 0 where it is absent. */
-const struct span *reader_texts(struct reader *reader, const struct yaml_node *map,
-                                enum setting_id id, size_t *count);
+/* read_upstreams.c: upstreams with their names and options. */
+void read_upstreams(struct reader *reader, struct yaml_node *root);
+/* The upstream that the node names, likewise. */
+const struct config_upstream *read_upstreams_find(struct reader *reader, struct yaml_node *node,
+                                                  const struct config_upstream *fallback);
+/* Once the routes are known, because an upstream that none uses needs no region: regions, URLs and
+ * proxies. */
+void read_upstreams_settle(struct reader *reader, struct yaml_node *root);
+
+/* read_routes.c: defaults and routes, with their parameters. */
+void read_routes(struct reader *reader, struct yaml_node *root);
 
 #endif

@@ -1,83 +1,103 @@
-/* The table of settings: every key with type, range, default and documentation. Constant data
- * and look-ups. */
+/* The table of settings: every key with its type, range, default, field and documentation. Constant
+ * data and look-ups. */
 #ifndef SAGEGATE_CONFIG_SETTING_H
 #define SAGEGATE_CONFIG_SETTING_H
 
-#include "base/arena.h"
-#include "base/check.h"
+#include "config/config.h"
 
 enum setting_id {
-#define SETTING(id, path, type, flags, min, max, def, words, doc) SETTING_##id,
+#define SETTING(id, ...) SETTING_##id,
 #include "config/settings.def"
     SETTINGS
 };
 
+/* X(TYPE, what it is, for messages, JSON Schema's pattern for its text, or "") */
+#define SETTING_TYPES(X)                                                                           \
+    X(MAP, "a map", "")                      /* of the keys that the table has below its path */   \
+    X(NAMED, "a map of names", "")           /* the user's; values are those of "PATH.*" */        \
+    X(PARAMETERS, "a map of parameters", "") /* likewise, by the names of SageMaker's */           \
+    X(LIST, "a list", "")                    /* of "PATH[]" */                                     \
+    X(TEXT, "a text", "")                    /* literal: $$ is a dollar, no ${...} */              \
+    X(TEMPLATE, "a text", "")                                                                      \
+    X(BOOL, "true or false", "")                                                                   \
+    X(COUNT, "a whole number", "")                                                                 \
+    X(SIZE, "a size (64KiB, 25MiB, 1GiB or bytes)", "^[0-9]+([KMG]iB)?$") /* bytes */              \
+    X(TIME, "a time (500ms, 3s, 10m, 1h)", "^[0-9]+(ms|s|m|h)$")          /* milliseconds */       \
+    X(WORD, "a word", "")                                                 /* one of words */       \
+    X(ADDRESS, "an address (127.0.0.1:8080, [::1]:8080 or unix:/path)", "^(unix:/.+|.+:[0-9]+)$")  \
+    X(MODE, "permission bits in quotes (\"0660\")", "^0[0-7]{3}$")                                 \
+    X(REGION, "a region (us-east-1)", "")                                                          \
+    X(URL, "a URL (https://host)", "^[Hh][Tt][Tt][Pp][Ss]?://")                                    \
+    X(FILE, "a file's name", "") /* to read; relative to the file that names it */                 \
+    X(PATH, "a file's name", "") /* to write; likewise */                                          \
+    X(NAME, "a name", "^[A-Za-z0-9._-]{1,64}$")                                                    \
+    X(HOST, "a host name", "")                                                                     \
+    X(PATTERN, "a pattern", "")                           /* of host names; kept in lower case */  \
+    X(PEER, "an address, a network, uid:NUMBER or *", "") /* of guards.peers */                    \
+    X(PARAMETER, "a parameter's name", "")
+
 enum setting_type {
-    SETTING_TYPE_MAP,        /* of the keys that the table has below its path */
-    SETTING_TYPE_NAMED,      /* a map of the user's names; values are those of "PATH.*" */
-    SETTING_TYPE_PARAMETERS, /* likewise, by the names of SageMaker's parameters */
-    SETTING_TYPE_LIST,       /* of "PATH[]" */
-    SETTING_TYPE_TEXT,       /* literal: $$ is a dollar, no ${...} */
-    SETTING_TYPE_TEMPLATE,
-    SETTING_TYPE_BOOL,
-    SETTING_TYPE_COUNT,
-    SETTING_TYPE_SIZE, /* bytes */
-    SETTING_TYPE_TIME, /* milliseconds */
-    SETTING_TYPE_WORD, /* one of words */
-    SETTING_TYPE_ADDRESS,
-    SETTING_TYPE_MODE,
-    SETTING_TYPE_REGION,
-    SETTING_TYPE_URL,
-    SETTING_TYPE_FILE, /* that is read; relative to the file that names it */
-    SETTING_TYPE_PATH, /* of a file that is written; likewise */
-    SETTING_TYPE_NAME, /* [A-Za-z0-9._-]+ */
-    SETTING_TYPE_HOST,
-    SETTING_TYPE_PEER, /* of guards.peers */
-    SETTING_TYPE_PARAMETER,
+#define SETTING_TYPE(type, text, pattern) SETTING_TYPE_##type,
+    SETTING_TYPES(SETTING_TYPE)
+#undef SETTING_TYPE
 };
+
+struct setting_type_info {
+    const char *text;
+    struct span pattern; /* empty: none */
+};
+const struct setting_type_info *setting_type_info(enum setting_type type);
 
 enum setting_flags {
     SETTING_OR_NULL = 1,     /* null removes what is inherited */
-    SETTING_OR_FALSE = 2,    /* false switches it off */
-    SETTING_OR_TEMPLATE = 4, /* a template instead of the map is its `value` */
-    SETTING_VALUE_HINT = 8,  /* who writes a text here meant { value: text } */
+    SETTING_OR_FALSE = 2,    /* false turns it off; the map's field is true then */
+    SETTING_OR_TEMPLATE = 4, /* a template in place of the map is its `value` */
+    SETTING_VALUE_HINT = 8,  /* whoever writes a text here meant { value: text } */
+    SETTING_REQUIRED = 16,   /* the map above must have it */
+    SETTING_RECORD = 32,     /* the map stands for a struct of its own */
+    SETTING_PRINTED = 64, /* printed even if it is the default: without it the environment counts */
 };
 
 struct setting {
     struct span path;
     enum setting_type type;
     unsigned flags;
-    int64_t min, max; /* of counts, sizes and times; of lists and maps elements, of texts bytes */
-    struct span default_value; /* as a file would have it, empty where there is none */
-    struct span words;         /* of a WORD, separated by blanks */
+    int64_t min, max; /* counts, sizes, times; elements of lists and maps; bytes of texts */
+    struct span default_value;       /* as a file would have it; empty: none */
+    const struct config_word *words; /* of a WORD */
     struct span doc;
+    /* The field, as settings.def explains. size 0: none; more == offset: none. */
+    size_t record_size, offset, size, more;
+    bool numeric; /* the field is a number, an enum or a bool */
 };
 
 const struct setting *setting_get(enum setting_id id);
-/* The last key of its path: "connect" of "defaults.timeouts.connect". */
-struct span setting_key(enum setting_id id);
+enum setting_id setting_id(const struct setting *setting);
+/* The last key of its path: "connect" for "defaults.timeouts.connect". */
+struct span setting_key(const struct setting *setting);
 
+/* Iterates over the rows right below a map: after NULL the first one, after the last one NULL. */
+const struct setting *setting_next(const struct setting *map, const struct setting *row);
 /* The row of a key below a map, of the names of NAMED and PARAMETERS, of the elements of a list;
- * NULL where the table has none. */
+ * NULL if the table has none. */
 const struct setting *setting_child(const struct setting *map, struct span key);
 const struct setting *setting_element(const struct setting *list);
 
-/* The keys below a map, in the table's order: at most `max`. Returns their number. */
+/* The keys below a map, or the words of a WORD, in the table's order. Returns their number. */
 enum { SETTING_KEYS_MAX = 32 };
 size_t setting_keys(const struct setting *map, struct span out[SETTING_KEYS_MAX]);
-/* The words of a WORD likewise. */
 size_t setting_words(const struct setting *setting, struct span out[SETTING_KEYS_MAX]);
 
-/* True for a key or word that DESIGN promises and this version lacks. */
+/* True for a key that a later version will have. */
 bool setting_is_later_key(const struct setting *map, struct span key);
-bool setting_is_later_word(const struct setting *setting, struct span word);
 
-/* Where else that key stands: the path of its map, SPAN_NONE where nowhere. */
+/* Where else that key stands: the path of its map; SPAN_NONE: nowhere. */
 struct span setting_find_elsewhere(struct span key);
 
-/* "a map", "a time (ms, s, m, h)", for messages. */
-const char *setting_type_text(enum setting_type type);
-/* "1ms to 5m", in arena; empty where there is no range to tell. */
-struct span setting_range(const struct setting *setting, struct arena *arena);
+/* A map whose keys are the user's names. */
+static inline bool setting_is_named(const struct setting *setting)
+{
+    return setting->type == SETTING_TYPE_NAMED || setting->type == SETTING_TYPE_PARAMETERS;
+}
 
 #endif

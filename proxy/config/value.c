@@ -1,35 +1,37 @@
-/* Single values as a configuration writes them; it knows no keys and no ranges. */
+/* Scalars as a configuration writes them: text to value by the row of the setting, and back. */
 #include "config/value.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <sys/un.h>
 
-#include "config/env.h"
+#include "base/host.h"
+#include "base/json_writer.h"
+#include "config/suggest.h"
+
+/* ---- numbers ---- */
 
 struct unit {
     struct span suffix;
     int64_t factor;
 };
 
-static const struct unit size_units[] = {
-    {SPAN("KiB"), 1024}, {SPAN("MiB"), 1024 * 1024}, {SPAN("GiB"), 1024 * 1024 * 1024}};
-static const struct unit time_units[] = {
-    {SPAN("ms"), 1}, {SPAN("s"), 1000}, {SPAN("m"), 60 * 1000}, {SPAN("h"), 60 * 60 * 1000}};
-
-static const struct unit *find_unit(const struct unit *units, size_t count, struct span suffix)
-{
-    for (size_t i = 0; i != count; ++i)
-        if (span_equals(units[i].suffix, suffix))
-            return &units[i];
-    return NULL;
-}
+/* The largest ones last; ends without a suffix. */
+static const struct unit size_units[] = {{SPAN("KiB"), 1024},
+                                         {SPAN("MiB"), 1024 * 1024},
+                                         {SPAN("GiB"), 1024 * 1024 * 1024},
+                                         {{NULL, 0}, 0}};
+static const struct unit time_units[] = {{SPAN("ms"), 1},
+                                         {SPAN("s"), 1000},
+                                         {SPAN("m"), 60 * 1000},
+                                         {SPAN("h"), 60 * 60 * 1000},
+                                         {{NULL, 0}, 0}};
 
 /* Splits "25MiB" into digits and what follows. */
 static struct span split_digits(struct span text, struct span *suffix)
 {
     size_t digits = 0;
-    while (digits != text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
+    while (digits != text.len && ascii_is_digit(text.at[digits]))
         ++digits;
     *suffix = span_from_offset(text, digits);
     return span_make(text.at, digits);
@@ -45,111 +47,134 @@ static bool scale(struct span digits, int64_t factor, int64_t *out)
     return true;
 }
 
-bool value_parse_count(struct span text, struct arena *arena, int64_t *out, struct span *fault)
+static bool parse_unit(struct span digits, struct span suffix, const struct unit *units,
+                       int64_t *out)
 {
-    if (scale(text, 1, out))
-        return true;
-    *fault = arena_printf(arena, "a whole number is expected, this is \"%.*s\"", SPAN_ARG(text));
-    return false;
+    while (units->suffix.at != NULL && !span_equals(units->suffix, suffix))
+        ++units;
+    return units->suffix.at != NULL && scale(digits, units->factor, out);
+}
+
+/* `plain`: the suffix of a number that is no multiple of a unit. */
+static struct span print_unit(int64_t number, const struct unit *units, const char *plain,
+                              struct arena *arena)
+{
+    const struct unit *best = NULL;
+    for (; units->suffix.at != NULL; ++units)
+        if (number != 0 && number % units->factor == 0)
+            best = units;
+    if (best == NULL)
+        return arena_printf(arena, "%" PRId64 "%s", number, plain);
+    return arena_printf(arena, "%" PRId64 "%.*s", number / best->factor, SPAN_ARG(best->suffix));
+}
+
+static bool parse_count(struct span text, struct arena *arena, int64_t *out, struct span *fault)
+{
+    return scale(text, 1, out) ||
+           arena_fault(arena, fault, "a whole number is expected, this is \"%.*s\"",
+                       SPAN_ARG(text));
 }
 
 bool value_parse_size(struct span text, struct arena *arena, int64_t *out, struct span *fault)
 {
     struct span suffix, digits = split_digits(text, &suffix);
-    if (digits.len != 0 && suffix.len == 0 && scale(digits, 1, out))
-        return true;
-    const struct unit *unit =
-        find_unit(size_units, sizeof(size_units) / sizeof(size_units[0]), suffix);
-    if (unit != NULL && scale(digits, unit->factor, out))
+    if ((suffix.len == 0 && scale(digits, 1, out)) || parse_unit(digits, suffix, size_units, out))
         return true;
     suffix = span_trim(suffix);
     char letter = suffix.len == 0 ? '\0' : (char)(suffix.at[0] & ~0x20);
     if (digits.len != 0 && (letter == 'K' || letter == 'M' || letter == 'G'))
-        *fault = arena_printf(arena, "\"%.*s\" is no size: write %.*s%ciB", SPAN_ARG(text),
-                              SPAN_ARG(digits), letter);
-    else
-        *fault = arena_printf(arena,
-                              "a size is expected (64KiB, 25MiB, 1GiB or bytes), this is \"%.*s\"",
-                              SPAN_ARG(text));
-    return false;
+        return arena_fault(arena, fault, "\"%.*s\" is no size: write %.*s%ciB", SPAN_ARG(text),
+                           SPAN_ARG(digits), letter);
+    return arena_fault(arena, fault,
+                       "a size is expected (64KiB, 25MiB, 1GiB or bytes), this is \"%.*s\"",
+                       SPAN_ARG(text));
+}
+
+struct span value_print_size(int64_t bytes, struct arena *arena)
+{
+    return print_unit(bytes, size_units, "", arena);
 }
 
 bool value_parse_time(struct span text, struct arena *arena, int64_t *out, struct span *fault)
 {
     struct span suffix, digits = split_digits(text, &suffix);
-    const struct unit *unit =
-        find_unit(time_units, sizeof(time_units) / sizeof(time_units[0]), suffix);
-    if (unit != NULL && scale(digits, unit->factor, out))
+    if (parse_unit(digits, suffix, time_units, out))
         return true;
     if (digits.len != 0 && suffix.len == 0)
-        *fault =
-            arena_printf(arena, "%.*s of what? Write %.*sms, %.*ss, %.*sm or %.*sh", SPAN_ARG(text),
-                         SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text));
-    else
-        *fault = arena_printf(arena,
-                              "a time is expected (a whole number with ms, s, m or h), this is "
-                              "\"%.*s\"",
-                              SPAN_ARG(text));
-    return false;
+        return arena_fault(arena, fault, "%.*s of what? Write %.*sms, %.*ss, %.*sm or %.*sh",
+                           SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text),
+                           SPAN_ARG(text));
+    return arena_fault(arena, fault,
+                       "a time is expected (a whole number with ms, s, m or h), this is \"%.*s\"",
+                       SPAN_ARG(text));
 }
 
-bool value_parse_bool(struct span text, struct arena *arena, bool *out, struct span *fault)
+struct span value_print_time(int64_t ms, struct arena *arena)
+{
+    return print_unit(ms, time_units, "ms", arena);
+}
+
+static bool parse_bool(struct span text, struct arena *arena, int64_t *out, struct span *fault)
 {
     bool is_true = span_equals(text, SPAN("true"));
-    if (is_true || span_equals(text, SPAN("false"))) {
-        *out = is_true;
-        return true;
-    }
-    *fault = arena_printf(arena, "true or false is expected, this is \"%.*s\"", SPAN_ARG(text));
-    return false;
+    if (!is_true && !span_equals(text, SPAN("false")))
+        return arena_fault(arena, fault, "true or false is expected, this is \"%.*s\"",
+                           SPAN_ARG(text));
+    *out = is_true;
+    return true;
 }
 
-bool value_parse_mode(struct span text, struct arena *arena, unsigned *out, struct span *fault)
+static bool parse_mode(struct span text, struct arena *arena, int64_t *out, struct span *fault)
 {
-    unsigned mode = 0;
+    int64_t mode = 0;
     bool valid = text.len == 4 && text.at[0] == '0';
     for (size_t i = 0; valid && i != text.len; ++i) {
         valid = text.at[i] >= '0' && text.at[i] <= '7';
-        mode = mode * 8 + (unsigned)(text.at[i] - '0');
+        mode = mode * 8 + (text.at[i] - '0');
     }
-    if (!valid) {
-        *fault = arena_printf(
-            arena, "four octal digits are expected, as \"0660\"; this is \"%.*s\"", SPAN_ARG(text));
-        return false;
-    }
+    if (!valid)
+        return arena_fault(arena, fault,
+                           "four octal digits are expected, as \"0660\"; this is \"%.*s\"",
+                           SPAN_ARG(text));
     *out = mode;
     return true;
 }
 
-bool value_parse_text(struct span text, struct arena *arena, struct span *out, struct span *fault)
+struct span value_range(const struct setting *setting, struct arena *arena)
 {
-    size_t at;
-    if (env_unescape(text, arena, out, &at))
-        return true;
-    *fault = span_starts_with(span_from_offset(text, at), SPAN("${"))
-                 ? SPAN("only ${env.NAME} is replaced here; templates are for endpoint and "
-                        "parameters, and $$ is a dollar")
-                 : SPAN("a lone dollar: write $$ for a dollar");
-    return false;
+    bool ranged = setting->type == SETTING_TYPE_TIME || setting->type == SETTING_TYPE_SIZE ||
+                  setting->type == SETTING_TYPE_COUNT;
+    if (!ranged)
+        return SPAN("");
+    struct span min = value_print(setting, &(union value){.number = setting->min}, arena);
+    struct span max = value_print(setting, &(union value){.number = setting->max}, arena);
+    return arena_printf(arena, "%.*s to %.*s", SPAN_ARG(min), SPAN_ARG(max));
 }
+
+static bool check_range(const struct setting *setting, struct span text, int64_t number,
+                        struct arena *arena, struct span *fault)
+{
+    if (number >= setting->min && number <= setting->max)
+        return true;
+    struct span range = value_range(setting, arena);
+    return arena_fault(arena, fault, "%.*s is out of range: %.*s", SPAN_ARG(text), SPAN_ARG(range));
+}
+
+/* ---- addresses ---- */
 
 static bool parse_unix_address(struct span text, struct arena *arena, struct config_address *out,
                                struct span *fault)
 {
     struct span path = span_from_offset(text, 5);
     size_t path_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-    if (path.len < 2 || path.at[0] != '/' || path.at[path.len - 1] == '/') {
-        *fault = arena_printf(arena,
-                              "\"%.*s\": write unix: and an absolute path, unix:/run/sagegate.sock",
-                              SPAN_ARG(text));
-        return false;
-    }
-    if (path.len > path_max) {
-        *fault =
-            arena_printf(arena, "the path of a Unix socket has at most %zu bytes, this one %zu",
-                         path_max, path.len);
-        return false;
-    }
+    if (path.len < 2 || path.at[0] != '/' || path.at[path.len - 1] == '/')
+        return arena_fault(arena, fault,
+                           "\"%.*s\": write unix: and an absolute path, unix:/run/sagegate.sock",
+                           SPAN_ARG(text));
+    if (path.len > path_max)
+        return arena_fault(arena, fault,
+                           "the path of a Unix socket has at most %zu bytes, this one %zu",
+                           path_max, path.len);
     *out = (struct config_address){.text = arena_copy(arena, text),
                                    .unix_path = arena_copy(arena, path),
                                    .unix_mode = 0600,
@@ -157,23 +182,37 @@ static bool parse_unix_address(struct span text, struct arena *arena, struct con
     return true;
 }
 
-/* Numeric host, without brackets; *loopback as config.h says. */
-static bool is_numeric_host(struct span host, bool v6, bool *loopback)
+/* IPv4 as ::ffff:a.b.c.d, as which it has `base` bits before its own `bits`. */
+static bool parse_ip(struct span host, unsigned char out[16], unsigned *bits, unsigned *base)
 {
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     char text[INET6_ADDRSTRLEN];
-    struct in_addr v4_address;
-    struct in6_addr v6_address;
     if (host.len >= sizeof(text))
         return false;
     memcpy(text, host.at, host.len);
     text[host.len] = '\0';
-    if (v6) {
-        *loopback =
-            inet_pton(AF_INET6, text, &v6_address) == 1 && IN6_IS_ADDR_LOOPBACK(&v6_address);
-        return inet_pton(AF_INET6, text, &v6_address) == 1;
-    }
-    *loopback = inet_pton(AF_INET, text, &v4_address) == 1 && ntohl(v4_address.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET, text, &v4_address) == 1;
+    memcpy(out, mapped, sizeof(mapped));
+    *bits = 32;
+    *base = 96;
+    if (inet_pton(AF_INET, text, out + 12) == 1)
+        return true;
+    *bits = 128;
+    *base = 0;
+    return inet_pton(AF_INET6, text, out) == 1;
+}
+
+/* A numeric host: IPv6 in brackets, which *bare lacks. */
+static bool parse_numeric_host(struct span host, struct span *bare, bool *loopback)
+{
+    static const unsigned char v6_loopback[16] = {[15] = 1};
+    unsigned char address[16];
+    unsigned bits, base;
+    bool v6 = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
+    *bare = v6 ? span_make(host.at + 1, host.len - 2) : host;
+    if (!parse_ip(*bare, address, &bits, &base) || v6 != (base == 0))
+        return false;
+    *loopback = v6 ? memcmp(address, v6_loopback, sizeof(address)) == 0 : address[12] == 127;
+    return true;
 }
 
 /* What a person meant by an address that is none. */
@@ -213,73 +252,27 @@ bool value_parse_address(struct span text, struct arena *arena, struct config_ad
     for (size_t i = 0; i != text.len; ++i)
         if (text.at[i] == ':')
             colon = i;
-    struct span host = span_make(text.at, colon);
+    struct span bare, host = span_make(text.at, colon);
     struct span port =
         colon == text.len ? span_make(text.at, 0) : span_from_offset(text, colon + 1);
-    bool v6 = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']', loopback = false;
-    struct span bare = v6 ? span_make(host.at + 1, host.len - 2) : host;
-    uint64_t number;
-    if (!is_numeric_host(bare, v6, &loopback) || (colon != text.len && port.len == 0)) {
+    bool loopback;
+    uint16_t number;
+    if (!parse_numeric_host(host, &bare, &loopback) || (colon != text.len && port.len == 0)) {
         *fault = describe_address(text, host, port, arena);
         return false;
     }
-    if (colon == text.len) {
-        *fault = arena_printf(arena, "the port is missing: write %.*s:8080", SPAN_ARG(text));
-        return false;
-    }
-    if (!span_parse_u64(port, &number) || number > 65535) {
-        *fault = arena_printf(arena, "\"%.*s\" is no port: 1 to 65535, or 0 for one that is free",
-                              SPAN_ARG(port));
-        return false;
-    }
+    if (colon == text.len)
+        return arena_fault(arena, fault, "the port is missing: write %.*s:8080", SPAN_ARG(text));
+    if (!host_parse_port(port, &number))
+        return arena_fault(arena, fault,
+                           "\"%.*s\" is no port: 1 to 65535, or 0 for one that is free",
+                           SPAN_ARG(port));
     *out = (struct config_address){.text = arena_copy(arena, text),
                                    .host = arena_copy(arena, bare),
-                                   .port = (uint16_t)number,
+                                   .port = number,
                                    .unix_mode = 0600,
                                    .loopback = loopback};
     return true;
-}
-
-static struct span print_unit(int64_t number, const struct unit *units, size_t count,
-                              const char *plain, struct arena *arena)
-{
-    while (count != 0 && (number == 0 || number % units[count - 1].factor != 0))
-        --count;
-    if (count == 0)
-        return arena_printf(arena, "%" PRId64 "%s", number, plain);
-    return arena_printf(arena, "%" PRId64 "%.*s", number / units[count - 1].factor,
-                        SPAN_ARG(units[count - 1].suffix));
-}
-
-struct span value_print_time(int64_t ms, struct arena *arena)
-{
-    return print_unit(ms, time_units, sizeof(time_units) / sizeof(time_units[0]), "ms", arena);
-}
-
-struct span value_print_size(int64_t bytes, struct arena *arena)
-{
-    return print_unit(bytes, size_units, sizeof(size_units) / sizeof(size_units[0]), "", arena);
-}
-
-/* ---- peers ---- */
-
-/* IPv4 as ::ffff:a.b.c.d. *bits is what a prefix may have at most, *base what it has beyond the text's. */
-static bool parse_ip(struct span host, unsigned char out[16], unsigned *bits, unsigned *base)
-{
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char text[INET6_ADDRSTRLEN];
-    if (host.len >= sizeof(text))
-        return false;
-    memcpy(text, host.at, host.len);
-    text[host.len] = '\0';
-    memcpy(out, mapped, sizeof(mapped));
-    *bits = 32;
-    *base = 96;
-    if (inet_pton(AF_INET, text, out + 12) == 1)
-        return true;
-    *bits = 128;
-    *base = 0;
-    return inet_pton(AF_INET6, text, out) == 1;
 }
 
 static bool parse_network(struct span text, struct config_peer *out)
@@ -311,11 +304,206 @@ bool value_parse_peer(struct span text, struct arena *arena, struct config_peer 
     } else if (!ok) {
         ok = parse_network(text, &peer);
     }
-    if (ok)
-        *out = peer;
-    else
-        *fault = arena_printf(
-            arena, "\"%.*s\": write an address or network (10.0.0.0/8, ::1), uid:1000 or *",
-            SPAN_ARG(text));
-    return ok;
+    if (!ok)
+        return arena_fault(arena, fault,
+                           "\"%.*s\": write an address or network (10.0.0.0/8, ::1), uid:1000 or *",
+                           SPAN_ARG(text));
+    *out = peer;
+    return true;
+}
+
+/* ---- words and texts ---- */
+
+static bool parse_word(const struct setting *setting, struct span text, struct arena *arena,
+                       int64_t *out, struct span *fault)
+{
+    struct span words[SETTING_KEYS_MAX];
+    for (const struct config_word *row = setting->words; row->word.at != NULL; ++row)
+        if (span_equals(row->word, text)) {
+            *out = row->value;
+            return true;
+        }
+    return suggest_fault("word", text, words, setting_words(setting, words), arena, fault);
+}
+
+bool value_parse_text(struct span text, struct arena *arena, struct span *out, struct span *fault)
+{
+    size_t at;
+    if (template_unescape(text, arena, out, &at))
+        return true;
+    *fault = span_starts_with(span_from_offset(text, at), SPAN("${"))
+                 ? SPAN("only ${env.NAME} is replaced here; templates are for endpoint and "
+                        "parameters, and $$ is a dollar")
+                 : SPAN("a lone dollar: write $$ for a dollar");
+    return false;
+}
+
+static bool check_length(const struct setting *setting, struct span text, struct arena *arena,
+                         struct span *fault)
+{
+    if (text.len < (size_t)setting->min)
+        return arena_fault(arena, fault, "an empty text; leave the key out, or say what is meant");
+    if (text.len > (size_t)setting->max)
+        return arena_fault(arena, fault, "at most %" PRId64 " bytes, these are %zu", setting->max,
+                           text.len);
+    return true;
+}
+
+static bool parse_template(const struct setting *setting, struct span text, struct arena *arena,
+                           union value *out, struct span *fault)
+{
+    struct template *template = arena_zalloc(arena, 1, sizeof(*template));
+    if (!template_compile(text, arena, template, fault) ||
+        !check_length(setting, text, arena, fault))
+        return false;
+    out->template = template;
+    return true;
+}
+
+bool value_parse_name(struct span text, struct arena *arena, struct span *fault)
+{
+    return (span_is_name(text) && text.len <= VALUE_NAME_MAX) ||
+           arena_fault(arena, fault,
+                       "a name has 1 to %d letters, digits, dots, hyphens and underscores",
+                       VALUE_NAME_MAX);
+}
+
+bool value_parse_parameter(struct span text, struct arena *arena, enum sagemaker_parameter *out,
+                           struct span *fault)
+{
+    struct span names[SAGEMAKER_PARAMETERS];
+    if (sagemaker_parameter_by_name(text, out))
+        return true;
+    for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
+        names[i] = sagemaker_parameter_info((enum sagemaker_parameter)i)->name;
+    return suggest_fault("parameter", text, names, SAGEMAKER_PARAMETERS, arena, fault);
+}
+
+/* Texts with a form of their own. */
+static bool parse_form(const struct setting *setting, struct span text, struct arena *arena,
+                       union value *out, struct span *fault)
+{
+    enum sagemaker_parameter parameter;
+    switch (setting->type) {
+    case SETTING_TYPE_NAME:
+        if (!value_parse_name(text, arena, fault))
+            return false;
+        break;
+    case SETTING_TYPE_REGION:
+        if (!endpoint_region_is_valid(text))
+            return arena_fault(arena, fault,
+                               "\"%.*s\" cannot be a region; write one such as us-east-1",
+                               SPAN_ARG(text));
+        break;
+    case SETTING_TYPE_HOST:
+        if (!host_is_valid(text))
+            return arena_fault(arena, fault, "\"%.*s\" is no host name (without scheme and port)",
+                               SPAN_ARG(text));
+        break;
+    case SETTING_TYPE_PATTERN:
+        text = arena_lower(arena, text);
+        break;
+    case SETTING_TYPE_PEER:
+        return value_parse_peer(text, arena, &out->peer, fault);
+    case SETTING_TYPE_PARAMETER:
+        if (!value_parse_parameter(text, arena, &parameter, fault))
+            return false;
+        out->number = parameter;
+        return true;
+    default:
+        break;
+    }
+    out->text = text;
+    return true;
+}
+
+bool value_parse(const struct setting *setting, struct span text, struct arena *arena,
+                 union value *out, struct span *fault)
+{
+    struct span literal;
+    switch (setting->type) {
+    case SETTING_TYPE_COUNT:
+        return parse_count(text, arena, &out->number, fault) &&
+               check_range(setting, text, out->number, arena, fault);
+    case SETTING_TYPE_SIZE:
+        return value_parse_size(text, arena, &out->number, fault) &&
+               check_range(setting, text, out->number, arena, fault);
+    case SETTING_TYPE_TIME:
+        return value_parse_time(text, arena, &out->number, fault) &&
+               check_range(setting, text, out->number, arena, fault);
+    case SETTING_TYPE_BOOL:
+        return parse_bool(text, arena, &out->number, fault);
+    case SETTING_TYPE_MODE:
+        return parse_mode(text, arena, &out->number, fault);
+    case SETTING_TYPE_WORD:
+        return parse_word(setting, text, arena, &out->number, fault);
+    case SETTING_TYPE_TEMPLATE:
+        return parse_template(setting, text, arena, out, fault);
+    case SETTING_TYPE_ADDRESS:
+        return value_parse_text(text, arena, &literal, fault) &&
+               value_parse_address(literal, arena, &out->address, fault);
+    default:
+        return value_parse_text(text, arena, &literal, fault) &&
+               check_length(setting, literal, arena, fault) &&
+               parse_form(setting, literal, arena, out, fault);
+    }
+}
+
+/* ---- printing ---- */
+
+/* A text in double quotes; `literal`: its dollars are written $$, as templates already have
+ * them. */
+static struct span quote(struct span text, bool literal, struct arena *arena)
+{
+    struct buffer quoted;
+    buffer_init(&quoted, text.len * 12 + 2);
+    buffer_append_char(&quoted, '"');
+    for (struct span rest = text; rest.len != 0;) {
+        size_t dollar = literal ? span_find(rest, '$') : rest.len;
+        json_writer_append_escaped(&quoted, span_make(rest.at, dollar));
+        if (dollar != rest.len) {
+            buffer_append(&quoted, SPAN("$$"));
+            ++dollar;
+        }
+        rest = span_from_offset(rest, dollar);
+    }
+    buffer_append_char(&quoted, '"');
+    struct span result = arena_copy(arena, buffer_span(&quoted));
+    buffer_dispose(&quoted);
+    return result;
+}
+
+struct span value_quote(struct span text, struct arena *arena)
+{
+    return quote(text, true, arena);
+}
+
+struct span value_print(const struct setting *setting, const union value *value,
+                        struct arena *arena)
+{
+    switch (setting->type) {
+    case SETTING_TYPE_COUNT:
+        return arena_printf(arena, "%" PRId64, value->number);
+    case SETTING_TYPE_SIZE:
+        return value_print_size(value->number, arena);
+    case SETTING_TYPE_TIME:
+        return value_print_time(value->number, arena);
+    case SETTING_TYPE_BOOL:
+        return value->number != 0 ? SPAN("true") : SPAN("false");
+    case SETTING_TYPE_MODE:
+        return arena_printf(arena, "\"%04o\"", (unsigned)value->number);
+    case SETTING_TYPE_WORD:
+        return config_word_of(setting->words, (int)value->number);
+    case SETTING_TYPE_TEMPLATE:
+        return quote(value->template->text, false, arena);
+    case SETTING_TYPE_ADDRESS:
+        return value_quote(value->address.text, arena);
+    case SETTING_TYPE_PEER:
+        return value_quote(value->peer.text, arena);
+    case SETTING_TYPE_PARAMETER:
+        return value_quote(sagemaker_parameter_info((enum sagemaker_parameter)value->number)->name,
+                           arena);
+    default:
+        return value_quote(value->text, arena);
+    }
 }

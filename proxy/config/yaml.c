@@ -1,4 +1,4 @@
-/* YAML to nodes, over libyaml's events; it knows no keys and opens no files. */
+/* Builds nodes from libyaml's events; it knows no keys and opens no files. */
 #include "config/yaml.h"
 
 #include <stdarg.h>
@@ -7,9 +7,8 @@
 #include <yaml.h>
 
 #include "base/buffer.h"
-#include "config/env.h"
 
-enum { MAP_KEYS_MAX = 1000 };
+enum { MAP_KEYS_MAX = 1000, YAML_TEXT_MAX = 64 * 1024 };
 
 struct parse {
     struct yaml_load *load;
@@ -18,7 +17,7 @@ struct parse {
     struct span text;
     struct yaml_node *holder; /* a list whose only child becomes the root */
     unsigned depth;
-    bool failed; /* no tree can come of it; its problem was told */
+    bool failed; /* there will be no tree; the problem was told */
 };
 
 static void parse_children(struct parse *parse, struct yaml_node *node);
@@ -36,7 +35,7 @@ static void fail_at(struct parse *parse, struct yaml_position at, const char *me
     parse->failed = true;
 }
 
-/* libyaml gives a position for all its errors but those of the encoding, which have an offset in
+/* libyaml gives a position for all errors except those of the encoding, which have an offset in
  * bytes. */
 static void fail_with_parser_error(struct parse *parse)
 {
@@ -64,7 +63,7 @@ static void fail_with_parser_error(struct parse *parse)
     fail_at(parse, at, message.at);
 }
 
-/* False once the text has failed. The event is the caller's to delete. */
+/* Returns false once the text has failed. The caller deletes the event. */
 static bool next_event(struct parse *parse, yaml_event_t *event)
 {
     if (parse->failed)
@@ -81,30 +80,153 @@ static struct span scalar_text(const yaml_event_t *event)
     return span_make((const char *)event->data.scalar.value, event->data.scalar.length);
 }
 
-static bool has_control_characters(struct span text)
-{
-    for (size_t i = 0; i != text.len; ++i)
-        if (((unsigned char)text.at[i] < ' ' && text.at[i] != '\t') || text.at[i] == 0x7f)
-            return true;
-    return false;
-}
-
 static bool is_null(struct span text)
 {
     return text.len == 0 || span_equals(text, SPAN("~")) || span_equals(text, SPAN("null")) ||
            span_equals(text, SPAN("Null")) || span_equals(text, SPAN("NULL"));
 }
 
+/* ---- references to the environment ---- */
+
+/* Of a scalar whose references to the environment were replaced. */
+struct replaced {
+    /* In arena; `$$` and all other references stay, and a dollar from the environment becomes
+     * `$$`, so that later stages take it literally. */
+    struct span text;
+    bool replaced; /* there was a reference */
+    /* A reference had neither value nor fallback, and options->getenv is NULL: the text stands for
+     * the reference and means nothing else. */
+    bool opaque;
+};
+
+static const struct span env_open = SPAN("${env.");
+
+static void append_escaped(struct buffer *out, struct span value)
+{
+    for (size_t i = 0; i != value.len; ++i) {
+        buffer_append_char(out, value.at[i]);
+        if (value.at[i] == '$')
+            buffer_append_char(out, '$');
+    }
+}
+
+/* inner is NAME or NAME:-FALLBACK. */
+static bool replace_one(struct span inner, const struct config_options *options,
+                        struct arena *arena, struct buffer *out, struct replaced *result,
+                        struct span *fault)
+{
+    struct span name = inner, fallback = SPAN_NONE;
+    for (size_t i = 0; i + 1 < inner.len; ++i) {
+        if (inner.at[i] != ':' || inner.at[i + 1] != '-')
+            continue;
+        name = span_make(inner.at, i);
+        fallback = span_from_offset(inner, i + 2);
+        break;
+    }
+    if (!span_is_identifier(name))
+        return arena_fault(arena, fault, "${env.%.*s}: \"%.*s\" cannot be the name of a variable",
+                           SPAN_ARG(inner), SPAN_ARG(name));
+    for (size_t i = 0; i + 1 < fallback.len; ++i)
+        if (fallback.at[i] == '$' && fallback.at[i + 1] == '{')
+            return arena_fault(arena, fault,
+                               "${env.%.*s}: a fallback is plain text, without ${...} in it",
+                               SPAN_ARG(inner));
+    struct span value =
+        options->getenv == NULL ? SPAN_NONE : options->getenv(options->getenv_context, name);
+    /* A control character would break a header, a line of the log or a host name. */
+    if (!span_is_all(value, ASCII_TEXT))
+        return arena_fault(arena, fault, "${env.%.*s}: the variable's value has control characters",
+                           SPAN_ARG(name));
+    if (value.len == 0 && fallback.at != NULL) {
+        buffer_append(out, fallback);
+    } else if (value.at != NULL) {
+        append_escaped(out, value);
+    } else if (options->getenv == NULL) {
+        buffer_printf(out, "env.%.*s", SPAN_ARG(name));
+        result->opaque = true;
+    } else {
+        *fault = arena_printf(arena,
+                              "${env.%.*s}: the variable is not set; set it, or give a fallback: "
+                              "${env.%.*s:-text}",
+                              SPAN_ARG(name), SPAN_ARG(name));
+        return false;
+    }
+    return true;
+}
+
+static bool replace_all(struct span text, const struct config_options *options, struct arena *arena,
+                        struct buffer *out, struct replaced *result, struct span *fault)
+{
+    while (text.len != 0) {
+        if (span_starts_with(text, SPAN("$$"))) {
+            buffer_append(out, SPAN("$$"));
+            text = span_from_offset(text, 2);
+            continue;
+        }
+        if (!span_starts_with(text, env_open)) {
+            buffer_append_char(out, text.at[0]);
+            text = span_from_offset(text, 1);
+            continue;
+        }
+        struct span inner = span_from_offset(text, env_open.len);
+        size_t end = span_find(inner, '}');
+        if (end == inner.len)
+            return arena_fault(arena, fault, "\"%.*s\": the closing } is missing", SPAN_ARG(text));
+        if (!replace_one(span_make(inner.at, end), options, arena, out, result, fault))
+            return false;
+        result->replaced = true;
+        text = span_from_offset(inner, end + 1);
+    }
+    return true;
+}
+
+/* With one part unknown the other references mean nothing: removes all dollars and braces. */
+static void drop_references(struct buffer *text)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i != text->len; ++i)
+        if (memchr("${}", text->at[i], 3) == NULL)
+            text->at[kept++] = text->at[i];
+    text->len = kept;
+}
+
+static bool replace_references(struct span text, const struct config_options *options,
+                               struct arena *arena, struct replaced *out, struct span *fault)
+{
+    struct replaced result = {.text = text};
+    if (span_find(text, '$') == text.len) {
+        *out = result;
+        return true;
+    }
+    struct buffer replaced;
+    buffer_init(&replaced, YAML_TEXT_MAX);
+    bool ok = replace_all(text, options, arena, &replaced, &result, fault);
+    if (ok && replaced.overflowed) {
+        *fault = arena_printf(arena, "longer than %d bytes", YAML_TEXT_MAX);
+        ok = false;
+    }
+    if (ok && result.opaque)
+        drop_references(&replaced);
+    if (ok) {
+        result.text = arena_copy(arena, replaced.len == 0 ? SPAN("") : buffer_span(&replaced));
+        *out = result;
+    }
+    buffer_dispose(&replaced);
+    return ok;
+}
+
+/* ---- nodes ---- */
+
 static void read_scalar(struct parse *parse, struct yaml_node *node, const yaml_event_t *event)
 {
     struct span fault, text = arena_copy(parse->load->arena, scalar_text(event));
-    struct env_result env = {.text = text};
+    struct replaced env = {.text = text};
     node->text = text;
-    if (has_control_characters(text)) {
+    if (!span_is_all(text, ASCII_TEXT)) {
         yaml_error(parse->load, node, "has control characters or more than one line");
         return;
     }
-    if (!env_replace(text, parse->load->options, parse->load->arena, &env, &fault)) {
+    if (!replace_references(text, parse->load->options, parse->load->arena, &env, &fault)) {
         yaml_error(parse->load, node, "%.*s", SPAN_ARG(fault));
         return;
     }
@@ -115,7 +237,7 @@ static void read_scalar(struct parse *parse, struct yaml_node *node, const yaml_
     node->null = unquoted && !env.replaced && is_null(text);
 }
 
-/* Anchors and tags are told, and the value taken as if they were not there. */
+/* Tells anchors and tags, and takes the value as if they were not there. */
 static void refuse_properties(struct parse *parse, struct yaml_node *node, const void *anchor,
                               const void *tag)
 {
@@ -126,7 +248,7 @@ static void refuse_properties(struct parse *parse, struct yaml_node *node, const
         yaml_error(parse->load, node, "tags (!) are not taken; write the plain value");
 }
 
-/* The value that `event` begins, put into parent. */
+/* Reads the value that begins with `event` into parent. */
 static void read_value(struct parse *parse, struct yaml_node *parent, const struct yaml_entry *key,
                        const yaml_event_t *event)
 {
@@ -159,7 +281,7 @@ static void read_value(struct parse *parse, struct yaml_node *parent, const stru
     }
 }
 
-/* A key and where it stands. One that stands twice is told; yaml_find gives the first. */
+/* Reads a key. Tells one that is there twice; yaml_find returns the first. */
 static struct yaml_entry read_key(struct parse *parse, const struct yaml_node *map,
                                   const yaml_event_t *event)
 {
@@ -170,23 +292,20 @@ static struct yaml_entry read_key(struct parse *parse, const struct yaml_node *m
     }
     key.key = arena_copy(parse->load->arena, scalar_text(event));
     if (event->data.scalar.anchor != NULL || event->data.scalar.tag != NULL ||
-        has_control_characters(key.key)) {
+        !span_is_all(key.key, ASCII_TEXT)) {
         fail_at(parse, key.key_at, "a key must be a plain word, without anchor or tag");
         return key;
     }
     const struct yaml_entry *earlier = yaml_find_entry(map, key.key);
-    if (earlier != NULL) {
-        struct span path = yaml_path(earlier->node, parse->load->arena);
-        problem_add(parse->load->problems, PROBLEM_ERROR, key.key_at.file, key.key_at.line,
-                    key.key_at.column, "%.*s: given twice, first at line %u; keep one of them",
-                    SPAN_ARG(path), earlier->key_at.line);
-    }
+    if (earlier != NULL)
+        yaml_error_key(parse->load, key.key_at, earlier->node,
+                       "given twice, first at line %u; keep one of them", earlier->key_at.line);
     if (map->entry_count >= MAP_KEYS_MAX)
         fail_at(parse, key.key_at, "more than 1000 keys in one map");
     return key;
 }
 
-/* Up to the end of the list or map; each turn is one value. */
+/* Reads up to the end of the list or map, one value a turn. */
 static void parse_children(struct parse *parse, struct yaml_node *node)
 {
     yaml_event_t event;
@@ -310,29 +429,38 @@ struct span yaml_path(const struct yaml_node *node, struct arena *arena)
     return result;
 }
 
-static void tell(struct yaml_load *load, const struct yaml_node *node, enum problem_level level,
-                 const char *format, va_list args)
+static void tell(struct yaml_load *load, enum problem_level level, struct yaml_position at,
+                 const struct yaml_node *node, const char *format, va_list args)
 {
     char text[900];
     vsnprintf(text, sizeof(text), format, args);
     struct span path = yaml_path(node, load->arena);
-    problem_add(load->problems, level, node->at.file, node->at.line, node->at.column, "%.*s%s%s",
-                SPAN_ARG(path), path.len == 0 ? "" : ": ", text);
+    problem_add(load->problems, level, at.file, at.line, at.column, "%.*s%s%s", SPAN_ARG(path),
+                path.len == 0 ? "" : ": ", text);
 }
 
 void yaml_error(struct yaml_load *load, struct yaml_node *node, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    tell(load, node, PROBLEM_ERROR, format, args);
+    tell(load, PROBLEM_ERROR, node->at, node, format, args);
     va_end(args);
     node->bad = true;
+}
+
+void yaml_error_key(struct yaml_load *load, struct yaml_position at, const struct yaml_node *node,
+                    const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell(load, PROBLEM_ERROR, at, node, format, args);
+    va_end(args);
 }
 
 void yaml_warn(struct yaml_load *load, const struct yaml_node *node, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    tell(load, node, PROBLEM_WARNING, format, args);
+    tell(load, PROBLEM_WARNING, node->at, node, format, args);
     va_end(args);
 }

@@ -1,10 +1,8 @@
-/* YAML to a small tree of nodes that know where they stand. It knows nothing of what the keys
- * mean.
+/* YAML to a small tree of nodes with their positions. It does not know what the keys mean.
  *
- * A deliberate subset of YAML 1.1: one document; maps with scalar keys, each once; lists;
- * scalars. Anchors, aliases and tags are refused. `${env.NAME}` and `${env.NAME:-default}` are
- * replaced in scalars (not in keys) as they are read. Bounded: file size, depth, number of
- * nodes. */
+ * A deliberate subset of YAML 1.1: one document; maps with unique scalar keys; lists; scalars.
+ * Anchors, aliases and tags are refused. `${env.NAME}` and `${env.NAME:-default}` are replaced
+ * in scalars (not in keys) as they are read. File size, depth and number of nodes are bounded. */
 #ifndef SAGEGATE_CONFIG_YAML_H
 #define SAGEGATE_CONFIG_YAML_H
 
@@ -22,7 +20,7 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_position {
     struct span file;
-    unsigned line, column; /* from 1; 0 where there is no file (a flag) */
+    unsigned line, column; /* from 1; 0: a flag, not a file */
 };
 
 struct yaml_node {
@@ -31,8 +29,9 @@ struct yaml_node {
     struct span text; /* of a scalar, environment replaced; a dollar is still written $$ */
     bool plain;  /* written without quotes, or from the environment: may be a number or boolean */
     bool null;   /* an unquoted null, ~ or nothing at all */
-    bool opaque; /* holds a reference to an environment that is not there (check --no-env) */
+    bool opaque; /* contains a reference to an unknown environment (check --no-env) */
     bool bad;    /* a problem was told; readers take the default */
+    const union value *value;   /* verify.h: of a scalar that has one */
     struct yaml_entry *entries; /* of a list or map, in the order of the file */
     struct yaml_entry **end;
     size_t entry_count;
@@ -48,7 +47,7 @@ struct yaml_entry {
     struct yaml_node *node;
 };
 
-/* What a load carries along; all nodes live in arena. */
+/* The context of a load; all nodes live in arena. */
 struct yaml_load {
     struct arena *arena;
     struct problem_list *problems;
@@ -56,25 +55,34 @@ struct yaml_load {
     size_t nodes; /* made so far */
 };
 
-/* Parses a text. NULL, with its problems told, where it is no YAML of this subset; an empty one
- * is an empty map. Where only scalars are at fault they are marked bad and the tree is given. */
+/* Parses a text; an empty one is an empty map. Tells problems; returns NULL if the text is not
+ * YAML of this subset. If only scalars are at fault, marks them bad and returns the tree. */
 MUST_USE struct yaml_node *yaml_parse(struct yaml_load *load, struct span file, struct span text);
 
-/* Building by hand, for flags and for merging. */
+/* Builds a tree by hand, for flags and for merging. */
 struct yaml_node *yaml_make(struct yaml_load *load, enum yaml_kind kind, struct yaml_position at);
 void yaml_append(struct yaml_load *load, struct yaml_node *parent, struct span key,
                  struct yaml_position key_at, struct yaml_node *node);
 
-/* The entry of a map, NULL where there is none (or map is NULL or no map). */
+/* The first entry of a list or map; NULL for NULL. */
+static inline struct yaml_entry *yaml_entries(const struct yaml_node *node)
+{
+    return node == NULL ? NULL : node->entries;
+}
+
+/* The entry of a map; NULL if there is none, or if map is NULL or not a map. */
 struct yaml_entry *yaml_find_entry(const struct yaml_node *map, struct span key);
 struct yaml_node *yaml_find(const struct yaml_node *map, struct span key);
 
 /* "routes[2].match.path", in arena; "" for the root. */
 struct span yaml_path(const struct yaml_node *node, struct arena *arena);
 
-/* Tells a problem of a node, as "PATH: ..."; an error marks it bad. */
+/* Tells a problem with a node, as "PATH: ..."; an error marks the node bad. */
 void yaml_error(struct yaml_load *load, struct yaml_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same at the place of its key; marks nothing. */
+void yaml_error_key(struct yaml_load *load, struct yaml_position at, const struct yaml_node *node,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 void yaml_warn(struct yaml_load *load, const struct yaml_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -604,44 +604,44 @@ static enum credentials_result walk_default(struct resolve *r)
 static enum credentials_result walk(struct resolve *r)
 {
     switch (configured(r)->source) {
-    case CREDENTIALS_ENV:
+    case CONFIG_SOURCE_ENV:
         return try_env(r);
-    case CREDENTIALS_STATIC:
+    case CONFIG_SOURCE_STATIC:
         return try_static(r);
-    case CREDENTIALS_PROCESS:
+    case CONFIG_SOURCE_PROCESS:
         return try_process(r);
-    case CREDENTIALS_CONTAINER:
+    case CONFIG_SOURCE_CONTAINER:
         return try_container(r);
-    case CREDENTIALS_IMDS:
+    case CONFIG_SOURCE_IMDS:
         return open_profiles(r) ? try_imds(r) : CREDENTIALS_FAILED;
-    case CREDENTIALS_WEB_IDENTITY:
+    case CONFIG_SOURCE_WEB_IDENTITY:
         return open_profiles(r) ? try_web_identity(r) : CREDENTIALS_FAILED;
-    case CREDENTIALS_PROFILE:
+    case CONFIG_SOURCE_PROFILE:
         return open_profiles(r) ? try_profile(r) : CREDENTIALS_FAILED;
-    case CREDENTIALS_DEFAULT:
+    case CONFIG_SOURCE_DEFAULT:
         break;
     }
     return walk_default(r);
 }
 
 /* What to do about a source that is not configured. */
-static struct span nothing_fault(enum config_credentials_source source)
+static struct span nothing_fault(enum config_source source)
 {
     static const struct span faults[] = {
-        [CREDENTIALS_DEFAULT] =
+        [CONFIG_SOURCE_DEFAULT] =
             SPAN("no source of credentials is configured: not the environment "
                  "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set), no file, profile, "
                  "web identity, process or container, and instance metadata is switched off"),
-        [CREDENTIALS_ENV] =
+        [CONFIG_SOURCE_ENV] =
             SPAN("environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"),
-        [CREDENTIALS_PROFILE] = SPAN("profile: there is no profile \"default\" with credentials"),
-        [CREDENTIALS_WEB_IDENTITY] = SPAN("web_identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set"),
-        [CREDENTIALS_CONTAINER] =
+        [CONFIG_SOURCE_PROFILE] = SPAN("profile: there is no profile \"default\" with credentials"),
+        [CONFIG_SOURCE_WEB_IDENTITY] = SPAN("web_identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set"),
+        [CONFIG_SOURCE_CONTAINER] =
             SPAN("container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor "
                  "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"),
-        [CREDENTIALS_IMDS] = SPAN("imds: AWS_EC2_METADATA_DISABLED is true"),
-        [CREDENTIALS_PROCESS] = SPAN("process: no command is configured (credentials.process)"),
-        [CREDENTIALS_STATIC] = SPAN("static: no file is configured (credentials.file)"),
+        [CONFIG_SOURCE_IMDS] = SPAN("imds: AWS_EC2_METADATA_DISABLED is true"),
+        [CONFIG_SOURCE_PROCESS] = SPAN("process: no command is configured (credentials.process)"),
+        [CONFIG_SOURCE_STATIC] = SPAN("static: no file is configured (credentials.file)"),
     };
     return faults[source];
 }
@@ -834,7 +834,7 @@ bool chain_resolve_imds(const struct chain_options *options, struct arena *arena
     struct resolve r = {.options = options, .arena = arena, .chain = out};
     *out = (struct chain){.source = SPAN("imds"), .trail = SPAN("")};
     if (is_imds_off(&r)) {
-        *fault = nothing_fault(CREDENTIALS_IMDS);
+        *fault = nothing_fault(CONFIG_SOURCE_IMDS);
         return false;
     }
     bool ok = open_profiles(&r) && address_imds(&r, r.profile) == CREDENTIALS_FOUND;

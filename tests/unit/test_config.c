@@ -4,11 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "config/config.h"
-#include "config/setting.h"
 #include "config/suggest.h"
 #include "config/value.h"
 
@@ -239,37 +240,71 @@ static void test_near_words(void **state)
 
 /* ---- the table ---- */
 
-static void assert_default_in_range(const struct setting *setting)
+/* The row of the struct whose fields the rows below a map fill: the nearest one above. */
+static const struct setting *find_record(const struct setting *row)
 {
-    int64_t value = 0;
-    struct span fault, text = setting->default_value;
-    bool ok = setting->type == SETTING_TYPE_TIME ? value_parse_time(text, &arena, &value, &fault)
-              : setting->type == SETTING_TYPE_SIZE
-                  ? value_parse_size(text, &arena, &value, &fault)
-                  : value_parse_count(text, &arena, &value, &fault);
-    assert_true(ok);
-    assert_true(value >= setting->min && value <= setting->max);
+    const struct setting *record = setting_get(SETTING_ROOT);
+    for (unsigned i = 1; i != SETTINGS; ++i) {
+        const struct setting *map = setting_get((enum setting_id)i);
+        bool of_its_own = map->type == SETTING_TYPE_MAP && ((map->flags & SETTING_RECORD) != 0 ||
+                                                            span_ends_with(map->path, SPAN("[]")) ||
+                                                            span_ends_with(map->path, SPAN(".*")));
+        if (of_its_own && row != map && span_starts_with(row->path, map->path) &&
+            row->path.at[map->path.len] == '.' && map->path.len > record->path.len)
+            record = map;
+    }
+    return record;
 }
 
 static void test_every_row_of_the_table_holds_together(void **state)
 {
     (void)state;
+    size_t record_sizes[SETTINGS] = {0};
     for (unsigned i = 0; i != SETTINGS; ++i) {
         const struct setting *setting = setting_get((enum setting_id)i);
         bool number = setting->type == SETTING_TYPE_TIME || setting->type == SETTING_TYPE_SIZE ||
                       setting->type == SETTING_TYPE_COUNT;
+        union value value;
+        struct span fault;
+        assert_int_equal(setting_id(setting), i);
         assert_true(setting->doc.len != 0);
-        assert_non_null(setting_type_text(setting->type));
+        assert_non_null(setting_type_info(setting->type)->text);
+        assert_int_equal(setting->type == SETTING_TYPE_WORD, setting->words != NULL);
         if (setting->type == SETTING_TYPE_LIST)
             assert_non_null(setting_element(setting));
-        if (setting->type == SETTING_TYPE_NAMED || setting->type == SETTING_TYPE_PARAMETERS)
+        if (setting_is_named(setting))
             assert_non_null(setting_child(setting, SPAN("any")));
         if (number)
             assert_true(setting->min < setting->max);
         if (number && setting->default_value.len != 0)
-            assert_default_in_range(setting);
+            assert_true(value_parse(setting, setting->default_value, &arena, &value, &fault));
         for (unsigned j = 0; j != i; ++j)
             assert_false(span_equals(setting_get((enum setting_id)j)->path, setting->path));
+        if (setting->size == 0)
+            continue;
+        /* All rows of a record name fields of the same struct. */
+        size_t *record_size = &record_sizes[setting_id(find_record(setting))];
+        if (*record_size == 0)
+            *record_size = setting->record_size;
+        assert_int_equal(setting->record_size, *record_size);
+    }
+}
+
+/* A map's keys are found by going on from its row as long as paths begin with the map's. */
+static void test_the_rows_below_a_map_follow_it(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i != SETTINGS; ++i) {
+        const struct setting *row = setting_get((enum setting_id)i), *map = NULL;
+        struct span key = setting_key(row), path = row->path;
+        if (span_ends_with(path, SPAN("[]")))
+            continue;
+        struct span above = span_make(path.at, path.len - key.len - (path.len != key.len));
+        for (unsigned j = 0; j != i && map == NULL; ++j)
+            if (span_equals(setting_get((enum setting_id)j)->path, above))
+                map = setting_get((enum setting_id)j);
+        assert_non_null(map);
+        assert_ptr_equal(setting_child(map, key), row);
     }
 }
 
@@ -297,7 +332,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->pool.idle_timeout_ms, 20000);
     assert_int_equal(c->pool.age_max_ms, 600000);
     assert_int_equal(c->drain.limit_ms, 30000);
-    assert_int_equal(c->credentials.source, CREDENTIALS_DEFAULT);
+    assert_int_equal(c->credentials.source, CONFIG_SOURCE_DEFAULT);
     assert_span(c->credentials.file, NULL);
     assert_int_equal(c->log_level, CONFIG_LOG_INFO);
     assert_false(c->access_log.off || c->access_log.refuse_on_full || c->access_log.full_path);
@@ -363,7 +398,7 @@ static void test_every_setting_arrives(void **state)
     assert_int_equal(c->admin.port, 2);
     assert_int_equal(c->health.port, 3);
     assert_int_equal(c->workers, 4);
-    assert_int_equal(c->credentials.source, CREDENTIALS_STATIC);
+    assert_int_equal(c->credentials.source, CONFIG_SOURCE_STATIC);
     assert_span(c->credentials.file, "/creds");
     assert_int_equal(c->limits.connections, 5);
     assert_int_equal(c->limits.body_bytes, 6 << 20);
@@ -402,6 +437,146 @@ static void test_an_open_listener_is_warned_of(void **state)
     (void)state;
     load("region: us-east-1\nlisten: [{ address: 0.0.0.0:80 }]\n" ROUTE);
     assert_int_equal(problems.warnings, 1);
+}
+
+/* ---- words ---- */
+
+static struct span printed_configuration(void)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    config_print(config, out);
+    fclose(out);
+    struct span copy = arena_copy(&arena, span_make(text, len));
+    free(text);
+    return copy;
+}
+
+/* `before` and `after` are the file around the word; `line` is what is printed with it. */
+static void assert_word(const char *before, const char *word, const char *after, const char *line)
+{
+    struct span text = arena_printf(&arena, "region: us-east-1\n%s%s%s", before, word, after);
+    struct span printed_line = arena_printf(&arena, "%s: %s\n", line, word);
+    load(text.at);
+    assert_non_null(strstr(printed_configuration().at, printed_line.at));
+}
+
+#define IN_ROUTE "routes: [{ name: a, match: { path: /a }, endpoint: e, "
+
+/* What the file says, what the program sees, what is printed: words written here a second time, so that
+ * exchanged ones are noticed. */
+static void test_words_mean_what_they_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        enum config_source value;
+    } sources[] = {
+        {"default", CONFIG_SOURCE_DEFAULT},     {"env", CONFIG_SOURCE_ENV},
+        {"profile", CONFIG_SOURCE_PROFILE},     {"web_identity", CONFIG_SOURCE_WEB_IDENTITY},
+        {"container", CONFIG_SOURCE_CONTAINER}, {"imds", CONFIG_SOURCE_IMDS},
+        {"process", CONFIG_SOURCE_PROCESS},     {"static", CONFIG_SOURCE_STATIC}};
+    for (size_t i = 0; i != sizeof(sources) / sizeof(sources[0]); ++i) {
+        const char *more = sources[i].value == CONFIG_SOURCE_PROCESS  ? ", process: x"
+                           : sources[i].value == CONFIG_SOURCE_STATIC ? ", file: /x"
+                                                                      : "";
+        assert_word("credentials: { source: ", sources[i].word,
+                    arena_printf(&arena, "%s }\n" ROUTE, more).at, "source");
+        assert_int_equal(config->credentials.source, sources[i].value);
+    }
+    static const struct {
+        const char *word;
+        enum config_operation value;
+    } operations[] = {{"invoke", CONFIG_INVOKE}, {"async", CONFIG_ASYNC},
+                      {"native", CONFIG_NATIVE}, {"stream", CONFIG_STREAM},
+                      {"auto", CONFIG_AUTO},     {"openai", CONFIG_OPENAI},
+                      {"ping", CONFIG_PING},     {"container", CONFIG_CONTAINER}};
+    for (size_t i = 0; i != sizeof(operations) / sizeof(operations[0]); ++i) {
+        assert_word("routes: [{ name: a, match: { path: /* }, endpoint: e, operation: ",
+                    operations[i].word, " }]\n", "operation");
+        assert_int_equal(config->routes[0].operation, operations[i].value);
+    }
+}
+
+static void test_words_of_a_route_mean_what_they_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        enum config_half_close value;
+    } half_closes[] = {{"auto", CONFIG_HALF_CLOSE_AUTO},
+                       {"cancel", CONFIG_HALF_CLOSE_CANCEL},
+                       {"finish", CONFIG_HALF_CLOSE_FINISH}};
+    for (size_t i = 0; i != 3; ++i) {
+        assert_word(IN_ROUTE "on_half_close: ", half_closes[i].word, " }]\n", "on_half_close");
+        assert_int_equal(config->routes[0].on_half_close, half_closes[i].value);
+    }
+    assert_word(IN_ROUTE "errors: ", "pass", " }]\n", "errors");
+    assert_int_equal(config->routes[0].errors, CONFIG_ERRORS_PASS);
+    assert_word(IN_ROUTE "errors: ", "unwrap", " }]\n", "errors");
+    assert_int_equal(config->routes[0].errors, CONFIG_ERRORS_UNWRAP);
+    assert_word(IN_ROUTE "operation: stream, stream_format: ", "raw", " }]\n", "stream_format");
+    assert_int_equal(config->routes[0].stream_format, CONFIG_STREAM_RAW);
+    assert_word(IN_ROUTE "operation: stream, stream_format: ", "decoded", " }]\n", "stream_format");
+    assert_int_equal(config->routes[0].stream_format, CONFIG_STREAM_DECODED);
+    assert_word(IN_ROUTE "operation: stream, stream_errors: ", "event", " }]\n", "stream_errors");
+    assert_true(config->routes[0].stream_error_events);
+    assert_word(IN_ROUTE "operation: stream, stream_errors: ", "abort", " }]\n", "stream_errors");
+    assert_false(config->routes[0].stream_error_events);
+}
+
+static void test_words_of_the_process_mean_what_they_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        enum config_log_level value;
+    } levels[] = {{"debug", CONFIG_LOG_DEBUG},
+                  {"info", CONFIG_LOG_INFO},
+                  {"warning", CONFIG_LOG_WARNING},
+                  {"error", CONFIG_LOG_ERROR}};
+    for (size_t i = 0; i != 4; ++i) {
+        assert_word("log: { level: ", levels[i].word, " }\n" ROUTE, "level");
+        assert_int_equal(config->log_level, levels[i].value);
+    }
+    assert_word("ready_requires: ", "listening", "\n" ROUTE, "ready_requires");
+    assert_true(config->ready_without_credentials);
+    assert_word("ready_requires: ", "credentials", "\n" ROUTE, "ready_requires");
+    assert_false(config->ready_without_credentials);
+    assert_word("access_log: { on_full: ", "refuse", " }\n" ROUTE, "on_full");
+    assert_true(config->access_log.refuse_on_full);
+    assert_word("access_log: { on_full: ", "drop", " }\n" ROUTE, "on_full");
+    assert_false(config->access_log.refuse_on_full);
+    assert_word("access_log: { log_path: ", "full", " }\n" ROUTE, "log_path");
+    assert_true(config->access_log.full_path);
+    assert_word("access_log: { log_path: ", "template", " }\n" ROUTE, "log_path");
+    assert_false(config->access_log.full_path);
+}
+
+/* Of the tests above: none may be forgotten when words are added. */
+static void test_every_word_has_a_value_of_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct config_word *words;
+        size_t count; /* that the tests above know */
+    } lists[] = {{config_source_words, 8},        {config_operation_words, 8},
+                 {config_half_close_words, 3},    {config_errors_words, 2},
+                 {config_stream_format_words, 2}, {config_stream_errors_words, 2},
+                 {config_log_level_words, 4},     {config_ready_requires_words, 2},
+                 {config_on_full_words, 2},       {config_log_path_words, 2},
+                 {config_method_words, 7}};
+    for (unsigned i = 0; i != SETTINGS; ++i) {
+        const struct config_word *words = setting_get((enum setting_id)i)->words;
+        size_t known = 0, count = 0;
+        for (size_t j = 0; words != NULL && j != sizeof(lists) / sizeof(lists[0]); ++j)
+            if (lists[j].words == words)
+                known = lists[j].count;
+        for (; words != NULL && words[count].word.at != NULL; ++count)
+            assert_ptr_equal(config_word_of(words, words[count].value).at, words[count].word.at);
+        assert_int_equal(count, known);
+    }
 }
 
 /* ---- routes ---- */
@@ -572,7 +747,7 @@ static const struct config *load_flags(struct config_flags flags, const char *co
     }
     flags.set = sets;
     config_release(config);
-    config = config_from_flags(&flags, &options, &problems);
+    config = config_load_flags(&flags, &options, &problems);
     return config;
 }
 
@@ -701,10 +876,15 @@ int main(void)
         TEST(test_addresses_refused),
         TEST(test_near_words),
         TEST(test_every_row_of_the_table_holds_together),
+        TEST(test_the_rows_below_a_map_follow_it),
         TEST(test_defaults),
         TEST(test_defaults_of_a_route),
         TEST(test_every_setting_arrives),
         TEST(test_the_access_log_can_be_off),
+        TEST(test_words_mean_what_they_say),
+        TEST(test_words_of_a_route_mean_what_they_say),
+        TEST(test_words_of_the_process_mean_what_they_say),
+        TEST(test_every_word_has_a_value_of_its_own),
         TEST(test_an_open_listener_is_warned_of),
         TEST(test_a_route_inherits),
         TEST(test_a_route_overrides),

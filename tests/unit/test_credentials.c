@@ -360,7 +360,7 @@ static void start_service(struct scene *scene)
 }
 
 /* As a snapshot and a worker use one identity, from this source. */
-static void keep(struct scene *scene, enum config_credentials_source source, const char *file)
+static void keep(struct scene *scene, enum config_source source, const char *file)
 {
     static const bool used[] = {true};
     scene->identity = (struct config_identity){
@@ -411,12 +411,12 @@ static void without_any_source_the_service_says_why(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
-    keep(scene, CREDENTIALS_DEFAULT, NULL);
+    keep(scene, CONFIG_SOURCE_DEFAULT, NULL);
     assert_string_equal(key_id_of(scene, now), "");
     assert_non_null(strstr(status_of(scene, now, false), "no source of credentials is configured"));
     assert_int_equal(told(scene, PROVIDER_FAILED), 1);
     drop(scene);
-    keep(scene, CREDENTIALS_STATIC, NULL);
+    keep(scene, CONFIG_SOURCE_STATIC, NULL);
     assert_string_equal(status_of(scene, now, false),
                         "static: no file is configured (credentials.file)");
     drop(scene);
@@ -429,18 +429,18 @@ static void the_environment_goes_before_the_file(void **state)
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", "secret", NULL);
-    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    keep(scene, CONFIG_SOURCE_DEFAULT, scene->file);
     assert_string_equal(key_id_of(scene, now), "AKIDENV12345");
     assert_string_equal(status_of(scene, now, true), "env: key id ...2345");
     drop(scene);
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     drop(scene);
     set_environment(scene, "", "", NULL);
-    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    keep(scene, CONFIG_SOURCE_DEFAULT, scene->file);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     drop(scene);
-    keep(scene, CREDENTIALS_ENV, scene->file);
+    keep(scene, CONFIG_SOURCE_ENV, scene->file);
     assert_string_equal(key_id_of(scene, now), "");
     drop(scene);
 }
@@ -451,7 +451,7 @@ static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", "secret", "token");
     scene->expiration = "2015-08-30T12:36:00Z";
-    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    keep(scene, CONFIG_SOURCE_DEFAULT, scene->file);
     assert_string_equal(key_id_of(scene, clock_wall()), "");
     const char *status = status_of(scene, clock_wall(), false);
     assert_non_null(strstr(status, "env: key id ...2345, expired 2015-08-30T12:36:00"));
@@ -465,7 +465,7 @@ static void a_source_that_fails_is_not_passed_over(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     set_environment(scene, "AKIDENV12345", NULL, NULL);
-    keep(scene, CREDENTIALS_DEFAULT, scene->file);
+    keep(scene, CONFIG_SOURCE_DEFAULT, scene->file);
     assert_string_equal(key_id_of(scene, clock_wall()), "");
     assert_non_null(strstr(status_of(scene, clock_wall(), false), "AWS_SECRET_ACCESS_KEY is not"));
     drop(scene);
@@ -475,7 +475,7 @@ static void a_file_that_comes_late_is_found(void **state)
 {
     struct scene *scene = *state;
     unlink(scene->file);
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     assert_non_null(strstr(status_of(scene, clock_wall(), false), "No such file"));
     write_file(scene, span_from(good_file));
     wait_until_told(scene, PROVIDER_LOADED, 1);
@@ -489,7 +489,7 @@ static void a_file_that_changes_while_it_is_read_is_read_again(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     scene->replacement = second_file;
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     wait_until_told(scene, PROVIDER_LOADED, 2);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
     drop(scene);
@@ -502,7 +502,7 @@ static void identities_that_are_the_same_share_a_provider(void **state)
     struct config_identity identities[4];
     struct provider *providers[4], *next;
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     for (size_t i = 0; i != 4; ++i)
         identities[i] = scene->identity;
     identities[3].label = SPAN("other");
@@ -524,7 +524,7 @@ static void an_identity_that_stays_keeps_its_set_while_its_source_is_down(void *
     static const bool used[] = {true};
     struct provider *next;
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     unlink(scene->file);
     credential_service_take(scene->service, &scene->identity, used, 1, &next);
     credential_service_give_back(scene->service, &scene->provider, 1);
@@ -540,7 +540,7 @@ static void a_snapshot_sees_at_once_that_a_file_has_changed(void **state)
     static const bool used[] = {true};
     struct provider *next;
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     write_file(scene, span_from(second_file));
     credential_service_take(scene->service, &scene->identity, used, 1, &next);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
@@ -555,7 +555,7 @@ static void a_provider_keeps_a_copy_of_its_identity(void **state)
     char file[sizeof(scene->file)];
     memcpy(file, scene->file, sizeof(file));
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, file);
+    keep(scene, CONFIG_SOURCE_STATIC, file);
     memset(file, 'x', sizeof(file) - 1);
     memset(&scene->identity, 0, sizeof(scene->identity));
     write_file(scene, span_from(second_file));
@@ -569,7 +569,7 @@ static void a_good_set_is_only_replaced_by_a_good_one(void **state)
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     wait_until_told(scene, PROVIDER_LOADED, 1);
     write_file(scene, SPAN("{\"Version\":1,"));
     wait_until_told(scene, PROVIDER_FAILED, 1);
@@ -598,7 +598,7 @@ static void an_expired_set_is_not_given_out(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(second_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     const struct wall_time before = {32472144000000000 - 1}, after = {32472144000000000};
     assert_string_equal(key_id_of(scene, before), "AKIDEXAMPLE2");
     assert_string_equal(key_id_of(scene, after), "");
@@ -611,7 +611,7 @@ static void a_view_follows_and_keeps_no_old_set(void **state)
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     struct credentials *first = provider_view_get(&scene->view, now);
     assert_ptr_equal(provider_view_get(&scene->view, now), first);
     assert_int_not_equal(first->generation, 0);
@@ -657,7 +657,7 @@ static void workers_read_while_the_file_rotates(void **state)
     atomic_bool stop = false;
     pthread_t threads[2];
     write_file(scene, span_from(good_file));
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     struct reader reader = {scene->provider, &stop};
     for (int i = 0; i != 2; ++i)
         assert_int_equal(pthread_create(&threads[i], NULL, read_views, &reader), 0);
@@ -676,7 +676,7 @@ static void a_warning_is_told_once(void **state)
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     chmod(scene->file, 0644);
-    keep(scene, CREDENTIALS_STATIC, scene->file);
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     assert_int_equal(told(scene, PROVIDER_WARNING), 1);
     write_file(scene, span_from(second_file));
     chmod(scene->file, 0644);
