@@ -177,6 +177,27 @@ def reference_lines():
     return (CONF / "reference.yaml").read_text().splitlines()
 
 
+def regenerate(folder):
+    """deploy/reference on a copy of conf/, or on what the folder has already."""
+    for name in ("reference.yaml", "sagegate.schema.json"):
+        if not (folder / name).exists():
+            (folder / name).write_text((CONF / name).read_text())
+    subprocess.run([ROOT / "deploy/reference", BINARY, folder], check=True, timeout=30)
+    return (folder / "reference.yaml").read_text()
+
+
+def test_the_reference_is_made_from_the_table(tmp_path):
+    again = regenerate(tmp_path)
+    assert again == (CONF / "reference.yaml").read_text(), "deploy/reference build/dev/sagegate"
+    assert (tmp_path / "sagegate.schema.json").read_text() == SCHEMA.read_text()
+
+
+def test_a_key_that_the_reference_lacks_is_put_where_it_belongs(tmp_path):
+    whole = (CONF / "reference.yaml").read_text()
+    (tmp_path / "reference.yaml").write_text(re.sub(r"\n  #.*\n  (concurrency|warm|age_max): .*", "", whole))
+    assert regenerate(tmp_path) == whole
+
+
 def test_the_reference_has_every_key(validator):
     text = "\n".join(re.sub(r"^(\s*)#(\w+:)", r"\1\2", line) for line in reference_lines())
     tree = yaml.safe_load(text)
