@@ -132,7 +132,10 @@ class Endpoint:
 
     @property
     def authorities(self):
-        return {f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}" for name in self.names}
+        """What its Host may be: names with the port, or without it if it is the scheme's own."""
+        names = {f"[{name}]" if ":" in name else name for name in self.names}
+        bare = names if self.port == (443 if self.tls else 80) else set()
+        return {f"{name}:{self.port}" for name in names} | bare
 
     @property
     def now(self):
