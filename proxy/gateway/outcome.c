@@ -6,7 +6,7 @@
 const struct outcome_info *outcome_info(enum outcome outcome)
 {
     static const struct outcome_info table[OUTCOMES] = {
-#define OUTCOME(name, token, status, fault, retry_after_s, text)                                   \
+#define OUTCOME(name, token, status, fault, retry_after_s, text, advice)                           \
     [OUTCOME_##name] = {{#token, sizeof(#token) - 1},                                              \
                         status,                                                                    \
                         FAULT_##fault,                                                             \

@@ -5,7 +5,7 @@
 #include "base/span.h"
 
 enum outcome {
-#define OUTCOME(name, token, status, fault, retry_after_s, text) OUTCOME_##name,
+#define OUTCOME(name, token, status, fault, retry_after_s, text, advice) OUTCOME_##name,
 #include "gateway/outcome.def"
 #undef OUTCOME
     OUTCOMES

@@ -6,7 +6,8 @@
  * thread looks by itself every 20 ms, so a record costs the worker no system call; only the first one
  * after a quiet time, or a ring that is half full, wakes it.
  *
- * Names and order of the fields are a public promise (README, "The access line"). */
+ * Names and order of the fields are a public promise (deploy/OPERATING.md, whose table tests/tables
+ * makes from the tables and the struct below). */
 #ifndef SAGEGATE_OBSERVE_ACCESS_H
 #define SAGEGATE_OBSERVE_ACCESS_H
 
@@ -15,45 +16,48 @@
 
 /* ---- access_record.c: the fixed record of one request, and its line. Pure. ---- */
 
-/* X(NAME, key, bytes kept of a value), in the order of the line. Long texts, of ACCESS_LONG_TEXT
- * bytes, share what the others leave of ACCESS_TEXT_SIZE. */
+/* X(NAME, key, bytes kept of a value, documentation), in the order of the line. Long texts, of
+ * ACCESS_LONG_TEXT bytes, share what the others leave of ACCESS_TEXT_SIZE. */
 #define ACCESS_TEXT_TABLE(X)                                                                       \
-    X(REQUEST_ID, request_id, 36)                                                                  \
-    X(TRACE_ID, trace_id, 32)                                                                      \
-    X(INFERENCE_ID, inference_id, 64)                                                              \
-    X(ROUTE, route, 64)                                                                            \
-    X(ENDPOINT, endpoint, 64)                                                                      \
-    X(OPERATION, operation, 16)                                                                    \
-    X(TARGET_MODEL, target_model, ACCESS_LONG_TEXT)                                                \
-    X(TARGET_VARIANT, target_variant, 64)                                                          \
-    X(INVOKED_VARIANT, invoked_variant, 64)                                                        \
-    X(INFERENCE_COMPONENT, inference_component, 64)                                                \
-    X(REGION, region, 32)                                                                          \
-    X(IDENTITY, identity, 64)                                                                      \
-    X(CALLER, caller, 64) /* the peer's name, if the route knows callers */                        \
-    X(CLIENT, client, 64) /* the peer's address; "unix" for a Unix socket */                       \
-    X(METHOD, method, 32)                                                                          \
-    X(PATH, path, ACCESS_LONG_TEXT)                                                                \
-    X(OUTCOME, outcome, 32)                                                                        \
-    X(AWS_ERROR, aws_error, 64)                                                                    \
-    X(AWS_REQUEST_ID, aws_request_id, 64)                                                          \
-    X(OVERRIDDEN, overridden, ACCESS_LONG_TEXT) /* "target_variant,accept": a JSON array */        \
-    X(DROPPED_HEADERS, dropped_headers, ACCESS_LONG_TEXT) /* likewise */
+    X(REQUEST_ID, request_id, 36, "the gateway's id, as in `X-Request-Id`")                        \
+    X(TRACE_ID, trace_id, 32, "W3C trace: the caller's, or new")                                   \
+    X(INFERENCE_ID, inference_id, 64, "InferenceId as sent")                                       \
+    X(ROUTE, route, 64, "name of the route; absent: none matched")                                 \
+    X(ENDPOINT, endpoint, 64, "name of the endpoint")                                              \
+    X(OPERATION, operation, 16, "invoke, stream, async, openai, container or ping")                \
+    X(TARGET_MODEL, target_model, ACCESS_LONG_TEXT, "TargetModel")                                 \
+    X(TARGET_VARIANT, target_variant, 64, "TargetVariant as requested")                            \
+    X(INVOKED_VARIANT, invoked_variant, 64, "production variant that responded")                   \
+    X(INFERENCE_COMPONENT, inference_component, 64, "InferenceComponentName")                      \
+    X(REGION, region, 32, "region that the route signs for")                                       \
+    X(IDENTITY, identity, 64,                                                                      \
+      "source of the credentials (`env`, `imds` ...), or a name in `identities`")                  \
+    X(CALLER, caller, 64, "name of the caller; not in this version")                               \
+    X(CLIENT, client, 64, "address of the caller; unix for a Unix socket")                         \
+    X(METHOD, method, 32, "method of the request")                                                 \
+    X(PATH, path, ACCESS_LONG_TEXT,                                                                \
+      "pattern of the route; the path itself with `log_path: full`; never the query")              \
+    X(OUTCOME, outcome, 32, "a token of [outcomes](#outcomes)")                                    \
+    X(AWS_ERROR, aws_error, 64, "AWS error code of an error response")                             \
+    X(AWS_REQUEST_ID, aws_request_id, 64, "SageMaker's request id, for AWS support")               \
+    X(OVERRIDDEN, overridden, ACCESS_LONG_TEXT, "the caller's parameters that a `value` replaced") \
+    X(DROPPED_HEADERS, dropped_headers, ACCESS_LONG_TEXT, "the caller's headers that were not sent")
 
-/* X(NAME, key). Microseconds; -1: the phase was not reached, and the field is omitted. */
+/* X(NAME, key, documentation). Microseconds; -1: the phase was not reached, the field is omitted. */
 #define ACCESS_TIME_TABLE(X)                                                                       \
-    X(RECEIVE_US, receive_us)         /* first byte of the head to last byte of the body */        \
-    X(WAIT_US, wait_us)               /* admission */                                              \
-    X(CREDENTIALS_US, credentials_us) /* waiting for credentials */                                \
-    X(HASH_US, hash_us)               /* SHA-256 of the body, summed over its pieces */            \
-    X(SIGN_US, sign_us)                                                                            \
-    X(CONNECT_US, connect_us) /* name and TCP; 0 on a reused connection */                         \
-    X(TLS_US, tls_us)                                                                              \
-    X(SEND_US, send_us)             /* first to last byte of the request given to the kernel */    \
-    X(FIRST_BYTE_US, first_byte_us) /* last byte sent to first byte of the response */             \
-    X(STREAM_US, stream_us)         /* first byte of the response to its last */                   \
-    X(TOTAL_US, total_us)                                                                          \
-    X(GAP_MAX_US, gap_max_us) /* longest pause between two pieces of the response */
+    X(RECEIVE_US, receive_us, "first byte of the head to last byte of the body")                   \
+    X(WAIT_US, wait_us, "waiting for admission")                                                   \
+    X(CREDENTIALS_US, credentials_us, "waiting for credentials")                                   \
+    X(HASH_US, hash_us, "SHA-256 of the body; part of `receive_us`")                               \
+    X(SIGN_US, sign_us, "signing")                                                                 \
+    X(CONNECT_US, connect_us, "DNS and TCP; 0 on a reused connection")                             \
+    X(TLS_US, tls_us, "TLS handshake; 0 on a reused connection")                                   \
+    X(SEND_US, send_us, "first to last byte of the request handed to the kernel")                  \
+    X(FIRST_BYTE_US, first_byte_us,                                                                \
+      "last byte sent to first byte of the response: model and network")                           \
+    X(STREAM_US, stream_us, "first to last byte of the response")                                  \
+    X(TOTAL_US, total_us, "first byte in to last byte out")                                        \
+    X(GAP_MAX_US, gap_max_us, "longest pause between two pieces of the response")
 
 #define X(name, ...) ACCESS_##name,
 enum access_text { ACCESS_TEXT_TABLE(X) ACCESS_TEXTS };
@@ -63,14 +67,14 @@ enum access_time { ACCESS_TIME_TABLE(X) ACCESS_TIMES };
 enum { ACCESS_LONG_TEXT = 512, ACCESS_TEXT_SIZE = 1792, ACCESS_LINE_MAX = 16384 };
 
 struct access_record {
-    struct wall_time time; /* when the request ended */
-    int status;            /* sent to the caller; 0: none */
-    int model_status;      /* ModelError's OriginalStatusCode; -1: none, omitted */
-    unsigned attempts;     /* requests sent upstream */
-    bool reused;           /* the last attempt went over a pooled connection */
-    uint64_t bytes_in;     /* of the request's body */
-    uint64_t bytes_out;    /* of the response's body, as passed on */
-    uint64_t parts;        /* pieces of the response as they were read; 0 is omitted */
+    struct wall_time time; /* when the request ended, UTC */
+    int status;            /* status sent to the caller; 0: none */
+    int model_status; /* status of the model's container, from a ModelError; omitted if none (-1) */
+    unsigned attempts;  /* requests sent upstream */
+    bool reused;        /* whether the last attempt used an existing connection */
+    uint64_t bytes_in;  /* bytes of the request's body */
+    uint64_t bytes_out; /* bytes of the response's body, as passed on */
+    uint64_t parts;     /* pieces in which the response was read; omitted if 0 */
     int64_t times[ACCESS_TIMES];
     struct {
         uint16_t at, len;

@@ -3,7 +3,7 @@
 
 #include "base/json_writer.h"
 
-#define X(name, key, max) +((max) == ACCESS_LONG_TEXT ? 0 : (max))
+#define X(name, key, max, doc) +((max) == ACCESS_LONG_TEXT ? 0 : (max))
 enum { LONG_TEXTS_SIZE = ACCESS_TEXT_SIZE - (ACCESS_TEXT_TABLE(X)) };
 #undef X
 _Static_assert((int)LONG_TEXTS_SIZE >= (int)ACCESS_LONG_TEXT, "a long text of full size fits");
@@ -12,13 +12,13 @@ static const struct {
     struct span key; /* with its comma and colon */
     size_t max;
 } text_table[ACCESS_TEXTS] = {
-#define X(name, key, max) [ACCESS_##name] = {SPAN(",\"" #key "\":"), max},
+#define X(name, key, max, doc) [ACCESS_##name] = {SPAN(",\"" #key "\":"), max},
     ACCESS_TEXT_TABLE(X)
 #undef X
 };
 
 static const struct span time_keys[ACCESS_TIMES] = {
-#define X(name, key) [ACCESS_##name] = SPAN(",\"" #key "\":"),
+#define X(name, key, doc) [ACCESS_##name] = SPAN(",\"" #key "\":"),
     ACCESS_TIME_TABLE(X)
 #undef X
 };

@@ -275,7 +275,7 @@ def table():
     """{name: (type, label names, help)} of metrics.def"""
     text = re.sub(r'"\s*\n\s*"', "", (ROOT / "proxy/observe/metrics.def").read_text())
     return {name: (kind.lower(), set(labels.split()), told) for kind, name, labels, told in
-            re.findall(r'^METRIC\(\w+, (\w+), (\w+), "(.*?)",\s*"(.*?)"\)', text, re.M)}
+            re.findall(r'^METRIC\(\w+, (\w+), (\w+),\s*"(.*?)",\s*"(.*?)"\)', text, re.M)}
 
 
 @pytest.fixture
