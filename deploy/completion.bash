@@ -11,7 +11,7 @@ _sagegate()
     if [ "$COMP_CWORD" -eq 1 ]; then
         words=$("${COMP_WORDS[0]}" --help 2>/dev/null | sed -n 's/^  \([a-z]*\)  .*/\1/p')
     else
-        # The options are what the command's own help tells.
+        # The options come from the command's --help.
         words=$("${COMP_WORDS[0]}" "$command" --help 2>/dev/null | grep -oE '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -33,8 +33,8 @@ def by_duration(told):
     """How long the model takes decides what is in progress; it costs memory and connections, hardly CPU."""
     kib, limit = told["memory"], setting(r"concurrency: (\d+)")
     by_cpu = math.ceil(cores(told) / TARGET / setting(r'cpu: "(\d+)"'))
-    rows = [("a call takes at the model", "in progress", f"replicas by CPU, by `concurrency: {limit}`",
-             "in progress in each", "connections to SageMaker", "memory of each", "new TLS connections")]
+    rows = [("duration at the model", "in progress", f"replicas by CPU, by `concurrency: {limit}`",
+             "in progress per replica", "connections to SageMaker", "memory per replica", "new TLS connections")]
     for seconds in (0.05, 0.5, 5):
         flying = CALLS * seconds
         by_limit = math.ceil(flying * SPARE / limit)
@@ -56,9 +56,9 @@ def arithmetic(told):
     packets = 1.5 * (segments(up) + segments(down))  # an acknowledgement for two segments
     renewed = CALLS * 0.05 * SPARE / AGE_S
     return [
-        ("what", "arithmetic", "comes to"),
+        ("what", "arithmetic", "result"),
         ("CPU", f"{CALLS:,}/s × {call_us:.1f} µs", f"{cores(told):.1f} cores busy"),
-        ("replicas", f"{cores(told):.1f} / ({TARGET} × 1 core requested)", f"{replicas}, and what a zone holds that may fail"),
+        ("replicas", f"{cores(told):.1f} / ({TARGET} × 1 core requested)", f"{replicas}, plus those of a zone that may fail"),
         ("to SageMaker", f"{CALLS:,}/s × {up:,} bytes × 8", f"{CALLS * up * 8 / 1e9:.1f} Gbit/s"),
         ("from SageMaker", f"{CALLS:,}/s × {down:,} bytes × 8", f"{CALLS * down * 8 / 1e9:.1f} Gbit/s"),
         ("packets between gateways and SageMaker", f"{CALLS:,}/s × {packets:.1f}", f"{CALLS * packets / 1e6:.2f} million/s"),
@@ -68,8 +68,8 @@ def arithmetic(told):
         ("access log", f"{CALLS:,}/s × {line} bytes", f"{CALLS * line / 1e6:.0f} MB/s, {CALLS * line * 86400 / 1e12:.1f} TB a day"),
         ("AWS STS", f"{replicas} replicas × 60 min / 50 min (a token of an hour is renewed 10 min ahead)",
          f"{math.ceil(replicas * 1.2)} calls an hour"),
-        ("conntrack on the nodes, callers that do not keep alive", f"{CALLS:,}/s × {CONNTRACK_WAIT_S} s",
+        ("conntrack on the nodes, callers without keep-alive", f"{CALLS:,}/s × {CONNTRACK_WAIT_S} s",
          f"{CALLS * CONNTRACK_WAIT_S / 1e6:.0f} million entries"),
-        ("a caller that does not keep alive", f"{PORTS:,} ports / {TIME_WAIT_S} s", f"{PORTS // TIME_WAIT_S} calls/s"),
+        ("a caller without keep-alive", f"{PORTS:,} ports / {TIME_WAIT_S} s", f"{PORTS // TIME_WAIT_S} calls/s"),
     ]
 

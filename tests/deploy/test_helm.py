@@ -167,7 +167,7 @@ def test_two_releases_share_a_namespace(template):
     ({"colour": "red"}, "colour"),
     ({"gateway": {"autoscaling": {"min": "three"}}}, "/gateway/autoscaling/min"),
     ({"roleArn": "sagegate"}, "/roleArn"),
-    ({"sidecar": {"enabled": True}}, "a sidecar needs its routes"),
+    ({"sidecar": {"enabled": True}}, "a sidecar needs routes"),
 ])
 def test_wrong_values_are_told(template, values, told):
     done = template(values, check=False)

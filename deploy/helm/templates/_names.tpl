@@ -1,4 +1,4 @@
-{{/* What the objects are called: the release's name, which shall say what they are. */}}
+{{/* The objects' name: the release's name, with sagegate in it. */}}
 {{- define "sagegate.name" -}}
 {{- if contains "sagegate" .Release.Name -}}
 {{ .Release.Name }}
@@ -13,7 +13,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: gateway
 {{- end }}
 
-{{/* The environment, as a map's data; in a parent chart the values stand below this chart's name. */}}
+{{/* The environment, as data of a map. In a parent chart the values are below this chart's name. */}}
 {{- define "sagegate.environment" -}}
 {{- $values := .Values.sagegate | default .Values -}}
 AWS_REGION: {{ $values.region | quote }}
@@ -37,7 +37,7 @@ AWS_WEB_IDENTITY_TOKEN_FILE: /var/run/secrets/sagegate/token
 {{- define "sagegate.volumes" -}}
 - name: sagegate-config
   configMap: { name: {{ include "sagegate.name" . }}-config }
-# A token for AWS STS and nobody else; used where AWS_WEB_IDENTITY_TOKEN_FILE names it.
+# A token for AWS STS only; used if AWS_WEB_IDENTITY_TOKEN_FILE names it.
 - name: sagegate-token
   projected:
     sources:

@@ -1,5 +1,5 @@
 {{/*
-The gateway in a pod of yours, for a chart that names this one in its dependencies:
+Adds the gateway to a pod of a chart that names this one in its dependencies:
 
     metadata:
       annotations:
@@ -14,9 +14,9 @@ with `sagegate: { gateway: { enabled: false }, sidecar: { enabled: true }, confi
 */}}
 
 {{- define "sagegate.sidecar.annotations" -}}
-# EKS's webhook hands a role of the service account to every container of the pod: not to the program's.
+# EKS's webhook gives the service account's role to every container except these: the program's.
 eks.amazonaws.com/skip-containers: {{ .Values.sagegate.sidecar.containers | quote }}
-# A change rolls the pods.
+# A change restarts the pods.
 checksum/sagegate: {{ print .Values.sagegate.config (include "sagegate.environment" .) | sha256sum }}
 {{- end }}
 
@@ -27,15 +27,15 @@ checksum/sagegate: {{ print .Values.sagegate.config (include "sagegate.environme
 {{- define "sagegate.sidecar.container" -}}
 - name: sagegate
   image: {{ printf "%s:%s" .Values.sagegate.image.repository .Values.sagegate.image.tag | quote }}
-  # What makes it a native sidecar: it starts before the program, stops after it, and a Job ends although
-  # it runs.
+  # Makes it a native sidecar: it starts before the program and stops after it, and a Job finishes
+  # although it runs.
   restartPolicy: Always
   args: [run, -c, /etc/sagegate/sagegate.yaml]
   ports:
     - { name: sagegate-health, containerPort: 9901 }
   envFrom:
     {{- include "sagegate.envFrom" . | nindent 4 }}
-  # The program starts once this answers 200; whether that takes credentials, ready_requires says.
+  # The program starts once this returns 200; ready_requires decides whether that needs credentials.
   startupProbe:
     httpGet: { path: /ready, port: sagegate-health }
     periodSeconds: 1
@@ -48,7 +48,7 @@ checksum/sagegate: {{ print .Values.sagegate.config (include "sagegate.environme
     periodSeconds: 10
     timeoutSeconds: 3
   lifecycle:
-    # What the program sent last is taken before the listener closes.
+    # Accept the program's last requests before the listener closes.
     preStop: { sleep: { seconds: 1 } }
   resources:
     {{- toYaml .Values.sagegate.sidecar.resources | nindent 4 }}
