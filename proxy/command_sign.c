@@ -174,7 +174,7 @@ static bool split_url(struct span url, struct signer *signer, struct span *host)
 {
     bool tls = span_starts_with_ignore_case(url, SPAN("https://"));
     if (!tls && !span_starts_with_ignore_case(url, SPAN("http://")))
-        return fail("--url '%.*s': begins with neither https:// nor http://", SPAN_ARG(url));
+        return fail("--url '%.*s': must begin with https:// or http://", SPAN_ARG(url));
     if (span_find(url, '#') != url.len)
         return fail("--url '%.*s': a fragment (#...) is never sent", SPAN_ARG(url));
     struct span target, rest = span_from_offset(url, tls ? 8 : 7);

@@ -2,7 +2,7 @@
  *
  * `errors: pass` leaves the response unchanged. `unwrap` turns SageMaker's wrapping into plain HTTP: a model's error
  * becomes the model's own status and message, the gateway's own faults become 502, and account ids, ARNs and log addresses
- * are removed. Source: SageMaker Runtime API reference, "Errors" of InvokeEndpoint; DESIGN.md, "How a request can end". */
+ * are removed. Source: SageMaker Runtime API reference, "Errors" of InvokeEndpoint. */
 #ifndef SAGEGATE_GATEWAY_JUDGE_H
 #define SAGEGATE_GATEWAY_JUDGE_H
 

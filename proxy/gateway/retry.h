@@ -1,7 +1,7 @@
 /* Whether a request is sent again, decided from how an attempt ended and what was tried before. Pure.
  *
- * Source: DESIGN.md, "Keeps working". Today's rules: a stale connection and a signature that can be made better are worth
- * one more attempt each, and a request is sent at most RETRY_ATTEMPTS_MAX times. */
+ * A stale connection and a signature that can be corrected are worth one more attempt each; a request is sent at most
+ * RETRY_ATTEMPTS_MAX times. */
 #ifndef SAGEGATE_GATEWAY_RETRY_H
 #define SAGEGATE_GATEWAY_RETRY_H
 

@@ -235,7 +235,7 @@ def test_a_source_that_fails_does_not_fall_through_to_the_instance(standin, star
 @pytest.mark.parametrize("uri, part", [
     ("http://example.com/x", "may not be asked over plain http"),
     ("http://169.254.170.3/x", "may not be asked over plain http"),
-    ("ftp://127.0.0.1/x", "neither https:// nor http://"),
+    ("ftp://127.0.0.1/x", "must begin with https:// or http://"),
     ("http://127.0.0.1:1/a b", "path is malformed"),
 ], ids=["name", "address", "scheme", "path"])
 def test_a_container_address_that_is_not_allowed_is_refused(start, uri, part):

@@ -280,7 +280,7 @@ def test_fips_and_dualstack_by_the_environment(file, upstream, env, fips, dualst
     ("[profile x]\nregion = eu-west-1\n", {"AWS_DEFAULT_PROFILE": "x"}, 'region: "eu-west-1"'),
     ("[profile x]\nregion = eu-west-1\n", {}, "region is missing: write"),
     ("[profile x]\nregion = Mars\n", {"AWS_PROFILE": "x"}, "region is missing: write"),
-    ("\n[profile x\n", {}, "region is missing, and profile: DIR/config: line 2: the ']' of a section is missing"),
+    ("\n[profile x\n", {}, "region is missing, and profile: DIR/config: line 2: missing ']' after a section's name"),
 ], ids=["default", "profile", "older variable", "another", "no region", "broken"])
 def test_a_region_by_the_profile(file, tmp_path, text, env, told):
     config = tmp_path / "config"

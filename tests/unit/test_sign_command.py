@@ -133,7 +133,7 @@ GOOD = ["--method", "POST", "--url", URL, "--region", "us-east-1"]
     (GOOD[2:], KEYS, "--method M is missing"),
     (GOOD[:2] + GOOD[4:], KEYS, "--url URL is missing"),
     ([*GOOD, "--method", "P OST"], KEYS, "--method 'P OST': not a method"),
-    ([*GOOD, "--url", "ftp://h/"], KEYS, "begins with neither https:// nor http://"),
+    ([*GOOD, "--url", "ftp://h/"], KEYS, "must begin with https:// or http://"),
     ([*GOOD, "--url", "https:///x"], KEYS, "wants a host"),
     ([*GOOD, "--url", "https://u:p@h/x"], KEYS, "wants a host, without user information"),
     ([*GOOD, "--url", "https://h/x#y"], KEYS, "a fragment (#...) is never sent"),
