@@ -42,11 +42,11 @@ struct request {
     struct downstream *downstream;
     struct timer timer; /* REQUEST_TIMEOUT_MS */
     struct downstream_facts facts;
-    void (*answer)(struct request *request); /* once the body is whole */
-    const struct page *page;                 /* NULL: not found */
+    void (*respond)(struct request *request); /* once the body is whole */
+    const struct page *page;                  /* NULL: not found */
     uint64_t body_bytes;
     int minor_version;
-    bool is_head, keep_alive, answered;
+    bool is_head, keep_alive, responded;
     struct buffer text;            /* the response's body, */
     size_t text_sent;              /* of which this much is with the writer */
     struct json_writer json;       /* into text, in an open object */
@@ -66,7 +66,7 @@ static void flush(void *context)
     struct downstream *downstream = request->downstream;
     struct writer *writer = &downstream->writer;
     size_t held = writer_held(writer), left = request->text.len - request->text_sent;
-    if (request->answered && held < WRITER_HIGH_WATERMARK) {
+    if (request->responded && held < WRITER_HIGH_WATERMARK) {
         size_t room = WRITER_HIGH_WATERMARK - held, piece = left < room ? left : room;
         writer_append_body(writer, span_make(request->text.at + request->text_sent, piece));
         request->text_sent += piece;
@@ -80,7 +80,7 @@ static void flush(void *context)
         connection_want_writable(&downstream->conn);
         return;
     }
-    if (request->answered && writer_held(writer) == 0 && connection_is_flushed(&downstream->conn))
+    if (request->responded && writer_held(writer) == 0 && connection_is_flushed(&downstream->conn))
         end(request, request->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 
@@ -91,7 +91,7 @@ static void respond(struct request *request, int status, struct span type)
     char date[CLOCK_HTTP_SIZE];
     clock_format_http(clock_wall(), date);
     loop_cancel_timer(request->listener->downstreams.loop, &request->timer);
-    request->answered = true;
+    request->responded = true;
     writer_append_status(writer, status);
     writer_append_header(writer, SPAN("Date"), span_from(date));
     writer_append_header(writer, SPAN("Content-Type"), type);
@@ -125,7 +125,7 @@ static void add_error(struct request *request, struct span error, struct span me
 
 /* ---- pages ---- */
 
-static void answer_live(struct request *request)
+static void respond_live(struct request *request)
 {
     json_writer_add_bool(&request->json, SPAN("live"), true);
     respond_json(request, 200);
@@ -147,13 +147,13 @@ static bool add_verdict(struct request *request, struct span name,
     return verdict;
 }
 
-static void answer_ready(struct request *request)
+static void respond_ready(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
     respond_json(request, add_verdict(request, SPAN("ready"), options->is_ready) ? 200 : 503);
 }
 
-static void answer_reload(struct request *request)
+static void respond_reload(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
     respond_json(request, add_verdict(request, SPAN("reloaded"), options->reload) ? 200 : 422);
@@ -178,7 +178,7 @@ static void make_room_for_metrics(struct admin *admin)
         end(oldest, DOWNSTREAM_ABORT);
 }
 
-static void answer_metrics(struct request *request)
+static void respond_metrics(struct request *request)
 {
     struct admin *admin = request->listener->admin;
     make_room_for_metrics(admin);
@@ -196,7 +196,7 @@ static void answer_metrics(struct request *request)
     respond(request, 200, SPAN(METRICS_CONTENT_TYPE));
 }
 
-static void answer_version(struct request *request)
+static void respond_version(struct request *request)
 {
     const struct admin_options *options = &request->listener->admin->options;
     json_writer_add_text(&request->json, SPAN("version"), options->version);
@@ -204,20 +204,20 @@ static void answer_version(struct request *request)
     respond_json(request, 200);
 }
 
-static void answer_paths(struct request *request);
+static void respond_paths(struct request *request);
 
 /* What changes something is a POST and not on the health listener. */
 static const struct page {
     struct span path;
     bool on_health, is_post;
-    void (*answer)(struct request *request);
+    void (*respond)(struct request *request);
 } pages[] = {
-    {SPAN("/live"), true, false, answer_live},
-    {SPAN("/ready"), true, false, answer_ready},
-    {SPAN("/metrics"), true, false, answer_metrics},
-    {SPAN("/version"), false, false, answer_version},
-    {SPAN("/reload"), false, true, answer_reload},
-    {SPAN("/"), false, false, answer_paths},
+    {SPAN("/live"), true, false, respond_live},
+    {SPAN("/ready"), true, false, respond_ready},
+    {SPAN("/metrics"), true, false, respond_metrics},
+    {SPAN("/version"), false, false, respond_version},
+    {SPAN("/reload"), false, true, respond_reload},
+    {SPAN("/"), false, false, respond_paths},
 };
 enum { PAGES = sizeof(pages) / sizeof(pages[0]) };
 
@@ -240,27 +240,27 @@ static void add_paths(struct request *request)
     json_writer_close_array(&request->json);
 }
 
-static void answer_paths(struct request *request)
+static void respond_paths(struct request *request)
 {
     add_paths(request);
     respond_json(request, 200);
 }
 
-static void answer_not_found(struct request *request)
+static void respond_not_found(struct request *request)
 {
     add_error(request, SPAN("not_found"), SPAN("no such path here"));
     add_paths(request);
     respond_json(request, 404);
 }
 
-static void answer_wrong_method(struct request *request)
+static void respond_wrong_method(struct request *request)
 {
     add_error(request, SPAN("method_not_allowed"),
               request->page->is_post ? SPAN("POST") : SPAN("GET or HEAD"));
     respond_json(request, 405);
 }
 
-static void answer_web_page(struct request *request)
+static void respond_web_page(struct request *request)
 {
     add_error(request, SPAN("forbidden"), SPAN("a web page sent this"));
     respond_json(request, 403);
@@ -275,18 +275,18 @@ static const struct page *find_page(const struct request *request, struct span p
 }
 
 /* Browsers send Origin with every POST (Fetch standard, "origin header"); no other program does. */
-static void choose_answer(struct request *request, const struct http1_request *head)
+static void choose_response(struct request *request, const struct http1_request *head)
 {
     const struct page *page = request->page = find_page(request, head->path);
     bool is_get = request->is_head || span_equals(head->method, SPAN("GET"));
     if (page == NULL)
-        request->answer = answer_not_found;
+        request->respond = respond_not_found;
     else if (page->is_post ? !span_equals(head->method, SPAN("POST")) : !is_get)
-        request->answer = answer_wrong_method;
+        request->respond = respond_wrong_method;
     else if (page->is_post && http1_header_count(&head->headers, SPAN("origin")) != 0)
-        request->answer = answer_web_page;
+        request->respond = respond_web_page;
     else
-        request->answer = page->answer;
+        request->respond = page->respond;
 }
 
 /* ---- what the connection calls ---- */
@@ -334,34 +334,34 @@ static void take_head(void *context, struct span head)
         refuse(request, OUTCOME_BAD_REQUEST,
                SPAN("the only expectation supported is 100-continue"));
     else
-        choose_answer(request, &parsed);
+        choose_response(request, &parsed);
 }
 
 static bool wants_body(const void *context)
 {
-    return !((const struct request *)context)->answered;
+    return !((const struct request *)context)->responded;
 }
 
 static void take_body(void *context, struct span data)
 {
     struct request *request = context;
     request->body_bytes += data.len; /* nobody needs them */
-    if (request->body_bytes > ADMIN_BODY_MAX && !request->answered)
+    if (request->body_bytes > ADMIN_BODY_MAX && !request->responded)
         refuse(request, OUTCOME_BODY_TOO_LARGE, SPAN_NONE);
 }
 
 static void end_body(void *context)
 {
     struct request *request = context;
-    if (!request->answered)
-        request->answer(request);
+    if (!request->responded)
+        request->respond(request);
 }
 
 static void refuse(void *context, enum outcome outcome, struct span message)
 {
     struct request *request = context;
     const struct outcome_info *info = outcome_info(outcome);
-    if (request->answered || info->status == 0) {
+    if (request->responded || info->status == 0) {
         end(request, DOWNSTREAM_ABORT);
         return;
     }

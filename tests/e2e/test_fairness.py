@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import pytest
 from lib import ROOT, Broken, Caller, eventually
 
 MIB = 1024 * 1024
@@ -107,6 +108,7 @@ def probe(gateway):
     return longest
 
 
+@pytest.mark.threads
 def test_a_flood_of_callers_keeps_no_probe_waiting(start_gateway):
     """More connections than are taken, and requests on all of them as fast as they come."""
     gateway = start_gateway(pings(1))
@@ -134,6 +136,7 @@ def test_a_flood_of_callers_keeps_no_probe_waiting(start_gateway):
     assert longest < 3, f"a probe took {longest:.2f} s"
 
 
+@pytest.mark.threads
 def test_callers_who_take_every_descriptor_keep_no_probe_waiting(start_gateway):
     gateway = start_gateway(pings(1).replace("connections: 40", "connections: 500"))
     gateway.allow_warnings("cannot accept", "descriptors")
@@ -147,6 +150,7 @@ def test_callers_who_take_every_descriptor_keep_no_probe_waiting(start_gateway):
     eventually(lambda: gateway.call("/r0", method="GET").status == 200)
 
 
+@pytest.mark.threads
 def test_whoever_reads_no_metrics_holds_up_no_caller(start_gateway):
     """A page that the kernel does not take at once. At most four are held; those who came later get theirs."""
     gateway = start_gateway(pings(500))
