@@ -53,7 +53,7 @@ struct downstream_service {
     void (*flush)(void *request);
     /* The peer has gone (CLIENT_GONE). Ends the request. */
     void (*cancel)(void *request, enum outcome outcome);
-    /* The gateway ends now: answers if it still can; called again, ends the request. */
+    /* The gateway ends now: responds if it still can; called again, ends the request. */
     void (*cut)(void *request);
     /* The connection closes after this response. */
     void (*make_last)(void *request);

@@ -180,7 +180,7 @@ static void on_failed(struct upstream_request *upstream, enum upstream_failure f
         [UPSTREAM_TLS_FAILED] = "TLS failed",
         [UPSTREAM_STALE] = "no response",
         [UPSTREAM_SEND_FAILED] = "closed while the request was sent",
-        [UPSTREAM_NO_ANSWER] = "closed without a response",
+        [UPSTREAM_NO_RESPONSE] = "closed without a response",
         [UPSTREAM_BAD_RESPONSE] = "the response is not well-formed HTTP/1.1",
         [UPSTREAM_BROKEN] = "the response was cut short",
     };

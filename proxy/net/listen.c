@@ -82,7 +82,7 @@ static int open_tcp(const struct config_address *address, int backlog, struct ar
 /* ---- Unix ---- */
 
 /* Whether a program listens on the socket at `name`: 1 yes, 0 no, -1 unknown (errno set). */
-static int is_answering(const struct sockaddr_un *name)
+static int is_in_use(const struct sockaddr_un *name)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
@@ -109,12 +109,12 @@ static bool clear_path(const struct config_address *address, const struct sockad
         fail(address, arena, fault, "the file there is not a socket");
         return false;
     }
-    int answering = is_answering(name);
-    if (answering == 1) {
+    int in_use = is_in_use(name);
+    if (in_use == 1) {
         fail(address, arena, fault, "another program listens there");
         return false;
     }
-    if (answering == -1) {
+    if (in_use == -1) {
         fail_errno(address, arena, fault, "cannot tell whether the socket there is in use", errno);
         return false;
     }

@@ -185,7 +185,7 @@ static void on_closed(struct upstream_request *upstream, bool clean)
         fail(upstream, UPSTREAM_STALE, why);
         return;
     }
-    fail(upstream, upstream->sent.us == 0 ? UPSTREAM_SEND_FAILED : UPSTREAM_NO_ANSWER, why);
+    fail(upstream, upstream->sent.us == 0 ? UPSTREAM_SEND_FAILED : UPSTREAM_NO_RESPONSE, why);
 }
 
 static void note_arrival(struct upstream_request *upstream)

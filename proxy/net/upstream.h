@@ -28,7 +28,7 @@ enum upstream_failure {
     UPSTREAM_TLS_FAILED,
     UPSTREAM_STALE,        /* a reused connection died before any byte of a response */
     UPSTREAM_SEND_FAILED,  /* closed while the request was being sent, without a response */
-    UPSTREAM_NO_ANSWER,    /* closed after the request, before any byte of a response */
+    UPSTREAM_NO_RESPONSE,  /* closed after the request, before any byte of a response */
     UPSTREAM_BAD_RESPONSE, /* the head or its framing is refused */
     UPSTREAM_BROKEN,       /* the response was cut short, or its chunked coding is broken */
 };
