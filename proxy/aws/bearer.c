@@ -96,18 +96,17 @@ struct bearer_cache *bearer_cache_create(void)
     return cache;
 }
 
-void bearer_cache_destroy(struct bearer_cache *cache)
-{
-    for (size_t i = 0; cache != NULL && i != ENTRIES; ++i)
-        secret_dispose(&cache->entries[i].token);
-    free(cache);
-}
-
-void bearer_cache_forget(struct bearer_cache *cache, uint64_t generation)
+void bearer_cache_wipe(struct bearer_cache *cache)
 {
     for (size_t i = 0; i != ENTRIES; ++i)
-        if (cache->entries[i].generation == generation)
-            secret_dispose(&cache->entries[i].token);
+        secret_dispose(&cache->entries[i].token);
+}
+
+void bearer_cache_destroy(struct bearer_cache *cache)
+{
+    if (cache != NULL)
+        bearer_cache_wipe(cache);
+    free(cache);
 }
 
 /* Returns the identity's own entry, else the least recently used. */

@@ -24,8 +24,8 @@ void bearer_append(const struct sigv4_identity *identity, const struct sigv4_sco
 struct bearer_cache;
 struct bearer_cache *bearer_cache_create(void);
 void bearer_cache_destroy(struct bearer_cache *cache); /* accepts NULL */
-/* Wipes the tokens of credentials that were rotated out. */
-void bearer_cache_forget(struct bearer_cache *cache, uint64_t generation);
+/* Forgets all tokens, because credentials were rotated. */
+void bearer_cache_wipe(struct bearer_cache *cache);
 
 /* Returns a token that is valid for BEARER_RENEW_S from scope->now, or for as long as the
  * credentials if they expire sooner (us 0: never). Valid until the next call. */

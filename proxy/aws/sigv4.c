@@ -527,11 +527,16 @@ struct sigv4_key_cache *sigv4_key_cache_create(void)
     return cache;
 }
 
+void sigv4_key_cache_wipe(struct sigv4_key_cache *cache)
+{
+    secret_wipe(cache, sizeof(*cache));
+}
+
 void sigv4_key_cache_destroy(struct sigv4_key_cache *cache)
 {
     if (cache == NULL)
         return;
-    secret_wipe(cache, sizeof(*cache));
+    sigv4_key_cache_wipe(cache);
     munmap(cache, sizeof(*cache));
 }
 
@@ -597,13 +602,6 @@ static const struct sha256_hmac_key *find_key(struct sigv4_key_cache *cache,
     memcpy(entry->region, scope->region.at, entry->region_len);
     memcpy(entry->service, scope->service.at, entry->service_len);
     return &entry->key;
-}
-
-void sigv4_key_cache_forget(struct sigv4_key_cache *cache, uint64_t generation)
-{
-    for (size_t i = 0; i != CACHE_ENTRIES; ++i)
-        if (cache->entries[i].generation == generation)
-            secret_wipe(&cache->entries[i], sizeof(cache->entries[i]));
 }
 
 static bool is_cacheable(const struct sigv4_scope *scope, const struct sigv4_identity *identity)

@@ -54,8 +54,8 @@ void sigv4_derive_key(const struct secret *secret_access_key, const struct sigv4
 struct sigv4_key_cache;
 struct sigv4_key_cache *sigv4_key_cache_create(void);
 void sigv4_key_cache_destroy(struct sigv4_key_cache *cache); /* accepts NULL */
-/* Wipes the keys of credentials that were rotated out. */
-void sigv4_key_cache_forget(struct sigv4_key_cache *cache, uint64_t generation);
+/* Forgets all keys, because credentials were rotated. */
+void sigv4_key_cache_wipe(struct sigv4_key_cache *cache);
 
 struct sigv4_identity {
     struct span access_key_id;

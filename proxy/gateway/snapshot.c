@@ -232,6 +232,14 @@ struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned wor
     return use;
 }
 
+uint64_t snapshot_use_generation(const struct snapshot_use *use)
+{
+    uint64_t sum = 0; /* each generation only grows */
+    for (size_t i = 0; i != use->snapshot->config->identity_count; ++i)
+        sum += use->credentials[i].generation;
+    return sum;
+}
+
 bool snapshot_use_is_over(struct snapshot_use *use)
 {
     bool over = use->exchanges == 0;

@@ -73,6 +73,8 @@ struct snapshot_use {
 /* Takes over one of snapshot->users. worker: its index; loop: its own. */
 MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
                                                   struct loop *loop);
+/* A number that changes whenever one of the use's identities has other credentials. */
+uint64_t snapshot_use_generation(const struct snapshot_use *use);
 /* Whether no exchange is left in it, and no task is on its way to it. */
 MUST_USE bool snapshot_use_is_over(struct snapshot_use *use);
 /* It must be over, or its loop have ended; not from a callback of one of its connections. */

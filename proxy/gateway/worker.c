@@ -98,6 +98,17 @@ static void drop_old_uses(struct worker *worker)
     }
 }
 
+/* Nothing derived from credentials outlives them. */
+static void wipe_rotated(struct worker *worker)
+{
+    uint64_t generation = snapshot_use_generation(worker->use);
+    if (generation == worker->generation)
+        return;
+    worker->generation = generation;
+    sigv4_key_cache_wipe(worker->keys);
+    bearer_cache_wipe(worker->bearers);
+}
+
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
@@ -107,6 +118,7 @@ static void *run_worker(void *argument)
     while (!worker->stopped) {
         loop_turn(worker->loop, TURN_MS);
         drop_old_uses(worker);
+        wipe_rotated(worker);
         atomic_store_explicit(&worker->turned, true, memory_order_relaxed);
     }
     atomic_store_explicit(&worker->ended, true, memory_order_relaxed);

@@ -53,6 +53,7 @@ struct worker {
     struct snapshot_use *use; /* of the snapshot in force, older ones behind it */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
+    uint64_t generation; /* of the credentials that keys and bearers are derived from */
     struct downstream_set downstreams;
     atomic_uint downstream_count;     /* those in the set, and those on their way to this worker */
     struct admission_queue queue;     /* of requests that wait for a slot */

@@ -103,6 +103,24 @@ static void a_token_does_not_outlive_its_credentials(void **state)
         mints_again(identity, 0, identity, 1, 200)); /* with less left each call has its own */
 }
 
+static void a_wiped_cache_mints_again(void **state)
+{
+    (void)state;
+    struct bearer_cache *cache = bearer_cache_create();
+    struct sigv4_identity identity = identity_of("AKIDEXAMPLE", 1);
+    struct sigv4_scope scope = scope_at(0);
+    struct wall_time never = {0};
+    struct buffer kept;
+    buffer_init(&kept, 8192);
+    buffer_append(&kept, bearer_get(cache, &identity, &scope, never));
+    scope = scope_at(1);
+    assert_true(span_equals(buffer_span(&kept), bearer_get(cache, &identity, &scope, never)));
+    bearer_cache_wipe(cache);
+    assert_false(span_equals(buffer_span(&kept), bearer_get(cache, &identity, &scope, never)));
+    buffer_dispose(&kept);
+    bearer_cache_destroy(cache);
+}
+
 static void many_identities_fit_in_turn(void **state)
 {
     (void)state;
@@ -124,6 +142,7 @@ int main(void)
         cmocka_unit_test(a_token_is_used_for_ten_minutes),
         cmocka_unit_test(other_credentials_have_another_token),
         cmocka_unit_test(a_token_does_not_outlive_its_credentials),
+        cmocka_unit_test(a_wiped_cache_mints_again),
         cmocka_unit_test(many_identities_fit_in_turn),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
