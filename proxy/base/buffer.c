@@ -79,7 +79,7 @@ void buffer_append_percent_encoded(struct buffer *b, struct span s)
     for (size_t i = 0; i != s.len; ++i) {
         unsigned char byte = (unsigned char)s.at[i];
         char escape[3] = {'%', digits[byte >> 4], digits[byte & 15]};
-        bool plain = span_is_unreserved(s.at[i]);
+        bool plain = ascii_is_unreserved(s.at[i]);
         buffer_append(b, plain ? span_make(s.at + i, 1) : span_make(escape, sizeof(escape)));
     }
 }

@@ -74,8 +74,4 @@ void buffer_append_hex(struct buffer *b, const void *bytes, size_t len);
 void buffer_append_percent_encoded(struct buffer *b, struct span s);
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Former name. */
-void json_writer_append_escaped(struct buffer *out, struct span s);
-#define buffer_append_json json_writer_append_escaped
-
 #endif

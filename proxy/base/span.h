@@ -85,8 +85,4 @@ bool span_parse_u64(struct span s, uint64_t *out);
  * recursive; it backtracks to the last star only. */
 bool span_matches_glob(struct span s, struct span glob);
 
-/* Former names of ascii.h's. */
-#define span_hex_value     ascii_hex_value
-#define span_is_unreserved ascii_is_unreserved
-
 #endif

@@ -53,8 +53,7 @@ static struct span keep_lower(struct ini *ini, struct span s)
     struct span kept = keep(ini, s);
     char *at = ini->text + ini->text_used - s.len;
     for (size_t i = 0; i != s.len; ++i)
-        if (at[i] >= 'A' && at[i] <= 'Z')
-            at[i] = (char)(at[i] | 0x20);
+        at[i] = ascii_lower(at[i]);
     return kept;
 }
 

@@ -48,7 +48,7 @@ static void format_nonzero_hex(char *out, const unsigned char *random, size_t le
 static bool is_lower_hex(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i)
-        if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
+        if (!ascii_is(s.at[i], ASCII_HEX) || ascii_lower(s.at[i]) != s.at[i])
             return false;
     return true;
 }
@@ -82,7 +82,7 @@ static bool read_traceparent(const struct http1_headers *headers, struct ids *id
     if (s.len > IDS_TRACEPARENT_SIZE && (is_all_zero(version) || s.at[IDS_TRACEPARENT_SIZE] != '-'))
         return false;
     memcpy(ids->trace_id, trace_id.at, trace_id.len);
-    memcpy(ids->traceparent + 53, (span_hex_value(flags.at[1]) & 1) != 0 ? "01" : "00", 2);
+    memcpy(ids->traceparent + 53, (ascii_hex_value(flags.at[1]) & 1) != 0 ? "01" : "00", 2);
     return true;
 }
 

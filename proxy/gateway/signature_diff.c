@@ -99,7 +99,7 @@ static struct span shown(struct span name, struct span value, struct arena *aren
     if (copy.len > TEXT_MAX)
         copy.len = TEXT_MAX;
     for (size_t i = 0; i != copy.len; ++i)
-        if ((unsigned char)copy.at[i] < ' ' || (unsigned char)copy.at[i] >= 0x7f)
+        if (!ascii_is_printable(copy.at[i]))
             ((char *)copy.at)[i] = '?';
     return arena_printf(arena, "\"%.*s\"", SPAN_ARG(copy));
 }

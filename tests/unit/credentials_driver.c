@@ -1,6 +1,6 @@
 /* Tells the chain that the environment and the shared files make, for the oracle in Python: one line of JSON. */
 // links: credentials net
-#include "base/buffer.h"
+#include "base/json_writer.h"
 #include "credentials/chain.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static void print_text(const char *key, struct span value)
 {
     struct buffer out;
     buffer_init(&out, 1 << 16);
-    buffer_append_json(&out, value);
+    json_writer_append_escaped(&out, value);
     if (value.at == NULL)
         printf(", \"%s\": null", key);
     else

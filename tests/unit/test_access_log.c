@@ -14,6 +14,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "base/json_writer.h"
+
 /* ---- the record and its line ---- */
 
 static struct access_record record;
@@ -127,7 +129,7 @@ static void every_byte_is_escaped_as_json_wants_it(void **state)
             text[at] = (char)byte;
             buffer_init_fixed(&expected, expected_memory, sizeof(expected_memory) - 1);
             buffer_append(&expected, SPAN("\"method\":\""));
-            buffer_append_json(&expected, span_make(text, sizeof(text)));
+            json_writer_append_escaped(&expected, span_make(text, sizeof(text)));
             buffer_append(&expected, SPAN("\","));
             expected_memory[expected.len] = '\0';
             access_record_init(&record);
