@@ -161,24 +161,29 @@ static void build_request(const struct arguments *args, const struct config *con
         buffer_append(out, body.len != 0 ? SPAN("\r\n0\r\n\r\n") : SPAN("0\r\n\r\n"));
 }
 
+static bool is_refused(const struct explanation *e)
+{
+    return e->plan.outcome != OUTCOME_OK;
+}
+
 static void refuse(struct explanation *e, enum outcome outcome, struct span message)
 {
     e->plan.outcome = outcome;
     e->plan.message = message;
 }
 
-/* A body that is not known counts as blanks: in JSON they are nothing. */
-static bool take_blanks(struct explanation *e, uint64_t size)
+/* Stands for a body that was not given: in JSON, spaces are nothing. */
+static bool take_spaces(struct explanation *e, uint64_t size)
 {
-    static const char blanks[] = "                                                                ";
-    const size_t len = sizeof(blanks) - 1;
-    for (; size > len; size -= len)
-        if (!plan_take_body(&e->plan, span_make(blanks, len)))
+    char spaces[4096];
+    memset(spaces, ' ', sizeof(spaces));
+    for (; size > sizeof(spaces); size -= sizeof(spaces))
+        if (!plan_take_body(&e->plan, span_make(spaces, sizeof(spaces))))
             return false;
-    return plan_take_body(&e->plan, span_make(blanks, size));
+    return plan_take_body(&e->plan, span_make(spaces, size)) && plan_end(&e->plan);
 }
 
-/* False if it is incomplete, or more follows. */
+/* Prints an error and returns false if the body is incomplete or more follows. */
 static bool take_body(struct explanation *e, struct span input, bool is_known, const char *name)
 {
     struct http1_body body;
@@ -195,23 +200,20 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
         case HTTP1_BODY_MORE:
             if (is_known)
                 return option_fail("explain", "%s: the body is incomplete", name);
-            if (take_blanks(e, body.remaining))
-                (void)!plan_end(&e->plan);
-            return true;
+            return take_spaces(e, body.remaining) || is_refused(e);
         case HTTP1_BODY_BAD:
             refuse(e, OUTCOME_BAD_REQUEST, SPAN("the body's chunked coding is malformed"));
             return true;
         case HTTP1_BODY_END:
             if (input.len != 0)
                 return option_fail("explain", "%s: %zu bytes follow the request", name, input.len);
-            (void)!plan_end(&e->plan);
-            return true;
+            return plan_end(&e->plan) || is_refused(e);
         }
     }
 }
 
-/* Plans the request in `input`. The ids are zeroes. False if it is no whole request, which was
- * said. */
+/* Plans the request in `input`, with ids of zeroes. Prints an error and returns false if it is not
+ * one whole request. body_is_known: input has its body. */
 static bool explain(struct explanation *e, struct span input, bool body_is_known, const char *name)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {0};
@@ -233,11 +235,6 @@ static bool explain(struct explanation *e, struct span input, bool body_is_known
 }
 
 /* ---- what both forms print ------------------------------------------------------------------- */
-
-static bool is_refused(const struct explanation *e)
-{
-    return e->plan.outcome != OUTCOME_OK;
-}
 
 static bool template_has_ids(const struct template *t)
 {
@@ -261,7 +258,7 @@ static bool template_has_ids(const struct template *t)
     return false;
 }
 
-/* Whether a value of the route's is made anew for each request: a uuid, a trace id. */
+/* Whether a value of the route is generated per request: a uuid, a trace id. */
 static bool has_ids(const struct explanation *e)
 {
     for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
@@ -303,7 +300,7 @@ static const char *verdict_of(const struct explanation *e, size_t index)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* Bytes that a terminal would obey are shown as \xNN. */
+/* Escapes control bytes and all beyond ASCII as \xNN. */
 static void print_visibly(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i) {

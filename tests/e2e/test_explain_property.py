@@ -1,7 +1,7 @@
 """What `explain --json` prints is what the running gateway does, for any configuration and any request.
 
-Each example is one configuration and a batch of requests. The gateway is reloaded with the configuration and answers the
-requests; one run of `explain --raw` is given the very same bytes.
+Each example is one configuration and a batch of requests. The gateway is reloaded with the configuration and answers
+the requests; one run of `explain --raw` is given the very same bytes.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests.endpoint import Endpoint
 EXAMPLES = int(os.environ.get("SAGEGATE_EXPLAIN_EXAMPLES", 80))
 SM = "X-Amzn-SageMaker-"
 
-# ---- configurations ---------------------------------------------------------------------------------------------------
+# ---- configurations
 
 # Per parameter: its headers, some values that the API takes, and some that it does not.
 PARAMETERS = {
@@ -127,12 +127,13 @@ def routes(draw, name):
 configurations = st.integers(1, 5).flatmap(
     lambda count: st.tuples(*(routes(f"r{number}") for number in range(count))).map(list))
 
-# ---- requests ---------------------------------------------------------------------------------------------------------
+# ---- requests
 
-methods = mostly(pick("POST", "POST", "POST", "POST", "PUT", "GET"), pick("HEAD", "OPTIONS", "post", "CONNECT", "BAD METHOD"))
+methods = mostly(pick("POST", "POST", "POST", "POST", "PUT", "GET"),
+                 pick("HEAD", "OPTIONS", "post", "CONNECT", "BAD METHOD"))
 words = mostly(pick("e1", "A", "c1", "x.y", "%41", "p-m.tar.gz", "a+b"),
-               pick("a%2Fb", "%2e%2e", "..", ".", "", "%", "%zz", "a%00b", "%5C", "%C3%A9", "e" * 64, "p-.tar.gz", "~-_", "*",
-                    "\xe9", "e%31"))
+               pick("a%2Fb", "%2e%2e", "..", ".", "", "%", "%zz", "a%00b", "%5C", "%C3%A9", "e" * 64, "p-.tar.gz",
+                    "~-_", "*", "\xe9", "e%31"))
 paths = mostly(
     st.builds("/a/{}".format, words) | st.builds("/a/{}/b".format, words) | st.just("/a")
     | st.builds("/endpoints/{}/{}".format, words,
@@ -140,22 +141,25 @@ paths = mostly(
     | st.builds("/n/{}/invocations".format, words),
     pick("/A", "/", "/a/", "*", "a", "//") | st.builds("/{}/{}".format, words, words))
 queries = pick("q=A", "q=B-1", "q=e1", "q=c1&stream=1", None) | mostly(
-    pick("q=A", ""), pick("q=a+b%20c", "q=%zz", "q=1&q=2", "q=", "Q=1", "stream=no&q=c1", "stream=1&stream=1", "x&&q=%C3%A9"))
+    pick("q=A", ""), pick("q=a+b%20c", "q=%zz", "q=1&q=2", "q=", "Q=1", "stream=no&q=c1", "stream=1&stream=1",
+                          "x&&q=%C3%A9"))
 hosts = mostly(pick("localhost", "one.example", "localhost:80"),
                pick("ONE.example:8080", "evil.test", "[::1]:80", "a b", ""))
 parameters = mostly(
     st.sampled_from([(name, value) for names, good, _ in PARAMETERS.values() for name in names for value in good]),
     st.sampled_from([(name, value) for names, _, bad in PARAMETERS.values() for name in names for value in [*bad, ""]]))
 others = mostly(
-    pick(("Expect", "100-continue"), ("X-One", "A"), ("X-One", "e1"), ("x-one", ""), ("X-Stream", "yes"), ("X-Stream", "0"),
-         ("Content-Encoding", "identity"), ("Connection", "close"), ("User-Agent", "curl/8"), ("Authorization", "Bearer x"),
-         ("Cookie", "c"), ("X-Request-Id", "r"), ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
-         ("X-Amzn-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793"), ("Origin", "https://a.example")),
-    pick(("Expect", "100-Continue"), ("Expect", "foo"), ("Expect", ""), ("expect", "100-continue, x"), ("Origin", "null"),
-         ("Origin", ""), ("Sec-Fetch-Site", "cross-site"), ("Content-Encoding", "gzip"), ("Content-Encoding", ""),
-         ("Connection", "accept, x-one"), ("Connection", "content-type"), ("Keep-Alive", "x"), ("X-One", "\xe9"),
-         ("X-One", "v" * 200), (SM + "Targte-Model", "m"), (SM + "Foo", ""), ("traceparent", "00-0"), ("Bad Name", "x"),
-         ("Content-Length", "5x"), ("Transfer-Encoding", "gzip"), ("X-Long", "l" * 5000), ("X", "a\x01b"), ("", "x")))
+    pick(("Expect", "100-continue"), ("X-One", "A"), ("X-One", "e1"), ("x-one", ""), ("X-Stream", "yes"),
+         ("X-Stream", "0"), ("Content-Encoding", "identity"), ("Connection", "close"), ("User-Agent", "curl/8"),
+         ("Authorization", "Bearer x"), ("Cookie", "c"), ("X-Request-Id", "r"), ("Origin", "https://a.example"),
+         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+         ("X-Amzn-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793")),
+    pick(("Expect", "100-Continue"), ("Expect", "foo"), ("Expect", ""), ("expect", "100-continue, x"),
+         ("Origin", "null"), ("Origin", ""), ("Sec-Fetch-Site", "cross-site"), ("Content-Encoding", "gzip"),
+         ("Content-Encoding", ""), ("Connection", "accept, x-one"), ("Connection", "content-type"),
+         ("Keep-Alive", "x"), ("X-One", "\xe9"), ("X-One", "v" * 200), (SM + "Targte-Model", "m"), (SM + "Foo", ""),
+         ("traceparent", "00-0"), ("Bad Name", "x"), ("Content-Length", "5x"), ("Transfer-Encoding", "gzip"),
+         ("X-Long", "l" * 5000), ("X", "a\x01b"), ("", "x")))
 bodies = (st.just(b"") | pick(b"x", b"0123456789", b"01234567890", b"\0\xff" * 50, b"x" * 101)
           | pick(b'{"model":"A"}', b'{"model": "e1", "stream": true}', b'{"stream":true', b'{"model":"A","model":"B"}',
                  b'{"stream":false,"stream":true}', b'{"model":"' + b"l" * 300 + b'"}', b'{"model":7}', b"[1]",
@@ -183,20 +187,21 @@ def requests(draw):
         body += b"0\r\n\r\n" if framing == "chunked" else b"zz\r\n"
         headers.append(("Transfer-Encoding", "chunked"))
     target = path if query is None else f"{path}?{query}"
-    head = [f"{method} {target} HTTP/1.{draw(mostly(pick(1), pick(0)))}", *(f"{name}: {value}" for name, value in headers)]
+    minor = draw(mostly(st.just(1), st.just(0)))
+    head = [f"{method} {target} HTTP/1.{minor}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (b"" if framing == "none" else body)
 
 
-# ---- the comparison ---------------------------------------------------------------------------------------------------
+# ---- the comparison
 
 UUID, TRACE, SPAN = "00000000-0000-7000-8000-000000000000", "0" * 31 + "1", "0" * 15 + "1"
-ADDED = {"user-agent", "content-length", "x-amz-date", "authorization"}  # to all that is sent, or when it is signed
+ADDED = {"user-agent", "content-length", "x-amz-date", "authorization"}  # when sent, or signed
 
 
 def as_pattern(value):
     """explain's ids are zeroes."""
     pattern = re.escape(value)
-    for zeroes, real in ((re.escape(UUID), r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), (TRACE, "[0-9a-f]{32}"),
+    for zeroes, real in ((re.escape(UUID), "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), (TRACE, "[0-9a-f]{32}"),
                          (SPAN, "[0-9a-f]{16}")):
         pattern = pattern.replace(zeroes, real)
     return pattern + r"\Z"
@@ -283,8 +288,10 @@ class Lab:
             wanted = {"route": told.get("route", {}).get("name")}
             if told["outcome"] == "ok":
                 wanted |= {name: told.get(name) or None for name in ("endpoint", "operation")}
-                wanted["dropped_headers"] = told.get("dropped_headers", "").split(",") if told.get("dropped_headers") else None
-                wanted["overridden"] = [name for name, row in told["parameters"].items() if "overridden" in row] or None
+                dropped = told.get("dropped_headers")
+                wanted["dropped_headers"] = dropped.split(",") if dropped else None
+                wanted["overridden"] = [name for name, row in told["parameters"].items()
+                                        if "overridden" in row] or None
             else:
                 wanted |= {"outcome": told["outcome"], "status": told["status"], "attempts": 0}
             assert {name: line.get(name) for name in wanted} == wanted, (line, told)
