@@ -70,12 +70,12 @@ def policies(draw, parameter, captures):
     policy = {}
     kind = draw(pick("default", "value", "none"))
     if kind != "none":
-        policy[kind] = draw(values | sources | (pick(*IDS) if draw(st.booleans()) else sources))
+        policy[kind] = draw(values | sources | (pick(*IDS) if parameter not in ASYNC_ONLY else sources))
     value = policy.get(kind, "${")
     from_ids, from_body = value in IDS, "${json." in value
     if parameter in ("custom_attributes", "target_model") and draw(st.booleans()):
         policy |= {"append": draw(sources | pick(*IDS)), "separator": draw(pick(";", ""))}
-        from_ids, from_body = policy["append"] in IDS, from_body or "${json." in policy["append"]
+        from_ids, from_body = from_ids or policy["append"] in IDS, from_body or "${json." in policy["append"]
     if from_body or draw(st.booleans()):
         narrow = "${route}" not in value and not from_ids  # ids may match or not
         policy["allow"] = draw(pick(["*"], ["A*", "?-*", "c1"])) if narrow and "${" in value else ["*"]
