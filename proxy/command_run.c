@@ -33,12 +33,15 @@ struct run {
     struct run_options options;
     struct skew skew; /* of the machine's clock */
     struct credential_service *credential_service;
+    struct arena arena;
+    struct config *config; /* started with */
     struct gateway gateway;
     struct loop *loop;
     struct admin *admin;
     struct loop_watch signals;
     struct loop_watch wake; /* of wake_fd */
-    int wake_fd;            /* written by each worker that has ended */
+    int signal_fd;
+    int wake_fd; /* written by each worker that has ended */
     uint64_t workers_ended;
     struct mono_time fed;      /* the service manager's watchdog */
     bool stopping;             /* SIGTERM or SIGINT has come */
@@ -314,71 +317,7 @@ static void feed_watchdog(void)
     systemd_notify("WATCHDOG=1");
 }
 
-/* ---- the list ---- */
-
-static int serve(struct config *config, int signal_fd)
-{
-    struct arena arena;
-    struct span fault;
-    arena_init(&arena, 4096);
-    struct gateway_options gateway_options = {
-        .config = config,
-        .credential_service = run.credential_service,
-        .skew = &run.skew,
-        .on_worker_ended = on_worker_ended,
-        .version = span_from(SAGEGATE_VERSION),
-        .build = span_from(SAGEGATE_BUILD),
-    };
-    struct admin_options admin_options = {
-        .admin = config->has_admin ? &config->admin : NULL,
-        .health = config->has_health ? &config->health : NULL,
-        .is_ready = is_ready,
-        .reload = on_reload_asked,
-        .write_metrics = write_metrics,
-        .context = &run.gateway,
-        .version = gateway_options.version,
-        .build = gateway_options.build,
-    };
-    bool opened = gateway_open(&run.gateway, &gateway_options, &arena, &fault);
-    if (opened) {
-        run.loop = admin_options.loop = loop_create();
-        connection_watch_departures(run.loop);
-        run.admin = admin_create(&admin_options, &arena, &fault);
-        opened = run.admin != NULL;
-    }
-    if (!opened) {
-        log_write(LOG_ERROR, "start", "%.*s", SPAN_ARG(fault));
-        gateway_close(&run.gateway);
-        arena_dispose(&arena);
-        return 1;
-    }
-    run.signals.on_readable = on_signal;
-    run.wake.on_readable = on_wake;
-    loop_watch(run.loop, &run.signals, signal_fd);
-    loop_watch(run.loop, &run.wake, run.wake_fd);
-    gateway_start(&run.gateway);
-    struct span untaken = systemd_untaken(&arena);
-    if (untaken.at != NULL)
-        log_write(LOG_WARNING, "listener",
-                  "the service manager opened %.*s, which no listener of the configuration names",
-                  SPAN_ARG(untaken));
-    log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", config->route_count,
-              config->workers);
-    systemd_notify("READY=1\nSTATUS=serving");
-
-    while (run.workers_ended != run.gateway.group.count) {
-        loop_turn(run.loop, next_turn_ms());
-        gateway_drop_snapshots(&run.gateway);
-        log_tell_held_back();
-        feed_watchdog();
-    }
-    admin_destroy(run.admin);
-    gateway_close(&run.gateway);
-    arena_dispose(&arena);
-    log_write(LOG_INFO, "drain", "done");
-    log_tell_held_back();
-    return 0;
-}
+/* ---- start-up: each step returns false after it logged why it failed ---- */
 
 /* On the credential service's thread. */
 static void on_credentials(void *context, enum provider_event event, struct span message)
@@ -388,24 +327,101 @@ static void on_credentials(void *context, enum provider_event event, struct span
               SPAN_ARG(message));
 }
 
-static int start(void)
+static void start_credentials(void)
+{
+    run.credential_service = credential_service_create(&(struct credential_service_options){
+        .getenv = command_getenv, .skew = &run.skew, .on_event = on_credentials});
+}
+
+static bool load_config(void)
 {
     struct problem_list problems;
-    struct config *config = load(&run.options, "config", &problems);
+    run.config = load(&run.options, "config", &problems);
     problem_list_dispose(&problems);
-    if (config == NULL)
-        return 1;
+    return run.config != NULL;
+}
+
+static void prepare_process(void)
+{
 #ifndef __SANITIZE_ADDRESS__         /* its leak check attaches to the process */
     (void)prctl(PR_SET_DUMPABLE, 0); /* no core dump with keys in it */
 #endif
-    log_set_level((enum log_level)config->log_level);
+    log_set_level((enum log_level)run.config->log_level);
     systemd_open();
-    int signal_fd = block_signals();
+    run.signal_fd = block_signals();
     run.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    CHECK(signal_fd >= 0 && run.wake_fd >= 0);
-    int status = serve(config, signal_fd);
-    config_release(config);
-    return status;
+    CHECK(run.signal_fd >= 0 && run.wake_fd >= 0);
+}
+
+static bool fail_start(struct span fault)
+{
+    log_write(LOG_ERROR, "start", "%.*s", SPAN_ARG(fault));
+    return false;
+}
+
+static bool open_gateway(void)
+{
+    struct span fault;
+    const struct gateway_options options = {
+        .config = run.config,
+        .credential_service = run.credential_service,
+        .skew = &run.skew,
+        .on_worker_ended = on_worker_ended,
+        .version = span_from(SAGEGATE_VERSION),
+        .build = span_from(SAGEGATE_BUILD),
+    };
+    return gateway_open(&run.gateway, &options, &run.arena, &fault) || fail_start(fault);
+}
+
+static bool open_admin(void)
+{
+    struct span fault;
+    run.loop = loop_create();
+    connection_watch_departures(run.loop);
+    const struct admin_options options = {
+        .admin = run.config->has_admin ? &run.config->admin : NULL,
+        .health = run.config->has_health ? &run.config->health : NULL,
+        .is_ready = is_ready,
+        .reload = on_reload_asked,
+        .write_metrics = write_metrics,
+        .context = &run.gateway,
+        .loop = run.loop,
+        .version = span_from(SAGEGATE_VERSION),
+        .build = span_from(SAGEGATE_BUILD),
+    };
+    run.admin = admin_create(&options, &run.arena, &fault);
+    return run.admin != NULL || fail_start(fault);
+}
+
+static void watch_signals(void)
+{
+    run.signals.on_readable = on_signal;
+    run.wake.on_readable = on_wake;
+    loop_watch(run.loop, &run.signals, run.signal_fd);
+    loop_watch(run.loop, &run.wake, run.wake_fd);
+}
+
+static void announce(void)
+{
+    struct span untaken = systemd_untaken(&run.arena);
+    if (untaken.at != NULL)
+        log_write(LOG_WARNING, "listener",
+                  "the service manager opened %.*s, which no listener of the configuration names",
+                  SPAN_ARG(untaken));
+    log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", run.config->route_count,
+              run.config->workers);
+    systemd_notify("READY=1\nSTATUS=serving");
+}
+
+static void serve(void)
+{
+    while (run.workers_ended != run.gateway.group.count) {
+        loop_turn(run.loop, next_turn_ms());
+        gateway_drop_snapshots(&run.gateway);
+        log_tell_held_back();
+        feed_watchdog();
+    }
+    admin_destroy(run.admin);
 }
 
 int command_run(int argc, char **argv)
@@ -415,9 +431,25 @@ int command_run(int argc, char **argv)
         return status;
     if (!settle_options(&run.options))
         return 1;
-    run.credential_service = credential_service_create(&(struct credential_service_options){
-        .getenv = command_getenv, .skew = &run.skew, .on_event = on_credentials});
-    status = start();
+    arena_init(&run.arena, 4096);
+    start_credentials();
+    status = 1;
+    if (load_config()) {
+        prepare_process();
+        if (open_gateway() && open_admin()) {
+            watch_signals();
+            gateway_start(&run.gateway);
+            announce();
+            serve();
+            status = 0;
+        }
+        gateway_close(&run.gateway);
+    }
+    if (status == 0)
+        log_write(LOG_INFO, "drain", "done");
+    log_tell_held_back();
+    config_release(run.config);
     credential_service_destroy(run.credential_service);
+    arena_dispose(&run.arena);
     return status;
 }
