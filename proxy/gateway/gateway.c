@@ -186,7 +186,7 @@ static struct metrics *create_metrics(unsigned workers)
         outcomes[i] = (struct metrics_outcome){info->token, outcome_fault_name(info->fault)};
     }
     outcomes[OUTCOME_MODEL_ERROR_4XX] = (struct metrics_outcome){
-        outcome_info(OUTCOME_MODEL_ERROR)->token, outcome_fault_name(FAULT_CALLER)};
+        outcome_info(OUTCOME_MODEL_ERROR)->token, outcome_fault_name(OUTCOME_FAULT_CALLER)};
     return metrics_create(&(struct metrics_options){
         .workers = workers, .outcomes = outcomes, .outcome_count = OUTCOME_COUNTERS});
 }

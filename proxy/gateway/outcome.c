@@ -9,7 +9,7 @@ const struct outcome_info *outcome_info(enum outcome outcome)
 #define OUTCOME(name, token, status, fault, retry_after_s, text, advice)                           \
     [OUTCOME_##name] = {{#token, sizeof(#token) - 1},                                              \
                         status,                                                                    \
-                        FAULT_##fault,                                                             \
+                        OUTCOME_FAULT_##fault,                                                     \
                         retry_after_s,                                                             \
                         {"" text, sizeof(text) - 1}},
 #include "gateway/outcome.def"

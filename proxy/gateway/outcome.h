@@ -14,7 +14,12 @@ enum outcome {
 /* As the metrics count them: a model's error is the caller's fault if the model's status is 4xx. */
 enum { OUTCOME_MODEL_ERROR_4XX = OUTCOMES, OUTCOME_COUNTERS };
 
-enum outcome_fault { FAULT_NONE, FAULT_CALLER, FAULT_GATEWAY, FAULT_UPSTREAM };
+enum outcome_fault {
+    OUTCOME_FAULT_NONE,
+    OUTCOME_FAULT_CALLER,
+    OUTCOME_FAULT_GATEWAY,
+    OUTCOME_FAULT_UPSTREAM
+};
 
 struct outcome_info {
     struct span token; /* as in the access line and X-Sagegate-Outcome; a public promise */

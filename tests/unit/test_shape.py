@@ -1,7 +1,7 @@
 """The shape of proxy/, which no compiler checks: folders in layers, no circle of files inside a folder, every global
 name with its file's prefix; banned calls, and a first sentence in each file.
 
-`python3 tests/unit/test_shape.py [FOLDER]` lists all faults, the KNOWN ones included."""
+`python3 tests/unit/test_shape.py [FOLDER]` lists all faults."""
 
 import collections
 import functools
@@ -18,15 +18,6 @@ OBJECTS = ROOT / "build/dev/CMakeFiles"
 
 # Low to high: a folder includes and calls only those before it; "" are the program's own files.
 ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "gateway", ""]
-
-# Faults that are still there. An entry that is no longer a fault fails the test: delete it.
-# Arrows inside a folder without which its files have no circle:
-KNOWN_ARROWS = """
-""".split("\n")[1:-1]
-# Names without their file's prefix; a trailing * is any rest:
-KNOWN_NAMES = """
-gateway/outcome.h FAULT_*
-""".split("\n")[1:-1]
 
 # Names that are used like words of the language.
 KEYWORDS = {"base/check.h MUST_USE", "base/clock.h mono_time", "base/clock.h wall_time"}
@@ -299,18 +290,8 @@ def circles(arrows):
             yield "\n    ".join([" -> ".join(circle)] + [arrows[pair] for pair in zip(circle, circle[1:])])
 
 
-def circle_faults(arrows, known):
-    known = [tuple(arrow.split(" -> ")) for arrow in known]
-    remaining = {arrow: why for arrow, why in arrows.items() if arrow not in known}
-    faults = list(circles(remaining))
-    for arrow in known:
-        if arrow not in arrows or not any(circles({**remaining, arrow: arrows[arrow]})):
-            faults.append(f"KNOWN_ARROWS: {' -> '.join(arrow)} is in no circle any more: delete the entry")
-    return faults
-
-
 def test_files_of_a_folder_have_no_circle():
-    faults = circle_faults(tree().arrows, KNOWN_ARROWS)
+    faults = list(circles(tree().arrows))
     assert not faults, "\n".join(faults)
 
 
@@ -325,16 +306,9 @@ PLANTED = Tree({
 
 
 def test_finds_a_circle_and_names_its_lines():
-    assert circle_faults(PLANTED.arrows, []) == [
+    assert list(circles(PLANTED.arrows)) == [
         'net/a -> net/b -> net/c -> net/a\n    net/a.c:7 uses b_count\n    net/b.c:1 includes "net/c.h"\n'
         "    net/c.c:1 uses a_open"]
-
-
-def test_a_known_circle_passes_until_it_is_gone():
-    assert circle_faults(PLANTED.arrows, ["net/b -> net/c"]) == []
-    assert circle_faults(PLANTED.arrows, ["net/b -> net/c", "net/d -> net/c", "net/x -> net/y"]) == [
-        "KNOWN_ARROWS: net/d -> net/c is in no circle any more: delete the entry",
-        "KNOWN_ARROWS: net/x -> net/y is in no circle any more: delete the entry"]
 
 
 # ---- names -----------------------------------------------------------------------------------------
@@ -354,20 +328,9 @@ def foreign_names(sources):
                 yield f"{name} {found}"
 
 
-def name_faults(sources, known):
-    foreign = [entry for entry in foreign_names(sources) if entry not in KEYWORDS]
-
-    def covers(entry, fault):
-        return fault.startswith(entry[:-1]) if entry.endswith("*") else fault == entry
-    return [f"proxy/{fault}: no name with the file's prefix"
-            for fault in foreign if not any(covers(entry, fault) for entry in known)] + [
-        f"KNOWN_NAMES: {entry} is a fault no longer: delete the entry"
-        for entry in known if not any(covers(entry, fault) for fault in foreign)]
-
-
 def test_global_names_have_their_files_prefix():
-    faults = name_faults(tree(), KNOWN_NAMES)
-    assert not faults, "\n".join(faults)
+    foreign = [entry for entry in foreign_names(tree()) if entry not in KEYWORDS]
+    assert not foreign, "no name with the file's prefix: proxy/" + ", proxy/".join(foreign)
 
 
 def test_finds_a_foreign_name():
@@ -384,14 +347,6 @@ def test_finds_a_foreign_name():
     assert list(foreign_names(planted)) == [
         "base/span.h COLOR_", "base/span.h NONE", "base/span.h RED", "base/span.h callback", "base/span.h kind",
         "base/span.c make", "base/span.c spanner", "base/span_text.c shown", "command_run.c usage"]
-
-
-def test_a_known_name_passes_until_it_is_gone():
-    planted = Tree({"base/a.c": "int b_x;\nint b_y;\nint c;\n"})
-    assert name_faults(planted, ["base/a.c b_*", "base/a.c c"]) == []
-    assert name_faults(planted, ["base/a.c b_x", "base/a.c b_z*"]) == [
-        "proxy/base/a.c b_y: no name with the file's prefix", "proxy/base/a.c c: no name with the file's prefix",
-        "KNOWN_NAMES: base/a.c b_z* is a fault no longer: delete the entry"]
 
 
 # ---- the objects: what was read above is what the compiler saw ---------------------------------------
