@@ -130,8 +130,8 @@ struct downstream {
 void downstream_open(struct downstream_set *set, int fd, struct tls_context *tls);
 
 /* Measures the head at the front of `bytes`, all that has come so far. *scanned is 0 at first and
- * kept between calls. Returns the head's length, 0 while it is incomplete, -1 if it is refused, with
- * *outcome and *message set. Pure; `explain` calls it too. */
+ * kept between calls. Returns the head's length, 0 while it is incomplete, -1 if it is refused,
+ * with *outcome and *message set. Pure; `explain` calls it too. */
 MUST_USE long downstream_scan_head(struct span bytes, size_t *scanned, uint64_t head_bytes_max,
                                    enum outcome *outcome, struct span *message);
 
