@@ -381,6 +381,24 @@ def test_an_early_413_is_told_as_such(start_gateway, tls):
         done.set()
 
 
+def test_the_wait_for_the_first_byte_begins_when_a_slow_body_is_sent(start_gateway):
+    """Sending takes longer than timeouts.first_byte, so that the timer falls due while timeouts.idle still holds."""
+    def serve(sock, _):
+        read_head(sock)
+        time.sleep(0.6)  # more than the kernel takes is still to be sent
+        while sock.recv(1 << 20):
+            pass
+    with Server(serve) as server:
+        gateway = start_gateway(ROUTE.replace("first_byte: 5s, idle: 5s", "first_byte: 300ms, idle: 15s"),
+                                url=f"http://127.0.0.1:{server.port}")
+        gateway.allow_warnings("http:// uses no certificates")
+        begun = time.monotonic()
+        answer = gateway.call("/call/a", b"x" * 24_000_000)
+        assert (answer.status, answer.outcome) == (504, "first_byte_timeout")
+        assert time.monotonic() - begun < 8
+        assert gateway.line()["send_us"] > 300_000
+
+
 # -- proxies
 
 class Proxy(Server):
