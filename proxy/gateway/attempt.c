@@ -29,9 +29,14 @@ static struct attempt *of_upstream(struct upstream_request *upstream)
     return H2O_STRUCT_FROM_MEMBER(struct attempt, upstream, upstream);
 }
 
+static const struct config_route *route_of(const struct attempt *attempt)
+{
+    return attempt->options.plan->match.route;
+}
+
 static bool is_signed(const struct attempt *attempt)
 {
-    return attempt->options.fill->proof != FILL_NONE;
+    return attempt->options.plan->fill.proof != FILL_NONE;
 }
 
 /* ---- credentials ---- */
@@ -49,7 +54,7 @@ bool attempt_start(struct attempt *attempt, const struct attempt_options *option
     CHECK(attempt->state == ATTEMPT_IDLE);
     attempt->options = *options;
     attempt->date.us = 0;
-    attempt->renew.view = &options->use->credentials[options->identity];
+    attempt->renew.view = &options->use->credentials[route_of(attempt)->identity];
     attempt->renew.skew = options->worker->group->skew;
     attempt->renew.loop = options->worker->loop;
     attempt->renew.wait_ms = config->credentials.wait_ms;
@@ -59,7 +64,7 @@ bool attempt_start(struct attempt *attempt, const struct attempt_options *option
 
 static const struct credentials *get_credentials(struct attempt *attempt, struct wall_time now)
 {
-    size_t identity = attempt->options.identity;
+    size_t identity = route_of(attempt)->identity;
     const struct config *config = attempt->options.use->snapshot->config;
     const struct credentials *credentials = renew_get(&attempt->renew, now);
     if (credentials != NULL)
@@ -97,7 +102,7 @@ static bool connect_upstream(struct attempt *attempt)
 {
     const struct attempt_options *options = &attempt->options;
     const struct config *config = options->use->snapshot->config;
-    struct pool *pool = options->use->pools[options->upstream - config->upstreams];
+    struct pool *pool = options->use->pools[route_of(attempt)->upstream - config->upstreams];
     timing_connect(options->timing, &attempt->upstream);
     attempt->state = ATTEMPT_CONNECTING;
     if (upstream_start(&attempt->upstream, pool, &upstream_callbacks, options->fresh_only))
@@ -130,15 +135,16 @@ static bool send_request(struct attempt *attempt)
         return begin(attempt);
     }
     wipe_head(attempt); /* of the attempt before this one */
-    attempt->head = authorize_head(&(struct authorize_request){.fill = options->fill,
-                                                               .upstream = options->upstream,
-                                                               .body_sha256 = options->body->digest,
-                                                               .body_size = options->body->size,
-                                                               .credentials = credentials,
-                                                               .now = wall,
-                                                               .keys = worker->keys,
-                                                               .bearers = worker->bearers},
-                                   options->arena);
+    attempt->head =
+        authorize_head(&(struct authorize_request){.fill = &options->plan->fill,
+                                                   .upstream = route_of(attempt)->upstream,
+                                                   .body_sha256 = options->body->digest,
+                                                   .body_size = options->body->size,
+                                                   .credentials = credentials,
+                                                   .now = wall,
+                                                   .keys = worker->keys,
+                                                   .bearers = worker->bearers},
+                       options->arena);
     timing_send(options->timing, clock_us_between(before, got),
                 clock_us_between(got, loop_read_clock(worker->loop)));
     attempt->state = ATTEMPT_SENT;
@@ -148,7 +154,7 @@ static bool send_request(struct attempt *attempt)
 
 struct mono_time attempt_limit(const struct attempt *attempt, enum outcome *outcome)
 {
-    const struct config_timeouts *timeouts = attempt->options.timeouts;
+    const struct config_timeouts *timeouts = &route_of(attempt)->timeouts;
     const struct upstream_request *upstream = &attempt->upstream;
     switch (upstream->phase) {
     case UPSTREAM_CONNECTING:
@@ -178,7 +184,7 @@ static void on_head(struct upstream_request *upstream, const struct http1_respon
     struct attempt *attempt = of_upstream(upstream);
     if (!clock_parse_http(http1_header_value(&head->headers, SPAN("date")), &attempt->date))
         attempt->date.us = 0;
-    if (attempt->options.upstream->url.tls)
+    if (route_of(attempt)->upstream->url.tls)
         renew_check_clock(&attempt->renew, attempt->date);
     attempt->options.callbacks->on_head(attempt, head);
 }
@@ -249,7 +255,7 @@ void attempt_explain_refusal(const struct attempt *attempt, struct span error_ty
     struct span cause =
         signature_diff(attempt->head, options->body->digest, error.message, options->arena);
     log_write(LOG_WARNING, "signature", "%.*s: AWS rejected the signature (%.*s): %.*s",
-              SPAN_ARG(options->route), SPAN_ARG(error.code), SPAN_ARG(cause));
+              SPAN_ARG(route_of(attempt)->name), SPAN_ARG(error.code), SPAN_ARG(cause));
 }
 
 /* ---- the end ---- */

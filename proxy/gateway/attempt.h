@@ -11,8 +11,7 @@
 #define SAGEGATE_GATEWAY_ATTEMPT_H
 
 #include "gateway/body.h"
-#include "gateway/fill.h"
-#include "gateway/outcome.h"
+#include "gateway/plan.h"
 #include "gateway/renew.h"
 #include "gateway/timing.h"
 #include "gateway/worker.h"
@@ -43,13 +42,7 @@ struct attempt_options {
     const struct attempt_callbacks *callbacks;
     struct worker *worker;
     struct snapshot_use *use;
-    /* Where to, and as whom. */
-    const struct config_upstream *upstream;
-    size_t identity;
-    const struct config_timeouts *timeouts;
-    struct span route; /* its name, for the log */
-    /* What. */
-    const struct fill_result *fill;
+    const struct plan *plan; /* where to, as whom, with what parameters */
     const struct body *body;
     struct timing *timing; /* is told what the attempt takes */
     struct arena *arena;

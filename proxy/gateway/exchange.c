@@ -93,7 +93,7 @@ static void judge(struct exchange *ex);
 static void respond(struct exchange *ex);
 static void flush(void *request);
 static void fail(struct exchange *ex, enum outcome outcome, struct span message);
-static void fail_upstream(struct exchange *ex, struct response_error error);
+static void fail_upstream(struct exchange *ex, const struct attempt_failure *failure);
 static void cancel(void *request, enum outcome outcome);
 static void end(struct exchange *ex, enum downstream_ending ending);
 
@@ -443,16 +443,11 @@ static struct exchange *of_attempt(struct attempt *attempt)
 
 static void begin_attempt(struct exchange *ex, bool fresh_only)
 {
-    const struct config_route *route = route_of(ex);
     const struct attempt_options options = {
         .callbacks = &attempt_callbacks,
         .worker = ex->worker,
         .use = ex->use,
-        .upstream = route->upstream,
-        .identity = route->identity,
-        .timeouts = &route->timeouts,
-        .route = route->name,
-        .fill = &ex->plan.fill,
+        .plan = &ex->plan,
         .body = &ex->body,
         .timing = &ex->timing,
         .arena = &ex->arena,
@@ -476,24 +471,13 @@ static enum retry_decision decide(const struct exchange *ex, enum retry_class cl
     return retry_decide(class, &plan, &history);
 }
 
-/* What came of an event stream before it failed is the caller's, even if both came at once. Returns false if the exchange
- * has ended. */
-static bool flush_stream(struct exchange *ex)
-{
-    if (ex->response.state != RESPONSE_PASSING || ex->response.stream.form == STREAM_NONE ||
-        writer_flush(&ex->downstream->writer, &ex->downstream->conn))
-        return true;
-    cancel(ex, OUTCOME_CLIENT_GONE);
-    return false;
-}
-
 static void on_failed(struct attempt *attempt, const struct attempt_failure *failure)
 {
     struct exchange *ex = of_attempt(attempt);
     if (decide(ex, failure->class) == RETRY_AGAIN)
         begin_attempt(ex, true);
-    else if (flush_stream(ex))
-        fail_upstream(ex, response_error_because(failure->outcome, failure->why, &ex->arena));
+    else
+        fail_upstream(ex, failure);
 }
 
 /* ---- 6. response: hold, judge, pass on ---- */
@@ -514,8 +498,7 @@ static void follow(struct exchange *ex, enum response_next next)
         judge(ex);
         return;
     case RESPONSE_FAILS:
-        if (flush_stream(ex))
-            fail_upstream(ex, response_failure(&ex->response));
+        fail_upstream(ex, NULL);
         return;
     }
 }
@@ -544,8 +527,8 @@ static void on_end(struct attempt *attempt)
 {
     struct exchange *ex = of_attempt(attempt);
     enum response_next next = response_end(&ex->response);
-    if (response_has_exception(&ex->response))
-        ex->outcome = OUTCOME_STREAM_ERROR;
+    if (ex->response.stream.end == STREAM_EXCEPTION)
+        ex->outcome = OUTCOME_STREAM_ERROR; /* a raw stream passes it on */
     follow(ex, next);
 }
 
@@ -670,8 +653,19 @@ static void fail(struct exchange *ex, enum outcome outcome, struct span message)
     fail_with(ex, response_error_of(outcome, message));
 }
 
-static void fail_upstream(struct exchange *ex, struct response_error error)
+/* failure: the attempt's; NULL: its response cannot be passed on to the end. */
+static void fail_upstream(struct exchange *ex, const struct attempt_failure *failure)
 {
+    const struct response *response = &ex->response;
+    /* What came of an event stream before that is the caller's, even if both came at once. */
+    if (response->state == RESPONSE_PASSING && response->stream.form != STREAM_NONE &&
+        !writer_flush(&ex->downstream->writer, &ex->downstream->conn)) {
+        cancel(ex, OUTCOME_CLIENT_GONE);
+        return;
+    }
+    struct response_error error =
+        failure != NULL ? response_error_because(failure->outcome, failure->why, &ex->arena)
+                        : response_failure(response);
     if (error.why != NULL)
         log_write(LOG_WARNING, "upstream", "%.*s: %.*s: %s",
                   SPAN_ARG(outcome_info(error.outcome)->token),
@@ -759,7 +753,8 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
          response_header(response, SPAN("x-amzn-invoked-production-variant"))},
         {ACCESS_AWS_REQUEST_ID, response_header(response, SPAN("x-amzn-requestid"))},
         {ACCESS_IDENTITY, ex->attempt.identity},
-        {ACCESS_AWS_ERROR, response_aws_error(response)},
+        {ACCESS_AWS_ERROR,
+         response->is_judged ? response->verdict.aws_error : response->stream.code},
         {ACCESS_OVERRIDDEN, overridden(ex, &list)},
         {ACCESS_DROPPED_HEADERS, plan->fill.dropped_headers},
         {ACCESS_TARGET_MODEL, parameter(ex, SAGEMAKER_TARGET_MODEL)}, /* the longest: last */
@@ -768,9 +763,11 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
         access_record_set(record, texts[i].field, texts[i].value);
 }
 
+/* Events of an event stream, else reads. */
 static uint64_t parts_of(const struct exchange *ex)
 {
-    return response_parts(&ex->response, ex->attempt.upstream.parts);
+    const struct stream *stream = &ex->response.stream;
+    return stream->form != STREAM_NONE ? stream->parts : ex->attempt.upstream.parts;
 }
 
 static void write_record(const struct exchange *ex, const int64_t times[ACCESS_TIMES])

@@ -106,22 +106,6 @@ struct response_error response_failure(const struct response *response);
 
 /* Of an upstream's header that is passed on: its value, or SPAN_NONE. */
 struct span response_header(const struct response *response, struct span name);
-/* PayloadPart events of an event stream; where there is none, returns `reads`. */
-static inline uint64_t response_parts(const struct response *response, uint64_t reads)
-{
-    return response->stream.form != STREAM_NONE ? response->stream.parts : reads;
-}
-/* AWS's code of the error response or of the stream's exception; SPAN_NONE: none. */
-static inline struct span response_aws_error(const struct response *response)
-{
-    return response->is_judged ? response->verdict.aws_error : response->stream.code;
-}
-/* It ended well, but for an exception that a raw event stream passed on. */
-static inline bool response_has_exception(const struct response *response)
-{
-    return response->stream.end == STREAM_EXCEPTION;
-}
-
 /* ---- the gateway's own ---- */
 
 /* The request ends with an error. Returns true if a whole response that says so is appended, in the shape that AWS SDKs read:
