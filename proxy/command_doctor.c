@@ -1,4 +1,4 @@
-/* sagegate doctor: looks at what a running gateway will need, in the order it needs it, and says what is wrong. */
+/* `sagegate doctor`: checks what a running gateway needs, in the order in which it needs it. */
 #include "commands.h"
 #include "credentials/fetch.h"
 #include "credentials/region.h"
@@ -12,7 +12,7 @@
 
 enum { TURN_MS = 200, DIAL_LIMIT_MS = 5000, FETCH_LIMIT_MS = 40000 };
 
-/* The exit status: the first class of fault that was found, in this order. */
+/* The exit status: the smallest number of those found. */
 enum doctor_fault {
     DOCTOR_WELL = 0,
     DOCTOR_CONFIG = 1,
@@ -31,7 +31,7 @@ struct doctor {
     struct fetch fetch;
     struct http_client call;
     struct dialer_request dial;
-    bool done; /* what is waited for has ended */
+    bool done; /* what is awaited has ended */
     bool connected;
     enum dialer_failure failure;
     char why[160];
@@ -47,7 +47,7 @@ static void note_fault(struct doctor *doctor, enum doctor_fault fault)
 #define print_line(topic, good, ...)                                                               \
     (printf("%-4s %-12s ", (good) ? "ok" : "FAIL", topic), printf(__VA_ARGS__), putchar('\n'))
 
-/* False where it took too long. */
+/* Returns false on timeout. */
 static bool wait_until_done(struct doctor *doctor, int64_t limit_ms)
 {
     struct mono_time end = clock_after_ms(clock_mono(), limit_ms);
@@ -63,7 +63,7 @@ static void on_fetched(struct fetch *fetch)
     ((struct doctor *)fetch->options.owner)->done = true;
 }
 
-/* "env: not configured" and so on, each in a line of its own. */
+/* Prints "env: not configured" and so on, one line each. */
 static void print_trail(struct span trail)
 {
     struct span line;
@@ -127,7 +127,7 @@ static bool check_clock(struct doctor *doctor, struct wall_time date)
     return good;
 }
 
-/* Who the set belongs to, by STS; its Date is the clock's measure. */
+/* Asks STS whose credentials they are, and compares the clock with its Date. */
 static void check_identity(struct doctor *doctor, const struct config_identity *identity,
                            const struct credentials *set)
 {
@@ -140,7 +140,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
         note_fault(doctor, DOCTOR_IDENTITY);
         return;
     }
-    /* Refused, and by a clock that is not ours: the gateway would sign by that one, too. */
+    /* Rejected because of the clock: try again by AWS's, as the gateway would. */
     if (good && doctor->call.status != 0 && doctor->call.status != 200 && chain.sts.tls &&
         skew_learn(&doctor->skew, doctor->call.date, clock_wall())) {
         http_client_dispose(&doctor->call);

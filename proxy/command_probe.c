@@ -1,4 +1,4 @@
-/* `sagegate probe`: sends one GET to a health address over a plain blocking socket; the exit status says how it went. */
+/* `sagegate probe`: sends one GET to a health address over a plain blocking socket. */
 #include "base/arena.h"
 #include "base/host.h"
 #include "commands.h"
@@ -29,7 +29,7 @@ static size_t timeout_message_len;
 
 /* ---- the command line ---- */
 
-/* Visible ASCII from '/' on: what can stand in a request line. */
+/* Visible ASCII that begins with '/': fit for a request line. */
 static bool is_path(struct span path)
 {
     return span_starts_with(path, SPAN("/")) && span_is_all(path, ASCII_VISIBLE);
@@ -59,7 +59,7 @@ static bool parse_target(struct span text, struct target *out)
     return out->host.len != 0;
 }
 
-/* "500ms", "2s", "2": milliseconds. */
+/* Parses "500ms", "2s" or "2", seconds. */
 static bool parse_timeout(struct span text, int64_t *out)
 {
     uint64_t value, scale = 1000;
@@ -171,7 +171,7 @@ static int connect_unix(const struct target *target)
     return fd != -1 ? fd : fail(target, "cannot connect", strerror(errno));
 }
 
-/* Tries each address of the name in turn: "localhost" may be ::1 although only 127.0.0.1 listens. */
+/* Tries each address of the name in turn: "localhost" may be ::1 although nobody listens there. */
 static int connect_tcp(const struct target *target, struct arena *arena)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -208,7 +208,8 @@ static int send_request(int fd, const struct target *target, struct arena *arena
     return 0;
 }
 
-/* Reads until the peer closes or RESPONSE_MAX bytes are there; what came before a reset counts. */
+/* Reads until the peer closes or RESPONSE_MAX bytes have arrived. What arrived before a reset
+ * counts. */
 static ssize_t receive(int fd, const struct target *target, char *response)
 {
     size_t len = 0;

@@ -101,7 +101,7 @@ static bool has_flags(const struct config_flags *flags)
            flags->set_count != 0;
 }
 
-/* A file by -c, or flags; the environment says what either leaves open. */
+/* Settles on a file or on flags; the environment fills in what is missing. */
 static bool settle_options(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
@@ -137,7 +137,7 @@ static struct span find_region(config_getenv getenv, void *getenv_context,
     return region;
 }
 
-/* NULL if it has errors; errors and warnings are in problems, and logged. */
+/* Returns NULL if it has errors. Logs errors and warnings, and leaves them in problems. */
 static struct config *load(const struct run_options *options, const char *topic,
                            struct problem_list *problems)
 {
@@ -161,7 +161,7 @@ static void give_reasons(struct reasons *reasons, const struct problem_list *pro
                                  SPAN_ARG(p->message)));
 }
 
-/* False: nothing has changed, and *fault says why, in arena. reasons may be NULL. */
+/* Returns false with *fault, in arena, if nothing changed. reasons may be NULL. */
 static bool take_new_config(struct reasons *reasons, struct arena *arena, struct span *fault)
 {
     struct problem_list problems;
@@ -218,9 +218,9 @@ static int block_signals(void)
     return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* A second signal, whichever of the two, exits at once; within a second it counts as the first one
- * again. The first makes /ready false; after drain.delay, which lets whoever sends requests here
- * notice, the workers are told. */
+/* The first signal makes /ready false; after drain.delay, in which load balancers notice, the
+ * workers drain. A second one, of either kind, exits at once unless it comes within a second of
+ * the first. */
 static void stop(int signal_number)
 {
     struct mono_time now = clock_mono();

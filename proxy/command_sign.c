@@ -1,4 +1,5 @@
-/* `sagegate sign`: signs one request with AWS_* from the environment and shows every stage as JSON; sends nothing. */
+/* `sagegate sign`: signs one request with AWS_* from the environment, prints every stage, sends
+ * nothing. */
 #include "aws/sha256.h"
 #include "aws/sigv4.h"
 #include "base/arena.h"
@@ -9,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { OUTPUT_MAX = 16 * 1024 * 1024, HEADERS_MAX = SIGV4_HEADERS_MAX - 5 }; /* 5 are our own */
+enum { OUTPUT_MAX = 16 * 1024 * 1024, HEADERS_MAX = SIGV4_HEADERS_MAX - 5 }; /* sign adds up to 5 */
 
 struct arguments {
     struct span method, url, body_file, region, service;
@@ -33,7 +34,7 @@ struct signer {
 
 /* ---- arguments ---- */
 
-/* What sign itself adds must not come from outside as well. */
+/* Whether sign itself sets the header, so that the command line must not. */
 static bool is_own_header(struct span name)
 {
     return span_equals_ignore_case(name, SPAN("Authorization")) ||
@@ -55,7 +56,7 @@ static bool add_header(struct arguments *arguments, struct span line)
     return true;
 }
 
-/* Defaults, and what the options' texts may hold. */
+/* Validates the options and fills in defaults. */
 static bool check_arguments(struct arguments *arguments, struct span time)
 {
     if (!span_is_token(arguments->method))
@@ -162,7 +163,8 @@ static bool hash_body(const char *path, unsigned char out[SIGV4_HASH_SIZE])
     return true;
 }
 
-/* Host as an HTTP client sends it: lower-case, without the scheme's own port. */
+/* Returns the Host header as an HTTP client sends it: lower-case, without the scheme's default
+ * port. */
 static struct span host_of(struct span authority, struct span default_port, struct arena *arena)
 {
     if (span_ends_with(authority, default_port))
@@ -176,14 +178,14 @@ static bool split_url(struct span url, struct signer *signer, struct span *host)
     if (!tls && !span_starts_with_ignore_case(url, SPAN("http://")))
         return fail("--url '%.*s': must begin with https:// or http://", SPAN_ARG(url));
     if (span_find(url, '#') != url.len)
-        return fail("--url '%.*s': a fragment (#...) is never sent", SPAN_ARG(url));
+        return fail("--url '%.*s': must not have a fragment (#...)", SPAN_ARG(url));
     struct span target, rest = span_from_offset(url, tls ? 8 : 7);
     struct span query = SPAN("");
     (void)span_split(rest, '?', &target, &query);
     size_t slash = span_find(target, '/');
     struct span authority = span_make(target.at, slash);
     if (authority.len == 0 || span_find(authority, '@') != authority.len)
-        return fail("--url '%.*s': wants a host, without user information", SPAN_ARG(url));
+        return fail("--url '%.*s': must have a host and no user information", SPAN_ARG(url));
     *host = host_of(authority, tls ? SPAN(":443") : SPAN(":80"), &signer->arena);
     signer->request.path = slash == target.len ? SPAN("/") : span_from_offset(target, slash);
     signer->request.query = query;

@@ -1,4 +1,4 @@
-/* What several commands share: the environment, and loading a configuration for a person to read about. */
+/* What several commands share. */
 #include "commands.h"
 
 #include "gateway/route.h"

@@ -17,8 +17,8 @@ int command_version(int argc, char **argv);
 /* config_options.getenv over the process's environment. */
 struct span command_getenv(void *context, struct span name);
 
-/* Loads a configuration and prints its problems on stderr, warnings only if asked to. Returns NULL if it
- * has errors. */
+/* Loads a configuration and prints its problems on stderr, warnings only if asked to. Returns
+ * NULL if it has errors. */
 MUST_USE struct config *command_load_config(struct span file, const struct config_options *options,
                                             bool warnings);
 

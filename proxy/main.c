@@ -1,4 +1,4 @@
-/* sagegate: a table of commands and a look-up. What each does is told by its own file. */
+/* sagegate: the table of commands. */
 #include "commands.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static void print_help(FILE *out)
     fputs("\n`sagegate COMMAND --help` tells the options of a command.\n", out);
 }
 
-/* Descriptors 0 to 2 stay what everyone takes them for: a closed one would become some socket of ours. */
+/* Opens closed standard descriptors: a socket of ours must not become 0, 1 or 2. */
 static void hold_standard_descriptors(void)
 {
     int fd;

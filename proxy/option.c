@@ -22,7 +22,7 @@ bool option_fail(const char *command, const char *format, ...)
 
 enum { ROW_TEXT_MAX = 64 };
 
-/* "  -c, --config FILE"; returns its length. */
+/* Formats "  -c, --config FILE". Returns its length. */
 static int format_row(char text[ROW_TEXT_MAX], const struct option_row *row)
 {
     char letter[5] = "    ";
@@ -32,7 +32,7 @@ static int format_row(char text[ROW_TEXT_MAX], const struct option_row *row)
                     row->value != NULL ? " " : "", row->value != NULL ? row->value : "");
 }
 
-/* Each line after the first begins at `indent`. */
+/* Indents each line after the first. */
 static void print_lines(const char *text, int indent)
 {
     for (const char *c = text; *c != '\0'; ++c) {
@@ -92,7 +92,7 @@ static bool store(const struct option_table *options, const struct option_row *r
     return false;
 }
 
-/* Names the option that was meant. Returns the exit status. */
+/* Suggests the option that was meant. Returns the exit status. */
 static int fail_unknown(const struct option_table *options, const char *given)
 {
     struct span names[OPTION_ROWS_MAX], word = span_from(given), rest;
@@ -111,7 +111,7 @@ static int fail_unknown(const struct option_table *options, const char *given)
     return 1;
 }
 
-/* False after an error for a required option that was not given. */
+/* Returns false after an error if a required option is missing. */
 static bool has_required(const struct option_table *options)
 {
     for (size_t i = 0; i != options->row_count; ++i) {

@@ -1,7 +1,7 @@
-/* The option parser of all commands: a table of options gives parsing, --help and errors with suggestions.
+/* Command-line options: a command's table gives parsing, --help and errors with suggestions.
  *
- * Options are GNU's: --name VALUE, --name=VALUE, -n VALUE, anywhere among the arguments, "--" ends them.
- * Every command also has --help (-h). */
+ * GNU syntax: --name VALUE, --name=VALUE and -n VALUE anywhere among the arguments; "--" ends the
+ * options. Every command also has --help (-h). */
 #ifndef SAGEGATE_OPTION_H
 #define SAGEGATE_OPTION_H
 
@@ -11,7 +11,7 @@
 enum option_kind {
     OPTION_FLAG,     /* bool: set */
     OPTION_TEXT,     /* struct span: the value, ending in NUL; the last one wins */
-    OPTION_REQUIRED, /* likewise; an error if it is not given */
+    OPTION_REQUIRED, /* the same; an error if missing */
     OPTION_LIST,     /* struct option_list: the values in order */
 };
 
@@ -35,7 +35,7 @@ struct option_table {
     const char *about, *more; /* texts before and after the options; more may be NULL */
     const struct option_row *rows; /* at most OPTION_ROWS_MAX */
     size_t row_count;
-    struct span *operands; /* what is no option, each ending in NUL; room for operand_max */
+    struct span *operands; /* the other arguments, each ending in NUL; room for operand_max */
     size_t operand_min, operand_max;
     const char *operand_hint; /* error text for a wrong number of operands */
 };
