@@ -57,7 +57,7 @@ def test_a_sidecar_needs_25_lines():
 # ---- the schema
 
 def test_the_schema_is_what_the_program_knows():
-    assert check("--schema").stdout == SCHEMA.read_text(), "sagegate check --schema >conf/sagegate.schema.json"
+    assert check("--schema").stdout == SCHEMA.read_text(), "deploy/reference build/dev/sagegate"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
