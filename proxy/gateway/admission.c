@@ -49,7 +49,8 @@ void admission_limit_route(struct admission_route *route, uint64_t max)
 
 /* ---- counters ---- */
 
-/* Never counts what it refuses, so that a large refusal does not crowd out a small request elsewhere. */
+/* Never counts what it refuses, so that a large refusal does not crowd out a small request
+ * elsewhere. */
 static bool take(atomic_uint_fast64_t *counter, uint64_t amount, const atomic_uint_fast64_t *limit)
 {
     uint64_t max = atomic_load_explicit(limit, memory_order_relaxed);

@@ -1,7 +1,8 @@
-/* Admission: what a request takes of the process (a connection, a slot, memory) and the queues of those that wait for a
- * slot. It knows no request: whoever asks for a slot brings a ticket.
+/* Admission: what a request takes of the process (a connection, a slot, memory) and the queues of
+ * those that wait for a slot. It knows no request: whoever asks for a slot brings a ticket.
  *
- * Every take that returned true is paired with one release. Lock-free, shared by all workers; a cache line per counter. */
+ * Every take that returned true is paired with one release. Lock-free, shared by all workers; a
+ * cache line per counter. */
 #ifndef SAGEGATE_GATEWAY_ADMISSION_H
 #define SAGEGATE_GATEWAY_ADMISSION_H
 
@@ -10,7 +11,8 @@
 #include "config/config.h"
 #include "net/loop.h"
 
-/* A route's slots, by its name: the same one in every configuration that has a route of that name. */
+/* A route's slots, by its name: the same one in every configuration that has a route of that
+ * name. */
 struct admission_route {
     _Alignas(64) atomic_uint_fast64_t slots;
     atomic_uint_fast64_t slots_max;
@@ -40,14 +42,16 @@ static inline uint64_t admission_memory_max(const struct admission *admission)
 /* No queue is in use any more. */
 void admission_dispose(struct admission *admission);
 
-/* The counters of the route of that name, which live until admission_dispose; unlimited at first. On the main thread. */
+/* The counters of the route of that name, which live until admission_dispose; unlimited at first.
+ * On the main thread. */
 MUST_USE struct admission_route *admission_open_route(struct admission *admission,
                                                       struct span name);
 /* max 0: no limit of its own. From any thread. */
 void admission_limit_route(struct admission_route *route, uint64_t max);
 
 MUST_USE bool admission_take_connection(struct admission *admission);
-/* One more, whatever the limit: for connections already accepted by the kernel when the process ends. */
+/* One more, whatever the limit: for connections already accepted by the kernel when the process
+ * ends. */
 void admission_force_connection(struct admission *admission);
 void admission_release_connection(struct admission *admission);
 
@@ -64,7 +68,8 @@ struct admission_ticket {
     struct admission_queue *queue;
     struct admission_route *route;
     struct admission_ticket *next; /* in the queue */
-    /* Set before admission_ask. Fires once, from the loop's turn, if the ticket had to wait and has a slot now. */
+    /* Set before admission_ask. Fires once, from the loop's turn, if the ticket had to wait and has
+     * a slot now. */
     void (*on_admitted)(struct admission_ticket *ticket);
 };
 
@@ -82,8 +87,8 @@ struct admission_queue {
 void admission_open_queue(struct admission *admission, struct admission_queue *queue,
                           struct loop *loop);
 
-/* Takes a slot, or joins the queue if may_wait. A ticket never overtakes an earlier one of its route. Returns the ticket's
- * state: ADMISSION_NONE if there is no slot and it may not wait. */
+/* Takes a slot, or joins the queue if may_wait. A ticket never overtakes an earlier one of its
+ * route. Returns the ticket's state: ADMISSION_NONE if there is no slot and it may not wait. */
 MUST_USE enum admission_state admission_ask(struct admission_ticket *ticket,
                                             struct admission_queue *queue,
                                             struct admission_route *route, bool may_wait);

@@ -1,12 +1,14 @@
-/* An attempt: one try upstream, from credentials and a connection to the end of the response. Every attempt is signed anew,
- * over the very bytes that are sent.
+/* An attempt: one try upstream, from credentials and a connection to the end of the response. Every
+ * attempt is signed anew, over the very bytes that are sent.
  *
- * It knows no exchange: it is told what to send where, and tells its owner through a table of callbacks. Embedded in its
- * owner, zeroed before the first attempt; an owner has one attempt at a time and may start the next one in the same memory.
+ * Must not depend on exchanges: options say what to send where, callbacks report to the owner.
+ * Embedded in its owner, zeroed before the first attempt. An owner runs one attempt at a time in it,
+ * and may start the next one in the same memory.
  *
- * After attempt_start: any number of on_advanced, then at most one on_head, any number of on_data, and exactly one of on_end
- * and on_failed; after attempt_cancel none. on_head and on_data may not cancel it or start another; in the same turn on_flush,
- * on_end or on_failed follows, which may. Callbacks fire from the loop's turn only, never inside a call of the owner. */
+ * After attempt_start: any number of on_advanced, then at most one on_head, any number of on_data,
+ * and exactly one of on_end and on_failed; after attempt_cancel none. on_head and on_data may not
+ * cancel it or start another; in the same turn on_flush, on_end or on_failed follows, which may.
+ * Callbacks fire from the loop's turn only, never inside a call of the owner. */
 #ifndef SAGEGATE_GATEWAY_ATTEMPT_H
 #define SAGEGATE_GATEWAY_ATTEMPT_H
 
@@ -21,19 +23,20 @@ struct attempt;
 struct attempt_failure {
     enum retry_class class;
     enum outcome outcome;
-    const char *why; /* one line for people, valid during the call; NULL: the outcome says all */
+    const char *why; /* one line for people, valid during the call; NULL: nothing to add */
 };
 
 struct attempt_callbacks {
-    /* One step further: attempt_limit is another one now. */
+    /* The attempt waits for something else now: attempt_limit has changed. */
     void (*on_advanced)(struct attempt *attempt);
     void (*on_head)(struct attempt *attempt,
                     const struct http1_response *head);         /* valid in the call */
     void (*on_data)(struct attempt *attempt, struct span data); /* valid in the call; not empty */
-    void (*on_flush)(struct attempt *attempt); /* all that one read brought has been told */
+    void (*on_flush)(struct attempt *attempt); /* all data of one read has been reported */
     void (*on_end)(struct attempt *attempt);   /* the response is whole */
     void (*on_failed)(struct attempt *attempt, const struct attempt_failure *failure);
-    /* The wait that attempt_renew began has ended. changed: another attempt would be signed with other credentials. */
+    /* The wait that attempt_renew began has ended. changed: another attempt would be signed with
+     * other credentials. */
     void (*on_renewed)(struct attempt *attempt, bool changed);
 };
 
@@ -42,9 +45,9 @@ struct attempt_options {
     const struct attempt_callbacks *callbacks;
     struct worker *worker;
     struct snapshot_use *use;
-    const struct plan *plan; /* where to, as whom, with what parameters */
+    const struct plan *plan; /* of the target: upstream, identity, timeouts, parameters */
     const struct body *body;
-    struct timing *timing; /* is told what the attempt takes */
+    struct timing *timing; /* updated by the attempt */
     struct arena *arena;
     bool fresh_only; /* no reused connection */
 };
@@ -53,8 +56,8 @@ enum attempt_state {
     ATTEMPT_IDLE,        /* not started, or ended */
     ATTEMPT_CREDENTIALS, /* waits for credentials that are being fetched */
     ATTEMPT_CONNECTING,
-    ATTEMPT_SENT,     /* the request is on its way, or the response */
-    ATTEMPT_RENEWING, /* ended; waits for other credentials: attempt_renew */
+    ATTEMPT_SENT,     /* sends the request, or waits for or reads the response */
+    ATTEMPT_RENEWING, /* has ended; attempt_renew waits for other credentials */
 };
 
 struct attempt {
@@ -70,15 +73,15 @@ struct attempt {
 /* Starts the next attempt. Returns false if there are no credentials and none are being fetched. */
 MUST_USE bool attempt_start(struct attempt *attempt, const struct attempt_options *options);
 
-/* Until when it waits for what it waits for, and how it ends if that does not come. us 0: no limit of its own. The owner
- * has the timer, and calls attempt_cancel. */
+/* Returns until when the attempt may wait for its next step, and sets the outcome of a timeout. us 0:
+ * no limit. The owner keeps the timer and calls attempt_cancel. */
 struct mono_time attempt_limit(const struct attempt *attempt, enum outcome *outcome);
-/* The request is being sent: once it is sent, another limit holds, without on_advanced. */
+/* Whether the request is being sent. When that ends the limit changes without on_advanced. */
 static inline bool attempt_is_sending(const struct attempt *attempt)
 {
     return attempt->upstream.phase == UPSTREAM_SENDING;
 }
-/* The whole request has been sent. */
+/* Whether the whole request has been sent. */
 static inline bool attempt_has_sent(const struct attempt *attempt)
 {
     return attempt->upstream.sent.us != 0;
@@ -94,16 +97,16 @@ static inline void attempt_resume(struct attempt *attempt)
     upstream_resume(&attempt->upstream);
 }
 
-/* The attempt has ended with a response that rejects its signature (class). Returns whether another attempt would be signed
- * differently. With RENEW_WAITING on_renewed fires once that is known. */
+/* The attempt has ended with a response that rejects its signature (class). Returns whether another
+ * attempt would be signed differently. With RENEW_WAITING on_renewed fires once that is known. */
 MUST_USE enum renew_result attempt_renew(struct attempt *attempt, enum retry_class class);
-/* Nothing can be done about the rejection: logs its cause, as far as the response tells. */
+/* Logs why AWS rejected the signature, as far as its response shows. */
 void attempt_explain_refusal(const struct attempt *attempt, struct span error_type,
                              struct span body);
 
 /* Ends it from any state, without a callback. No-op when idle. */
 void attempt_cancel(struct attempt *attempt);
-/* Cancels, and wipes what is secret. */
+/* Cancels, and wipes the request's head. */
 void attempt_dispose(struct attempt *attempt);
 
 #endif

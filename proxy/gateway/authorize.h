@@ -1,4 +1,5 @@
-/* The head of an upstream request: the plan's headers, signed for this second and the very bytes of the body. */
+/* The head of an upstream request: the plan's headers, signed for this second and the very bytes of
+ * the body. */
 #ifndef SAGEGATE_GATEWAY_AUTHORIZE_H
 #define SAGEGATE_GATEWAY_AUTHORIZE_H
 
@@ -17,8 +18,8 @@ struct authorize_request {
     struct bearer_cache *bearers; /* likewise */
 };
 
-/* Returns the whole head with its empty line, in arena. It contains the session or bearer token: wipe it (secret_wipe) after
- * use. */
+/* Returns the whole head with its empty line, in arena. It contains the session or bearer token:
+ * wipe it (secret_wipe) after use. */
 struct span authorize_head(const struct authorize_request *request, struct arena *arena);
 
 #endif

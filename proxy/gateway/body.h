@@ -1,6 +1,8 @@
-/* A request's body while it is held: a chain of bounded chunks, hashed as it fills, counted against the process's memory.
+/* A request's body while it is held: a chain of bounded chunks, hashed as it fills, counted against
+ * the process's memory.
  *
- * Opaque bytes, kept exactly as they came; the plan limits their number. Embedded in its owner; all zero is an empty one. */
+ * Opaque bytes, kept exactly as they came; the plan limits their number. Embedded in its owner; all
+ * zero is an empty one. */
 #ifndef SAGEGATE_GATEWAY_BODY_H
 #define SAGEGATE_GATEWAY_BODY_H
 
@@ -26,11 +28,12 @@ struct body {
     unsigned char digest[SIGV4_HASH_SIZE]; /* after body_end */
 };
 
-/* Begins a new body. length: Content-Length, reserved at once, or UINT64_MAX if unknown. Returns false if there is no memory
- * for it. */
+/* Begins a new body. length: Content-Length, reserved at once, or UINT64_MAX if unknown. Returns
+ * false if there is no memory for it. */
 MUST_USE bool body_begin(struct body *body, struct admission *admission, struct arena *arena,
                          uint64_t length);
-/* Of a body of known length never more than that in all. Returns false if there is no memory for it. */
+/* Of a body of known length never more than that in all. Returns false if there is no memory for
+ * it. */
 MUST_USE bool body_append(struct body *body, struct span data);
 /* The body is whole: computes the digest. */
 void body_end(struct body *body);

@@ -1,4 +1,5 @@
-/* The request path: one exchange from its head to its access line, told in the order things happen. */
+/* The request path: one exchange from its head to its access line, told in the order things
+ * happen. */
 #include "gateway/exchange.h"
 
 #include "gateway/attempt.h"
@@ -212,7 +213,8 @@ static struct deadline caller_deadline(const struct exchange *ex)
     return route == NULL || ex->outcome != OUTCOME_OK ? idle : within_total(ex, idle);
 }
 
-/* A slow caller is not an absent one: has it taken anything since the last look? Most of what it takes is in the kernel. */
+/* A slow caller is not an absent one: has it taken anything since the last look? Most of what it
+ * takes is in the kernel. */
 static bool caller_reads(struct exchange *ex)
 {
     int queued = connection_queued(&ex->downstream->conn);
@@ -273,8 +275,8 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
 
 /* ---- 2. head: plan ---- */
 
-/* Whether the rest of a refused request is worth reading, so that the connection lives on. Not if it cannot be framed, or
- * waits for 100-continue. */
+/* Whether the rest of a refused request is worth reading, so that the connection lives on. Not if
+ * it cannot be framed, or waits for 100-continue. */
 static bool rest_is_small(const struct exchange *ex)
 {
     const struct http1_request *request = &ex->request;
@@ -368,7 +370,8 @@ static void on_admitted(struct admission_ticket *ticket)
         downstream_request_admitted(ex->downstream);
 }
 
-/* Reserves memory for a body of known length. Returns false if there is none, and the exchange has failed. */
+/* Reserves memory for a body of known length. Returns false if there is none, and the exchange has
+ * failed. */
 static bool begin_body(struct exchange *ex)
 {
     uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
@@ -595,7 +598,8 @@ static void respond(struct exchange *ex)
 
 /* ---- 7. stream back ---- */
 
-/* The rule of back-pressure: the upstream is paused while the caller has WRITER_HIGH_WATERMARK bytes to take. */
+/* The rule of back-pressure: the upstream is paused while the caller has WRITER_HIGH_WATERMARK
+ * bytes to take. */
 static void balance(struct exchange *ex)
 {
     size_t held = writer_held(&ex->downstream->writer);
@@ -868,7 +872,8 @@ static void make_last(void *request)
     response_keep_alive_if(&((struct exchange *)request)->response, false);
 }
 
-/* With `auto` only a caller that asked for the connection to close shuts its sending side and still waits. */
+/* With `auto` only a caller that asked for the connection to close shuts its sending side and still
+ * waits. */
 static bool may_finish(const struct exchange *ex)
 {
     enum config_half_close rule =

@@ -1,7 +1,9 @@
-/* An exchange: one request of a caller from its head to its access line; the state machine of the request path.
+/* An exchange: one request of a caller from its head to its access line; the state machine of the
+ * request path.
  *
- * Plans the request, has it admitted, holds its body, makes attempts upstream and passes the response back. It consists of
- * parts (plan, admission ticket, body, attempt, response, timing) that their own files alone change; exchange.c sets the state. */
+ * Plans the request, has it admitted, holds its body, makes attempts upstream and passes the
+ * response back. It consists of parts (plan, admission ticket, body, attempt, response, timing)
+ * that their own files alone change; exchange.c sets the state. */
 #ifndef SAGEGATE_GATEWAY_EXCHANGE_H
 #define SAGEGATE_GATEWAY_EXCHANGE_H
 

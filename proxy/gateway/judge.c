@@ -1,4 +1,5 @@
-/* The verdict on an error response: classified by AWS's code, then phrased as the route wants it. */
+/* The verdict on an error response: classified by AWS's code, then phrased as the route wants
+ * it. */
 #include "gateway/judge.h"
 
 static enum outcome outcome_of(enum aws_error_class class)
@@ -18,7 +19,8 @@ static enum outcome outcome_of(enum aws_error_class class)
     return outcomes[class];
 }
 
-/* A model's own status: 0 (it did not respond in time) becomes 504, one that is not an error 502. */
+/* A model's own status: 0 (it did not respond in time) becomes 504, one that is not an error
+ * 502. */
 static int model_status(const struct aws_error *error)
 {
     if (!error->has_original_status)

@@ -1,8 +1,9 @@
 /* What an error response of the upstream means, and what the caller gets of it. Pure.
  *
- * `errors: pass` leaves the response unchanged. `unwrap` turns SageMaker's wrapping into plain HTTP: a model's error
- * becomes the model's own status and message, the gateway's own faults become 502, and account ids, ARNs and log addresses
- * are removed. Source: SageMaker Runtime API reference, "Errors" of InvokeEndpoint. */
+ * `errors: pass` leaves the response unchanged. `unwrap` turns SageMaker's wrapping into plain
+ * HTTP: a model's error becomes the model's own status and message, the gateway's own faults become
+ * 502, and account ids, ARNs and log addresses are removed. Source: SageMaker Runtime API
+ * reference, "Errors" of InvokeEndpoint. */
 #ifndef SAGEGATE_GATEWAY_JUDGE_H
 #define SAGEGATE_GATEWAY_JUDGE_H
 

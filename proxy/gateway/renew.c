@@ -63,8 +63,8 @@ bool renew_has_changed(struct renew *renew)
     return credentials != NULL && credentials->generation != renew->generation;
 }
 
-/* Returns true if the offset differs from the one that was signed by: just learned from this response, or meanwhile from
- * another. */
+/* Returns true if the offset differs from the one that was signed by: just learned from this
+ * response, or meanwhile from another. */
 static bool has_learned_clock(struct renew *renew, struct wall_time date)
 {
     if (!skew_learn(renew->skew, date, clock_wall()))

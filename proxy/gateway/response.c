@@ -1,4 +1,5 @@
-/* The response to the caller: from the upstream's head to the last byte, in the order it comes; then what the gateway says. */
+/* The response to the caller: from the upstream's head to the last byte, in the order it comes;
+ * then what the gateway says. */
 #include "gateway/response.h"
 
 #include "base/json_writer.h"
@@ -206,7 +207,8 @@ enum response_next response_check(struct response *response)
     return is_enough ? RESPONSE_JUDGE : RESPONSE_GOES_ON;
 }
 
-/* The 202's headers, for callers who read none: {"InferenceId","OutputLocation","FailureLocation"}. */
+/* The 202's headers, for callers who read none:
+ * {"InferenceId","OutputLocation","FailureLocation"}. */
 static void complete_accepted(struct response *response)
 {
     static const struct span name = SPAN("InferenceId");
@@ -275,7 +277,8 @@ struct response_error response_error_because(enum outcome outcome, const char *w
     return error;
 }
 
-/* Before anything was sent, an exception becomes a response with a status and, maybe, unredacted. */
+/* Before anything was sent, an exception becomes a response with a status and, maybe,
+ * unredacted. */
 static struct response_error exception_of(const struct response *response)
 {
     const struct stream *stream = &response->stream;

@@ -1,9 +1,10 @@
-/* A response: what the caller gets of an upstream's response, or of a failure. Decides what is passed on at once, what is held
- * first, and what is phrased anew; appends to the writer of the caller's connection. Knows no connection and no upstream.
+/* A response: what the caller gets of an upstream's response, or of a failure. Decides what is
+ * passed on at once, held or rewritten, and appends it to the writer of the caller's connection.
+ * Does no I/O.
  *
- * Held are: an error response, until it can be judged; the 202 of InvokeEndpointAsync, whose headers are repeated in the
- * body; a decoded event stream, until its first message; and, for an HTTP/1.0 caller, which could not detect a cut, a
- * response of unknown length, until it is whole. */
+ * Held are: an error response, until it can be judged; the 202 of InvokeEndpointAsync, whose
+ * headers are repeated in the body; a decoded event stream, until its first message; and, for an
+ * HTTP/1.0 caller, which cannot detect a cut, a response of unknown length, until it is whole. */
 #ifndef SAGEGATE_GATEWAY_RESPONSE_H
 #define SAGEGATE_GATEWAY_RESPONSE_H
 
@@ -40,7 +41,7 @@ struct response {
     const struct timing *timing;
     struct admission *admission;
     struct arena *arena;
-    bool keep_alive; /* the connection may live on behind it */
+    bool keep_alive; /* the connection stays open after it */
     int status;      /* sent to the caller; 0: none was */
     enum response_state state;
     struct response_head head;
@@ -57,7 +58,8 @@ void response_open(struct response *response, struct writer *writer, const struc
                    const struct timing *timing, struct admission *admission, struct arena *arena);
 void response_dispose(struct response *response);
 
-/* The connection closes behind the response unless all conditions hold that are given before its head is appended. */
+/* Closes the connection after the response unless the condition holds. Call before the head is
+ * appended, any number of times. */
 static inline void response_keep_alive_if(struct response *response, bool condition)
 {
     response->keep_alive &= condition;
@@ -70,48 +72,49 @@ void response_take_data(struct response *response, struct span data);
 
 /* What its owner has to do next. */
 enum response_next {
-    RESPONSE_GOES_ON, /* wait for more; flush what is appended */
-    RESPONSE_ENDS, /* all is appended; the rest of the upstream's response, if any, is not needed */
-    RESPONSE_JUDGE, /* response_judge, then response_pass_error or another attempt */
-    RESPONSE_FAILS, /* response_failure tells why */
+    RESPONSE_GOES_ON, /* flush what is appended, and wait for more */
+    RESPONSE_ENDS,    /* all is appended; cancel the attempt if it has not ended */
+    RESPONSE_JUDGE,   /* response_judge, then response_pass_error or another attempt */
+    RESPONSE_FAILS,   /* response_failure tells why */
 };
-/* After the data of one read. */
+/* Call after the data of one read. */
 MUST_USE enum response_next response_check(struct response *response);
-/* The upstream's response has ended. */
+/* Call when the upstream's response has ended. */
 MUST_USE enum response_next response_end(struct response *response);
 
 /* Judges the error response from what is held of it, all or its first JUDGE_BODY_MAX bytes. */
 const struct judge_verdict *response_judge(struct response *response);
 /* Appends it as judged. Returns RESPONSE_ENDS or RESPONSE_GOES_ON. */
 MUST_USE enum response_next response_pass_error(struct response *response);
-/* Drops it, for another attempt. Nothing of it may have been appended. */
+/* Drops what is held, for another attempt. Nothing may have been appended. */
 void response_drop(struct response *response);
 
 /* How a request ends without the upstream's response. */
 struct response_error {
     enum outcome outcome;
-    int status;          /* 0: nobody is left to be told */
+    int status;          /* 0: the caller gets no response */
     int retry_after_s;   /* 0: none */
     struct span message; /* for the caller */
     bool is_model_text;  /* message is the whole body */
-    const char *why;     /* for the log; NULL: nothing to be logged */
+    const char *why;     /* for the log; NULL: nothing to log */
 };
-/* As the table of outcomes has it. message: SPAN_NONE for its text. */
+/* With status and Retry-After from the table of outcomes. message: SPAN_NONE for the table's text. */
 struct response_error response_error_of(enum outcome outcome, struct span message);
-/* The same, with why (NULL: nothing more is known) in the message, which is in arena. */
+/* The same; the message, in arena, ends in why, which may be NULL. */
 struct response_error response_error_because(enum outcome outcome, const char *why,
                                              struct arena *arena);
-/* With RESPONSE_FAILS. */
+/* After RESPONSE_FAILS. */
 struct response_error response_failure(const struct response *response);
 
-/* Of an upstream's header that is passed on: its value, or SPAN_NONE. */
+/* The value of one of the upstream's headers that are passed on, or SPAN_NONE. */
 struct span response_header(const struct response *response, struct span name);
+
 /* ---- the gateway's own ---- */
 
-/* The request ends with an error. Returns true if a whole response that says so is appended, in the shape that AWS SDKs read:
- * X-Sagegate-Outcome, x-amzn-ErrorType and {"Code","Message","RequestId"}; it replaces what was appended before. Returns false
- * if that has been sent in part: then the connection must close, behind an event that says why if the route asks for one and
- * the response is text/event-stream. */
+/* Replaces what is appended by an error response in the shape that AWS SDKs read:
+ * X-Sagegate-Outcome, x-amzn-ErrorType and {"Code","Message","RequestId"}. Returns false if part of
+ * the response has been sent: the connection must close. Then a text/event-stream gets a last event
+ * with the error, if the route asks for that. */
 MUST_USE bool response_fail(struct response *response, const struct response_error *error);
 /* Appends an empty 200. */
 void response_write_ready(struct response *response);

@@ -1,7 +1,8 @@
-/* Whether a request is sent again, decided from how an attempt ended and what was tried before. Pure.
+/* Whether a request is sent again, decided from how an attempt ended and what was tried before.
+ * Pure.
  *
- * A stale connection and a signature that can be corrected are worth one more attempt each; a request is sent at most
- * RETRY_ATTEMPTS_MAX times. */
+ * A stale connection and a signature that can be corrected are worth one more attempt each; a
+ * request is sent at most RETRY_ATTEMPTS_MAX times. */
 #ifndef SAGEGATE_GATEWAY_RETRY_H
 #define SAGEGATE_GATEWAY_RETRY_H
 
@@ -14,7 +15,7 @@ enum retry_class {
     RETRY_NONE, /* in any other way: the call may have run, or another attempt would end likewise */
     RETRY_STALE,       /* a reused connection closed without a byte of response */
     RETRY_CREDENTIALS, /* AWS rejected the credentials as expired or unknown */
-    RETRY_CLOCK, /* AWS rejected the signature with an error that a wrong clock causes, among others */
+    RETRY_CLOCK,       /* AWS rejected the signature; a wrong clock is one of the causes */
 };
 
 /* What the attempt was made with. */
@@ -30,7 +31,7 @@ struct retry_history {
 enum retry_decision {
     RETRY_PASS_ON, /* the caller gets what came */
     RETRY_AGAIN,   /* at once, on a new connection */
-    RETRY_RENEW, /* as soon as the credentials or the clock's offset differ from those that signed */
+    RETRY_RENEW,   /* once the credentials or the clock's offset differ from those that signed */
 };
 
 enum retry_decision retry_decide(enum retry_class class, const struct retry_plan *plan,

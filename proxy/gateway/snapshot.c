@@ -15,7 +15,8 @@ static void *allocate(size_t count, size_t size)
 
 /* ---- trust ---- */
 
-/* Loading a bundle takes 20 ms and 1 MiB: returns the store of an earlier upstream with the same one, or NULL. */
+/* Loading a bundle takes 20 ms and 1 MiB: returns the store of an earlier upstream with the same
+ * one, or NULL. */
 static X509_STORE *shared_trust(const struct snapshot *snapshot, size_t index)
 {
     const struct config_upstream *upstreams = snapshot->config->upstreams;
@@ -51,8 +52,8 @@ static bool load_trusts(struct snapshot *snapshot, struct arena *arena, struct s
 
 /* ---- listeners' certificates ---- */
 
-/* This configuration's entry for a listener of the process; if it has none, the entry that the process started with. Equal
- * addresses (port 0) are matched in order. */
+/* This configuration's entry for a listener of the process; if it has none, the entry that the
+ * process started with. Equal addresses (port 0) are matched in order. */
 static const struct config_listener *find_listener(const struct config *config,
                                                    const struct config *started_with, size_t index)
 {
@@ -66,7 +67,8 @@ static const struct config_listener *find_listener(const struct config *config,
     return wanted;
 }
 
-/* Whether a listener speaks TLS cannot change: an edit that loses the key must not turn it into a plaintext port. */
+/* Whether a listener speaks TLS cannot change: an edit that loses the key must not turn it into a
+ * plaintext port. */
 static bool load_listener_tls(struct snapshot *snapshot, const struct config *started_with,
                               struct arena *arena, struct span *fault)
 {

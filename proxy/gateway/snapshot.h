@@ -1,8 +1,8 @@
 /* A snapshot: one configuration in service, with everything made from it, and a worker's use of it.
  *
- * A reload creates the next snapshot beside the one in force, and each worker switches to it between two events. A request
- * ends in the snapshot in which it began; the old one is destroyed when its last request has ended. Immutable, except for
- * atomics. */
+ * A reload creates the next snapshot beside the one in force, and each worker switches to it
+ * between two events. A request ends in the snapshot in which it began; the old one is destroyed
+ * when its last request has ended. Immutable, except for atomics. */
 #ifndef SAGEGATE_GATEWAY_SNAPSHOT_H
 #define SAGEGATE_GATEWAY_SNAPSHOT_H
 
@@ -48,11 +48,12 @@ struct snapshot_options {
     struct credential_service *credential_service; /* of the process */
 };
 
-/* Returns NULL and sets *fault, one line in arena, if a certificate, key or bundle cannot be loaded. */
+/* Returns NULL and sets *fault, one line in arena, if a certificate, key or bundle cannot be
+ * loaded. */
 MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
                                           struct arena *arena, struct span *fault);
-/* Whether all identities that its routes use have credentials. Adds a reason for each that has none. now: by AWS's clock.
- * From any thread. */
+/* Whether all identities that its routes use have credentials. Adds a reason for each that has
+ * none. now: by AWS's clock. From any thread. */
 bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time now,
                               struct reasons *reasons);
 /* Puts its routes' `concurrency` in force. */

@@ -82,7 +82,8 @@ static void keep_exception(struct stream *stream, const struct eventstream_messa
 
 /* ---- messages ---- */
 
-/* Returns true if *piece of the message is passed on. Events with other names are skipped, as SDKs do. */
+/* Returns true if *piece of the message is passed on. Events with other names are skipped, as SDKs
+ * do. */
 static bool take_message(struct stream *stream, const struct eventstream_message *message,
                          struct span *piece)
 {

@@ -1,8 +1,10 @@
-/* The response of InvokeEndpointWithResponseStream: which of its bytes are passed on, and how it ends. Pure.
+/* The response of InvokeEndpointWithResponseStream: which of its bytes are passed on, and how it
+ * ends. Pure.
  *
- * Nothing of a message is passed on before its checksum is verified. Decoded, the pieces are the payloads: the model's own
- * bytes, as an HTTP client expects them. Raw, they are the messages as they came, for an SDK. Source: SageMaker Runtime API
- * reference, InvokeEndpointWithResponseStream. */
+ * Nothing of a message is passed on before its checksum is verified. Decoded, the pieces are the
+ * payloads: the model's own bytes, as an HTTP client expects them. Raw, they are the messages as
+ * they came, for an SDK. Source: SageMaker Runtime API reference,
+ * InvokeEndpointWithResponseStream. */
 #ifndef SAGEGATE_GATEWAY_STREAM_H
 #define SAGEGATE_GATEWAY_STREAM_H
 
@@ -47,9 +49,9 @@ void stream_begin(struct stream *stream, enum stream_form form, struct admission
                   struct arena *arena);
 void stream_dispose(struct stream *stream);
 
-/* Takes bytes from the front of *bytes. Returns true if *piece is to be passed on; it may be empty, and is valid until the
- * next call and no longer than *bytes. Returns false if all bytes are taken, or `end` says that no more will follow. A raw
- * stream passes its exceptions on and continues. */
+/* Takes bytes from the front of *bytes. Returns true if *piece is to be passed on; it may be empty,
+ * and is valid until the next call and no longer than *bytes. Returns false if all bytes are taken,
+ * or `end` says that no more will follow. A raw stream passes its exceptions on and continues. */
 MUST_USE bool stream_next(struct stream *stream, struct span *bytes, struct span *piece);
 
 /* The response's body has ended, which is a good end only between two messages. */

@@ -1,5 +1,5 @@
-/* Where the time of a request went: time stamps, and the durations that the access line, Server-Timing and the metrics
- * show. Pure: the time is passed in. Changed by timing_* alone. */
+/* Where the time of a request went: time stamps, and the durations that the access line,
+ * Server-Timing and the metrics show. Pure: the time is passed in. Changed by timing_* alone. */
 #ifndef SAGEGATE_GATEWAY_TIMING_H
 #define SAGEGATE_GATEWAY_TIMING_H
 
@@ -55,13 +55,14 @@ static inline void timing_send(struct timing *timing, int64_t credentials_us, in
 /* Microseconds by phase, -1 for those not reached. */
 void timing_times(const struct timing *timing, struct mono_time now, int64_t times[ACCESS_TIMES]);
 
-/* What the gateway itself added to a request that ends now: its total time without
- *     the caller's sending: from the first byte of the head to the last byte of the body, but for the wait for a slot;
- *     the upstream, for each attempt: connecting, and from the first byte of the request given to the kernel to the last
- *     byte of the response read, which includes the caller's reading while the response arrives;
- *     the caller's taking: from the moment when all of the response is held for it.
- * What remains: parsing, planning, waiting for a slot and for credentials, hashing the last piece, signing, judging and
- * passing on. -1: nothing was sent upstream. */
+/* The time the gateway itself added to a request that ends now: its total time without
+ *   - the caller's sending: from the first byte of the head to the last byte of the body, except for
+ *     the wait for a slot;
+ *   - the upstream, for each attempt: connecting, and from the first byte of the request passed to
+ *     the kernel to the last byte of the response read, including the caller's reading meanwhile;
+ *   - the caller's taking: since all of the response has been held for it.
+ * What remains: parsing, planning, waiting for a slot and for credentials, hashing the last piece,
+ * signing, judging and passing on. -1: nothing was sent upstream. */
 int64_t timing_overhead_us(const struct timing *timing, struct mono_time now);
 
 #endif

@@ -1,8 +1,10 @@
-/* The writer of responses to one caller's connection: head, framing, and the bytes the caller has not taken yet.
+/* The writer of responses to one caller's connection: head, framing, and the bytes the caller has
+ * not taken yet.
  *
- * Functions only append; writer_flush sends. The framing follows the caller's HTTP version: Content-Length if the length is
- * known, else chunked for HTTP/1.1. HTTP/1.0 cannot detect a cut response, so its owner collects the whole of one whose
- * length is unknown and then knows the length. Sources: RFC 9112 sections 6 and 7. */
+ * Functions only append; writer_flush sends. The framing follows the caller's HTTP version:
+ * Content-Length if the length is known, else chunked for HTTP/1.1. HTTP/1.0 cannot detect a cut
+ * response, so its owner collects the whole of one whose length is unknown and then knows the
+ * length. Sources: RFC 9112 sections 6 and 7. */
 #ifndef SAGEGATE_GATEWAY_WRITER_H
 #define SAGEGATE_GATEWAY_WRITER_H
 
@@ -12,7 +14,8 @@
 enum {
     WRITER_HIGH_WATERMARK = 256 * 1024, /* held bytes at which the upstream is paused */
     WRITER_LOW_WATERMARK = 64 * 1024,   /* and at which it resumes */
-    /* Never exceeded: above the watermark at most one read, with the event-stream message it completes, and framing. */
+    /* Never exceeded: above the watermark at most one read, with the event-stream message it
+     * completes, and framing. */
     WRITER_HELD_MAX = 18 * 1024 * 1024,
     WRITER_KEPT_MAX = 16 * 1024, /* memory an idle connection keeps */
 };
@@ -35,7 +38,8 @@ void writer_reset(struct writer *writer);
 /* Begins a response: the status line alone. */
 void writer_append_status(struct writer *writer, int status);
 void writer_append_header(struct writer *writer, struct span name, struct span value);
-/* Content-Length or Transfer-Encoding, Connection if needed, and the empty line. length: with HTTP1_LENGTH. */
+/* Content-Length or Transfer-Encoding, Connection if needed, and the empty line. length: with
+ * HTTP1_LENGTH. */
 void writer_end_head(struct writer *writer, enum http1_framing framing, uint64_t length,
                      int minor_version, bool keep_alive, bool head_only);
 /* Discards the response begun, so that another can replace it. head_sent must be false. */
@@ -50,7 +54,8 @@ static inline size_t writer_held(const struct writer *writer)
 {
     return writer->out.len - writer->sent;
 }
-/* Writes as much as the connection takes; on_writable fires while bytes are held. Returns false if the connection failed. */
+/* Writes as much as the connection takes; on_writable fires while bytes are held. Returns false if
+ * the connection failed. */
 MUST_USE bool writer_flush(struct writer *writer, struct connection *conn);
 
 #endif

@@ -1,5 +1,6 @@
 // links: net gateway
-/* Admission: the counters at their limits, threads that take and release at once, and the queue for slots. */
+/* Admission: the counters at their limits, threads that take and release at once, and the queue for
+ * slots. */
 #include "gateway/admission.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
 // links: net gateway
-/* Bodies: kept as they came in whatever pieces, hashed, counted, refused at their limits, given back. */
+/* Bodies: kept as they came in whatever pieces, hashed, counted, refused at their limits, given
+ * back. */
 #include "gateway/body.h"
 
 #include <openssl/sha.h>

@@ -1,5 +1,6 @@
 // links: net gateway
-/* Durations from time stamps: phases not reached, one attempt, two attempts, and the gateway's own share. */
+/* Durations from time stamps: phases not reached, one attempt, two attempts, and the gateway's own
+ * share. */
 #include "gateway/timing.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 // links: net gateway
-/* The writer: heads and framing by the HTTP version, a discarded response, and a kernel that takes little. */
+/* The writer: heads and framing by the HTTP version, a discarded response, and a kernel that takes
+ * little. */
 #include "gateway/writer.h"
 
 #include <setjmp.h>
@@ -109,7 +110,8 @@ static void ignore(struct connection *conn)
     (void)conn;
 }
 
-/* The kernel takes what fits; the reader gets every byte once, in order, and what was sent makes room. */
+/* The kernel takes what fits; the reader gets every byte once, in order, and what was sent makes
+ * room. */
 static void a_slow_reader(void **state)
 {
     (void)state;
