@@ -81,7 +81,7 @@ static bool take_counted(struct span *rest, struct span *out)
 static bool take_header(struct span *rest, struct span *name, struct span *text)
 {
     /* By type: true, false, byte, short, integer, long, bytes, string, timestamp, uuid. */
-    enum { BYTES = 6, STRING = 7, COUNTED = 255 };
+    enum { STRING = 7, COUNTED = 255 };
     static const unsigned char sizes[] = {0, 0, 1, 2, 4, 8, COUNTED, COUNTED, 8, 16};
     struct span length, type, value;
     if (!take(rest, 1, &length) || length.at[0] == 0 ||

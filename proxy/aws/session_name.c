@@ -1,11 +1,9 @@
 /* Makes any text valid as a RoleSessionName. */
 #include "aws/session_name.h"
 
-#include <string.h>
-
-bool session_name_is_character(char c)
+static bool is_valid(char c)
 {
-    return ascii_is_alnum(c) || (c != '\0' && strchr("+=,.@-_", c) != NULL);
+    return ascii_is_alnum(c) || memchr("+=,.@-_", c, 7) != NULL;
 }
 
 struct span session_name_fit(struct span name, struct arena *arena)
@@ -15,7 +13,7 @@ struct span session_name_fit(struct span name, struct arena *arena)
     char *at = arena_alloc(arena, SESSION_NAME_MAX + 1);
     size_t len = name.len < SESSION_NAME_MAX ? name.len : SESSION_NAME_MAX;
     for (size_t i = 0; i != len; ++i)
-        at[i] = session_name_is_character(name.at[i]) ? name.at[i] : '-';
+        at[i] = is_valid(name.at[i]) ? name.at[i] : '-';
     at[len] = '\0';
     return span_make(at, len);
 }

@@ -9,8 +9,6 @@
 
 enum { SESSION_NAME_MIN = 2, SESSION_NAME_MAX = 64 };
 
-/* Whether a session's name, or a role's, may contain it. */
-bool session_name_is_character(char c);
 /* Returns the name in arena, truncated to 64 bytes, with '-' for each invalid byte; "sagegate" if
  * it is too short. */
 struct span session_name_fit(struct span name, struct arena *arena);

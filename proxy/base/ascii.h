@@ -29,10 +29,6 @@ static inline bool ascii_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
-static inline bool ascii_is_alpha(char c)
-{
-    return ascii_is(c, ASCII_ALPHA);
-}
 static inline bool ascii_is_alnum(char c)
 {
     return ascii_is(c, ASCII_ALNUM);
