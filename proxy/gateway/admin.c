@@ -76,11 +76,13 @@ static void flush(void *context)
         end(request, DOWNSTREAM_ABORT);
         return;
     }
+    if (!request->responded) /* 100 Continue; the body is awaited */
+        return;
     if (left != 0) {
         connection_want_writable(&downstream->conn);
         return;
     }
-    if (request->responded && writer_held(writer) == 0 && connection_is_flushed(&downstream->conn))
+    if (writer_held(writer) == 0 && connection_is_flushed(&downstream->conn))
         end(request, request->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 

@@ -1,14 +1,15 @@
 /* The admin and health listeners: pages about the process itself, behind the same strict
  * connections as callers' requests, on the main thread's loop and with limits of their own.
  *
- * path      admin  health  response /live     yes    yes     200 {"live":true}: the main thread
- * turns /ready    yes    yes     200 or 503
- * {"ready":true,"reasons":[{"code":"...","message":"..."}]} /metrics  yes    yes     200 in
- * Prometheus's text format; 500 if longer than ADMIN_METRICS_MAX. With four in flight a fifth ends
- * the oldest /version  yes            200 {"version":"0.1.0","build":"..."} /reload   yes
- * POST: 200, or 422 if nothing has changed,
- * {"reloaded":true,"reasons":[{"code":"...","message":"..."}]} /         yes            200
- * {"paths":["/live",...]}
+ * path      admin  health  response
+ * /live     yes    yes     200 {"live":true}: the main thread turns
+ * /ready    yes    yes     200 or 503 {"ready":true,"reasons":[{"code":"...","message":"..."}]}
+ * /metrics  yes    yes     200 in Prometheus's text format; 500 if longer than ADMIN_METRICS_MAX.
+ *                          With four in flight a fifth ends the oldest
+ * /version  yes            200 {"version":"0.1.0","build":"..."}
+ * /reload   yes            POST: 200, or 422 if nothing has changed,
+ *                          {"reloaded":true,"reasons":[{"code":"...","message":"..."}]}
+ * /         yes            200 {"paths":["/live",...]}
  *
  * GET and HEAD except where POST stands; another method is 405, another path 404, a POST from a web
  * page (it has an Origin) 403, with {"error":"...","message":"..."}; so is what downstream.c

@@ -1,6 +1,7 @@
 """The door: what is refused before anything is done for it. Each refusal is a response, an access line and a close, and
 costs the gateway nothing of the body. The admin and health listeners are doors of the same kind, without access lines."""
 
+import os
 import threading
 import time
 
@@ -260,6 +261,25 @@ def test_100_continue_of_a_page(gateway, listener):
         assert caller.send(b"hello").answer().status == 405
         caller.ask("/live", b"", [("Expect", "a miracle")], method="GET")
         assert refused_by_page(caller, 400, "bad_request")
+
+
+def processor_seconds(pid):
+    """What the process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+def test_waiting_for_a_body_costs_no_time(gateway, listener):
+    """After 100 Continue nothing is left to be written: no turn of the loop without an event."""
+    with at(gateway, listener) as caller:
+        caller.ask("/call/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
+        assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        before = processor_seconds(gateway.process.pid)
+        time.sleep(0.4)
+        assert processor_seconds(gateway.process.pid) - before < 0.1
+        assert caller.send(b"hello").answer().status == (200 if listener == "callers" else 404)
 
 
 def test_100_continue_comes_after_admission(gateway, endpoint):
