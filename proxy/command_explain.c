@@ -383,6 +383,7 @@ static void print_unsigned(struct explanation *e)
 
 static void print_destination(struct explanation *e)
 {
+    CHECK(e->plan.match.route != NULL);
     const struct config_upstream *upstream = e->plan.match.route->upstream;
     const struct sagemaker_operation_info *operation =
         sagemaker_operation_info(e->plan.fill.operation);
@@ -572,10 +573,12 @@ static void print_misses(const struct explanation *e)
 static void print_text(struct explanation *e)
 {
     const struct outcome_info *info = outcome_info(e->plan.outcome);
-    if (e->plan.match.route != NULL)
+    const struct config_route *route = e->plan.match.route;
+    if (route != NULL)
         print_route(e);
     if (!is_refused(e)) {
-        print_guards(&e->plan.match.route->guards);
+        CHECK(route != NULL);
+        print_guards(&route->guards);
         print_destination(e);
         print_parameters(e);
         print_request(e);

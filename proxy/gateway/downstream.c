@@ -487,6 +487,7 @@ void downstream_cut_all(struct downstream_set *set)
 void downstream_evict(struct downstream_set *set)
 {
     struct downstream *victim = set->oldest;
+    CHECK(victim != NULL);
     while (victim != NULL && victim->state == DOWNSTREAM_WAITING)
         victim = victim->newer;
     cut(victim != NULL ? victim : set->oldest);

@@ -58,7 +58,8 @@ static void write_identity(const struct metrics_text *page, const struct provide
         return;
     case METRIC_CREDENTIALS_INFO:
         if (values->source.at != NULL)
-            metrics_text_u64(page, (const struct span[]){values->name, values->source}, 1);
+            metrics_text_u64(
+                page, (const struct span[METRICS_LABELS_MAX]){values->name, values->source}, 1);
         return;
     case METRIC_CREDENTIALS_EXPIRY:
         if (values->expires.us != 0)

@@ -64,8 +64,8 @@ struct dialer_request {
 };
 
 /* Never calls back before it returns. */
-void dialer_connect(struct dialer *dialer, struct dialer_request *request);
+void dialer_connect(struct dialer *dialer, struct dialer_request *dial);
 /* Cancels; no callback is called afterwards. No-op if idle. */
-void dialer_cancel(struct dialer_request *request);
+void dialer_cancel(struct dialer_request *dial);
 
 #endif

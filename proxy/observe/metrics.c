@@ -350,7 +350,7 @@ static void write_requests(const struct metrics *metrics, struct metrics_text *p
     metrics_text_begin(page, METRIC_REQUESTS);
     for (size_t i = 0; i != metrics->options.outcome_count; ++i) {
         const struct metrics_outcome *outcome = &metrics->options.outcomes[i];
-        const struct span labels[] = {outcome->token, outcome->fault};
+        const struct span labels[METRICS_LABELS_MAX] = {outcome->token, outcome->fault};
         uint64_t sum = 0;
         for (EACH_ACTIVE(route, metrics))
             sum += outcome_of(route, i);
@@ -364,7 +364,8 @@ static void write_route_requests(const struct metrics *metrics, struct metrics_t
     for (EACH_ACTIVE(route, metrics))
         for (size_t i = 0; i != metrics->options.outcome_count; ++i) {
             const struct metrics_outcome *outcome = &metrics->options.outcomes[i];
-            const struct span labels[] = {route->name, outcome->token, outcome->fault};
+            const struct span labels[METRICS_LABELS_MAX] = {route->name, outcome->token,
+                                                            outcome->fault};
             uint64_t sum = outcome_of(route, i);
             if (sum != 0)
                 metrics_text_u64(page, labels, sum);
@@ -481,7 +482,7 @@ static void write_upstream_row(const struct metrics *metrics, const struct metri
                                const struct upstream_row *row)
 {
     for (const struct metrics_upstream *at = metrics->upstreams; at != NULL; at = at->next) {
-        const struct span labels[] = {at->name, row->label};
+        const struct span labels[METRICS_LABELS_MAX] = {at->name, row->label};
         uint64_t sum = 0;
         for (unsigned i = 0; i != metrics->options.workers; ++i)
             sum += counter_read(&at->tallies[i]->counts[row->count]);

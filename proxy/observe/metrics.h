@@ -18,6 +18,8 @@ enum metric {
     METRICS
 };
 
+enum { METRICS_LABELS_MAX = 3 }; /* of one metric */
+
 struct metrics;
 struct metrics_route;    /* the series of one route */
 struct metrics_upstream; /* of one upstream */
