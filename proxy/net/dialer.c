@@ -85,6 +85,8 @@ struct dialer *dialer_create(struct loop *loop, const struct dialer_options *opt
     dialer->options.proxy_authorization = copy(options->proxy_authorization);
     if (options->trust != NULL)
         dialer->tls = tls_context_create(options->host, options->trust);
+    if (dialer->tls != NULL && options->cleanse)
+        tls_context_cleanse(dialer->tls);
     dialer->numeric =
         address_parse(next_host(dialer), next_port(dialer), &dialer->addresses.list[0]);
     dialer->addresses.count = dialer->numeric;

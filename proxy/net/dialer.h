@@ -17,6 +17,7 @@ struct dialer_options {
     struct span host; /* a name or a numeric address; copied */
     uint16_t port;
     X509_STORE *trust; /* NULL: plaintext */
+    bool cleanse;      /* responses hold secrets: see tls_context_cleanse */
     /* An HTTP proxy to CONNECT through; SPAN_NONE: none. Copied. */
     struct span proxy_host;
     uint16_t proxy_port;

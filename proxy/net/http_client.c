@@ -91,6 +91,7 @@ void http_client_start(struct http_client *client, struct loop *loop,
     struct pool_options options = {.dialer = {.host = request->url->host,
                                               .port = request->url->port,
                                               .trust = request->url->tls ? request->trust : NULL,
+                                              .cleanse = true,
                                               .proxy_host = request->proxy.host,
                                               .proxy_port = request->proxy.port,
                                               .proxy_authorization = request->proxy.authorization}};

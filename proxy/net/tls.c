@@ -1,6 +1,7 @@
 /* TLS over memory: an OpenSSL BIO that reads a span and writes into the loop's scratch. */
 #include "net/tls.h"
 
+#include "base/secret.h"
 #include "net/address.h"
 
 #include <openssl/err.h>
@@ -138,6 +139,11 @@ struct tls_context *tls_context_create(struct span host, X509_STORE *trust)
         context->server_name = NULL;
     }
     return context;
+}
+
+void tls_context_cleanse(struct tls_context *context)
+{
+    SSL_CTX_set_options(context->ssl_ctx, SSL_OP_CLEANSE_PLAINTEXT);
 }
 
 /* The callers speak HTTP/1.1 and nothing else (RFC 7301). */
@@ -319,7 +325,9 @@ ssize_t tls_write(struct tls *tls, const struct iovec *iov, int count)
         if (len == 0)
             break;
         size_t written = 0;
-        if (SSL_write_ex(tls->ssl, tls->loop->gather, len, &written) != 1) {
+        bool ok = SSL_write_ex(tls->ssl, tls->loop->gather, len, &written) == 1;
+        secret_wipe(tls->loop->gather, len); /* it may hold a session token */
+        if (!ok) {
             fail(tls);
             return -1;
         }

@@ -32,6 +32,8 @@ struct tls_context {
 };
 /* host: a DNS name or a numeric address. Takes a reference on the store. */
 struct tls_context *tls_context_create(struct span host, X509_STORE *trust);
+/* From now on OpenSSL wipes decrypted data as it is read: for responses that hold secrets. */
+void tls_context_cleanse(struct tls_context *context);
 /* PEM files of a certificate with its chain, and of its key. NULL, with *fault in arena, if they
  * cannot be read or do not match. Shared by all workers. */
 struct tls_context *tls_context_create_server(const char *certificate_file, const char *key_file,
