@@ -20,6 +20,10 @@ struct secret secret_copy(struct span s);
 void secret_dispose(struct secret *secret);
 /* Overwrites memory; the compiler cannot drop it. */
 void secret_wipe(void *at, size_t len);
+/* Overwrites what functions that have returned left on this thread's stack: 64 KiB below the
+ * caller. To be called near the bottom of the stack once a secret is no longer used. Registers that
+ * copied it are spilled where no wipe of a variable reaches, even by the dynamic linker. */
+void secret_wipe_stack(void);
 
 static inline bool secret_is_empty(const struct secret *secret)
 {

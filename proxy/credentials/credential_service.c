@@ -37,8 +37,10 @@ static void *run_service(void *argument)
     struct credential_service *service = start->service;
     service->shared.loop = loop_create();
     sem_post(&start->opened);
-    while (!service->stopping)
+    while (!service->stopping) {
         loop_turn(service->shared.loop, TURN_MS);
+        secret_wipe_stack(); /* parsers and TLS had secrets there */
+    }
     return NULL;
 }
 

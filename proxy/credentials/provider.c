@@ -479,6 +479,7 @@ static void on_view_task(struct loop_task *task)
     view->posted = false;
     pthread_mutex_unlock(&view->provider->lock);
     follow(view);
+    secret_wipe_stack(); /* signing had the replaced set there */
     while (view->waiters != NULL) {
         struct provider_waiter *waiter = view->waiters;
         provider_view_cancel(waiter);

@@ -87,7 +87,8 @@ struct provider_waiter {
     void (*wake)(struct provider_waiter *waiter);
 };
 
-/* loop: the worker's. The view follows the provider by itself: no replaced set stays in it. */
+/* loop: the worker's. The view follows the provider by itself: no replaced set stays in it, and
+ * none on the loop's stack. */
 void provider_view_open(struct provider_view *view, struct provider *provider, struct loop *loop);
 /* With nobody waiting: detaches the view, and returns whether it can be closed while its loop goes
  * on. False: a task is still on its way to the loop; ask again in the next turn. */

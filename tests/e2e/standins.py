@@ -49,13 +49,14 @@ class Issuer:
         set_ = (f"ASIAISSUED{number:06}", f"issued-secret/{number:06}+EXAMPLE",
                 f"issued-token-{number:06}-EXAMPLE=" if self.token else None)
         self.remember(*set_)
-        expiration = None
-        if self.life is not None:
-            self.keys.until[set_[0]] = time.time() + self.life
-            ends = time.time() + self.clock_skew_s + self.life
-            expiration = datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime(
-                "%Y-%m-%dT%H:%M:%S.%fZ")
-        return (*set_, expiration)
+        return (*set_, self.expiration(set_[0]))
+
+    def expiration(self, key_id):
+        if self.life is None:
+            return None
+        self.keys.until[key_id] = time.time() + self.life
+        ends = time.time() + self.clock_skew_s + self.life
+        return datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def remember(self, key_id, secret, token):
         self.issued.append((key_id, secret, token))
