@@ -31,9 +31,11 @@ void timing_connect(struct timing *timing, const struct upstream_request *upstre
     timing->upstream = upstream;
 }
 
-static int64_t wait_us(const struct timing *timing)
+/* A caller who leaves the queue, and is not dequeued, has waited until now. */
+static int64_t wait_us(const struct timing *timing, struct mono_time now)
 {
-    return spent(timing->at[TIMING_QUEUED], timing->at[TIMING_DEQUEUED]);
+    struct mono_time dequeued = timing->at[TIMING_DEQUEUED];
+    return spent(timing->at[TIMING_QUEUED], dequeued.us != 0 ? dequeued : now);
 }
 
 void timing_times(const struct timing *timing, struct mono_time now, int64_t times[ACCESS_TIMES])
@@ -44,7 +46,7 @@ void timing_times(const struct timing *timing, struct mono_time now, int64_t tim
         times[i] = -1;
     times[ACCESS_RECEIVE_US] = between(at[TIMING_OPENED], at[TIMING_HASHED]);
     if (at[TIMING_ADMITTED].us != 0 || at[TIMING_QUEUED].us != 0)
-        times[ACCESS_WAIT_US] = wait_us(timing);
+        times[ACCESS_WAIT_US] = wait_us(timing, now);
     if (at[TIMING_HASHED].us != 0)
         times[ACCESS_HASH_US] = timing->hash_us;
     times[ACCESS_TOTAL_US] = between(at[TIMING_OPENED], now);
@@ -69,7 +71,7 @@ int64_t timing_overhead_us(const struct timing *timing, struct mono_time now)
     const struct mono_time *at = timing->at;
     if (timing->attempts == 0)
         return -1;
-    int64_t sending = spent(at[TIMING_OPENED], at[TIMING_ARRIVED]) - wait_us(timing);
+    int64_t sending = spent(at[TIMING_OPENED], at[TIMING_ARRIVED]) - wait_us(timing, now);
     int64_t waited =
         sending + timing->earlier_us + upstream_us(timing->upstream) + spent(at[TIMING_HELD], now);
     int64_t rest = spent(at[TIMING_OPENED], now) - waited;

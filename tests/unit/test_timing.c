@@ -40,6 +40,17 @@ static void nothing_is_reached(void **state)
     assert_int_equal(timing_overhead_us(&timing, at(7)), -1);
 }
 
+static void a_caller_who_leaves_the_queue_has_waited(void **state)
+{
+    (void)state;
+    int64_t times[ACCESS_TIMES];
+    struct timing timing = {.attempts = 0};
+    timing_stamp(&timing, TIMING_OPENED, at(0));
+    timing_stamp(&timing, TIMING_QUEUED, at(1));
+    timing_times(&timing, at(8), times);
+    assert_int_equal(times[ACCESS_WAIT_US], 7000);
+}
+
 static void one_attempt(void **state)
 {
     (void)state;
@@ -107,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_reached),
+        cmocka_unit_test(a_caller_who_leaves_the_queue_has_waited),
         cmocka_unit_test(one_attempt),
         cmocka_unit_test(a_second_attempt_on_a_kept_connection),
     };
