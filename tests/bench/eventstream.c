@@ -1,5 +1,5 @@
-/* How fast event streams are decoded: one core, a stream of messages of the size given, in reads of 64 KiB. Prints GiB/s
- * of payload. Built and run by tests/bench/streams. */
+/* Measures how fast event streams are decoded: one core, messages of the given size, read in
+ * blocks of 64 KiB. Prints GiB/s of payload. Built and run by tests/bench/streams. */
 #include "aws/eventstream.h"
 #include "base/clock.h"
 

@@ -1,6 +1,7 @@
-// How long a turn of an event loop works: loaded before the program (LD_PRELOAD), it stands between it and epoll_wait and
-// notes the thread's CPU time from one wait's end to the next one's begin, and how many events the turn had. At the end of
-// the process the file $TURNS_FILE gets a line for each turn: the thread's number, nanoseconds, events.
+// Measures how long one iteration of an event loop works. Loaded with LD_PRELOAD, it wraps
+// epoll_wait and records the CPU time of the thread from the end of one wait to the start of the
+// next, and the number of events. At exit it writes one line per iteration to the file
+// $TURNS_FILE: thread number, nanoseconds, events.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -20,7 +21,7 @@ struct turn {
 struct thread {
     struct thread *next;
     int number;
-    int epoll; // the loop's own: the first one that the thread waits for
+    int epoll; // the loop's epoll set: the first one that the thread waits for
     size_t count;
     struct turn turns[TURNS_MAX]; // untouched pages cost nothing
 };
@@ -59,7 +60,7 @@ int epoll_wait(int epoll, struct epoll_event *list, int max, int timeout_ms)
         real = (int (*)(int, struct epoll_event *, int, int))dlsym(RTLD_NEXT, "epoll_wait");
     if (own == NULL)
         own = make_own(epoll);
-    if (own->epoll != epoll) // a look at another set, inside a turn
+    if (own->epoll != epoll) // another set, polled within an iteration
         return real(epoll, list, max, timeout_ms);
     if (begun_ns != 0 && own->count < TURNS_MAX)
         own->turns[own->count++] =

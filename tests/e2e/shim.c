@@ -1,6 +1,7 @@
-/* For LD_PRELOAD: getaddrinfo answers from the file $SHIM_HOSTS ("name address" a line; no line: the name server does
- * not answer), the monotonic clock runs ahead by the seconds in the file $SHIM_AHEAD, and the wall clock has been set forward by
- * those in $SHIM_SET. */
+/* LD_PRELOAD library: getaddrinfo answers from the file $SHIM_HOSTS (one "name address" per
+ * line; a missing name means that the name server does not respond), the monotonic clock runs
+ * ahead by the seconds in the file $SHIM_AHEAD, and the wall clock is set forward by the seconds
+ * in $SHIM_SET. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -34,7 +35,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return first == NULL ? EAI_AGAIN : 0;
 }
 
-/* The number in the file that the variable names; 0 where there is none. */
+/* Returns the number in the file that the variable names, 0 without one. */
 static long number_in(const char *variable)
 {
     long number = 0;

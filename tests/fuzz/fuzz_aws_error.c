@@ -1,6 +1,7 @@
-/* Error answers of any bytes: reading ends, what it tells is in bounds, and redaction leaves no account id.
+/* AWS error responses of arbitrary bytes: parsing terminates, results stay in bounds, and
+ * redaction leaves no account id.
  *
- * The input: the x-amzn-ErrorType header up to LF, then the body. */
+ * Input: the x-amzn-ErrorType header up to LF, then the body. */
 #include "aws/aws_error.h"
 #include "base/check.h"
 

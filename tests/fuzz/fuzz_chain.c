@@ -1,5 +1,6 @@
-/* The chain of sources over any environment and config file: lines of NAME=value, an empty line, and the file. A chain is one
- * that can be carried out and asks in the clear nobody who is far away; else a fault is told. */
+/* The source chain for any environment and config file. Input: lines of NAME=value, an empty
+ * line, and the file. Either the chain is usable and sends no plaintext request to a remote
+ * host, or an error is reported. */
 // links: credentials net
 #include "credentials/chain.h"
 
@@ -29,7 +30,7 @@ static struct span get_variable(void *context, struct span name)
     return SPAN_NONE;
 }
 
-/* The file as a name that can be opened. */
+/* Provides the file under a name that can be opened. */
 static int write_file(struct span text, char *name, size_t size)
 {
     int fd = memfd_create("config", MFD_CLOEXEC);

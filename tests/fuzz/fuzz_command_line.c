@@ -1,4 +1,4 @@
-/* Command lines of credential_process: every word lies within what was given. */
+/* Command lines of credential_process: every word lies within the input. */
 #include "credentials/command_line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,5 @@
-/* Any text as a configuration: it loads or its problems are told, and what is printed of it loads to the same.
+/* Arbitrary text as a configuration: it loads or reports problems, and its printed form loads to
+ * the same configuration.
  * Input: the file's text. No other file is read; the environment has two variables. */
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@ static struct span get_variable(void *context, struct span name)
     return span_equals(name, SPAN("EMPTY")) ? SPAN("") : SPAN_NONE;
 }
 
-/* The printed configuration, to be freed. */
+/* Returns the printed configuration, which the caller frees. */
 static struct span print(const struct config *config)
 {
     char *text = NULL;
@@ -52,7 +53,7 @@ static void load(struct span text, const struct config_options *options, bool pr
     CHECK((config == NULL) == (problems.errors != 0));
     for (const struct problem *p = problems.first; p != NULL; p = p->next)
         CHECK(p->message.len != 0);
-    /* Longer texts than the parser takes would only tell that. */
+    /* Longer texts exceed the parser's limit and test nothing else. */
     if (config != NULL && printed && text.len < 64 * 1024)
         check_round_trip(config, options);
     config_release(config);

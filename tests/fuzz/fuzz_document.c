@@ -1,4 +1,4 @@
-/* JSON that credentials come in: the first byte chooses the form; a set is fit to be signed with, or a fault is told. */
+/* Credentials as JSON: the first byte selects the form; the result is a usable set or an error. */
 #include "credentials/document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,4 @@
-/* Custom endpoint URLs of any bytes: what is taken is plain, and is taken as the same again. */
+/* Custom endpoint URLs of arbitrary bytes: an accepted URL is plain and parses to itself. */
 #include "aws/endpoint.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);

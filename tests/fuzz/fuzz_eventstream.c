@@ -1,7 +1,8 @@
-/* The decoder of event streams over any bytes: in one piece and in many it tells the same, and never ends in a loop.
+/* The event stream decoder over arbitrary bytes: one piece and many pieces give the same result,
+ * and decoding terminates.
  *
- * The input: one byte that sets the sizes of the pieces, then the stream. Checksums are put right first where the
- * first bit of that byte is set, for a fuzzer does not guess them. */
+ * Input: one byte that sets the sizes of the pieces, then the stream. If the first bit of that
+ * byte is set, checksums are corrected first because a fuzzer cannot guess them. */
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -36,8 +37,8 @@ static void put_checksums_right(uint8_t *at, size_t len)
     }
 }
 
-/* Gathers what is told; frees each piece before the next, so that ASan sees whoever holds on to it. */
-static void decode(struct span stream, size_t piece_max, struct buffer *told, const char **fault)
+/* Collects the events; frees each piece before the next so that ASan detects stale pointers. */
+static void decode(struct span stream, size_t piece_max, struct buffer *seen, const char **fault)
 {
     struct eventstream decoder;
     struct eventstream_message message;
@@ -52,18 +53,18 @@ static void decode(struct span stream, size_t piece_max, struct buffer *told, co
         stream = span_from_offset(stream, size);
         while ((result = eventstream_next(&decoder, &rest, &message)) == EVENTSTREAM_MESSAGE) {
             CHECK(message.whole.len >= 16 && message.whole.len <= MESSAGE_MAX);
-            buffer_append_u64(told, message.kind);
-            buffer_append(told, message.type);
-            buffer_append(told, message.error_message);
-            buffer_append(told, message.content_type);
-            buffer_append(told, message.payload);
-            buffer_append(told, message.whole);
+            buffer_append_u64(seen, message.kind);
+            buffer_append(seen, message.type);
+            buffer_append(seen, message.error_message);
+            buffer_append(seen, message.content_type);
+            buffer_append(seen, message.payload);
+            buffer_append(seen, message.whole);
         }
         CHECK(result == EVENTSTREAM_CORRUPT || rest.len == 0);
         free(copy);
     }
     *fault = eventstream_fault(&decoder);
-    buffer_append_u64(told, eventstream_is_between_messages(&decoder));
+    buffer_append_u64(seen, eventstream_is_between_messages(&decoder));
     eventstream_dispose(&decoder);
 }
 

@@ -1,5 +1,5 @@
-/* Any bytes as a body, in pieces that the input chooses, are the same as in one piece; and any
- * bytes as payload, put into chunks, come out again. The first two choose framing and pieces. */
+/* Arbitrary bytes as a body give the same result in pieces as in one piece, and arbitrary bytes
+ * survive chunked encoding and decoding. The first two bytes select framing and pieces. */
 #include "base/buffer.h"
 #include "net/http1.h"
 
@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     if (len < 2)
         return 0;
-    /* Mostly chunked, for that is where the states are. */
+    /* Mostly chunked, which has the states. */
     static const enum http1_framing framings[] = {HTTP1_CHUNKED,     HTTP1_CHUNKED, HTTP1_LENGTH,
                                                   HTTP1_UNTIL_CLOSE, HTTP1_NO_BODY, HTTP1_CHUNKED,
                                                   HTTP1_CHUNKED,     HTTP1_CHUNKED};

@@ -1,11 +1,11 @@
-/* Any bytes as the head of a request: what is taken lies inside the input, comes out the same
- * however the bytes arrive, and written out again reads as the same request. */
+/* Arbitrary bytes as a request head: parsed fields lie inside the input, do not depend on how
+ * the bytes arrive, and parse to the same request after being written out. */
 #include "base/buffer.h"
 #include "net/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-/* The scan of the whole; arriving in two or in many pieces makes no difference. */
+/* Scans the whole; two or many pieces must give the same result. */
 static long scan(struct span input)
 {
     size_t scanned = 0, pieces = 0;
@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     else if (!span_ends_with(input, SPAN("\r\n\r\n")))
         return 0;
     if (http1_parse_request(head, &request) != HTTP1_OK || head_len <= 0)
-        return 0; /* what no scan has passed is parsed for its safety alone */
+        return 0; /* heads that no scan accepted only have to parse safely */
     check_request(head, &request);
     buffer_init(&out, len + 1024);
     write_out(&out, &request);

@@ -1,5 +1,5 @@
-/* Any bytes as the head of an answer, to HEAD or not: no fault but a refusal, everything inside the
- * input, nothing in a header that could begin another line. */
+/* Arbitrary bytes as a response head, to HEAD or not: rejected or valid, with all fields inside
+ * the input and no header value that could start another line. */
 #include "net/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -27,7 +27,7 @@ static void check_response(struct span input, const struct http1_response *respo
     }
 }
 
-/* HEAD changes nothing but the framing. */
+/* HEAD changes only the framing. */
 static void check_same_but_body(const struct http1_response *a, const struct http1_response *b)
 {
     CHECK(a->framing == HTTP1_NO_BODY && a->status == b->status);

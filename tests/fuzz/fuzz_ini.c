@@ -1,4 +1,5 @@
-/* AWS's shared files: whatever stands in one, it is read or told, and what is found lies within. */
+/* AWS shared files of arbitrary bytes: parsed or reported, and every result lies within the
+ * input. */
 #include "credentials/ini.h"
 
 #include <stdlib.h>

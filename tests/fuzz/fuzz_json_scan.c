@@ -1,4 +1,5 @@
-/* Any text in any pieces: the scan says the same as over the whole, and of a whole object what jansson says. */
+/* Arbitrary text in arbitrary pieces: the scan gives the same result as over the whole and
+ * agrees with jansson on complete objects. */
 #include "base/json_scan.h"
 
 #include "base/check.h"
@@ -21,10 +22,10 @@ static struct json_scan *scan_in_pieces(struct span text, size_t step, struct ar
     return scan;
 }
 
-/* jansson is as strict as it gets: refuses what is doubled, too, and texts that are no UTF-8. */
+/* jansson's strictest mode also rejects duplicate members and invalid UTF-8. */
 static void check_against_jansson(struct span text, const struct json_scan *scan)
 {
-    /* ... but lets NUL bytes follow a literal. */
+    /* ... but accepts NUL bytes after a literal. */
     if (memchr(text.at, '\0', text.len) != NULL)
         return;
     json_t *root = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);

@@ -1,7 +1,7 @@
 // links: net gateway
-/* Any request through routes of every policy: what is sent upstream keeps the API's rules, a
- * refusal says why, and how the body is cut makes no difference. The first byte chooses the
- * operation and the policies, the rest is the request. */
+/* Arbitrary requests through routes with every policy: what is sent upstream obeys the API's
+ * rules, a rejection has a reason, and splitting the body makes no difference. The first byte
+ * selects operation and policies; the rest is the request. */
 #include "gateway/downstream.h"
 #include "gateway/plan.h"
 
@@ -87,8 +87,8 @@ static void check_sent(const struct fill_result *fill, const struct config_upstr
     }
 }
 
-/* Feeds the request, its body in pieces of at most `piece` bytes. False if it ends too early or its
- * chunks are malformed. */
+/* Feeds the request, its body in pieces of at most `piece` bytes. Returns false if it ends early
+ * or its chunks are malformed. */
 static bool run(struct plan *plan, struct http1_request *request, const struct plan_input *in,
                 struct span input, size_t piece)
 {
@@ -125,7 +125,7 @@ static void check(const struct plan *plan, struct arena *arena)
     const struct config_route *route = plan->match.route;
     CHECK(plan->message.at == NULL);
     CHECK(route->operation == CONFIG_PING || plan->body_size <= route->body_max);
-    if (route->operation != CONFIG_PING) /* which sends nothing */
+    if (route->operation != CONFIG_PING) /* sends nothing */
         check_sent(&plan->fill, route->upstream, arena);
 }
 

@@ -1,7 +1,8 @@
 // links: net gateway
-/* Any routes and any path: the trie finds what a walk over the file finds, and no capture holds what it may not.
- * Input: patterns, one a line, with "HOST " before those of one host and '!' before those that take GET; an empty
- * line; then METHOD, HOST and PATH, a line each. */
+/* Arbitrary routes and paths: the trie agrees with a linear walk over the file, and no capture
+ * holds a forbidden value.
+ * Input: patterns, one per line, with the prefix "HOST " for a host's routes and '!' for routes
+ * that accept GET; an empty line; then METHOD, HOST and PATH, one per line. */
 #include "gateway/route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -11,7 +12,7 @@ enum { ROUTES_MAX = 40 };
 static const struct span post[] = {{"POST", 4}};
 static const struct span get[] = {{"GET", 3}};
 
-/* Adds the route if its pattern is one. */
+/* Adds the route if its pattern is valid. */
 static void add_route(struct config *config, struct config_route *routes, struct span line)
 {
     struct pattern pattern;
@@ -41,7 +42,7 @@ static void check_captures(const struct route_match *match)
     for (size_t i = 0; i != match->capture_count; ++i) {
         struct span value = match->captures[i].value;
         if (match->captures[i].name.len == 0)
-            continue; /* what has no name goes nowhere, and may hold anything */
+            continue; /* an unnamed capture is not used and may hold anything */
         CHECK(value.len != 0);
         CHECK(span_find(value, '\0') == value.len);
         CHECK(!span_equals(value, SPAN(".")) && !span_equals(value, SPAN("..")));
@@ -49,7 +50,7 @@ static void check_captures(const struct route_match *match)
     }
 }
 
-/* The first route by route_judge, and the result that the trie must give. */
+/* The first match by route_judge, and the result expected of the trie. */
 static enum route_result walk(const struct route_table *table, size_t count, struct span method,
                               struct span host, struct span path, size_t *found)
 {
@@ -89,7 +90,7 @@ static void look_up(const struct config *config, struct arena *arena, struct spa
         CHECK(result == ROUTE_BAD_PATH);
     } else {
         enum route_result naive = walk(table, config->route_count, method, host, path, &wanted);
-        /* With both an other method and a refused capture the walk cannot tell them apart. */
+        /* Given another method and a rejected capture, the walk cannot tell them apart. */
         CHECK(result == naive || (naive == ROUTE_METHOD_NOT_ALLOWED && result == ROUTE_BAD_PATH));
     }
     if (result == ROUTE_FOUND) {

@@ -1,4 +1,5 @@
-/* A refusal's text against a request that was sent: one line comes of it, whatever it says. */
+/* The text of a signature error against the request that was sent: the result is one line for
+ * any text. */
 // links: gateway observe credentials net
 #include "gateway/signature_diff.h"
 

@@ -1,6 +1,7 @@
-/* The signer over any bytes: it ends, reads nothing beyond them, and its stages agree with its one call.
+/* The signer over arbitrary bytes: it terminates, reads nothing beyond the input, and its stages
+ * agree with the one-call form.
  *
- * The input: one byte of flags, then method, path, query and headers, each ended by LF. */
+ * Input: one byte of flags, then method, path, query and headers, each terminated by LF. */
 #include <stdlib.h>
 
 #include "aws/sha256.h"
@@ -16,7 +17,7 @@ static struct span take_line(struct span *rest)
     return line;
 }
 
-/* The signature by the stages that `sagegate sign` shows. */
+/* Returns the signature from the stages that `sagegate sign` shows. */
 static void sign_by_stages(const struct sigv4_request *request, const struct sigv4_scope *scope,
                            const struct secret *secret, struct buffer *signed_headers,
                            struct buffer *hex)
@@ -61,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct secret secret = secret_copy(SPAN("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"));
     const struct sigv4_identity identity = {.access_key_id = SPAN("AKIDEXAMPLE"),
                                             .secret_access_key = &secret};
-    static struct sigv4_key_cache *cache; /* lives on, as a worker's does */
+    static struct sigv4_key_cache *cache; /* shared between runs, like a worker's */
     struct buffer authorization, cached, names, hex;
     if (cache == NULL)
         cache = sigv4_key_cache_create();

@@ -1,4 +1,4 @@
-/* STS's answers: a set is fit to be signed with, or a fault is told; texts are printable and short. */
+/* STS responses: the result is a usable set or an error; texts are printable and short. */
 #include "credentials/sts_response.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 // links: net
-/* Any bytes as a proxy's response to CONNECT, whole and in single bytes: consent only by one well-formed 2xx head with
- * nothing behind it, a reason that is a bounded text. */
+/* Arbitrary bytes as a proxy's response to CONNECT, whole and in single bytes: only one well-
+ * formed 2xx head with nothing after it opens the tunnel; a reason is bounded text. */
 #include "net/http1.h"
 #include "net/tunnel.h"
 

@@ -1,4 +1,4 @@
-/* Runs a fuzz target once over each file of a corpus, where libFuzzer is not linked in.
+/* Runs a fuzz target once over each file of a corpus, for builds without libFuzzer.
  * usage: fuzz_NAME FILE-OR-DIRECTORY... */
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static size_t files_run;
 
-/* The input is copied to a block of exactly its size, so ASan sees a read past its end. */
+/* Copies the input to a block of exactly its size so that ASan detects reads past its end. */
 static void replay_file(const char *path, size_t len)
 {
     FILE *file = fopen(path, "rbe");

@@ -1,4 +1,4 @@
-/* The set-up and tear-down of tests that want an arena as their state. */
+/* Set-up and tear-down for tests whose state is an arena. */
 #ifndef SAGEGATE_TESTS_ARENA_FIXTURE_H
 #define SAGEGATE_TESTS_ARENA_FIXTURE_H
 

@@ -1,8 +1,8 @@
-/* Answers questions about proxy/aws on standard input, one JSON object a line, so that the oracles in Python can ask
- * thousands of them of one process. Bytes travel as hex.
+/* Runs proxy/aws on questions from standard input, one JSON object per line, so that the Python
+ * oracles can ask one process thousands of them. Bytes are hex.
  *
- *   {"ask": "sign", "method", "path", "query", "headers": [[name, value]...], "body_sha256", "id", "secret",
- *    "region", "service", "time", "normalize", "encode"}
+ *   {"ask": "sign", "method", "path", "query", "headers": [[name, value]...],
+ *    "body_sha256", "id", "secret", "region", "service", "time", "normalize", "encode"}
  *   {"ask": "check", "operation": 0.., "parameter": "target_model" or "endpoint_name", "value"}
  *   {"ask": "table"}
  *   {"ask": "host", "region", "fips", "dualstack"}
@@ -30,7 +30,7 @@ static unsigned hex_digit(char c)
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* Copies to a block of exactly their size, for ASan. */
+/* Copies to a block of exactly the bytes' size, for ASan. */
 static struct span bytes_of(const json_t *text)
 {
     CHECK(json_is_string(text));
@@ -58,7 +58,7 @@ static bool is_true(const json_t *question, const char *name)
     return json_is_true(json_object_get(question, name));
 }
 
-static void answer_bytes(const char *name, struct span bytes, const char *before)
+static void print_bytes(const char *name, struct span bytes, const char *before)
 {
     printf("%s\"%s\": \"", before, name);
     for (size_t i = 0; i != bytes.len; ++i)
@@ -90,11 +90,11 @@ static void print_signature(const struct sigv4_request *request, const struct si
     sigv4_append_authorization(request, scope, identity, NULL, &uncached);
     CHECK(span_equals(buffer_span(&authorization), buffer_span(&uncached)));
 
-    answer_bytes("canonical_request", buffer_span(&canonical), "{");
-    answer_bytes("signed_headers", buffer_span(&names), ", ");
-    answer_bytes("string_to_sign", buffer_span(&text), ", ");
-    answer_bytes("signature", span_make((const char *)digest, sizeof(digest)), ", ");
-    answer_bytes("authorization", buffer_span(&authorization), ", ");
+    print_bytes("canonical_request", buffer_span(&canonical), "{");
+    print_bytes("signed_headers", buffer_span(&names), ", ");
+    print_bytes("string_to_sign", buffer_span(&text), ", ");
+    print_bytes("signature", span_make((const char *)digest, sizeof(digest)), ", ");
+    print_bytes("authorization", buffer_span(&authorization), ", ");
     puts("}");
     buffer_dispose(&canonical);
     buffer_dispose(&names);
@@ -103,7 +103,7 @@ static void print_signature(const struct sigv4_request *request, const struct si
     buffer_dispose(&uncached);
 }
 
-/* As the credential service counts: one more whenever the secret is another. */
+/* Like the credential service: increments the generation when the secret changes. */
 static uint64_t generation_of(struct span secret)
 {
     static uint64_t generation;
@@ -117,7 +117,7 @@ static uint64_t generation_of(struct span secret)
     return generation;
 }
 
-static void answer_sign(const json_t *question)
+static void print_sign(const json_t *question)
 {
     const json_t *headers = json_object_get(question, "headers");
     size_t count = json_array_size(headers);
@@ -168,7 +168,7 @@ static void answer_sign(const json_t *question)
 
 /* ---- the API's table ---- */
 
-static void answer_check(const json_t *question)
+static void print_check(const json_t *question)
 {
     enum sagemaker_operation operation =
         (enum sagemaker_operation)json_integer_value(json_object_get(question, "operation"));
@@ -185,12 +185,12 @@ static void answer_check(const json_t *question)
     }
     CHECK(good == (fault.at == NULL));
     printf("{\"ok\": %s", good ? "true" : "false");
-    answer_bytes("fault", fault, ", ");
+    print_bytes("fault", fault, ", ");
     puts("}");
     drop(value);
 }
 
-static void answer_table(void)
+static void print_table(void)
 {
     printf("{\"operations\": [");
     for (unsigned i = 0; i != SAGEMAKER_OPERATIONS; ++i) {
@@ -212,7 +212,7 @@ static void answer_table(void)
     puts("]}");
 }
 
-static void answer_host(const json_t *question)
+static void print_host(const json_t *question)
 {
     struct span region = span_from(json_string_value(json_object_get(question, "region")));
     const struct endpoint_options options = {region, is_true(question, "fips"),
@@ -223,7 +223,7 @@ static void answer_host(const json_t *question)
 
 /* ---- event streams ---- */
 
-static void answer_eventstream(const json_t *question)
+static void print_eventstream(const json_t *question)
 {
     static const char *const kinds[] = {"event", "exception", "error", "unknown"};
     const json_t *pieces = json_object_get(question, "pieces");
@@ -236,10 +236,10 @@ static void answer_eventstream(const json_t *question)
         struct span piece = bytes_of(json_array_get(pieces, i)), rest = piece;
         while (eventstream_next(&stream, &rest, &message) == EVENTSTREAM_MESSAGE) {
             printf("%s{\"kind\": \"%s\"", before, kinds[message.kind]);
-            answer_bytes("type", message.type, ", ");
-            answer_bytes("error_message", message.error_message, ", ");
-            answer_bytes("content_type", message.content_type, ", ");
-            answer_bytes("payload", message.payload, ", ");
+            print_bytes("type", message.type, ", ");
+            print_bytes("error_message", message.error_message, ", ");
+            print_bytes("content_type", message.content_type, ", ");
+            print_bytes("payload", message.payload, ", ");
             printf("}");
             before = ", ";
         }
@@ -251,19 +251,19 @@ static void answer_eventstream(const json_t *question)
     eventstream_dispose(&stream);
 }
 
-static void answer(const json_t *question)
+static void respond(const json_t *question)
 {
     struct span ask = span_from(json_string_value(json_object_get(question, "ask")));
     if (span_equals(ask, SPAN("sign")))
-        answer_sign(question);
+        print_sign(question);
     else if (span_equals(ask, SPAN("check")))
-        answer_check(question);
+        print_check(question);
     else if (span_equals(ask, SPAN("table")))
-        answer_table();
+        print_table();
     else if (span_equals(ask, SPAN("host")))
-        answer_host(question);
+        print_host(question);
     else if (span_equals(ask, SPAN("eventstream")))
-        answer_eventstream(question);
+        print_eventstream(question);
     else
         check_fail(__FILE__, __LINE__, "a known question");
 }
@@ -277,7 +277,7 @@ int main(void)
     for (ssize_t len; (len = getline(&line, &size, stdin)) > 0;) {
         json_t *question = json_loadb(line, (size_t)len, 0, NULL);
         CHECK(question != NULL);
-        answer(question);
+        respond(question);
         json_decref(question);
         arena_reset(&arena);
     }

@@ -1,4 +1,5 @@
-/* Tells the chain that the environment and the shared files make, for the oracle in Python: one line of JSON. */
+/* Prints the chain built from the environment and the shared files as one line of JSON, for the
+ * Python oracle. */
 // links: credentials net
 #include "base/json_writer.h"
 #include "credentials/chain.h"

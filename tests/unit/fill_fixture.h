@@ -1,4 +1,4 @@
-/* A route by hand and a head as text: what the tests of filling in begin with. */
+/* A hand-made route and a head as text: common set-up for the tests of filling in parameters. */
 #ifndef SAGEGATE_TESTS_FILL_FIXTURE_H
 #define SAGEGATE_TESTS_FILL_FIXTURE_H
 
@@ -72,7 +72,7 @@ static inline const struct span *one_span(struct fixture *f, const char *text)
     return list;
 }
 
-/* headers: lines that end in CRLF. */
+/* headers: lines terminated by CRLF. */
 static inline enum outcome fill_target(struct fixture *f, const char *target, const char *headers)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {[10] = 0x0C, 0xC3, 0x18, 0xC4, 0xDC,
@@ -112,7 +112,7 @@ static inline void check_says(struct fixture *f, const char *part)
         fail_msg("\"%s\" does not say \"%s\"", message.at == NULL ? "" : message.at, part);
 }
 
-/* The headers that go upstream, but Host: "Name: value|Name: value". */
+/* Returns the upstream headers except Host, as "Name: value|Name: value". */
 static inline const char *sent(struct fixture *f)
 {
     struct http1_header out[SAGEMAKER_PARAMETERS + 1];

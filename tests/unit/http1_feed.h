@@ -1,5 +1,5 @@
-/* What the tests of HTTP/1 share: heads fed whole and byte by byte, from blocks of exactly their
- * size so that ASan sees a read past the end. */
+/* Shared by the HTTP/1 tests: feeds heads whole and byte by byte from blocks of exactly their
+ * size so that ASan detects reads past the end. */
 #ifndef SAGEGATE_TESTS_HTTP1_FEED_H
 #define SAGEGATE_TESTS_HTTP1_FEED_H
 
@@ -12,10 +12,14 @@
 
 #include "net/http1.h"
 
-enum { FEED_SCAN_REFUSES = -1, FEED_INCOMPLETE = -2 }; /* beside the values of enum http1_fault */
+enum {
+    FEED_SCAN_REFUSES = -1,
+    FEED_INCOMPLETE = -2
+}; /* in addition to the values of enum
+                                                        * http1_fault */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-/* A literal that may hold NULs. */
+/* A literal that may contain NUL bytes. */
 #define HEAD(literal)                                                                              \
     {                                                                                              \
         literal, sizeof(literal) - 1                                                               \
@@ -35,7 +39,7 @@ static inline void feed_free(struct span s)
     free((char *)(uintptr_t)s.at);
 }
 
-/* http1_scan_head of the whole; fails the test where feeding byte by byte gives another answer. */
+/* Runs http1_scan_head over the whole; fails the test if feeding byte by byte differs. */
 static inline long feed_scan(struct span bytes)
 {
     size_t scanned = 0, scanned_whole = 0;

@@ -1,4 +1,4 @@
-/* The access log: the exact lines, hostile bytes, full rings, rotation, slow and dead readers. */
+/* The access log: exact lines, hostile bytes, full rings, rotation, slow and dead readers. */
 #include "observe/access.h"
 
 #include <errno.h>
@@ -36,7 +36,7 @@ static const char *format(void)
     return line;
 }
 
-static void an_empty_record_has_only_what_is_always_there(void **state)
+static void empty_record_has_only_the_fixed_fields(void **state)
 {
     (void)state;
     access_record_init(&record);
@@ -81,7 +81,7 @@ static void set_every_field(void)
     set(ACCESS_DROPPED_HEADERS, "cookie");
 }
 
-static void the_full_line_has_the_promised_names_in_the_promised_order(void **state)
+static void full_line_has_documented_names_in_order(void **state)
 {
     (void)state;
     set_every_field();
@@ -105,7 +105,7 @@ static void the_full_line_has_the_promised_names_in_the_promised_order(void **st
         "\"gap_max_us\":12}\n");
 }
 
-static void hostile_bytes_stay_inside_their_string(void **state)
+static void hostile_bytes_stay_inside_the_string(void **state)
 {
     (void)state;
     access_record_init(&record);
@@ -117,8 +117,8 @@ static void hostile_bytes_stay_inside_their_string(void **state)
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 
-/* Each byte at each place of a text, against the plain escaper. */
-static void every_byte_is_escaped_as_json_wants_it(void **state)
+/* Each byte at each position of a text, against the plain escaper. */
+static void every_byte_is_escaped_as_json(void **state)
 {
     (void)state;
     for (unsigned byte = 0; byte != 256; ++byte)
@@ -138,8 +138,8 @@ static void every_byte_is_escaped_as_json_wants_it(void **state)
         }
 }
 
-/* The longest line there is, and it is still JSON with the outcome in it. */
-static void endless_texts_are_cut_and_the_outcome_has_room(void **state)
+/* The longest possible line is valid JSON and contains the outcome. */
+static void long_texts_are_truncated_and_outcome_fits(void **state)
 {
     (void)state;
     char endless[4096];
@@ -161,14 +161,14 @@ static void endless_texts_are_cut_and_the_outcome_has_room(void **state)
         span_equals(access_record_get(&record, ACCESS_OUTCOME), SPAN("unsupported_encoding")));
     assert_true(record.text_used <= ACCESS_TEXT_SIZE);
     json_t *json = json_loads(format(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-    assert_null(json); /* jansson takes no number above INT64_MAX */
+    assert_null(json); /* jansson accepts no number above INT64_MAX */
     record.bytes_in = record.bytes_out = record.parts = INT64_MAX;
     json = json_loads(format(), JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(json);
     json_decref(json);
 }
 
-static void a_list_is_cut_after_a_whole_name(void **state)
+static void list_is_truncated_after_a_complete_name(void **state)
 {
     (void)state;
     char names[1024];
@@ -187,7 +187,7 @@ static void a_list_is_cut_after_a_whole_name(void **state)
     assert_int_equal(access_record_get(&record, ACCESS_OVERRIDDEN).len, 0);
 }
 
-static void a_second_text_replaces_the_first(void **state)
+static void second_text_replaces_first(void **state)
 {
     (void)state;
     access_record_init(&record);
@@ -200,7 +200,7 @@ static void a_second_text_replaces_the_first(void **state)
     assert_null(access_record_get(&record, ACCESS_CALLER).at);
 }
 
-static void a_buffer_without_room_overflows_and_stays_empty(void **state)
+static void small_buffer_overflows_and_stays_empty(void **state)
 {
     (void)state;
     char small[100];
@@ -245,7 +245,7 @@ static struct access_log *open_log(const char *file, unsigned workers, unsigned 
     return log;
 }
 
-/* Logs one request with `status`; false where the ring was full. */
+/* Logs one request with `status`; returns false if the ring was full. */
 static bool log_one(struct access_log *log, unsigned worker, int status)
 {
     struct access_record *slot = access_log_begin(log, worker);
@@ -275,7 +275,7 @@ static void wait_for_lines(const char *file, unsigned lines)
     assert_int_equal(lines_in(file), lines);
 }
 
-static void destroy_writes_what_is_left(void **state)
+static void destroy_writes_pending_lines(void **state)
 {
     struct scene *scene = *state;
     struct access_log *log = open_log(scene->file, 2, 0);
@@ -285,19 +285,19 @@ static void destroy_writes_what_is_left(void **state)
     assert_int_equal(lines_in(scene->file), 700);
 }
 
-static void a_record_comes_without_a_shutdown_also_after_a_pause(void **state)
+static void record_is_written_after_idle_without_shutdown(void **state)
 {
     struct scene *scene = *state;
     struct access_log *log = open_log(scene->file, 1, 0);
     log_one(log, 0, 200);
     wait_for_lines(scene->file, 1);
-    usleep(300000); /* the writer goes to sleep */
+    usleep(300000); /* the writer thread goes to sleep */
     log_one(log, 0, 200);
     wait_for_lines(scene->file, 2);
     access_log_destroy(log);
 }
 
-static void a_begun_record_that_is_not_committed_is_given_again(void **state)
+static void uncommitted_record_is_returned_again(void **state)
 {
     struct scene *scene = *state;
     struct access_log *log = open_log(scene->file, 1, 2);
@@ -309,7 +309,7 @@ static void a_begun_record_that_is_not_committed_is_given_again(void **state)
     assert_int_equal(lines_in(scene->file), 0);
 }
 
-static void reopening_follows_a_rotation(void **state)
+static void reopen_follows_rotation(void **state)
 {
     struct scene *scene = *state;
     struct access_log *log = open_log(scene->file, 1, 0);
@@ -326,7 +326,7 @@ static void reopening_follows_a_rotation(void **state)
     assert_int_equal(lines_in(scene->file), 2);
 }
 
-static void a_file_that_cannot_be_opened_is_told(void **state)
+static void unopenable_file_is_reported(void **state)
 {
     (void)state;
     struct access_log_options options = {.file = "/nonexistent/access.log", .workers = 1};
@@ -335,7 +335,7 @@ static void a_file_that_cannot_be_opened_is_told(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
-static void a_log_that_is_off_takes_calls(void **state)
+static void disabled_log_accepts_calls(void **state)
 {
     (void)state;
     assert_null(access_log_begin(NULL, 0));
@@ -345,9 +345,9 @@ static void a_log_that_is_off_takes_calls(void **state)
     access_log_destroy(NULL);
 }
 
-/* A pipe whose reader does not read: the ring fills, records are dropped and counted, nobody waits;
- * the end is not held up for longer than the flush limit. */
-static void a_full_ring_drops_and_counts(void **state)
+/* A pipe that is never read: the ring fills up, records are dropped and counted, no thread
+ * blocks, and shutdown takes no longer than the flush limit. */
+static void full_ring_drops_and_counts(void **state)
 {
     struct scene *scene = *state;
     unlink(scene->file);
@@ -369,7 +369,7 @@ static void a_full_ring_drops_and_counts(void **state)
     close(reader);
 }
 
-static void a_dead_reader_loses_lines_and_nothing_else(void **state)
+static void dead_reader_only_loses_lines(void **state)
 {
     struct scene *scene = *state;
     unlink(scene->file);
@@ -402,8 +402,8 @@ static void *produce(void *context)
     return NULL;
 }
 
-/* Every record that was taken comes out whole and once. */
-static void workers_write_side_by_side(void **state)
+/* Every accepted record is written completely and once. */
+static void workers_write_concurrently(void **state)
 {
     struct scene *scene = *state;
     struct access_log *log = open_log(scene->file, 2, 128);
@@ -436,23 +436,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_record_has_only_what_is_always_there),
-        TEST(the_full_line_has_the_promised_names_in_the_promised_order),
-        TEST(hostile_bytes_stay_inside_their_string),
-        TEST(every_byte_is_escaped_as_json_wants_it),
-        TEST(endless_texts_are_cut_and_the_outcome_has_room),
-        TEST(a_list_is_cut_after_a_whole_name),
-        TEST(a_second_text_replaces_the_first),
-        TEST(a_buffer_without_room_overflows_and_stays_empty),
-        TEST(destroy_writes_what_is_left),
-        TEST(a_record_comes_without_a_shutdown_also_after_a_pause),
-        TEST(a_begun_record_that_is_not_committed_is_given_again),
-        TEST(reopening_follows_a_rotation),
-        TEST(a_file_that_cannot_be_opened_is_told),
-        TEST(a_log_that_is_off_takes_calls),
-        TEST(a_full_ring_drops_and_counts),
-        TEST(a_dead_reader_loses_lines_and_nothing_else),
-        TEST(workers_write_side_by_side),
+        TEST(empty_record_has_only_the_fixed_fields),
+        TEST(full_line_has_documented_names_in_order),
+        TEST(hostile_bytes_stay_inside_the_string),
+        TEST(every_byte_is_escaped_as_json),
+        TEST(long_texts_are_truncated_and_outcome_fits),
+        TEST(list_is_truncated_after_a_complete_name),
+        TEST(second_text_replaces_first),
+        TEST(small_buffer_overflows_and_stays_empty),
+        TEST(destroy_writes_pending_lines),
+        TEST(record_is_written_after_idle_without_shutdown),
+        TEST(uncommitted_record_is_returned_again),
+        TEST(reopen_follows_rotation),
+        TEST(unopenable_file_is_reported),
+        TEST(disabled_log_accepts_calls),
+        TEST(full_ring_drops_and_counts),
+        TEST(dead_reader_only_loses_lines),
+        TEST(workers_write_concurrently),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: gateway
-/* The admin and health listeners, as conversations over real sockets on one loop. */
+/* The admin and health listeners, tested with conversations over real sockets on one loop. */
 #include "gateway/admin.h"
 
 #include "net/connection.h"
@@ -28,7 +28,7 @@ struct scene {
     struct admin *admin;
     bool ready;
     unsigned reasons, asked;
-    size_t metrics; /* bytes of the page */
+    size_t metrics; /* page size */
 };
 
 static bool is_ready(void *context, struct reasons *reasons)
@@ -134,9 +134,9 @@ static int connect_health(struct scene *scene)
     return fd;
 }
 
-static char answer[262144];
+static char response[262144];
 
-/* Whether `text` is a whole answer: its head and as much body as Content-Length says. */
+/* Returns whether `text` is a complete response: a head and as much body as Content-Length says. */
 static bool is_whole(const char *text, size_t len, bool head_only)
 {
     const char *end = strstr(text, "\r\n\r\n");
@@ -148,21 +148,21 @@ static bool is_whole(const char *text, size_t len, bool head_only)
     return (size_t)(text + len - (end + 4)) >= strtoul(length + 16, NULL, 10);
 }
 
-/* Turns the loop until an answer or the end has come, 5 s at most. */
+/* Runs the loop until a response or the end arrives, at most 5 s. */
 static const char *receive(struct scene *scene, int fd, bool head_only)
 {
     size_t len = 0;
-    answer[0] = '\0';
-    for (int i = 0; i != 1000 && !is_whole(answer, len, head_only); ++i) {
+    response[0] = '\0';
+    for (int i = 0; i != 1000 && !is_whole(response, len, head_only); ++i) {
         loop_turn(scene->loop, 5);
-        ssize_t n = recv(fd, answer + len, sizeof(answer) - 1 - len, MSG_DONTWAIT);
+        ssize_t n = recv(fd, response + len, sizeof(response) - 1 - len, MSG_DONTWAIT);
         if (n == 0 || (n == -1 && errno != EAGAIN))
             break;
         if (n > 0)
             len += (size_t)n;
-        answer[len] = '\0';
+        response[len] = '\0';
     }
-    return answer;
+    return response;
 }
 
 static const char *ask_on(struct scene *scene, int fd, const char *method, const char *target)
@@ -181,7 +181,7 @@ static const char *ask(struct scene *scene, int fd, const char *method, const ch
     return text;
 }
 
-static void assert_answer(const char *text, const char *status, const char *body)
+static void assert_response(const char *text, const char *status, const char *body)
 {
     assert_memory_equal(text, status, strlen(status));
     assert_non_null(strstr(text, "\r\n\r\n"));
@@ -191,74 +191,74 @@ static void assert_answer(const char *text, const char *status, const char *body
 
 /* ---- conversations ---- */
 
-static void admin_has_every_page(void **state)
+static void admin_serves_every_page(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
     int fd = connect_admin(scene); /* all on one connection */
-    assert_answer(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
-    assert_non_null(strstr(answer, "\r\nContent-Type: application/json\r\n"));
-    assert_non_null(strstr(answer, "\r\nCache-Control: no-store\r\n"));
-    assert_non_null(strstr(answer, "\r\nDate: "));
-    assert_answer(ask_on(scene, fd, "GET", "/ready?verbose=1"), "HTTP/1.1 200 OK\r\n",
-                  "{\"ready\":true,\"reasons\":[]}\n");
-    assert_answer(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 200 OK\r\n",
-                  "{\"version\":\"0.1.0\",\"build\":\"v0.1.0-1-gabc\"}\n");
-    assert_answer(
+    assert_response(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+    assert_non_null(strstr(response, "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(response, "\r\nCache-Control: no-store\r\n"));
+    assert_non_null(strstr(response, "\r\nDate: "));
+    assert_response(ask_on(scene, fd, "GET", "/ready?verbose=1"), "HTTP/1.1 200 OK\r\n",
+                    "{\"ready\":true,\"reasons\":[]}\n");
+    assert_response(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 200 OK\r\n",
+                    "{\"version\":\"0.1.0\",\"build\":\"v0.1.0-1-gabc\"}\n");
+    assert_response(
         ask_on(scene, fd, "GET", "/"), "HTTP/1.1 200 OK\r\n",
         "{\"paths\":[\"/live\",\"/ready\",\"/metrics\",\"/version\",\"/reload\",\"/\"]}\n");
-    assert_answer(ask_on(scene, fd, "POST", "/live"), "HTTP/1.1 405 Method Not Allowed\r\n",
-                  "{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n");
-    assert_non_null(strstr(answer, "\r\nAllow: GET, HEAD\r\n"));
+    assert_response(ask_on(scene, fd, "POST", "/live"), "HTTP/1.1 405 Method Not Allowed\r\n",
+                    "{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n");
+    assert_non_null(strstr(response, "\r\nAllow: GET, HEAD\r\n"));
     close(fd);
 }
 
-static void health_has_only_what_probes_need(void **state)
+static void health_serves_only_probe_pages(void **state)
 {
     struct scene *scene = *state;
     static const char not_found[] = "{\"error\":\"not_found\",\"message\":\"no such path here\","
                                     "\"paths\":[\"/live\",\"/ready\",\"/metrics\"]}\n";
     start(scene, 0);
     int fd = connect_health(scene);
-    assert_answer(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
-    assert_answer(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 404 Not Found\r\n", not_found);
-    assert_answer(ask_on(scene, fd, "GET", "/"), "HTTP/1.1 404 Not Found\r\n", not_found);
-    assert_answer(ask_on(scene, fd, "GET", "/live/../version"), "HTTP/1.1 404 Not Found\r\n",
-                  not_found);
-    assert_answer(ask_on(scene, fd, "GET", "/LIVE"), "HTTP/1.1 404 Not Found\r\n", not_found);
-    assert_answer(ask_on(scene, fd, "HEAD", "/live"), "HTTP/1.1 200 OK\r\n", "");
-    assert_non_null(strstr(answer, "\r\nContent-Length: 14\r\n"));
+    assert_response(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+    assert_response(ask_on(scene, fd, "GET", "/version"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_response(ask_on(scene, fd, "GET", "/"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_response(ask_on(scene, fd, "GET", "/live/../version"), "HTTP/1.1 404 Not Found\r\n",
+                    not_found);
+    assert_response(ask_on(scene, fd, "GET", "/LIVE"), "HTTP/1.1 404 Not Found\r\n", not_found);
+    assert_response(ask_on(scene, fd, "HEAD", "/live"), "HTTP/1.1 200 OK\r\n", "");
+    assert_non_null(strstr(response, "\r\nContent-Length: 14\r\n"));
     close(fd);
 }
 
-static void not_ready_is_503_with_its_reasons(void **state)
+static void not_ready_returns_503_with_reasons(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
     scene->ready = false;
     scene->reasons = 1;
-    assert_answer(ask(scene, connect_health(scene), "GET", "/ready"),
-                  "HTTP/1.1 503 Service Unavailable\r\n",
-                  "{\"ready\":false,\"reasons\":[{\"code\":\"no_credentials\",\"message\":"
-                  "\"neither \\\"env\\\" nor\\nstatic\"}]}\n");
+    assert_response(ask(scene, connect_health(scene), "GET", "/ready"),
+                    "HTTP/1.1 503 Service Unavailable\r\n",
+                    "{\"ready\":false,\"reasons\":[{\"code\":\"no_credentials\",\"message\":"
+                    "\"neither \\\"env\\\" nor\\nstatic\"}]}\n");
     scene->reasons = 100;
     ask(scene, connect_health(scene), "GET", "/ready");
-    assert_memory_equal(answer, "HTTP/1.1 503 ", 13);
-    assert_string_equal(answer + strlen(answer) - 10, "u0001\"}]}\n");
+    assert_memory_equal(response, "HTTP/1.1 503 ", 13);
+    assert_string_equal(response + strlen(response) - 10, "u0001\"}]}\n");
 }
 
-/* With a body, in pieces, too; from a web page never. */
-static void reload_is_a_post(void **state)
+/* A body is accepted, also in pieces; requests from web pages are not. */
+static void reload_requires_post(void **state)
 {
     struct scene *scene = *state;
-    static const char answers[] = "{\"reloaded\":true,\"reasons\":[{\"code\":\"refused\","
-                                  "\"message\":\"not now\"}]}\n";
+    static const char responses[] = "{\"reloaded\":true,\"reasons\":[{\"code\":\"refused\","
+                                    "\"message\":\"not now\"}]}\n";
     start(scene, 0);
     int fd = connect_admin(scene);
-    assert_answer(ask_on(scene, fd, "POST", "/reload"), "HTTP/1.1 200 OK\r\n", answers);
-    assert_answer(ask_on(scene, fd, "GET", "/reload"), "HTTP/1.1 405 Method Not Allowed\r\n",
-                  "{\"error\":\"method_not_allowed\",\"message\":\"POST\"}\n");
-    assert_non_null(strstr(answer, "\r\nAllow: POST\r\n"));
+    assert_response(ask_on(scene, fd, "POST", "/reload"), "HTTP/1.1 200 OK\r\n", responses);
+    assert_response(ask_on(scene, fd, "GET", "/reload"), "HTTP/1.1 405 Method Not Allowed\r\n",
+                    "{\"error\":\"method_not_allowed\",\"message\":\"POST\"}\n");
+    assert_non_null(strstr(response, "\r\nAllow: POST\r\n"));
     const struct span head = SPAN("POST /reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
                                   "\r\n\r\n3\r\nabc\r\n");
     send(fd, head.at, head.len, 0);
@@ -266,20 +266,20 @@ static void reload_is_a_post(void **state)
     loop_turn(scene->loop, 5);
     assert_int_equal(scene->asked, 1);
     send(fd, "0\r\n\r\n", 5, 0);
-    assert_answer(receive(scene, fd, false), "HTTP/1.1 200 OK\r\n", answers);
+    assert_response(receive(scene, fd, false), "HTTP/1.1 200 OK\r\n", responses);
     scene->ready = false;
     assert_memory_equal(ask_on(scene, fd, "POST", "/reload"), "HTTP/1.1 422 ", 13);
     assert_int_equal(scene->asked, 3);
     const struct span page =
         SPAN("POST /reload HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Length: 2\r\n\r\n{}");
     send(fd, page.at, page.len, 0);
-    assert_answer(receive(scene, fd, false), "HTTP/1.1 403 Forbidden\r\n",
-                  "{\"error\":\"forbidden\",\"message\":\"a web page sent this\"}\n");
+    assert_response(receive(scene, fd, false), "HTTP/1.1 403 Forbidden\r\n",
+                    "{\"error\":\"forbidden\",\"message\":\"a web page sent this\"}\n");
     assert_int_equal(scene->asked, 3);
     close(fd);
 }
 
-static void neither_http2_nor_large_bodies_are_taken(void **state)
+static void http2_and_large_bodies_are_rejected(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -296,13 +296,13 @@ static void neither_http2_nor_large_bodies_are_taken(void **state)
         int fd = connect_health(scene);
         send(fd, requests[i], strlen(requests[i]), 0);
         receive(scene, fd, false);
-        assert_memory_equal(answer, statuses[i], strlen(statuses[i]));
-        assert_null(strstr(answer, "101 Switching"));
+        assert_memory_equal(response, statuses[i], strlen(statuses[i]));
+        assert_null(strstr(response, "101 Switching"));
         close(fd);
     }
 }
 
-static void a_connection_too_many_ends_the_oldest(void **state)
+static void excess_connection_closes_the_oldest(void **state)
 {
     struct scene *scene = *state;
     enum { MAX = 4, HOLDERS = 12 };
@@ -310,12 +310,12 @@ static void a_connection_too_many_ends_the_oldest(void **state)
     start(scene, MAX);
     for (int i = 0; i != HOLDERS; ++i) {
         holders[i] = connect_health(scene);
-        send(holders[i], "GET /", 5, 0); /* and never the rest */
+        send(holders[i], "GET /", 5, 0); /* never sends the rest */
     }
-    assert_answer(ask(scene, connect_health(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
-                  "{\"live\":true}\n");
-    assert_answer(ask(scene, connect_admin(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
-                  "{\"live\":true}\n");
+    assert_response(ask(scene, connect_health(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
+                    "{\"live\":true}\n");
+    assert_response(ask(scene, connect_admin(scene), "GET", "/live"), "HTTP/1.1 200 OK\r\n",
+                    "{\"live\":true}\n");
     char byte;
     int ended = 0;
     for (int i = 0; i != HOLDERS; ++i) {
@@ -326,15 +326,15 @@ static void a_connection_too_many_ends_the_oldest(void **state)
     assert_in_range(ended, HOLDERS - MAX, HOLDERS);
 }
 
-/* Without descriptors the listener pauses instead of spinning, and comes back by itself. */
-static void without_descriptors_it_waits_and_recovers(void **state)
+/* Without descriptors the listener pauses instead of spinning, then resumes. */
+static void accept_recovers_from_descriptor_exhaustion(void **state)
 {
     struct scene *scene = *state;
     struct rlimit before, none;
     start(scene, 0);
     int fd = connect_health(scene), real_stderr = dup(STDERR_FILENO);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    dup2(null, STDERR_FILENO); /* the warning is expected */
+    dup2(null, STDERR_FILENO); /* expect the warning */
     close(null);
     getrlimit(RLIMIT_NOFILE, &before);
     none = before;
@@ -348,10 +348,10 @@ static void without_descriptors_it_waits_and_recovers(void **state)
     dup2(real_stderr, STDERR_FILENO);
     close(real_stderr);
     assert_in_range(turns, 1, 20);
-    assert_answer(ask(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
+    assert_response(ask(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
 }
 
-static void an_address_that_is_taken_is_told_and_nothing_stays_open(void **state)
+static void address_in_use_is_reported_without_leaks(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -366,7 +366,7 @@ static void an_address_that_is_taken_is_told_and_nothing_stays_open(void **state
     assert_int_equal(access(other, F_OK), -1);
 }
 
-static void the_end_closes_connections_and_takes_the_socket_away(void **state)
+static void stop_closes_connections_and_unlinks_socket(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -384,8 +384,8 @@ static void the_end_closes_connections_and_takes_the_socket_away(void **state)
     close(half);
 }
 
-/* A question that came too late is not put to an owner who is half gone. */
-static void nobody_is_asked_while_it_ends(void **state)
+/* A late request must not call back into an owner that is being destroyed. */
+static void no_callback_during_stop(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -400,7 +400,7 @@ static void nobody_is_asked_while_it_ends(void **state)
     close(fd);
 }
 
-static void metrics_are_text_on_both(void **state)
+static void metrics_are_text_on_both_listeners(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -415,7 +415,7 @@ static void metrics_are_text_on_both(void **state)
     }
 }
 
-static void a_page_of_metrics_too_long_is_an_error(void **state)
+static void oversized_metrics_page_is_an_error(void **state)
 {
     struct scene *scene = *state;
     start(scene, 0);
@@ -425,7 +425,8 @@ static void a_page_of_metrics_too_long_is_an_error(void **state)
     close(fd);
 }
 
-/* Turns until the page is there, and tells how much of it has come before the end or a whole answer. */
+/* Runs the loop until the page is ready; returns the bytes received by the end or by a complete
+ * response. */
 static size_t read_page(struct scene *scene, int fd)
 {
     static char text[1 << 20];
@@ -440,15 +441,15 @@ static size_t read_page(struct scene *scene, int fd)
     return got;
 }
 
-/* Whoever asks and does not read holds a page, and loses it to who comes later. */
-static void pages_that_nobody_reads_end(void **state)
+/* A client that does not read holds a page and loses it to a later client. */
+static void unread_pages_time_out(void **state)
 {
     enum { ASKED = 6, UNDER_WAY = 4 };
     struct scene *scene = *state;
     const struct span request = SPAN("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     int fds[ASKED];
     start(scene, 0);
-    scene->metrics = 8 * 1024 * 1024; /* more than a socket takes */
+    scene->metrics = 8 * 1024 * 1024; /* more than a socket buffers */
     for (unsigned i = 0; i != ASKED; ++i) {
         fds[i] = connect_admin(scene);
         assert_int_equal(send(fds[i], request.at, request.len, 0), request.len);
@@ -466,7 +467,7 @@ static void pages_that_nobody_reads_end(void **state)
     close(fd);
 }
 
-static void without_addresses_nothing_listens(void **state)
+static void no_addresses_no_listeners(void **state)
 {
     struct scene *scene = *state;
     const struct admin_options options = {.loop = scene->loop};
@@ -480,20 +481,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(admin_has_every_page),
-        TEST(health_has_only_what_probes_need),
-        TEST(not_ready_is_503_with_its_reasons),
-        TEST(reload_is_a_post),
-        TEST(neither_http2_nor_large_bodies_are_taken),
-        TEST(a_connection_too_many_ends_the_oldest),
-        TEST(without_descriptors_it_waits_and_recovers),
-        TEST(an_address_that_is_taken_is_told_and_nothing_stays_open),
-        TEST(the_end_closes_connections_and_takes_the_socket_away),
-        TEST(nobody_is_asked_while_it_ends),
-        TEST(metrics_are_text_on_both),
-        TEST(a_page_of_metrics_too_long_is_an_error),
-        TEST(pages_that_nobody_reads_end),
-        TEST(without_addresses_nothing_listens),
+        TEST(admin_serves_every_page),
+        TEST(health_serves_only_probe_pages),
+        TEST(not_ready_returns_503_with_reasons),
+        TEST(reload_requires_post),
+        TEST(http2_and_large_bodies_are_rejected),
+        TEST(excess_connection_closes_the_oldest),
+        TEST(accept_recovers_from_descriptor_exhaustion),
+        TEST(address_in_use_is_reported_without_leaks),
+        TEST(stop_closes_connections_and_unlinks_socket),
+        TEST(no_callback_during_stop),
+        TEST(metrics_are_text_on_both_listeners),
+        TEST(oversized_metrics_page_is_an_error),
+        TEST(unread_pages_time_out),
+        TEST(no_addresses_no_listeners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // links: net gateway
-/* Admission: the counters at their limits, threads that take and release at once, and the queue for
- * slots. */
+/* Admission: counters at their limits, threads that acquire and release concurrently, and the
+ * queue for slots. */
 #include "gateway/admission.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@ static struct admission admission;
 static struct admission_route *routes[2];
 static struct admission_queue queue;
 static struct admission_ticket tickets[TICKETS];
-static int admitted[TICKETS]; /* by ticket: its place in the order of on_admitted, from 1 */
+static int admitted[TICKETS]; /* by ticket: position in the order of on_admitted, from 1 */
 static int admitted_count;
 
 static int set_up(void **state)
@@ -70,7 +70,7 @@ static void connections(void **state)
     assert_true(admission_take_connection(&admission));
     assert_true(admission_take_connection(&admission));
     assert_false(admission_take_connection(&admission));
-    assert_false(admission_take_connection(&admission)); /* a refusal takes nothing */
+    assert_false(admission_take_connection(&admission)); /* a rejection acquires nothing */
     admission_release_connection(&admission);
     assert_true(admission_take_connection(&admission));
     admission_release_connection(&admission);
@@ -78,7 +78,7 @@ static void connections(void **state)
     assert_int_equal(atomic_load(&admission.connections), 0);
 }
 
-static void other_limits_hold_from_then_on(void **state)
+static void new_limits_apply_at_once(void **state)
 {
     (void)state;
     assert_true(admission_take_connection(&admission));
@@ -86,14 +86,13 @@ static void other_limits_hold_from_then_on(void **state)
     admission_set_limits(&admission, &(struct config_limits){.connections = 1, .concurrency = 1});
     assert_false(admission_take_connection(&admission));
     admission_release_connection(&admission);
-    assert_false(admission_take_connection(
-        &admission)); /* one is above the limit no more, and still there */
+    assert_false(admission_take_connection(&admission)); /* one above the new limit, still held */
     admission_release_connection(&admission);
     assert_true(admission_take_connection(&admission));
     admission_release_connection(&admission);
 }
 
-static void a_name_has_one_set_of_counters(void **state)
+static void same_name_shares_counters(void **state)
 {
     (void)state;
     assert_ptr_equal(admission_open_route(&admission, SPAN("limited")), routes[0]);
@@ -107,20 +106,20 @@ static void a_name_has_one_set_of_counters(void **state)
     leave(1);
 }
 
-static void a_routes_slots_are_of_all_slots(void **state)
+static void route_slots_count_toward_total(void **state)
 {
     (void)state;
     assert_true(take(0, 0));
     assert_true(take(1, 0));
-    assert_false(take(2, 0)); /* its own limit */
+    assert_false(take(2, 0)); /* the route's own limit */
     assert_true(take(2, 1));
-    assert_false(take(3, 1)); /* everyone's */
+    assert_false(take(3, 1)); /* the shared limit */
     leave(3);                 /* holds nothing */
     leave(0);
     assert_true(take(3, 1));
-    assert_false(take(0, 0)); /* a slot of the route is free, but none of all */
+    assert_false(take(0, 0)); /* the route has a free slot, the total has none */
     leave(2);
-    assert_true(take(0, 0)); /* the refusal before took nothing */
+    assert_true(take(0, 0)); /* the rejection above acquired nothing */
     leave(0);
     leave(1);
     leave(3);
@@ -129,7 +128,7 @@ static void a_routes_slots_are_of_all_slots(void **state)
     assert_int_equal(atomic_load(&routes[1]->slots), 0);
 }
 
-static void tickets_wait_in_order(void **state)
+static void tickets_wait_in_fifo_order(void **state)
 {
     (void)state;
     assert_true(take(0, 1) && take(1, 1) && take(2, 1));
@@ -137,9 +136,9 @@ static void tickets_wait_in_order(void **state)
     wait_for_slot(4, 1);
     wait_for_slot(5, 1);
     assert_int_equal(atomic_load(&admission.waiting), 3);
-    leave(4); /* its owner has gone */
+    leave(4); /* its owner is gone */
     leave(0);
-    assert_int_equal(admitted_count, 0); /* from the loop's turn only */
+    assert_int_equal(admitted_count, 0); /* only from a loop iteration */
     assert_false(take(6, 1));            /* does not overtake */
     loop_turn(queue.loop, 0);
     assert_true(admitted[3] == 1 && admitted_count == 1);
@@ -153,13 +152,13 @@ static void tickets_wait_in_order(void **state)
     assert_int_equal(atomic_load(&admission.slots), 0);
 }
 
-static void other_routes_may_pass(void **state)
+static void other_routes_may_overtake(void **state)
 {
     (void)state;
     assert_true(take(0, 0) && take(1, 0));
     wait_for_slot(2, 0); /* for its route */
     assert_true(take(3, 1));
-    wait_for_slot(4, 1); /* for any */
+    wait_for_slot(4, 1); /* for any route */
     leave(3);
     loop_turn(queue.loop, 0);
     assert_true(admitted[4] == 1 && admitted[2] == 0);
@@ -209,7 +208,7 @@ static void *come_and_go(void *own)
     return NULL;
 }
 
-static void threads_at_once(void **state)
+static void concurrent_threads(void **state)
 {
     (void)state;
     pthread_t threads[THREADS];
@@ -227,13 +226,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(connections, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(other_limits_hold_from_then_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_name_has_one_set_of_counters, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_routes_slots_are_of_all_slots, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(new_limits_apply_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(same_name_shares_counters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(route_slots_count_toward_total, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tickets_wait_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(other_routes_may_pass, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threads_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tickets_wait_in_fifo_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_routes_may_overtake, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(concurrent_threads, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

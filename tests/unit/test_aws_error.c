@@ -1,4 +1,5 @@
-/* Error answers: what is read from good, odd and broken ones, whose class they are, and what is redacted. */
+/* Error responses: what is read from valid, unusual and broken ones, their class, and what is
+ * redacted. */
 #include "aws/aws_error.h"
 
 #include <setjmp.h>
@@ -14,7 +15,7 @@ static void assert_span(struct span s, const char *expected)
 {
     if (expected == NULL) {
         if (s.at != NULL)
-            fail_msg("'%.*s' should not be there", SPAN_ARG(s));
+            fail_msg("'%.*s' must not appear", SPAN_ARG(s));
         return;
     }
     if (!span_equals(s, span_from(expected)))
@@ -70,7 +71,7 @@ static void test_codes(void **state)
     assert_null(error.code.at);
 }
 
-static void test_a_model_error(void **state)
+static void test_model_error(void **state)
 {
     static const struct span body =
         SPAN("{\"ErrorCode\":\"CLIENT_ERROR_FROM_MODEL\","
@@ -91,7 +92,7 @@ static void test_original_status(void **state)
 {
     static const struct {
         const char *value;
-        int status; /* -1: none told */
+        int status; /* -1: none given */
     } cases[] = {{"0", 0},     {"500", 500},    {"999", 999},      {"1000", -1},
                  {"-1", -1},   {"\"400\"", -1}, {"400.5", -1},     {"null", -1},
                  {"true", -1}, {"{}", -1},      {"4294967696", -1}};
@@ -124,7 +125,7 @@ static void test_messages(void **state)
     assert_true(span_equals(error.message, SPAN("a\0b")));
 }
 
-/* Deep nesting and a cut at 64 KiB end in "not told", never in a crash. */
+/* Deep nesting and a cut at 64 KiB mean "not given", never a crash. */
 static void test_hostile_bodies(void **state)
 {
     static char body[80 * 1024];
@@ -198,7 +199,7 @@ static void test_classes(void **state)
         const struct aws_error error = {.code = span_from(cases[i].code),
                                         .message = span_from(cases[i].message)};
         if (aws_error_classify(cases[i].status, &error) != cases[i].class)
-            fail_msg("%d %s is of another class", cases[i].status, cases[i].code);
+            fail_msg("%d %s has another class", cases[i].status, cases[i].code);
     }
 }
 
@@ -238,8 +239,8 @@ static void test_redaction(void **state)
     assert_null(aws_error_redact(SPAN_NONE, *state).at);
 }
 
-/* Every secret grows to the mark; and work stays linear. */
-static void test_redaction_of_much(void **state)
+/* Every secret grows to the length of the mark; run time stays linear. */
+static void test_redaction_of_long_text(void **state)
 {
     static char text[64 * 1024];
     for (size_t i = 0; i + 6 <= sizeof(text); i += 6)
@@ -255,10 +256,10 @@ static void test_redaction_of_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),           cmocka_unit_test(test_a_model_error),
+        cmocka_unit_test(test_codes),           cmocka_unit_test(test_model_error),
         cmocka_unit_test(test_original_status), cmocka_unit_test(test_messages),
         cmocka_unit_test(test_hostile_bodies),  cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_redaction),       cmocka_unit_test(test_redaction_of_much),
+        cmocka_unit_test(test_redaction),       cmocka_unit_test(test_redaction_of_long_text),
     };
     return cmocka_run_group_tests(tests, with_arena, without_arena);
 }

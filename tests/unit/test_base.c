@@ -1,4 +1,4 @@
-/* The ground floor: spans, buffers, arenas, secrets, problems. */
+/* The base layer: spans, buffers, arenas, secrets, problems. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static void assert_span(struct span s, struct span expected)
 
 /* ---- characters ---- */
 
-/* Each class against its members written out. */
+/* Each class against an explicit list of its members. */
 static void test_ascii_classes(void **state)
 {
 #define DIGITS  "0123456789"
@@ -64,7 +64,7 @@ static void test_ascii_classes(void **state)
 
 /* ---- spans ---- */
 
-static void test_span_comparing(void **state)
+static void test_span_comparison(void **state)
 {
     (void)state;
     assert_true(span_equals(SPAN_NONE, SPAN("")));
@@ -86,7 +86,7 @@ static void test_span_comparing(void **state)
     assert_int_equal(span_from("abc").len, 3);
 }
 
-static void test_span_cutting(void **state)
+static void test_span_splitting(void **state)
 {
     struct span head, rest = SPAN("a,,b");
     (void)state;
@@ -179,7 +179,7 @@ static void test_span_globs(void **state)
         if (span_matches_glob(span_from(cases[i].text), span_from(cases[i].glob)) !=
             cases[i].matches)
             fail_msg("'%s' on '%s'", cases[i].glob, cases[i].text);
-    /* Many stars on a long text end at once. */
+    /* Many stars on a long text still finish quickly. */
     char text[4096], glob[64];
     memset(text, 'a', sizeof(text));
     for (size_t i = 0; i != sizeof(glob); ++i)
@@ -217,7 +217,7 @@ static void test_buffer_growth_and_limit(void **state)
     buffer_dispose(&b);
 }
 
-/* What does not fit is dropped whole, and so is all that follows. */
+/* Data that does not fit is dropped whole, as is everything after it. */
 static void test_buffer_over_fixed_memory(void **state)
 {
     char memory[4];
@@ -385,17 +385,17 @@ static void test_json_escaping(void **state)
         {SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82"),
          SPAN("\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x99\x82")},
         {SPAN("\xf4\x8f\xbf\xbf"), SPAN("\xf4\x8f\xbf\xbf")},
-        {SPAN("\x80"), SPAN(BAD)},                         /* a continuation alone */
-        {SPAN("\xc3"), SPAN(BAD)},                         /* cut */
-        {SPAN("\xe6\xbc"), SPAN(BAD BAD)},                 /* cut */
-        {SPAN("\xc3("), SPAN(BAD "(")},                    /* no continuation */
+        {SPAN("\x80"), SPAN(BAD)},                         /* a continuation byte alone */
+        {SPAN("\xc3"), SPAN(BAD)},                         /* truncated */
+        {SPAN("\xe6\xbc"), SPAN(BAD BAD)},                 /* truncated */
+        {SPAN("\xc3("), SPAN(BAD "(")},                    /* no continuation byte */
         {SPAN("\xc0\xaf"), SPAN(BAD BAD)},                 /* overlong */
         {SPAN("\xe0\x80\xaf"), SPAN(BAD BAD BAD)},         /* overlong */
         {SPAN("\xf0\x80\x80\xaf"), SPAN(BAD BAD BAD BAD)}, /* overlong */
         {SPAN("\xed\xa0\x80"), SPAN(BAD BAD BAD)},         /* a surrogate */
         {SPAN("\xf4\x90\x80\x80"), SPAN(BAD BAD BAD BAD)}, /* beyond U+10FFFF */
         {SPAN("\xff\xfe"), SPAN(BAD BAD)},
-        {SPAN("\xc3\"x"), SPAN(BAD "\\\"x")}, /* the quote is not swallowed */
+        {SPAN("\xc3\"x"), SPAN(BAD "\\\"x")}, /* the quote is kept */
     };
     (void)state;
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
@@ -407,8 +407,8 @@ static void test_json_escaping(void **state)
     }
 }
 
-/* Words of eight bytes are looked at at once: an odd byte at each place of texts of each length. */
-static void test_json_escapes_everywhere(void **state)
+/* The scanner reads eight bytes at a time: an escaped byte at each position of each length. */
+static void test_json_escapes_at_every_position(void **state)
 {
     char text[30], quoted[2 + 30 + 1], put[6 * 30 + 2];
     (void)state;
@@ -499,7 +499,7 @@ static void test_arena(void **state)
     arena_dispose(&arena);
 }
 
-/* A reset arena gives out the memory of its one ordinary block again. */
+/* A reset arena reuses the memory of its one ordinary block. */
 static void test_arena_reset(void **state)
 {
     struct arena arena;
@@ -596,8 +596,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ascii_classes),
-        cmocka_unit_test(test_span_comparing),
-        cmocka_unit_test(test_span_cutting),
+        cmocka_unit_test(test_span_comparison),
+        cmocka_unit_test(test_span_splitting),
         cmocka_unit_test(test_span_numbers),
         cmocka_unit_test(test_span_globs),
         cmocka_unit_test(test_buffer_growth_and_limit),
@@ -609,7 +609,7 @@ int main(void)
         cmocka_unit_test(test_span_forms),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_json_escaping),
-        cmocka_unit_test(test_json_escapes_everywhere),
+        cmocka_unit_test(test_json_escapes_at_every_position),
         cmocka_unit_test(test_json_writing),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_reset),

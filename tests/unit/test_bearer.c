@@ -1,4 +1,4 @@
-/* Bearer tokens: their form against one that botocore made, and when the cache mints a new one. */
+/* Bearer tokens: their form against one made by botocore, and when the cache mints a new one. */
 #include "aws/bearer.h"
 
 #include <setjmp.h>
@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-/* base64 of what botocore's SigV4QueryAuth makes of these keys at 2026-11-22T12:00:00Z, with &Version=1;
- * the fields of the query in the order in which they are signed. */
+/* base64 of what botocore's SigV4QueryAuth makes with these keys at 2026-11-22T12:00:00Z, plus
+ * &Version=1; the query fields are in signing order. */
 static const char wanted[] =
     "sagemaker-api-key-c2FnZW1ha2VyLmFtYXpvbmF3cy5jb20vP0FjdGlvbj1DYWxsV2l0aEJlYXJlcl"
     "Rva2VuJlgtQW16LUFsZ29yaXRobT1BV1M0LUhNQUMtU0hBMjU2JlgtQW16LUNyZWRlbnRpYWw9QUtJRE"
@@ -47,7 +47,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void a_token_is_the_one_that_botocore_makes(void **state)
+static void token_matches_botocore(void **state)
 {
     (void)state;
     struct buffer out;
@@ -59,7 +59,7 @@ static void a_token_is_the_one_that_botocore_makes(void **state)
     buffer_dispose(&out);
 }
 
-/* Whether the cache mints for the second of two calls. */
+/* Returns whether the cache mints for the second of two calls. */
 static bool mints_again(struct sigv4_identity first, int64_t first_s, struct sigv4_identity second,
                         int64_t second_s, int64_t expires_s)
 {
@@ -76,7 +76,7 @@ static bool mints_again(struct sigv4_identity first, int64_t first_s, struct sig
     return !same;
 }
 
-static void a_token_is_used_for_ten_minutes(void **state)
+static void token_is_reused_for_ten_minutes(void **state)
 {
     (void)state;
     struct sigv4_identity identity = identity_of("AKIDEXAMPLE", 1);
@@ -85,7 +85,7 @@ static void a_token_is_used_for_ten_minutes(void **state)
     assert_true(mints_again(identity, 0, identity, -1, 0)); /* the clock was set back */
 }
 
-static void other_credentials_have_another_token(void **state)
+static void different_credentials_get_different_token(void **state)
 {
     (void)state;
     struct sigv4_identity one = identity_of("AKIDEXAMPLE", 1), two = identity_of("AKIDEXAMPLE", 2);
@@ -93,17 +93,18 @@ static void other_credentials_have_another_token(void **state)
     assert_true(mints_again(one, 0, identity_of("AKIDOTHER", 1), 1, 0));
 }
 
-static void a_token_does_not_outlive_its_credentials(void **state)
+static void token_does_not_outlive_credentials(void **state)
 {
     (void)state;
     struct sigv4_identity identity = identity_of("AKIDEXAMPLE", 1);
     assert_false(mints_again(identity, 0, identity, 100, 400));
     assert_true(mints_again(identity, 0, identity, 101, 400));
     assert_true(
-        mints_again(identity, 0, identity, 1, 200)); /* with less left each call has its own */
+        mints_again(identity, 0, identity, 1, 200)); /* with less time left, each call gets its
+                                                      * own */
 }
 
-static void a_wiped_cache_mints_again(void **state)
+static void wiped_cache_mints_again(void **state)
 {
     (void)state;
     struct bearer_cache *cache = bearer_cache_create();
@@ -121,7 +122,7 @@ static void a_wiped_cache_mints_again(void **state)
     bearer_cache_destroy(cache);
 }
 
-static void many_identities_fit_in_turn(void **state)
+static void many_identities_share_the_cache(void **state)
 {
     (void)state;
     struct bearer_cache *cache = bearer_cache_create();
@@ -138,12 +139,12 @@ static void many_identities_fit_in_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_token_is_the_one_that_botocore_makes),
-        cmocka_unit_test(a_token_is_used_for_ten_minutes),
-        cmocka_unit_test(other_credentials_have_another_token),
-        cmocka_unit_test(a_token_does_not_outlive_its_credentials),
-        cmocka_unit_test(a_wiped_cache_mints_again),
-        cmocka_unit_test(many_identities_fit_in_turn),
+        cmocka_unit_test(token_matches_botocore),
+        cmocka_unit_test(token_is_reused_for_ten_minutes),
+        cmocka_unit_test(different_credentials_get_different_token),
+        cmocka_unit_test(token_does_not_outlive_credentials),
+        cmocka_unit_test(wiped_cache_mints_again),
+        cmocka_unit_test(many_identities_share_the_cache),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
 // links: net gateway
-/* Bodies: kept as they came in whatever pieces, hashed, counted, refused at their limits, given
- * back. */
+/* Bodies: stored regardless of how they are split, hashed, counted, rejected at their limits,
+ * and freed. */
 #include "gateway/body.h"
 
 #include <openssl/sha.h>
@@ -63,12 +63,12 @@ static void fill(size_t len, size_t piece, bool known)
     check_content(&body, len);
     body_release(&body);
     assert_int_equal(atomic_load(&admission.memory), 0);
-    assert_int_equal(body.size, len); /* stays, for the access line */
+    assert_int_equal(body.size, len); /* kept for the access line */
     body_release(&body);
     arena_reset(&arena);
 }
 
-static void whatever_the_pieces(void **state)
+static void any_chunking_gives_the_same_body(void **state)
 {
     (void)state;
     static const size_t sizes[] = {0,
@@ -87,7 +87,7 @@ static void whatever_the_pieces(void **state)
         }
 }
 
-static void more_than_there_is_memory_for(void **state)
+static void body_over_memory_limit(void **state)
 {
     (void)state;
     struct body first = {0}, second = {0}, third = {0};
@@ -105,8 +105,8 @@ static void more_than_there_is_memory_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(whatever_the_pieces, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_than_there_is_memory_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_chunking_gives_the_same_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(body_over_memory_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Clocks and dates: against the C library's calendar, to and fro, and what must be refused. */
+/* Clocks and dates: compared with the C library's calendar, round trips, and invalid input. */
 #include "base/clock.h"
 
 #include <setjmp.h>
@@ -8,11 +8,12 @@
 
 #include <cmocka.h>
 
-/* Against the C library's calendar, over days of four thousand years and the edges of a day. */
+/* Compares with the C library's calendar, over days of four thousand years and the edges of a
+ * day. */
 static void test_dates_over_many_years(void **state)
 {
     (void)state;
-    for (int64_t day = -719162; day < 2932896; day += 97) { /* from year 1 to 9999 */
+    for (int64_t day = -719162; day < 2932896; day += 97) { /* years 1 to 9999 */
         for (int i = 0; i != 3; ++i) {
             int64_t second = day * 86400 + (i == 0 ? 0 : i == 1 ? 86399 : (day * 7919) % 86400);
             time_t seconds = (time_t)second;
@@ -33,7 +34,7 @@ static void test_dates_over_many_years(void **state)
     }
 }
 
-/* Each form, written and read again, of each day of sixty years. */
+/* Writes and reads each form for every day of sixty years. */
 static void test_forms_round_trip(void **state)
 {
     char basic[CLOCK_BASIC_SIZE], rfc3339[CLOCK_RFC3339_SIZE], http[CLOCK_HTTP_SIZE], expected[64];
@@ -62,7 +63,7 @@ static void test_forms_round_trip(void **state)
     assert_string_equal(http, "Wed, 31 Dec 1969 23:59:59 GMT");
 }
 
-static void test_dates_that_do_not_exist(void **state)
+static void test_invalid_dates(void **state)
 {
     static const char *const basics[] = {
         "",
@@ -90,7 +91,7 @@ static void test_dates_that_do_not_exist(void **state)
     (void)state;
     for (size_t i = 0; i != sizeof(basics) / sizeof(basics[0]); ++i)
         if (clock_parse_basic(span_from(basics[i]), &t))
-            fail_msg("'%s' was taken", basics[i]);
+            fail_msg("'%s' was accepted", basics[i]);
     assert_int_equal(t.us, 7);
     assert_true(clock_parse_basic(SPAN("20160229T000000Z"), &t));
     assert_true(clock_parse_basic(SPAN("20000229T000000Z"), &t));
@@ -100,7 +101,7 @@ static void test_rfc3339(void **state)
 {
     static const struct {
         const char *text;
-        int64_t us; /* -1: refused */
+        int64_t us; /* -1: rejected */
     } cases[] = {
         {"1970-01-01T00:00:00Z", 0},
         {"1970-01-01t00:00:01z", 1000000},
@@ -132,7 +133,7 @@ static void test_rfc3339(void **state)
     }
 }
 
-static void test_clocks_run(void **state)
+static void test_clocks_advance(void **state)
 {
     struct mono_time first = clock_mono(), second = clock_mono();
     (void)state;
@@ -145,11 +146,9 @@ static void test_clocks_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dates_over_many_years),
-        cmocka_unit_test(test_forms_round_trip),
-        cmocka_unit_test(test_dates_that_do_not_exist),
-        cmocka_unit_test(test_rfc3339),
-        cmocka_unit_test(test_clocks_run),
+        cmocka_unit_test(test_dates_over_many_years), cmocka_unit_test(test_forms_round_trip),
+        cmocka_unit_test(test_invalid_dates),         cmocka_unit_test(test_rfc3339),
+        cmocka_unit_test(test_clocks_advance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The configuration: what a file, a text or flags become; defaults, merging, the environment. What a person is told
- * of broken ones is in test_check.py. */
+/* The configuration: results of files, texts and flags; defaults, merging, the environment.
+ * test_check.py covers the error messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +85,7 @@ static void test_sizes(void **state)
     (void)state;
     static const struct {
         const char *text;
-        int64_t value; /* -1: a fault */
+        int64_t value; /* -1: error */
     } rows[] = {{"0", 0},
                 {"128000", 128000},
                 {"64KiB", 65536},
@@ -172,7 +172,7 @@ static void test_addresses(void **state)
     }
 }
 
-static void test_addresses_refused(void **state)
+static void test_invalid_addresses(void **state)
 {
     (void)state;
     static const char *const texts[] = {"",
@@ -207,7 +207,7 @@ static void test_addresses_refused(void **state)
         struct config_address address = {.port = 7};
         struct span fault = SPAN_NONE;
         if (value_parse_address(span_from(texts[i]), &arena, &address, &fault))
-            fail_msg("%s was taken", texts[i]);
+            fail_msg("%s was accepted", texts[i]);
         assert_true(fault.len != 0);
         assert_int_equal(address.port, 7);
     }
@@ -219,7 +219,7 @@ static void test_addresses_refused(void **state)
     assert_true(value_parse_address(span_make(path, 6 + 106), &arena, &address, &fault));
 }
 
-static void test_near_words(void **state)
+static void test_similar_words(void **state)
 {
     (void)state;
     static const struct span words[] = {SPAN("connect"), SPAN("first_byte"), SPAN("idle"),
@@ -240,7 +240,7 @@ static void test_near_words(void **state)
 
 /* ---- the table ---- */
 
-/* The row of the struct whose fields the rows below a map fill: the nearest one above. */
+/* Returns the map row whose struct the row fills: the nearest one above. */
 static const struct setting *find_record(const struct setting *row)
 {
     const struct setting *record = setting_get(SETTING_ROOT);
@@ -256,7 +256,7 @@ static const struct setting *find_record(const struct setting *row)
     return record;
 }
 
-static void test_every_row_of_the_table_holds_together(void **state)
+static void test_every_table_row_is_consistent(void **state)
 {
     (void)state;
     size_t record_sizes[SETTINGS] = {0};
@@ -290,8 +290,8 @@ static void test_every_row_of_the_table_holds_together(void **state)
     }
 }
 
-/* A map's keys are found by going on from its row as long as paths begin with the map's. */
-static void test_the_rows_below_a_map_follow_it(void **state)
+/* A map's keys are the rows after it whose paths begin with the map's path. */
+static void test_rows_of_a_map_follow_the_map(void **state)
 {
     (void)state;
     for (unsigned i = 1; i != SETTINGS; ++i) {
@@ -345,7 +345,7 @@ static void test_defaults(void **state)
     assert_int_equal(problems.errors + problems.warnings, 0);
 }
 
-static void test_defaults_of_a_route(void **state)
+static void test_route_defaults(void **state)
 {
     (void)state;
     const struct config *c = load("region: us-east-1\n" ROUTE);
@@ -374,7 +374,7 @@ static void test_defaults_of_a_route(void **state)
     assert_template(route->parameters[SAGEMAKER_INFERENCE_ID].default_value, "${uuid}");
 }
 
-static void test_every_setting_arrives(void **state)
+static void test_every_setting_is_stored(void **state)
 {
     (void)state;
     const struct config *c =
@@ -426,13 +426,13 @@ static void test_every_setting_arrives(void **state)
     assert_int_equal(problems.warnings, 0);
 }
 
-static void test_the_access_log_can_be_off(void **state)
+static void test_access_log_can_be_off(void **state)
 {
     (void)state;
     assert_true(load("region: us-east-1\naccess_log: false\n" ROUTE)->access_log.off);
 }
 
-static void test_an_open_listener_is_warned_of(void **state)
+static void test_open_listener_warns(void **state)
 {
     (void)state;
     load("region: us-east-1\nlisten: [{ address: 0.0.0.0:80 }]\n" ROUTE);
@@ -453,7 +453,7 @@ static struct span printed_configuration(void)
     return copy;
 }
 
-/* `before` and `after` are the file around the word; `line` is what is printed with it. */
+/* `before` and `after` are the file around the word; `line` is the expected printed line. */
 static void assert_word(const char *before, const char *word, const char *after, const char *line)
 {
     struct span text = arena_printf(&arena, "region: us-east-1\n%s%s%s", before, word, after);
@@ -464,9 +464,8 @@ static void assert_word(const char *before, const char *word, const char *after,
 
 #define IN_ROUTE "routes: [{ name: a, match: { path: /a }, endpoint: e, "
 
-/* What the file says, what the program sees, what is printed: words written here a second time, so that
- * exchanged ones are noticed. */
-static void test_words_mean_what_they_say(void **state)
+/* Input, parsed value and printed form of each word, repeated here so that a swap is noticed. */
+static void test_words_map_to_values(void **state)
 {
     (void)state;
     static const struct {
@@ -499,7 +498,7 @@ static void test_words_mean_what_they_say(void **state)
     }
 }
 
-static void test_words_of_a_route_mean_what_they_say(void **state)
+static void test_route_words_map_to_values(void **state)
 {
     (void)state;
     static const struct {
@@ -526,7 +525,7 @@ static void test_words_of_a_route_mean_what_they_say(void **state)
     assert_false(config->routes[0].stream_error_events);
 }
 
-static void test_words_of_the_process_mean_what_they_say(void **state)
+static void test_process_words_map_to_values(void **state)
 {
     (void)state;
     static const struct {
@@ -554,13 +553,13 @@ static void test_words_of_the_process_mean_what_they_say(void **state)
     assert_false(config->access_log.full_path);
 }
 
-/* Of the tests above: none may be forgotten when words are added. */
-static void test_every_word_has_a_value_of_its_own(void **state)
+/* Covers the tests above: new words must be added there. */
+static void test_every_word_has_a_distinct_value(void **state)
 {
     (void)state;
     static const struct {
         const struct config_word *words;
-        size_t count; /* that the tests above know */
+        size_t count; /* known to the tests above */
     } lists[] = {{config_source_words, 8},        {config_operation_words, 8},
                  {config_half_close_words, 3},    {config_errors_words, 2},
                  {config_stream_format_words, 2}, {config_stream_errors_words, 2},
@@ -611,7 +610,7 @@ static const char merging[] =
     "  - { name: native, match: { path: \"/4/{e}/*\" }, endpoint: { value: \"${path.e}\", allow: "
     "[x] }, operation: native }\n";
 
-static void test_a_route_inherits(void **state)
+static void test_route_inherits(void **state)
 {
     (void)state;
     const struct config *c = load(merging);
@@ -627,11 +626,11 @@ static void test_a_route_inherits(void **state)
     assert_template(route->parameters[SAGEMAKER_ACCEPT].default_value, "text/plain");
     assert_int_equal(route->parameters[SAGEMAKER_ACCEPT].allow_count, 1);
     assert_template(route->parameters[SAGEMAKER_TARGET_MODEL].value, "m");
-    assert_false(route->parameters[SAGEMAKER_FILENAME].set); /* InvokeEndpoint has none */
+    assert_false(route->parameters[SAGEMAKER_FILENAME].set); /* InvokeEndpoint does not have it */
     assert_false(route->parameters[SAGEMAKER_INFERENCE_ID].set);
 }
 
-static void test_a_route_overrides(void **state)
+static void test_route_overrides(void **state)
 {
     (void)state;
     const struct config *c = load(merging);
@@ -647,12 +646,12 @@ static void test_a_route_overrides(void **state)
     assert_true(route->callers_may_set_given);
     assert_int_equal(route->callers_may_set, 0);
     assert_true(route->parameters[SAGEMAKER_ACCEPT].required);
-    assert_int_equal(route->parameters[SAGEMAKER_ACCEPT].allow_count, 0); /* replaced whole */
+    assert_int_equal(route->parameters[SAGEMAKER_ACCEPT].allow_count, 0); /* replaced as a whole */
     assert_false(route->parameters[SAGEMAKER_TARGET_MODEL].set);
     assert_template(route->parameters[SAGEMAKER_INFERENCE_ID].value, "x");
 }
 
-static void test_operations_have_their_own(void **state)
+static void test_operations_have_own_parameters(void **state)
 {
     (void)state;
     const struct config *c = load(merging);
@@ -670,7 +669,7 @@ static void test_operations_have_their_own(void **state)
     assert_int_equal(c->routes[0].errors, CONFIG_ERRORS_PASS);
 }
 
-static void test_dollars_end_up_as_dollars(void **state)
+static void test_escaped_dollars(void **state)
 {
     (void)state;
     static const struct variable variables[] = {{SPAN("V"), SPAN("a$b${uuid}")},
@@ -688,7 +687,7 @@ static void test_dollars_end_up_as_dollars(void **state)
 
 /* ---- regions ---- */
 
-static void test_where_the_region_comes_from(void **state)
+static void test_region_sources(void **state)
 {
     (void)state;
     static const struct variable both[] = {{SPAN("AWS_REGION"), SPAN("eu-west-1")},
@@ -699,7 +698,7 @@ static void test_where_the_region_comes_from(void **state)
     assert_span(load_with(ROUTE, both + 1)->upstreams[0].region, "eu-west-2");
 }
 
-static void test_an_upstream_that_is_not_used_needs_no_region(void **state)
+static void test_unused_upstream_needs_no_region(void **state)
 {
     (void)state;
     const struct config *c =
@@ -751,7 +750,7 @@ static const struct config *load_flags(struct config_flags flags, const char *co
     return config;
 }
 
-static void test_an_endpoint_without_a_file(void **state)
+static void test_endpoint_without_a_file(void **state)
 {
     (void)state;
     const struct config *c = load_flags(
@@ -772,12 +771,12 @@ static void test_an_endpoint_without_a_file(void **state)
                                          .listen = SPAN("[::1]:7"),
                                          .operation = SPAN("native")},
                    NULL);
-    assert_int_equal(c->route_count, 1); /* "/" names no operation */
+    assert_int_equal(c->route_count, 1); /* "/" is not an operation */
     assert_int_equal(c->listeners[0].address.port, 7);
     assert_int_equal(problems.errors + problems.warnings, 0);
 }
 
-static void test_any_key_can_be_set_by_flag(void **state)
+static void test_flag_sets_any_key(void **state)
 {
     (void)state;
     static const char *const set[] = {
@@ -816,7 +815,7 @@ static void assert_flag_problem(struct config_flags flags, const char *set, cons
     assert_int_equal(problems.first->line, 0);
 }
 
-static void test_a_wrong_flag_is_named(void **state)
+static void test_error_names_the_flag(void **state)
 {
     (void)state;
     const struct config_flags good = {.endpoint = SPAN("e")};
@@ -873,29 +872,29 @@ int main(void)
         TEST(test_sizes),
         TEST(test_times),
         TEST(test_addresses),
-        TEST(test_addresses_refused),
-        TEST(test_near_words),
-        TEST(test_every_row_of_the_table_holds_together),
-        TEST(test_the_rows_below_a_map_follow_it),
+        TEST(test_invalid_addresses),
+        TEST(test_similar_words),
+        TEST(test_every_table_row_is_consistent),
+        TEST(test_rows_of_a_map_follow_the_map),
         TEST(test_defaults),
-        TEST(test_defaults_of_a_route),
-        TEST(test_every_setting_arrives),
-        TEST(test_the_access_log_can_be_off),
-        TEST(test_words_mean_what_they_say),
-        TEST(test_words_of_a_route_mean_what_they_say),
-        TEST(test_words_of_the_process_mean_what_they_say),
-        TEST(test_every_word_has_a_value_of_its_own),
-        TEST(test_an_open_listener_is_warned_of),
-        TEST(test_a_route_inherits),
-        TEST(test_a_route_overrides),
-        TEST(test_operations_have_their_own),
-        TEST(test_dollars_end_up_as_dollars),
-        TEST(test_where_the_region_comes_from),
-        TEST(test_an_upstream_that_is_not_used_needs_no_region),
+        TEST(test_route_defaults),
+        TEST(test_every_setting_is_stored),
+        TEST(test_access_log_can_be_off),
+        TEST(test_words_map_to_values),
+        TEST(test_route_words_map_to_values),
+        TEST(test_process_words_map_to_values),
+        TEST(test_every_word_has_a_distinct_value),
+        TEST(test_open_listener_warns),
+        TEST(test_route_inherits),
+        TEST(test_route_overrides),
+        TEST(test_operations_have_own_parameters),
+        TEST(test_escaped_dollars),
+        TEST(test_region_sources),
+        TEST(test_unused_upstream_needs_no_region),
         TEST(test_without_an_environment),
-        TEST(test_an_endpoint_without_a_file),
-        TEST(test_any_key_can_be_set_by_flag),
-        TEST(test_a_wrong_flag_is_named),
+        TEST(test_endpoint_without_a_file),
+        TEST(test_flag_sets_any_key),
+        TEST(test_error_names_the_flag),
         TEST(test_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Credentials: what each source takes and refuses, and a service whose sets never get worse. */
+/* Credentials: what each source accepts and rejects, and a service that never replaces a better
+ * set. */
 // links: credentials net
 #include "credentials/credential_service.h"
 #include "credentials/source.h"
@@ -30,11 +31,11 @@ struct scene {
     struct skew skew;
     /* The environment. */
     const char *key_id, *secret, *token, *expiration;
-    const char *replacement; /* takes the file's place once the chain asks for AWS_CA_BUNDLE */
+    const char *replacement; /* replaces the file when the chain reads AWS_CA_BUNDLE */
     struct credential_service *service;
     struct provider *provider;
     struct provider_view view;
-    /* What the service told; under the lock. */
+    /* Events reported by the service, guarded by the lock. */
     pthread_mutex_t lock;
     unsigned events[PROVIDER_FAILED + 1];
     char last[512];
@@ -62,7 +63,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* As a careful writer does it: a new file takes the place of the old one. */
+/* Replaces the file by rename, as a careful writer does. */
 static void write_file(const struct scene *scene, struct span text)
 {
     char next[80];
@@ -123,7 +124,7 @@ static bool has(struct span text, const char *part)
 
 /* ---- the environment ---- */
 
-static void the_environment_gives_a_set(void **state)
+static void environment_provides_credentials(void **state)
 {
     struct scene *scene = *state;
     set_environment(scene, "AKID", "secret", "token");
@@ -138,7 +139,7 @@ static void the_environment_gives_a_set(void **state)
     assert_true(secret_is_empty(&scene->found->session_token));
 }
 
-static void an_empty_variable_counts_as_unset(void **state)
+static void empty_variable_is_unset(void **state)
 {
     struct scene *scene = *state;
     assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
@@ -147,7 +148,7 @@ static void an_empty_variable_counts_as_unset(void **state)
     assert_null(scene->found);
 }
 
-static void half_an_environment_is_a_failure(void **state)
+static void incomplete_environment_fails(void **state)
 {
     struct scene *scene = *state;
     set_environment(scene, "AKID", "", NULL);
@@ -159,7 +160,7 @@ static void half_an_environment_is_a_failure(void **state)
     assert_false(has(scene->notes.fault, "s3cr3t"));
 }
 
-static void bytes_that_cannot_be_sent_are_refused_and_not_shown(void **state)
+static void unsendable_bytes_are_rejected_and_not_shown(void **state)
 {
     struct scene *scene = *state;
     static const struct {
@@ -189,7 +190,7 @@ static void bytes_that_cannot_be_sent_are_refused_and_not_shown(void **state)
     assert_string_equal(scene->found->access_key_id, endless);
 }
 
-static void the_environment_may_say_when_its_set_ends(void **state)
+static void environment_may_set_expiration(void **state)
 {
     struct scene *scene = *state;
     set_environment(scene, "AKID", "secret", "token");
@@ -206,13 +207,13 @@ static void the_environment_may_say_when_its_set_ends(void **state)
         assert_true(has(scene->notes.fault,
                         "environment: AWS_CREDENTIAL_EXPIRATION must be an RFC 3339 time"));
     }
-    set_environment(scene, NULL, NULL, NULL); /* alone it says nothing */
+    set_environment(scene, NULL, NULL, NULL); /* ignored on its own */
     assert_int_equal(load_env(scene), CREDENTIALS_NOT_CONFIGURED);
 }
 
 /* ---- the static file ---- */
 
-static void the_file_gives_a_set(void **state)
+static void file_provides_credentials(void **state)
 {
     struct scene *scene = *state;
     assert_int_equal(load_static(scene, good_file), CREDENTIALS_FOUND);
@@ -228,7 +229,7 @@ static void the_file_gives_a_set(void **state)
     assert_true(span_equals(credentials_key_id_tail(scene->found), SPAN("PLE2")));
 }
 
-static void a_broken_file_says_where_and_shows_no_secret(void **state)
+static void broken_file_error_has_place_and_no_secret(void **state)
 {
     struct scene *scene = *state;
     static const struct {
@@ -268,7 +269,7 @@ static void a_broken_file_says_where_and_shows_no_secret(void **state)
     }
 }
 
-static void what_is_no_small_regular_file_is_refused(void **state)
+static void only_small_regular_files_are_accepted(void **state)
 {
     struct scene *scene = *state;
     char *large = malloc(SOURCE_FILE_MAX + 2);
@@ -296,7 +297,7 @@ static void what_is_no_small_regular_file_is_refused(void **state)
     assert_true(has(scene->notes.fault, "not a regular file"));
 }
 
-static void a_file_that_others_can_read_is_warned_of(void **state)
+static void world_readable_file_warns(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, SPAN("{}"));
@@ -324,7 +325,7 @@ static void on_event(void *context, enum provider_event event, struct span messa
     pthread_mutex_unlock(&scene->lock);
 }
 
-static unsigned told(struct scene *scene, enum provider_event event)
+static unsigned reported(struct scene *scene, enum provider_event event)
 {
     pthread_mutex_lock(&scene->lock);
     unsigned count = scene->events[event];
@@ -332,14 +333,14 @@ static unsigned told(struct scene *scene, enum provider_event event)
     return count;
 }
 
-static void wait_until_told(struct scene *scene, enum provider_event event, unsigned count)
+static void wait_until_reported(struct scene *scene, enum provider_event event, unsigned count)
 {
-    for (int i = 0; i != 500 && told(scene, event) < count; ++i)
+    for (int i = 0; i != 500 && reported(scene, event) < count; ++i)
         usleep(10000);
-    assert_int_equal(told(scene, event), count);
+    assert_int_equal(reported(scene, event), count);
 }
 
-/* The main thread's, as a worker has one. */
+/* The main thread's view, like a worker's. */
 static struct loop *loop_of_test(void)
 {
     static struct loop *loop;
@@ -359,7 +360,7 @@ static void start_service(struct scene *scene)
                                                                        .check_interval_ms = 10});
 }
 
-/* As a snapshot and a worker use one identity, from this source. */
+/* Uses one identity like a snapshot and a worker, from this source. */
 static void keep(struct scene *scene, enum config_source source, const char *file)
 {
     static const bool used[] = {true};
@@ -388,7 +389,7 @@ static void drop(struct scene *scene)
     credential_service_destroy(scene->service);
 }
 
-/* The key id in force, "" for none. */
+/* Returns the current key id, "" if there is none. */
 static const char *key_id_of(struct scene *scene, struct wall_time now)
 {
     static char key_id[CREDENTIALS_KEY_ID_MAX + 1];
@@ -407,14 +408,14 @@ static const char *status_of(struct scene *scene, struct wall_time now, bool exp
     return text;
 }
 
-static void without_any_source_the_service_says_why(void **state)
+static void service_without_source_reports_why(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     keep(scene, CONFIG_SOURCE_DEFAULT, NULL);
     assert_string_equal(key_id_of(scene, now), "");
     assert_non_null(strstr(status_of(scene, now, false), "no source of credentials is configured"));
-    assert_int_equal(told(scene, PROVIDER_FAILED), 1);
+    assert_int_equal(reported(scene, PROVIDER_FAILED), 1);
     drop(scene);
     keep(scene, CONFIG_SOURCE_STATIC, NULL);
     assert_string_equal(status_of(scene, now, false),
@@ -423,7 +424,7 @@ static void without_any_source_the_service_says_why(void **state)
     credential_service_destroy(NULL);
 }
 
-static void the_environment_goes_before_the_file(void **state)
+static void environment_precedes_file(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
@@ -445,7 +446,7 @@ static void the_environment_goes_before_the_file(void **state)
     drop(scene);
 }
 
-static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
+static void expired_environment_is_reported_and_unused(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
@@ -460,7 +461,7 @@ static void an_environment_whose_time_is_over_is_told_and_not_used(void **state)
 }
 
 /* A broken environment does not fall through to another identity. */
-static void a_source_that_fails_is_not_passed_over(void **state)
+static void failing_source_is_not_skipped(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
@@ -471,31 +472,31 @@ static void a_source_that_fails_is_not_passed_over(void **state)
     drop(scene);
 }
 
-static void a_file_that_comes_late_is_found(void **state)
+static void late_file_is_found(void **state)
 {
     struct scene *scene = *state;
     unlink(scene->file);
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     assert_non_null(strstr(status_of(scene, clock_wall(), false), "No such file"));
     write_file(scene, span_from(good_file));
-    wait_until_told(scene, PROVIDER_LOADED, 1);
+    wait_until_reported(scene, PROVIDER_LOADED, 1);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE1");
-    assert_int_equal(told(scene, PROVIDER_FAILED), 1); /* not once a look */
+    assert_int_equal(reported(scene, PROVIDER_FAILED), 1); /* not on every check */
     drop(scene);
 }
 
-static void a_file_that_changes_while_it_is_read_is_read_again(void **state)
+static void file_changed_during_read_is_reread(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     scene->replacement = second_file;
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
-    wait_until_told(scene, PROVIDER_LOADED, 2);
+    wait_until_reported(scene, PROVIDER_LOADED, 2);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
     drop(scene);
 }
 
-static void identities_that_are_the_same_share_a_provider(void **state)
+static void equal_identities_share_a_provider(void **state)
 {
     struct scene *scene = *state;
     static const bool used[] = {false, true, true, true};
@@ -518,7 +519,7 @@ static void identities_that_are_the_same_share_a_provider(void **state)
     drop(scene);
 }
 
-static void an_identity_that_stays_keeps_its_set_while_its_source_is_down(void **state)
+static void kept_identity_survives_reload_with_source_down(void **state)
 {
     struct scene *scene = *state;
     static const bool used[] = {true};
@@ -534,7 +535,7 @@ static void an_identity_that_stays_keeps_its_set_while_its_source_is_down(void *
     drop(scene);
 }
 
-static void a_snapshot_sees_at_once_that_a_file_has_changed(void **state)
+static void snapshot_sees_file_change_at_once(void **state)
 {
     struct scene *scene = *state;
     static const bool used[] = {true};
@@ -548,8 +549,8 @@ static void a_snapshot_sees_at_once_that_a_file_has_changed(void **state)
     drop(scene);
 }
 
-/* The configuration that an identity came from may be gone. */
-static void a_provider_keeps_a_copy_of_its_identity(void **state)
+/* The configuration that defined an identity may have been freed. */
+static void provider_copies_its_identity(void **state)
 {
     struct scene *scene = *state;
     char file[sizeof(scene->file)];
@@ -559,20 +560,20 @@ static void a_provider_keeps_a_copy_of_its_identity(void **state)
     memset(file, 'x', sizeof(file) - 1);
     memset(&scene->identity, 0, sizeof(scene->identity));
     write_file(scene, span_from(second_file));
-    wait_until_told(scene, PROVIDER_LOADED, 2);
+    wait_until_reported(scene, PROVIDER_LOADED, 2);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
     drop(scene);
 }
 
-static void a_good_set_is_only_replaced_by_a_good_one(void **state)
+static void valid_set_is_only_replaced_by_a_valid_set(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
     write_file(scene, span_from(good_file));
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
-    wait_until_told(scene, PROVIDER_LOADED, 1);
+    wait_until_reported(scene, PROVIDER_LOADED, 1);
     write_file(scene, SPAN("{\"Version\":1,"));
-    wait_until_told(scene, PROVIDER_FAILED, 1);
+    wait_until_reported(scene, PROVIDER_FAILED, 1);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     const char *status = status_of(scene, now, true);
     assert_non_null(strstr(status, "static: key id ...PLE1; static: /tmp/"));
@@ -580,21 +581,21 @@ static void a_good_set_is_only_replaced_by_a_good_one(void **state)
 
     write_file(scene, SPAN("{\"Version\":1,\"AccessKeyId\":\"OLD\",\"SecretAccessKey\":\"s\","
                            "\"Expiration\":\"2015-08-30T12:36:00Z\"}"));
-    wait_until_told(scene, PROVIDER_FAILED, 2);
+    wait_until_reported(scene, PROVIDER_FAILED, 2);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     unlink(scene->file);
-    wait_until_told(scene, PROVIDER_FAILED, 3);
+    wait_until_reported(scene, PROVIDER_FAILED, 3);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
 
     write_file(scene, span_from(second_file));
-    wait_until_told(scene, PROVIDER_LOADED, 2);
+    wait_until_reported(scene, PROVIDER_LOADED, 2);
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE2");
     assert_string_equal(status_of(scene, now, true),
                         "static: key id ...PLE2, expires 2999-01-01T00:00:00.000000Z");
     drop(scene);
 }
 
-static void an_expired_set_is_not_given_out(void **state)
+static void expired_set_is_not_returned(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(second_file));
@@ -606,7 +607,7 @@ static void an_expired_set_is_not_given_out(void **state)
     drop(scene);
 }
 
-static void a_view_follows_and_keeps_no_old_set(void **state)
+static void view_follows_updates_and_drops_old_sets(void **state)
 {
     struct scene *scene = *state;
     struct wall_time now = clock_wall();
@@ -615,10 +616,10 @@ static void a_view_follows_and_keeps_no_old_set(void **state)
     struct credentials *first = provider_view_get(&scene->view, now);
     assert_ptr_equal(provider_view_get(&scene->view, now), first);
     assert_int_not_equal(first->generation, 0);
-    credentials_retain(first); /* a request in flight */
+    credentials_retain(first); /* an in-flight request */
     write_file(scene, span_from(second_file));
-    wait_until_told(scene, PROVIDER_LOADED, 2);
-    /* Also where nobody asks the view for a set. */
+    wait_until_reported(scene, PROVIDER_LOADED, 2);
+    /* Also if the view is never asked for a set. */
     for (int i = 0; i != 500 && atomic_load(&first->references) != 1; ++i)
         loop_turn(scene->view.loop, 10);
     assert_int_equal(atomic_load(&first->references), 1);
@@ -642,7 +643,8 @@ static void *read_views(void *context)
     uint64_t last = 0;
     while (!atomic_load(reader->stop)) {
         struct credentials *now = provider_view_get(&view, clock_wall());
-        CHECK(now != NULL && now->generation >= last); /* cmocka's asserts are the main thread's */
+        CHECK(now != NULL && now->generation >= last); /* cmocka's asserts work only in the main
+                                                        * thread */
         last = now->generation;
         CHECK(secret_bytes(&now->secret_access_key).len >= 7);
         loop_turn(loop, 0);
@@ -651,7 +653,7 @@ static void *read_views(void *context)
     return NULL;
 }
 
-static void workers_read_while_the_file_rotates(void **state)
+static void workers_read_during_rotation(void **state)
 {
     struct scene *scene = *state;
     atomic_bool stop = false;
@@ -663,7 +665,7 @@ static void workers_read_while_the_file_rotates(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, read_views, &reader), 0);
     for (unsigned i = 0; i != 20; ++i) {
         write_file(scene, span_from(i % 2 == 0 ? second_file : good_file));
-        wait_until_told(scene, PROVIDER_LOADED, i + 2);
+        wait_until_reported(scene, PROVIDER_LOADED, i + 2);
     }
     atomic_store(&stop, true);
     for (int i = 0; i != 2; ++i)
@@ -671,17 +673,17 @@ static void workers_read_while_the_file_rotates(void **state)
     drop(scene);
 }
 
-static void a_warning_is_told_once(void **state)
+static void warning_is_logged_once(void **state)
 {
     struct scene *scene = *state;
     write_file(scene, span_from(good_file));
     chmod(scene->file, 0644);
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
-    assert_int_equal(told(scene, PROVIDER_WARNING), 1);
+    assert_int_equal(reported(scene, PROVIDER_WARNING), 1);
     write_file(scene, span_from(second_file));
     chmod(scene->file, 0644);
-    wait_until_told(scene, PROVIDER_LOADED, 2);
-    assert_int_equal(told(scene, PROVIDER_WARNING), 1);
+    wait_until_reported(scene, PROVIDER_LOADED, 2);
+    assert_int_equal(reported(scene, PROVIDER_WARNING), 1);
     drop(scene);
 }
 
@@ -689,30 +691,30 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(the_environment_gives_a_set),
-        TEST(an_empty_variable_counts_as_unset),
-        TEST(half_an_environment_is_a_failure),
-        TEST(bytes_that_cannot_be_sent_are_refused_and_not_shown),
-        TEST(the_environment_may_say_when_its_set_ends),
-        TEST(the_file_gives_a_set),
-        TEST(a_broken_file_says_where_and_shows_no_secret),
-        TEST(what_is_no_small_regular_file_is_refused),
-        TEST(a_file_that_others_can_read_is_warned_of),
-        TEST(without_any_source_the_service_says_why),
-        TEST(the_environment_goes_before_the_file),
-        TEST(an_environment_whose_time_is_over_is_told_and_not_used),
-        TEST(a_source_that_fails_is_not_passed_over),
-        TEST(a_file_that_comes_late_is_found),
-        TEST(a_file_that_changes_while_it_is_read_is_read_again),
-        TEST(identities_that_are_the_same_share_a_provider),
-        TEST(an_identity_that_stays_keeps_its_set_while_its_source_is_down),
-        TEST(a_snapshot_sees_at_once_that_a_file_has_changed),
-        TEST(a_provider_keeps_a_copy_of_its_identity),
-        TEST(a_good_set_is_only_replaced_by_a_good_one),
-        TEST(an_expired_set_is_not_given_out),
-        TEST(a_view_follows_and_keeps_no_old_set),
-        TEST(workers_read_while_the_file_rotates),
-        TEST(a_warning_is_told_once),
+        TEST(environment_provides_credentials),
+        TEST(empty_variable_is_unset),
+        TEST(incomplete_environment_fails),
+        TEST(unsendable_bytes_are_rejected_and_not_shown),
+        TEST(environment_may_set_expiration),
+        TEST(file_provides_credentials),
+        TEST(broken_file_error_has_place_and_no_secret),
+        TEST(only_small_regular_files_are_accepted),
+        TEST(world_readable_file_warns),
+        TEST(service_without_source_reports_why),
+        TEST(environment_precedes_file),
+        TEST(expired_environment_is_reported_and_unused),
+        TEST(failing_source_is_not_skipped),
+        TEST(late_file_is_found),
+        TEST(file_changed_during_read_is_reread),
+        TEST(equal_identities_share_a_provider),
+        TEST(kept_identity_survives_reload_with_source_down),
+        TEST(snapshot_sees_file_change_at_once),
+        TEST(provider_copies_its_identity),
+        TEST(valid_set_is_only_replaced_by_a_valid_set),
+        TEST(expired_set_is_not_returned),
+        TEST(view_follows_updates_and_drops_old_sets),
+        TEST(workers_read_during_rotation),
+        TEST(warning_is_logged_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

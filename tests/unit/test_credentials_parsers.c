@@ -1,4 +1,4 @@
-/* What credentials are read from: shared files, command lines, JSON, STS's XML; and what is refused. */
+/* Parsers for credentials: shared files, command lines, JSON, STS's XML; and what they reject. */
 #include "aws/session_name.h"
 #include "base/buffer.h"
 #include "credentials/command_line.h"
@@ -38,7 +38,7 @@ static void assert_span(struct span actual, const char *expected)
 
 /* ---- session names ---- */
 
-static void a_session_s_name_is_made_fit_for_sts(void **state)
+static void session_name_is_sanitized_for_sts(void **state)
 {
     static const struct {
         struct span text;
@@ -59,7 +59,7 @@ static void a_session_s_name_is_made_fit_for_sts(void **state)
 
 /* ---- shared files ---- */
 
-static void properties_are_found_as_the_sdks_read_them(void **state)
+static void properties_are_found_as_in_the_sdks(void **state)
 {
     static const char text[] = "\xef\xbb\xbf# a comment\r\n"
                                "; another\n"
@@ -114,7 +114,7 @@ static void properties_are_found_as_the_sdks_read_them(void **state)
     ini_dispose(&ini);
 }
 
-static void a_broken_shared_file_is_told_by_its_line(void **state)
+static void shared_file_error_names_the_line(void **state)
 {
     static const struct {
         struct span text;
@@ -138,7 +138,7 @@ static void a_broken_shared_file_is_told_by_its_line(void **state)
     }
 }
 
-static void a_huge_shared_file_is_refused(void **state)
+static void huge_shared_file_is_rejected(void **state)
 {
     struct ini ini;
     struct span fault;
@@ -155,7 +155,7 @@ static void a_huge_shared_file_is_refused(void **state)
 
 /* ---- command lines ---- */
 
-static void a_command_line_is_split_as_quoted(void **state)
+static void command_line_is_split_by_quotes(void **state)
 {
     static const struct {
         const char *line, *joined;
@@ -180,7 +180,7 @@ static void a_command_line_is_split_as_quoted(void **state)
     }
 }
 
-static void a_command_line_that_cannot_be_meant_is_refused(void **state)
+static void invalid_command_line_is_rejected(void **state)
 {
     static const struct {
         struct span line;
@@ -207,7 +207,7 @@ static void a_command_line_that_cannot_be_meant_is_refused(void **state)
 
 /* ---- JSON ---- */
 
-static void each_form_of_json_gives_a_set(void **state)
+static void every_json_form_is_parsed(void **state)
 {
     static const struct {
         enum document_form form;
@@ -247,7 +247,7 @@ static void each_form_of_json_gives_a_set(void **state)
     }
 }
 
-static void json_at_fault_is_told_without_its_values(void **state)
+static void json_errors_do_not_show_values(void **state)
 {
     static const struct {
         enum document_form form;
@@ -282,7 +282,7 @@ static void json_at_fault_is_told_without_its_values(void **state)
     }
 }
 
-static void what_an_error_response_says_is_shown_in_one_line(void **state)
+static void error_response_is_shown_on_one_line(void **state)
 {
     (void)state;
     assert_span(document_error_text(SPAN("{\"code\":\"AccessDenied\",\"message\":\"a\\nb\"}"),
@@ -293,7 +293,7 @@ static void what_an_error_response_says_is_shown_in_one_line(void **state)
     assert_span(document_error_text(SPAN("{}"), SPAN_NONE, &arena), NULL);
 }
 
-static void a_cached_sso_token_is_read(void **state)
+static void cached_sso_token_is_read(void **state)
 {
     struct secret token = SECRET_EMPTY;
     struct wall_time expires;
@@ -312,7 +312,7 @@ static void a_cached_sso_token_is_read(void **state)
 
 /* ---- STS ---- */
 
-static void sts_gives_a_set(void **state)
+static void sts_response_is_parsed(void **state)
 {
     static const char xml[] =
         "<?xml version=\"1.0\"?><AssumeRoleResponse "
@@ -323,43 +323,44 @@ static void sts_gives_a_set(void **state)
         "<SessionToken>t=</SessionToken></Credentials>"
         "<AssumedRoleUser><AssumedRoleId>x</AssumedRoleId><Arn>arn:aws:sts::1:x/y</Arn>"
         "</AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>";
-    struct sts_response answer;
+    struct sts_response response;
     struct span fault;
     struct credentials *set;
     (void)state;
-    set = sts_response_read_set(span_from(xml), SPAN("sts"), &arena, &answer, &fault);
+    set = sts_response_read_set(span_from(xml), SPAN("sts"), &arena, &response, &fault);
     assert_non_null(set);
     assert_string_equal(set->access_key_id, "ASIA");
     assert_span(secret_bytes(&set->secret_access_key), "a/b+c");
     assert_span(secret_bytes(&set->session_token), "t=");
     assert_int_equal(set->expires.us, 60000000);
-    assert_span(answer.arn, "arn:aws:sts::1:x/y");
+    assert_span(response.arn, "arn:aws:sts::1:x/y");
     credentials_release(set);
 }
 
-static void sts_tells_errors_and_identities(void **state)
+static void sts_errors_and_identities_are_parsed(void **state)
 {
-    struct sts_response answer;
+    struct sts_response response;
     struct span fault;
     (void)state;
     assert_true(sts_response_read(
         SPAN("<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
              "<Message>no "
              "&quot;x&quot;\n</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
-        &arena, &answer, &fault));
-    assert_span(answer.error_code, "AccessDenied");
-    assert_span(answer.error_message, "no \"x\" ");
-    assert_true(sts_response_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &answer, &fault));
-    assert_span(answer.error_code, "X");
+        &arena, &response, &fault));
+    assert_span(response.error_code, "AccessDenied");
+    assert_span(response.error_message, "no \"x\" ");
+    assert_true(
+        sts_response_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &response, &fault));
+    assert_span(response.error_code, "X");
     assert_true(
         sts_response_read(SPAN("<R><GetCallerIdentityResult><Arn>a</Arn><Account>1</Account>"
                                "</GetCallerIdentityResult></R>"),
-                          &arena, &answer, &fault));
-    assert_span(answer.arn, "a");
-    assert_span(answer.account, "1");
+                          &arena, &response, &fault));
+    assert_span(response.arn, "a");
+    assert_span(response.account, "1");
 }
 
-static void xml_at_fault_is_refused(void **state)
+static void invalid_xml_is_rejected(void **state)
 {
     static const struct {
         const char *xml, *fault;
@@ -377,10 +378,10 @@ static void xml_at_fault_is_refused(void **state)
     };
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
-        struct sts_response answer;
+        struct sts_response response;
         struct span fault = SPAN_NONE;
         assert_null(
-            sts_response_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &answer, &fault));
+            sts_response_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &response, &fault));
         assert_span(fault, rows[i].fault);
     }
 }
@@ -388,19 +389,19 @@ static void xml_at_fault_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_session_s_name_is_made_fit_for_sts),
-        cmocka_unit_test(properties_are_found_as_the_sdks_read_them),
-        cmocka_unit_test(a_broken_shared_file_is_told_by_its_line),
-        cmocka_unit_test(a_huge_shared_file_is_refused),
-        cmocka_unit_test(a_command_line_is_split_as_quoted),
-        cmocka_unit_test(a_command_line_that_cannot_be_meant_is_refused),
-        cmocka_unit_test(each_form_of_json_gives_a_set),
-        cmocka_unit_test(json_at_fault_is_told_without_its_values),
-        cmocka_unit_test(what_an_error_response_says_is_shown_in_one_line),
-        cmocka_unit_test(a_cached_sso_token_is_read),
-        cmocka_unit_test(sts_gives_a_set),
-        cmocka_unit_test(sts_tells_errors_and_identities),
-        cmocka_unit_test(xml_at_fault_is_refused),
+        cmocka_unit_test(session_name_is_sanitized_for_sts),
+        cmocka_unit_test(properties_are_found_as_in_the_sdks),
+        cmocka_unit_test(shared_file_error_names_the_line),
+        cmocka_unit_test(huge_shared_file_is_rejected),
+        cmocka_unit_test(command_line_is_split_by_quotes),
+        cmocka_unit_test(invalid_command_line_is_rejected),
+        cmocka_unit_test(every_json_form_is_parsed),
+        cmocka_unit_test(json_errors_do_not_show_values),
+        cmocka_unit_test(error_response_is_shown_on_one_line),
+        cmocka_unit_test(cached_sso_token_is_read),
+        cmocka_unit_test(sts_response_is_parsed),
+        cmocka_unit_test(sts_errors_and_identities_are_parsed),
+        cmocka_unit_test(invalid_xml_is_rejected),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

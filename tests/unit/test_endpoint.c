@@ -1,4 +1,4 @@
-/* Endpoints: host names for every partition, and which custom URLs are taken, as what. */
+/* Endpoints: host names for every partition, and which custom URLs are accepted. */
 #include "aws/endpoint.h"
 
 #include <setjmp.h>
@@ -101,7 +101,7 @@ static void test_hosts(void **state)
     }
 }
 
-static void test_portals_of_partitions(void **state)
+static void test_partition_portals(void **state)
 {
     assert_span(endpoint_sso_portal_host(SPAN("us-east-1"), *state),
                 "portal.sso.us-east-1.amazonaws.com");
@@ -109,7 +109,7 @@ static void test_portals_of_partitions(void **state)
                 "portal.sso.cn-north-1.amazonaws.com.cn");
 }
 
-static void test_unknown_regions_are_of_aws(void **state)
+static void test_unknown_region_defaults_to_aws_partition(void **state)
 {
     static const char *const unknown[] = {"us-gov-west", "us-gov--1", "cn-north-1a",
                                           "cn--1",       "cn",        "us-iso-1",
@@ -168,7 +168,7 @@ static void test_urls(void **state)
     }
 }
 
-static void test_refused_urls(void **state)
+static void test_invalid_urls(void **state)
 {
     static const char scheme[] = "must begin with https:// or http://";
     static const char query[] = "must not have a query or fragment; write https://HOST[:PORT]";
@@ -233,7 +233,7 @@ static void test_refused_urls(void **state)
         struct endpoint_url url = {.port = 7};
         struct span fault = SPAN_NONE;
         if (endpoint_parse_url(span_from(cases[i][0]), *state, &url, &fault))
-            fail_msg("%s was taken", cases[i][0]);
+            fail_msg("%s was accepted", cases[i][0]);
         assert_span(fault, cases[i][1]);
         assert_int_equal(url.port, 7);
     }
@@ -263,10 +263,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_regions),
         cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_portals_of_partitions),
-        cmocka_unit_test(test_unknown_regions_are_of_aws),
+        cmocka_unit_test(test_partition_portals),
+        cmocka_unit_test(test_unknown_region_defaults_to_aws_partition),
         cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_refused_urls),
+        cmocka_unit_test(test_invalid_urls),
         cmocka_unit_test(test_long_names),
     };
     return cmocka_run_group_tests(tests, with_arena, without_arena);

@@ -1,4 +1,4 @@
-/* The decoder of event streams: every kind of message, wherever it is cut, whatever byte is flipped. */
+/* The event stream decoder: every kind of message, split at every byte, with every byte flipped. */
 #include "aws/eventstream.h"
 
 #include <setjmp.h>
@@ -48,7 +48,7 @@ static void append_message(struct buffer *out, struct span headers, struct span 
     append_number(out, crc_from(out, start), 4);
 }
 
-/* A message with `type` under the name that goes with `kind`. */
+/* Encodes a message with `type` in the header that goes with `kind`. */
 static void append_kind(struct buffer *out, const char *kind, const char *name, const char *type,
                         struct span payload)
 {
@@ -61,7 +61,7 @@ static void append_kind(struct buffer *out, const char *kind, const char *name, 
     append_message(out, buffer_span(&headers), payload);
 }
 
-/* One of each kind, a header of each type among them. */
+/* One message of each kind, including a header of each type. */
 static void append_sample(struct buffer *out)
 {
     static const struct span all_types = SPAN("\x01t\x00\x01"
@@ -112,7 +112,7 @@ enum { SAMPLES = sizeof(sample) / sizeof(sample[0]) };
 struct decoding {
     struct eventstream stream;
     size_t messages;
-    struct buffer wholes; /* every message as it was told */
+    struct buffer wholes; /* every message as reported */
     bool corrupt;
 };
 
@@ -129,7 +129,7 @@ static void end(struct decoding *decoding)
     buffer_dispose(&decoding->wholes);
 }
 
-/* Pushes a copy of exactly these bytes, so that ASan sees a step beyond them. */
+/* Pushes a copy of exactly these bytes so that ASan detects reads past them. */
 static void push(struct decoding *decoding, struct span bytes)
 {
     char *copy = malloc(bytes.len == 0 ? 1 : bytes.len);
@@ -149,7 +149,7 @@ static void push(struct decoding *decoding, struct span bytes)
     free(copy);
 }
 
-static void test_every_kind(void **state)
+static void test_every_message_kind(void **state)
 {
     struct buffer bytes;
     struct eventstream stream;
@@ -178,7 +178,7 @@ static void test_every_kind(void **state)
     buffer_dispose(&bytes);
 }
 
-/* Where the stream ends decides how many messages are told, and whether its end is a good one. */
+/* Where the stream ends decides how many messages are reported and whether the end is valid. */
 static void test_every_truncation(void **state)
 {
     struct buffer bytes;
@@ -208,8 +208,8 @@ static void test_every_truncation(void **state)
     buffer_dispose(&bytes);
 }
 
-/* In two pieces at every place, and in pieces of every size. */
-static void test_every_cut(void **state)
+/* In two pieces at every position, and in pieces of every size. */
+static void test_every_chunking(void **state)
 {
     struct buffer bytes;
     (void)state;
@@ -240,7 +240,7 @@ static void test_every_cut(void **state)
     buffer_dispose(&bytes);
 }
 
-/* Any one byte flipped in any way: no message is told that was touched, and the stream never ends well. */
+/* Any one byte changed in any way: no affected message is reported, and the end is an error. */
 static void test_every_flipped_byte(void **state)
 {
     struct buffer bytes;
@@ -258,7 +258,7 @@ static void test_every_flipped_byte(void **state)
             assert_true(decoding.corrupt);
             assert_false(eventstream_is_between_messages(&decoding.stream));
             assert_true(decoding.wholes.len <= at);
-            push(&decoding, SPAN("")); /* it stays corrupt */
+            push(&decoding, SPAN("")); /* stays corrupt */
             assert_true(decoding.corrupt);
             bytes.at[at] = (char)(bytes.at[at] ^ (char)flip);
             end(&decoding);
@@ -267,7 +267,7 @@ static void test_every_flipped_byte(void **state)
     buffer_dispose(&bytes);
 }
 
-/* ---- lies ---- */
+/* ---- wrong lengths and headers ---- */
 
 static void assert_fault(struct span bytes, size_t message_max, const char *fault)
 {
@@ -290,7 +290,7 @@ static void append_prelude(struct buffer *out, uint32_t total, uint32_t headers)
     append_number(out, crc_from(out, 0), 4);
 }
 
-static void test_lengths_that_lie(void **state)
+static void test_wrong_lengths(void **state)
 {
     static const char shorter[] = "a message is shorter than its framing";
     static const char longer[] = "a message is longer than the limit";
@@ -327,8 +327,8 @@ static void test_lengths_that_lie(void **state)
     assert_fault(buffer_span(&bytes), EVENTSTREAM_MESSAGE_MAX, much);
 }
 
-/* A promise of sixteen mebibytes takes no memory for what has not come. */
-static void test_memory_follows_bytes(void **state)
+/* A declared length of 16 MiB allocates nothing before the bytes arrive. */
+static void test_memory_grows_with_received_bytes(void **state)
 {
     char memory[16];
     struct buffer bytes;
@@ -345,7 +345,7 @@ static void test_memory_follows_bytes(void **state)
     end(&decoding);
 }
 
-static void test_headers_that_lie(void **state)
+static void test_wrong_headers(void **state)
 {
     static const char malformed[] = "a header is malformed";
     static const char twice[] = "duplicate header";
@@ -406,7 +406,7 @@ static void test_headers_that_lie(void **state)
         {SPAN("\x01"
               "a\x00\x01"
               "a\x00"),
-         NULL}, /* twice, but nobody reads it */
+         NULL}, /* duplicate, but unused */
         {SPAN("\x0d:message-type\x07\x00\x05"
               "event\x0d:message-type\x07\x00\x05"
               "event"),
@@ -428,8 +428,8 @@ static void test_headers_that_lie(void **state)
     }
 }
 
-/* The longest message that the limit allows, in pieces; the next is small and the memory goes back. */
-static void test_the_longest_message(void **state)
+/* The longest allowed message, in pieces; the next one is small and the memory is freed. */
+static void test_longest_message(void **state)
 {
     enum { MAX = 300 * 1024 };
     static char payload[MAX - 16];
@@ -457,10 +457,14 @@ static void test_the_longest_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),       cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_every_cut),        cmocka_unit_test(test_every_flipped_byte),
-        cmocka_unit_test(test_lengths_that_lie), cmocka_unit_test(test_memory_follows_bytes),
-        cmocka_unit_test(test_headers_that_lie), cmocka_unit_test(test_the_longest_message),
+        cmocka_unit_test(test_every_message_kind),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_every_chunking),
+        cmocka_unit_test(test_every_flipped_byte),
+        cmocka_unit_test(test_wrong_lengths),
+        cmocka_unit_test(test_memory_grows_with_received_bytes),
+        cmocka_unit_test(test_wrong_headers),
+        cmocka_unit_test(test_longest_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

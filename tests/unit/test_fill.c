@@ -1,10 +1,11 @@
 // links: net gateway
-/* Filling in: every parameter good and bad, the endpoint, the native API, what is dropped. */
+/* Filling in parameters: each one valid and invalid, the endpoint, the native API, dropped
+ * headers. */
 #include "fill_fixture.h"
 
-/* ---- without policies -------------------------------------------------------------------------- */
+/* ---- without policies ------------------------------------------------------------------------ */
 
-static void test_passes_what_the_caller_sends(void **state)
+static void test_passes_client_parameters(void **state)
 {
     struct fixture *f = *state;
     check_sent(f, "", "");
@@ -16,13 +17,13 @@ static void test_passes_what_the_caller_sends(void **state)
     assert_int_equal(f->result.parameters[SAGEMAKER_TARGET_VARIANT].source, FILL_CALLER);
     assert_int_equal(f->result.parameters[SAGEMAKER_ACCEPT].source, FILL_ABSENT);
     assert_null(f->result.parameters[SAGEMAKER_ACCEPT].caller_value.at);
-    /* An empty one is none; what is unasked passes where the route says nothing of it. */
+    /* An empty header counts as absent; client parameters pass if the route does not set them. */
     check_sent(f, SM "Target-Variant:\r\nAccept: */*\r\n", "Accept: */*");
     check_sent(f, "Content-Type: application/x-www-form-urlencoded\r\n",
                "Content-Type: application/x-www-form-urlencoded");
 }
 
-static void test_async_has_headers_of_its_own(void **state)
+static void test_async_headers(void **state)
 {
     struct fixture *f = *state;
     f->route.operation = CONFIG_ASYNC;
@@ -37,7 +38,7 @@ static void test_async_has_headers_of_its_own(void **state)
                SM "InputLocation: s3://b/k|" SM "RequestTTLSeconds: 60");
 }
 
-/* ---- every parameter, good and bad ------------------------------------------------------------- */
+/* ---- every parameter, valid and invalid ------------------------------------------------------ */
 
 static void check_parameter(struct fixture *f, enum config_operation operation,
                             enum sagemaker_parameter parameter, const char *value, bool good)
@@ -59,7 +60,7 @@ static void check_parameter(struct fixture *f, enum config_operation operation,
         f, arena_printf(&f->arena, "%.*s (%.*s): ", SPAN_ARG(info->api_name), SPAN_ARG(header)).at);
     check_says(f, "; it comes from the caller's header");
 
-    /* The same value of the route's is refused as the route's. */
+    /* The same value from the route is reported as the route's error. */
     policy(f, parameter)->value = compile(f, value);
     assert_int_equal(fill(f, ""), OUTCOME_BAD_PARAMETER);
     check_says(f, "; it comes from the value of route 'r'");
@@ -101,7 +102,7 @@ static void test_checks_every_parameter(void **state)
     }
 }
 
-static void test_messages_are_whole(void **state)
+static void test_messages_are_complete(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(fill(f, SM "Target-Variant: a b\r\n"), OUTCOME_BAD_PARAMETER);
@@ -128,7 +129,7 @@ static void test_messages_are_whole(void **state)
     check_message(f, "TargetModel (" SM "Target-Model): InvokeEndpointAsync has no such parameter");
 }
 
-/* ---- the endpoint ------------------------------------------------------------------------------ */
+/* ---- the endpoint ---------------------------------------------------------------------------- */
 
 static void test_endpoint_from_the_request(void **state)
 {
@@ -151,7 +152,7 @@ static void test_endpoint_from_the_request(void **state)
     check_says(f, "'_' at position 2; it comes from route 'r'");
 }
 
-/* ---- the native API ---------------------------------------------------------------------------- */
+/* ---- the native API -------------------------------------------------------------------------- */
 
 static void test_native(void **state)
 {
@@ -173,7 +174,7 @@ static void test_native(void **state)
         f->result.dropped_headers,
         SPAN("authorization,x-amz-date,user-agent,x-amz-security-token,amz-sdk-request")));
 
-    /* The wire headers of the operation alone: a stream's Accept is not the transport's. */
+    /* Only the operation's wire headers: a stream's Accept is not HTTP's. */
     assert_int_equal(fill_target(f, "/endpoints/e1/invocations-response-stream",
                                  "Accept: */*\r\n" SM "Accept: a/b\r\nContent-Type: c/d\r\n"),
                      OUTCOME_OK);
@@ -193,7 +194,7 @@ static void test_native(void **state)
     check_says(f, "InvokeEndpointWithResponseStream has no such parameter");
 }
 
-static void test_native_knows_its_paths(void **state)
+static void test_native_paths(void **state)
 {
     static const char *const paths[] = {"/endpoints/e1/", "/endpoints/e1/Invocations",
                                         "/endpoints/e1/invocation", "/endpoints/e1/invocations2"};
@@ -209,7 +210,7 @@ static void test_native_knows_its_paths(void **state)
     assert_int_equal(fill_target(f, "/endpoints/e1/x/invocations", ""), OUTCOME_NO_ROUTE);
 }
 
-/* ---- what is not taken over -------------------------------------------------------------------- */
+/* ---- dropped headers ------------------------------------------------------------------------- */
 
 static void test_drops_headers(void **state)
 {
@@ -226,7 +227,7 @@ static void test_drops_headers(void **state)
                         "content-encoding,traceparent,cookie,accept-encoding");
 }
 
-static void test_the_list_of_dropped_headers_is_bounded(void **state)
+static void test_dropped_header_list_is_bounded(void **state)
 {
     struct fixture *f = *state;
     for (size_t length = 120; length != 136; ++length) {
@@ -265,7 +266,7 @@ static void test_encodings(void **state)
     check_says(f, "not as 'gzip'");
 }
 
-static void test_all_headers_at_once(void **state)
+static void test_all_headers_together(void **state)
 {
     struct fixture *f = *state;
     struct http1_header out[SAGEMAKER_PARAMETERS + 1];
@@ -283,17 +284,17 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_passes_what_the_caller_sends),
-        TEST(test_async_has_headers_of_its_own),
+        TEST(test_passes_client_parameters),
+        TEST(test_async_headers),
         TEST(test_checks_every_parameter),
-        TEST(test_messages_are_whole),
+        TEST(test_messages_are_complete),
         TEST(test_endpoint_from_the_request),
         TEST(test_native),
-        TEST(test_native_knows_its_paths),
+        TEST(test_native_paths),
         TEST(test_drops_headers),
-        TEST(test_the_list_of_dropped_headers_is_bounded),
+        TEST(test_dropped_header_list_is_bounded),
         TEST(test_encodings),
-        TEST(test_all_headers_at_once),
+        TEST(test_all_headers_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: net gateway
-/* Filling in: every policy against every source, and the sources of templates. */
+/* Filling in parameters: every policy against every source, and template sources. */
 #include "fill_fixture.h"
 
 static void test_default(void **state)
@@ -37,17 +37,17 @@ static void test_value(void **state)
     assert_int_equal(f->result.overridden, bit);
     assert_true(f->result.parameters[SAGEMAKER_TARGET_MODEL].overridden);
     assert_int_equal(f->result.parameters[SAGEMAKER_TARGET_MODEL].source, FILL_VALUE);
-    /* The caller's may even be wrong: it is not used. */
+    /* The client's value is not used, so it may be invalid. */
     check_sent(f, SM "Target-Model: \xff\r\n", SM "Target-Model: v12.tar.gz");
-    /* Who sends the same is not beaten. */
+    /* Sending the same value is not reported as overridden. */
     check_sent(f, SM "Target-Model: v12.tar.gz\r\n", SM "Target-Model: v12.tar.gz");
     assert_int_equal(f->result.overridden, 0);
-    /* A value that comes out empty does not let the caller's through. */
+    /* A value that expands to nothing does not let the client's value through. */
     policy(f, SAGEMAKER_TARGET_MODEL)->value = compile(f, "${header.X-Model}");
     check_sent(f, SM "Target-Model: other\r\n", "");
     assert_int_equal(f->result.overridden, bit);
     check_sent(f, "X-Model: m\r\n", SM "Target-Model: m");
-    /* What is unasked is beaten without a word. */
+    /* A header the client did not choose is overridden without a report. */
     policy(f, SAGEMAKER_TARGET_MODEL)->value = NULL;
     policy(f, SAGEMAKER_ACCEPT)->value = compile(f, "a/b");
     check_sent(f, "Accept: */*\r\n", "Accept: a/b");
@@ -78,7 +78,7 @@ static void test_append(void **state)
     check_sent(f, "X-Trace: t\r\n", SM "Custom-Attributes: vtrace=t");
 }
 
-static void test_an_append_that_does_not_fit_is_left_out(void **state)
+static void test_append_that_does_not_fit_is_omitted(void **state)
 {
     struct fixture *f = *state;
     struct config_policy *p = policy(f, SAGEMAKER_CUSTOM_ATTRIBUTES);
@@ -124,7 +124,7 @@ static void test_allow(void **state)
     check_sent(f, SM "Target-Variant: B\r\n", SM "Target-Variant: Bx");
 }
 
-static void test_a_long_list_is_cut(void **state)
+static void test_long_list_is_truncated(void **state)
 {
     struct fixture *f = *state;
     struct config_policy *p = policy(f, SAGEMAKER_TARGET_VARIANT);
@@ -159,14 +159,14 @@ static void test_required(void **state)
                      "\"${query.type}\" is empty");
 }
 
-static void test_callers_may_set(void **state)
+static void test_allowed_client_parameters(void **state)
 {
     struct fixture *f = *state;
     f->route.callers_may_set_given = true;
     f->route.callers_may_set = 1u << SAGEMAKER_CUSTOM_ATTRIBUTES;
     policy(f, SAGEMAKER_TARGET_MODEL)->value = compile(f, "m");
     check_sent(f, SM "Custom-Attributes: a\r\n", SM "Custom-Attributes: a|" SM "Target-Model: m");
-    /* Curl's Accept and Content-Type are not held against it ... */
+    /* Curl's default Accept and Content-Type are not reported ... */
     check_sent(f, "Accept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\n",
                SM "Target-Model: m");
     /* ... unless the route is strict. */
@@ -178,7 +178,7 @@ static void test_callers_may_set(void **state)
     check_sent(f, SM "Target-Model:\r\n", SM "Target-Model: m");
 }
 
-static void test_policies_of_other_operations_are_left_out(void **state)
+static void test_policies_of_other_operations_are_ignored(void **state)
 {
     struct fixture *f = *state;
     f->route.operation = CONFIG_ASYNC;
@@ -187,9 +187,9 @@ static void test_policies_of_other_operations_are_left_out(void **state)
     check_sent(f, "", "");
 }
 
-/* ---- templates --------------------------------------------------------------------------------- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
-static void test_sources_of_templates(void **state)
+static void test_template_sources(void **state)
 {
     static const char *const rows[][2] = {
         {"${uuid}", UUID},
@@ -227,7 +227,7 @@ static void test_sources_of_templates(void **state)
     assert_int_equal(f->result.parameters[SAGEMAKER_TARGET_MODEL].value.len, 36 + 1 + 16 + 1 + 55);
 }
 
-static void test_ambiguous_sources_are_refused(void **state)
+static void test_ambiguous_sources_are_rejected(void **state)
 {
     struct fixture *f = *state;
     struct config_policy *p = policy(f, SAGEMAKER_TARGET_MODEL);
@@ -242,8 +242,8 @@ static void test_ambiguous_sources_are_refused(void **state)
     assert_string_equal(sent(f), SM "Target-Model: A");
 }
 
-/* What is decoded cannot become a header of its own. */
-static void test_line_ends_do_not_get_through(void **state)
+/* A decoded value cannot start a new header. */
+static void test_line_ends_are_rejected(void **state)
 {
     static const enum sagemaker_parameter parameters[] = {
         SAGEMAKER_CONTENT_TYPE,      SAGEMAKER_ACCEPT,
@@ -268,15 +268,15 @@ int main(void)
         TEST(test_default),
         TEST(test_value),
         TEST(test_append),
-        TEST(test_an_append_that_does_not_fit_is_left_out),
+        TEST(test_append_that_does_not_fit_is_omitted),
         TEST(test_allow),
-        TEST(test_a_long_list_is_cut),
+        TEST(test_long_list_is_truncated),
         TEST(test_required),
-        TEST(test_callers_may_set),
-        TEST(test_policies_of_other_operations_are_left_out),
-        TEST(test_sources_of_templates),
-        TEST(test_ambiguous_sources_are_refused),
-        TEST(test_line_ends_do_not_get_through),
+        TEST(test_allowed_client_parameters),
+        TEST(test_policies_of_other_operations_are_ignored),
+        TEST(test_template_sources),
+        TEST(test_ambiguous_sources_are_rejected),
+        TEST(test_line_ends_are_rejected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

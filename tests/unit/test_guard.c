@@ -1,4 +1,5 @@
-/* The guard: peers by network and user, Host by patterns, Origin; each row one request against one route's lists. */
+/* The guard: peers by network and user, Host patterns, Origin; each row is one request against
+ * one route's lists. */
 // links: gateway
 #include "gateway/guard.h"
 
@@ -17,17 +18,17 @@
 enum { LIST_MAX = 4 };
 
 static const struct row {
-    const char *peers, *hosts, *origins; /* lists, by commas; NULL: none */
-    const char *peer;                    /* an address, uid:N, or NULL: not known */
+    const char *peers, *hosts, *origins; /* comma-separated lists; NULL: none */
+    const char *peer;                    /* an address, uid:N, or NULL: unknown */
     const char *host, *headers;
     enum outcome outcome;
 } rows[] = {
-    /* What no page sent, and no list hinders. */
+    /* Not sent by a web page, and no list applies. */
     {NULL, NULL, NULL, "127.0.0.1", "localhost:8080", "", OUTCOME_OK},
     {NULL, NULL, NULL, "uid:1000", "anything", "", OUTCOME_OK},
     {NULL, NULL, NULL, "10.0.0.9", "inference.svc.cluster.local", "Sec-Fetch-Site: none\r\n",
      OUTCOME_OK},
-    /* Pages: another site's, one that has this host by a name of its own, a sandboxed one, an image of one. */
+    /* Web pages: another site, DNS rebinding, a sandboxed page, an image. */
     {NULL, NULL, NULL, "127.0.0.1", "127.0.0.1:8080", "Origin: https://evil.example\r\n",
      OUTCOME_FORBIDDEN_HOST},
     {NULL, NULL, NULL, "127.0.0.1", "evil.example:8080", "Origin: http://evil.example:8080\r\n",
@@ -36,7 +37,7 @@ static const struct row {
     {NULL, NULL, NULL, "127.0.0.1", "localhost", "Origin:\r\n", OUTCOME_FORBIDDEN_HOST},
     {NULL, NULL, NULL, "127.0.0.1", "localhost", "sec-fetch-site: cross-site\r\n",
      OUTCOME_FORBIDDEN_HOST},
-    /* Origins that may. */
+    /* Allowed origins. */
     {NULL, NULL, "https://*.corp.example,null", NULL, "h", "Origin: https://app.corp.example\r\n",
      OUTCOME_OK},
     {NULL, NULL, "https://*.corp.example,null", NULL, "h", "Origin: null\r\n", OUTCOME_OK},
@@ -73,7 +74,7 @@ static const struct row {
     {"*", NULL, NULL, "uid:7", "h", "", OUTCOME_OK},
     {"*", NULL, NULL, "::2", "h", "", OUTCOME_OK},
     {"uid:1000", NULL, NULL, NULL, "h", "", OUTCOME_OK},
-    /* Each of them must take it. */
+    /* Each of them must be accepted. */
     {"::1", "localhost", NULL, "::1", "other", "", OUTCOME_FORBIDDEN_HOST},
     {"::1", "localhost", NULL, "::1", "localhost", "Origin: null\r\n", OUTCOME_FORBIDDEN_HOST},
 };
@@ -98,7 +99,7 @@ static struct config_peer peer_of(struct span text, struct arena *arena)
     return peer;
 }
 
-static void the_table(void **state)
+static void verdict_table(void **state)
 {
     struct arena *arena = *state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
@@ -134,7 +135,7 @@ static void the_table(void **state)
     }
 }
 
-static void without_a_host(void **state)
+static void missing_host(void **state)
 {
     struct arena *arena = *state;
     struct span hosts[] = {SPAN("localhost")}, message;
@@ -146,7 +147,7 @@ static void without_a_host(void **state)
     assert_int_equal(guard_check(&route, &request, NULL, arena, &message), OUTCOME_OK);
 }
 
-static void what_is_no_peer(void **state)
+static void invalid_peers(void **state)
 {
     static const char *const wrong[] = {"",         "localhost", "10.0.0.0/33", "10.0.0.0/",
                                         "10.0.0/8", "::1/129",   "[::1]",       "10.0.0.1:80",
@@ -161,7 +162,7 @@ static void what_is_no_peer(void **state)
     }
 }
 
-static void who_is_there(void **state)
+static void connected_peer(void **state)
 {
     (void)state;
     struct remote remote;
@@ -174,17 +175,17 @@ static void who_is_there(void **state)
     close(pair[0]);
     close(pair[1]);
     remote_read(-1, &remote);
-    assert_false(remote.is_unix); /* it has left: nobody, from nowhere */
+    assert_false(remote.is_unix); /* disconnected: no user, no address */
     assert_string_equal(remote.name, "gone");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_table, with_arena, without_arena),
-        cmocka_unit_test_setup_teardown(without_a_host, with_arena, without_arena),
-        cmocka_unit_test_setup_teardown(what_is_no_peer, with_arena, without_arena),
-        cmocka_unit_test(who_is_there),
+        cmocka_unit_test_setup_teardown(verdict_table, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(missing_host, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(invalid_peers, with_arena, without_arena),
+        cmocka_unit_test(connected_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Bodies: the chunked coding taken apart whole and in every pair of pieces, and what it refuses. */
+/* Bodies: chunked coding decoded whole and in every pair of pieces, and what is rejected. */
 #include "http1_feed.h"
 
 enum { PAYLOAD_MAX = 4096 };
@@ -7,11 +7,11 @@ struct outcome {
     enum http1_body_result result;
     char payload[PAYLOAD_MAX];
     size_t payload_len;
-    size_t left; /* bytes behind the body */
+    size_t left; /* bytes after the body */
     bool may_end;
 };
 
-/* Decodes one piece; true while more is needed. */
+/* Decodes one piece; returns true while more is needed. */
 static bool decode(struct http1_body *body, struct span in, struct outcome *out)
 {
     struct span all = in, payload;
@@ -47,7 +47,7 @@ static struct outcome decode_pieces(enum http1_framing framing, uint64_t length,
         at += len;
     }
     out.left += in.len - at;
-    /* Whatever it ended in, it stays there. */
+    /* The result does not change after the end. */
     struct outcome again = {.payload_len = 0};
     if (out.result != HTTP1_BODY_MORE) {
         decode(&body, SPAN(""), &again);
@@ -128,7 +128,7 @@ static const struct chunked bad_bodies[] = {
     {HEAD("1\0\r\na\r\n"), HTTP1_BODY_BAD, "", 0},
     {HEAD("0000000000000001\r\na\r\n"), HTTP1_BODY_BAD, "", 0}, /* 16 digits */
     {HEAD("ffffffffffffffff\r\na\r\n"), HTTP1_BODY_BAD, "", 0},
-    {HEAD("10000000000000001\r\na\r\n"), HTTP1_BODY_BAD, "", 0}, /* 1 where 64 bits wrap */
+    {HEAD("10000000000000001\r\na\r\n"), HTTP1_BODY_BAD, "", 0}, /* 1 if 64 bits wrap */
     {HEAD("1\na\r\n"), HTTP1_BODY_BAD, "", 0},
     {HEAD("1\ra\r\n"), HTTP1_BODY_BAD, "", 0},
     {HEAD("1\r\r\na\r\n"), HTTP1_BODY_BAD, "", 0},
@@ -169,13 +169,13 @@ static void check_chunked(const struct chunked *list, size_t count)
     }
 }
 
-static void test_good_chunked(void **state)
+static void test_valid_chunked(void **state)
 {
     (void)state;
     check_chunked(good_bodies, COUNT(good_bodies));
 }
 
-static void test_bad_chunked(void **state)
+static void test_invalid_chunked(void **state)
 {
     (void)state;
     check_chunked(bad_bodies, COUNT(bad_bodies));
@@ -186,7 +186,7 @@ static enum http1_body_result decode_text(const char *text, size_t len)
     return decode_pieces(HTTP1_CHUNKED, 0, span_make(text, len), len, 1).result;
 }
 
-static void test_limits_of_extension_and_trailers(void **state)
+static void test_extension_and_trailer_limits(void **state)
 {
     (void)state;
     static char text[16384];
@@ -194,7 +194,7 @@ static void test_limits_of_extension_and_trailers(void **state)
     assert_int_equal(decode_text(text, (size_t)len), HTTP1_BODY_END);
     len = snprintf(text, sizeof(text), "1;%0257d\r\na\r\n0\r\n\r\n", 0);
     assert_int_equal(decode_text(text, (size_t)len), HTTP1_BODY_BAD);
-    /* a size of 15 digits takes nothing from the extension's limit */
+    /* a size of 15 digits does not count toward the extension limit */
     len = snprintf(text, sizeof(text), "%015d;%0256d\r\n\r\n", 0, 0);
     assert_int_equal(decode_text(text, (size_t)len), HTTP1_BODY_END);
     for (int excess = 0; excess != 2; ++excess) {
@@ -230,7 +230,7 @@ static void test_other_framings(void **state)
     feed_check_text("payload", span_make(out.payload, out.payload_len), "abc");
 }
 
-static void test_the_end_is_known_with_the_last_byte(void **state)
+static void test_end_is_reported_with_the_last_byte(void **state)
 {
     (void)state;
     struct http1_body body;
@@ -268,11 +268,11 @@ static void test_chunk_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_chunked),
-        cmocka_unit_test(test_bad_chunked),
-        cmocka_unit_test(test_limits_of_extension_and_trailers),
+        cmocka_unit_test(test_valid_chunked),
+        cmocka_unit_test(test_invalid_chunked),
+        cmocka_unit_test(test_extension_and_trailer_limits),
         cmocka_unit_test(test_other_framings),
-        cmocka_unit_test(test_the_end_is_known_with_the_last_byte),
+        cmocka_unit_test(test_end_is_reported_with_the_last_byte),
         cmocka_unit_test(test_chunk_prefix),
     };
     return cmocka_run_group_tests_name("http1 body", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Heads of requests: tables of what is taken, field by field, and of what is refused, with why. */
+/* Request heads: tables of valid heads, field by field, and of invalid ones with the reason. */
 #include "http1_feed.h"
 
 struct good {
@@ -84,7 +84,7 @@ static const struct good good_heads[] = {
      HTTP1_NO_BODY, 0, 1},
 };
 
-static void test_good_heads(void **state)
+static void test_valid_heads(void **state)
 {
     (void)state;
     for (size_t i = 0; i != COUNT(good_heads); ++i) {
@@ -94,7 +94,7 @@ static void test_good_heads(void **state)
         assert_int_equal(feed_scan(head), head.len);
         enum http1_fault fault = http1_parse_request(head, &request);
         if (fault != HTTP1_OK)
-            print_error("refused with %d: %s\n", (int)fault, good->head);
+            print_error("rejected with %d: %s\n", (int)fault, good->head);
         assert_int_equal(fault, HTTP1_OK);
         feed_check_text("method", request.method, good->method);
         feed_check_text("path", request.path, good->path);
@@ -131,7 +131,7 @@ static const struct bad bad_lines[] = {
     {HEAD("GET / HTTP/1.1\r\nHost: a\r\nX\0: y\r\n\r\n"), FEED_SCAN_REFUSES},
     {HEAD("GET / HTTP/1.1\r\nHost: a\r\nX: y\x0bz\r\n\r\n"), FEED_SCAN_REFUSES},
     {HEAD("GET / HTTP/1.1\r\nHost: a\r\nX: y\x7f\r\n\r\n"), FEED_SCAN_REFUSES},
-    {HEAD("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), FEED_SCAN_REFUSES}, /* TLS's hello */
+    {HEAD("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), FEED_SCAN_REFUSES}, /* TLS ClientHello */
     {HEAD("GET / HTTP/1.1\r\nHost: a\r\n"), FEED_INCOMPLETE},
     {HEAD("GET / HTTP/1.1\r\nHost: a\r\n\r"), FEED_INCOMPLETE},
     {HEAD("\r\n\r\n"), FEED_INCOMPLETE},
@@ -157,7 +157,7 @@ static const struct bad bad_lines[] = {
     {HEAD("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), HTTP1_BAD_VERSION},
     {HEAD("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), HTTP1_BAD_VERSION},
     {HEAD("GET / HTTP/2.1\r\nHost: a\r\n\r\n"), HTTP1_BAD_VERSION},
-    {HEAD("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP1_BAD_VERSION}, /* HTTP/2's preface */
+    {HEAD("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP1_BAD_VERSION}, /* HTTP/2 preface */
 };
 
 static const struct bad bad_targets[] = {
@@ -236,7 +236,8 @@ static const struct bad bad_framings[] = {
     {HEAD(LINE_AND_HOST "Content-Length: 1_000\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD(LINE_AND_HOST "Content-Length: 5.0\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD(LINE_AND_HOST "Content-Length: \"5\"\r\n\r\n"), HTTP1_BAD_FRAMING},
-    {HEAD(LINE_AND_HOST "Content-Length: \xd9\xa5\r\n\r\n"), HTTP1_BAD_FRAMING}, /* Arabic 5 */
+    {HEAD(LINE_AND_HOST "Content-Length: \xd9\xa5\r\n\r\n"), HTTP1_BAD_FRAMING}, /* Arabic digit
+                                                                                  * five */
     {HEAD(LINE_AND_HOST "Content-Length: 1000000000000000000\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD(LINE_AND_HOST "Content-Length: 0000000000000000005\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD(LINE_AND_HOST "Content-Length: 18446744073709551616\r\n\r\n"), HTTP1_BAD_FRAMING},
@@ -317,37 +318,37 @@ static void check_refusals(const struct bad *list, size_t count)
     }
 }
 
-static void test_bad_lines(void **state)
+static void test_invalid_lines(void **state)
 {
     (void)state;
     check_refusals(bad_lines, COUNT(bad_lines));
 }
 
-static void test_bad_targets(void **state)
+static void test_invalid_targets(void **state)
 {
     (void)state;
     check_refusals(bad_targets, COUNT(bad_targets));
 }
 
-static void test_bad_headers(void **state)
+static void test_invalid_headers(void **state)
 {
     (void)state;
     check_refusals(bad_headers, COUNT(bad_headers));
 }
 
-static void test_bad_framings(void **state)
+static void test_invalid_framings(void **state)
 {
     (void)state;
     check_refusals(bad_framings, COUNT(bad_framings));
 }
 
-static void test_bad_hosts(void **state)
+static void test_invalid_hosts(void **state)
 {
     (void)state;
     check_refusals(bad_hosts, COUNT(bad_hosts));
 }
 
-/* Each byte but the few that are allowed there is refused in a name, a value and a target. */
+/* Every disallowed byte is rejected in a name, a value and a target. */
 static void test_every_byte(void **state)
 {
     (void)state;
@@ -359,7 +360,7 @@ static void test_every_byte(void **state)
         int len = snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\nX_Y: z\r\n\r\n");
         head[26] = (char)c;
         bool taken = refusal_of(span_make(head, (size_t)len), &request) == HTTP1_OK;
-        /* ':' there ends the name earlier: the line is a header still */
+        /* ':' there ends the name earlier: still a valid header line */
         assert_int_equal(taken, alnum || c == ':' || (c != 0 && strchr(token_marks, c) != NULL));
         head[26] = '_';
         head[30] = (char)c;
@@ -372,7 +373,7 @@ static void test_every_byte(void **state)
     }
 }
 
-static void test_number_of_headers(void **state)
+static void test_header_count(void **state)
 {
     (void)state;
     static char head[8192];
@@ -428,8 +429,8 @@ static void test_expectations(void **state)
     }
 }
 
-/* The access line of a refusal shows what could be read. */
-static void test_what_a_refusal_leaves(void **state)
+/* The access line of a rejected request shows the fields that were parsed. */
+static void test_state_after_rejection(void **state)
 {
     (void)state;
     struct http1_request request;
@@ -451,7 +452,7 @@ static void test_what_a_refusal_leaves(void **state)
     assert_false(request.keep_alive);
 }
 
-/* A pipelined request stands behind: the scan stops before it. */
+/* A pipelined request follows: the scan stops before it. */
 static void test_scan_stops_at_the_end(void **state)
 {
     (void)state;
@@ -462,7 +463,7 @@ static void test_scan_stops_at_the_end(void **state)
     assert_int_equal(http1_scan_head(both, &scanned), first.len);
 }
 
-static void test_before_head(void **state)
+static void test_is_before_head(void **state)
 {
     (void)state;
     static const char *const before[] = {"", "\r", "\r\n", "\r\n\r", "\r\n\r\n"};
@@ -476,19 +477,19 @@ static void test_before_head(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_heads),
-        cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_bad_targets),
-        cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_framings),
-        cmocka_unit_test(test_bad_hosts),
+        cmocka_unit_test(test_valid_heads),
+        cmocka_unit_test(test_invalid_lines),
+        cmocka_unit_test(test_invalid_targets),
+        cmocka_unit_test(test_invalid_headers),
+        cmocka_unit_test(test_invalid_framings),
+        cmocka_unit_test(test_invalid_hosts),
         cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_number_of_headers),
+        cmocka_unit_test(test_header_count),
         cmocka_unit_test(test_connection_list_is_bounded),
         cmocka_unit_test(test_expectations),
-        cmocka_unit_test(test_what_a_refusal_leaves),
+        cmocka_unit_test(test_state_after_rejection),
         cmocka_unit_test(test_scan_stops_at_the_end),
-        cmocka_unit_test(test_before_head),
+        cmocka_unit_test(test_is_before_head),
     };
     return cmocka_run_group_tests_name("http1 request", tests, NULL, NULL);
 }

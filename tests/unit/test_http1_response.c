@@ -1,4 +1,4 @@
-/* Heads of answers: tables of what is taken and refused; looking headers up; names of statuses. */
+/* Response heads: tables of valid and invalid ones; header lookup; status texts. */
 #include "http1_feed.h"
 
 struct good {
@@ -44,7 +44,7 @@ static const struct good good_heads[] = {
     {"HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n", false, 1, 205, "x", true, HTTP1_LENGTH, 0},
 };
 
-static void test_good_heads(void **state)
+static void test_valid_heads(void **state)
 {
     (void)state;
     for (size_t i = 0; i != COUNT(good_heads); ++i) {
@@ -54,7 +54,7 @@ static void test_good_heads(void **state)
         assert_int_equal(feed_scan(head), head.len);
         enum http1_fault fault = http1_parse_response(head, good->method_is_head, &response);
         if (fault != HTTP1_OK)
-            print_error("refused with %d: %s\n", (int)fault, good->head);
+            print_error("rejected with %d: %s\n", (int)fault, good->head);
         assert_int_equal(fault, HTTP1_OK);
         feed_check_text("reason", response.reason, good->reason);
         assert_int_equal(response.minor_version, good->minor_version);
@@ -114,7 +114,7 @@ static const struct {
     {HEAD("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), HTTP1_BAD_FRAMING},
-    /* where no body can follow, one is claimed: who read it would lose step */
+    /* claims a body where none can follow: reading it would lose synchronization */
     {HEAD("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD("HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n"), HTTP1_BAD_FRAMING},
     {HEAD("HTTP/1.1 100 x\r\nContent-Length: 5\r\n\r\n"), HTTP1_BAD_FRAMING},
@@ -123,7 +123,7 @@ static const struct {
     {HEAD("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), HTTP1_BAD_FRAMING},
 };
 
-static void test_bad_heads(void **state)
+static void test_invalid_heads(void **state)
 {
     (void)state;
     for (size_t i = 0; i != COUNT(bad_heads); ++i) {
@@ -147,7 +147,7 @@ static struct http1_response parsed(const char *head)
     return response;
 }
 
-static void test_looking_up(void **state)
+static void test_lookup(void **state)
 {
     (void)state;
     struct http1_response response = parsed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: 1\r\n"
@@ -200,7 +200,7 @@ static void test_hop_by_hop(void **state)
     assert_true(http1_is_hop_by_hop(&by_hand, SPAN("x-mine")));
 }
 
-static void test_texts(void **state)
+static void test_status_texts(void **state)
 {
     (void)state;
     feed_check_text("200", http1_reason(200), "OK");
@@ -222,9 +222,9 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_heads), cmocka_unit_test(test_bad_heads),
-        cmocka_unit_test(test_looking_up), cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_hop_by_hop), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_valid_heads), cmocka_unit_test(test_invalid_heads),
+        cmocka_unit_test(test_lookup),      cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_hop_by_hop),  cmocka_unit_test(test_status_texts),
     };
     return cmocka_run_group_tests_name("http1 response", tests, NULL, NULL);
 }

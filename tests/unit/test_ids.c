@@ -1,5 +1,5 @@
 // links: net gateway
-/* Ids: UUID version 7, the caller's trace headers, and what counts as none. */
+/* Ids: UUID version 7, the client's trace headers, and invalid ones. */
 #include "gateway/ids.h"
 
 #include <setjmp.h>
@@ -89,7 +89,7 @@ static void test_continues_a_trace(void **state)
     }
 }
 
-static void test_an_invalid_trace_is_none(void **state)
+static void test_invalid_trace_is_ignored(void **state)
 {
     static const char *const rows[][2] = {
         {"traceparent", ""},
@@ -121,12 +121,12 @@ static void test_an_invalid_trace_is_none(void **state)
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
         struct ids ids = make(random, rows[i][0], rows[i][1]);
         if (memcmp(ids.trace_id, "cd000000000000000000000000000000", IDS_TRACE_ID_SIZE) != 0)
-            fail_msg("%s was taken", rows[i][1]);
+            fail_msg("%s was accepted", rows[i][1]);
         assert_memory_equal(ids.traceparent + 53, "01", 2);
     }
 }
 
-static void test_two_traceparents_are_none(void **state)
+static void test_duplicate_traceparents_are_ignored(void **state)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {[28] = 0xcd};
     struct span value = SPAN("00-" TRACE "-00f067aa0ba902b7-00");
@@ -145,8 +145,8 @@ int main(void)
         cmocka_unit_test(test_makes_new_ids),
         cmocka_unit_test(test_never_makes_a_zero_id),
         cmocka_unit_test(test_continues_a_trace),
-        cmocka_unit_test(test_an_invalid_trace_is_none),
-        cmocka_unit_test(test_two_traceparents_are_none),
+        cmocka_unit_test(test_invalid_trace_is_ignored),
+        cmocka_unit_test(test_duplicate_traceparents_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The scan of JSON objects: which members are found, and all that is no object. */
+/* The JSON object scanner: which members are found, and which texts are not objects. */
 #include "base/json_scan.h"
 
 #include <setjmp.h>
@@ -52,7 +52,7 @@ static void check_model(void **state, const char *text, const char *wanted)
     assert_true(span_equals(got.text, span_from(wanted)));
 }
 
-static void members_are_found_wherever_they_stand(void **state)
+static void members_are_found_at_any_position(void **state)
 {
     check_stream(state, "{\"stream\":true}", JSON_SCAN_TRUE);
     check_stream(state, " {\r\n\t\"a\" : 1 ,\n\"stream\" : true }\n", JSON_SCAN_TRUE);
@@ -65,7 +65,7 @@ static void members_are_found_wherever_they_stand(void **state)
                 "a/b \xc3\xa4\xf0\x9f\x98\x80");
 }
 
-static void only_the_objects_own_members_count(void **state)
+static void only_top_level_members_match(void **state)
 {
     check_stream(state, "{}", JSON_SCAN_ABSENT);
     check_stream(state, "{\"a\":{\"stream\":true}}", JSON_SCAN_ABSENT);
@@ -74,7 +74,7 @@ static void only_the_objects_own_members_count(void **state)
     check_stream(state, "[{\"stream\":true}]", JSON_SCAN_ABSENT);
 }
 
-static void other_values_are_told_apart(void **state)
+static void other_types_are_distinguished(void **state)
 {
     check_stream(state, "{\"stream\":false}", JSON_SCAN_OTHER);
     check_stream(state, "{\"stream\":null}", JSON_SCAN_OTHER);
@@ -85,7 +85,7 @@ static void other_values_are_told_apart(void **state)
     check_stream(state, "{\"stream\":true,\"stream\":true}", JSON_SCAN_TWICE);
 }
 
-static void of_what_is_no_whole_object_nothing_is_known(void **state)
+static void invalid_object_has_no_members(void **state)
 {
     static const char *const texts[] = {
         "",
@@ -130,11 +130,10 @@ static void lengths_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(members_are_found_wherever_they_stand, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_the_objects_own_members_count, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(other_values_are_told_apart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(of_what_is_no_whole_object_nothing_is_known, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(members_are_found_at_any_position, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_top_level_members_match, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_types_are_distinguished, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(invalid_object_has_no_members, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lengths_are_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

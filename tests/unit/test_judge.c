@@ -1,5 +1,5 @@
 // links: net gateway
-/* Error responses: what each means, and what the caller gets, by `errors`. */
+/* Error responses: what each means, and what the client gets for each value of `errors`. */
 #include "gateway/judge.h"
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@ static const struct row {
     int status;
     const char *type, *body;
     enum outcome outcome;
-    int unwrapped; /* the status that the caller sees; with `pass` it is `status` */
+    int unwrapped; /* the status that the client sees; with `pass` it is `status` */
     int model_status;
 } rows[] = {
     {424, "ModelError", "{\"OriginalStatusCode\":422,\"OriginalMessage\":\"bad row\"}",
@@ -45,7 +45,7 @@ static struct judge_verdict judged(const struct row *row, enum config_errors err
     return verdict;
 }
 
-static void the_table(void **state)
+static void judgement_table(void **state)
 {
     (void)state;
     struct arena arena;
@@ -67,7 +67,7 @@ static void the_table(void **state)
     arena_dispose(&arena);
 }
 
-static void what_the_caller_reads(void **state)
+static void client_visible_text(void **state)
 {
     (void)state;
     struct arena arena;
@@ -95,7 +95,7 @@ static void what_the_caller_reads(void **state)
     arena_dispose(&arena);
 }
 
-static void what_another_attempt_can_mend(void **state)
+static void retry_classes(void **state)
 {
     (void)state;
     struct arena arena;
@@ -112,9 +112,9 @@ static void what_another_attempt_can_mend(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table),
-        cmocka_unit_test(what_the_caller_reads),
-        cmocka_unit_test(what_another_attempt_can_mend),
+        cmocka_unit_test(judgement_table),
+        cmocka_unit_test(client_visible_text),
+        cmocka_unit_test(retry_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

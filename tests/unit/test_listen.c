@@ -1,5 +1,5 @@
 // links: net
-/* Listening sockets: what is opened, what is refused and left alone, and with which mode. */
+/* Listening sockets: what is opened, what is rejected and left unchanged, and file modes. */
 #include "net/listen.h"
 
 #include <errno.h>
@@ -68,7 +68,7 @@ static bool has(struct span text, const char *part)
     return memmem(text.at, text.len, part, strlen(part)) != NULL;
 }
 
-static void tcp_listens_without_blocking_and_tells_its_port(void **state)
+static void tcp_listener_is_nonblocking_and_reports_its_port(void **state)
 {
     struct scene *scene = *state;
     struct config_address address = tcp("127.0.0.1:0", "127.0.0.1", 0);
@@ -82,7 +82,7 @@ static void tcp_listens_without_blocking_and_tells_its_port(void **state)
     listen_close(fd, &address);
 }
 
-static void a_taken_port_is_told_with_its_address(void **state)
+static void port_in_use_error_names_the_address(void **state)
 {
     struct scene *scene = *state;
     struct config_address any = tcp("127.0.0.1:0", "127.0.0.1", 0);
@@ -93,13 +93,13 @@ static void a_taken_port_is_told_with_its_address(void **state)
     listen_close(fd, &any);
 }
 
-static void ipv6_takes_ipv6_only(void **state)
+static void ipv6_listener_is_v6only(void **state)
 {
     struct scene *scene = *state;
     struct config_address six = tcp("[::]:0", "::", 0);
     int fd = listen_open(&six, 16, &scene->arena, &scene->fault);
     if (fd == -1)
-        skip(); /* a machine without IPv6 */
+        skip(); /* no IPv6 on this machine */
     struct config_address four = tcp("0.0.0.0", "0.0.0.0", port_of(fd));
     int other = listen_open(&four, 16, &scene->arena, &scene->fault);
     assert_true(other >= 0);
@@ -108,7 +108,7 @@ static void ipv6_takes_ipv6_only(void **state)
     listen_close(fd, &six);
 }
 
-static void a_host_name_is_no_address(void **state)
+static void host_name_is_not_an_address(void **state)
 {
     struct scene *scene = *state;
     struct config_address address = tcp("example.com:80", "example.com", 80);
@@ -123,7 +123,7 @@ static mode_t mode_at(const char *path)
     return st.st_mode & 07777;
 }
 
-static void unix_mode_is_exact_whatever_the_umask(void **state)
+static void unix_mode_ignores_umask(void **state)
 {
     struct scene *scene = *state;
     const mode_t masks[] = {0, 077, 0777};
@@ -141,12 +141,12 @@ static void unix_mode_is_exact_whatever_the_umask(void **state)
         }
 }
 
-static void a_stale_socket_is_replaced(void **state)
+static void stale_socket_is_replaced(void **state)
 {
     struct scene *scene = *state;
     struct config_address address = unix_at(scene->path, 0600);
     int dead = listen_open(&address, 16, &scene->arena, &scene->fault);
-    close(dead); /* as a process that was killed */
+    close(dead); /* like a process that was killed */
     assert_int_equal(access(scene->path, F_OK), 0);
     int fd = listen_open(&address, 16, &scene->arena, &scene->fault);
     assert_true(fd >= 0);
@@ -156,7 +156,7 @@ static void a_stale_socket_is_replaced(void **state)
     listen_close(fd, &address);
 }
 
-static void a_live_socket_is_refused_and_left_alone(void **state)
+static void live_socket_is_rejected_and_kept(void **state)
 {
     struct scene *scene = *state;
     struct config_address address = unix_at(scene->path, 0600);
@@ -169,7 +169,7 @@ static void a_live_socket_is_refused_and_left_alone(void **state)
     listen_close(fd, &address);
 }
 
-static void a_file_that_is_no_socket_is_left_alone(void **state)
+static void non_socket_file_is_kept(void **state)
 {
     struct scene *scene = *state;
     close(open(scene->path, O_CREAT | O_WRONLY, 0600));
@@ -179,7 +179,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
     assert_int_equal(access(scene->path, F_OK), 0);
 }
 
-static void a_datagram_socket_is_left_alone(void **state)
+static void datagram_socket_is_kept(void **state)
 {
     struct scene *scene = *state;
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -192,7 +192,7 @@ static void a_datagram_socket_is_left_alone(void **state)
     close(other);
 }
 
-static void paths_that_cannot_be_are_told(void **state)
+static void invalid_paths_are_reported(void **state)
 {
     struct scene *scene = *state;
     char path[160];
@@ -213,16 +213,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(tcp_listens_without_blocking_and_tells_its_port),
-        TEST(a_taken_port_is_told_with_its_address),
-        TEST(ipv6_takes_ipv6_only),
-        TEST(a_host_name_is_no_address),
-        TEST(unix_mode_is_exact_whatever_the_umask),
-        TEST(a_stale_socket_is_replaced),
-        TEST(a_live_socket_is_refused_and_left_alone),
-        TEST(a_file_that_is_no_socket_is_left_alone),
-        TEST(a_datagram_socket_is_left_alone),
-        TEST(paths_that_cannot_be_are_told),
+        TEST(tcp_listener_is_nonblocking_and_reports_its_port),
+        TEST(port_in_use_error_names_the_address),
+        TEST(ipv6_listener_is_v6only),
+        TEST(host_name_is_not_an_address),
+        TEST(unix_mode_ignores_umask),
+        TEST(stale_socket_is_replaced),
+        TEST(live_socket_is_rejected_and_kept),
+        TEST(non_socket_file_is_kept),
+        TEST(datagram_socket_is_kept),
+        TEST(invalid_paths_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

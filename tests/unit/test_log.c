@@ -1,4 +1,4 @@
-/* Diagnostics: one JSON object a line, hostile bytes, levels, bursts held back and told. */
+/* Diagnostics: one JSON object per line, hostile bytes, levels, and rate limits. */
 #include "observe/log.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-/* stderr goes to a file while a test runs. */
+/* Redirects stderr to a file while a test runs. */
 static FILE *captured;
 static int real_stderr;
 
@@ -41,7 +41,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The next captured line as JSON, the caller's to free; NULL at the end. */
+/* Returns the next captured line as JSON, which the caller frees; NULL at the end. */
 static json_t *next_line(void)
 {
     char line[5000];
@@ -58,7 +58,7 @@ static const char *text_of(const json_t *line, const char *key)
     return json_string_value(json_object_get(line, key));
 }
 
-static void problems_are_told_whole_with_their_places(void **state)
+static void problems_are_logged_in_full_with_places(void **state)
 {
     (void)state;
     struct problem_list problems;
@@ -87,7 +87,7 @@ static void problems_are_told_whole_with_their_places(void **state)
     assert_null(next_line());
 }
 
-static void a_line_has_time_level_topic_and_message(void **state)
+static void line_has_time_level_topic_and_message(void **state)
 {
     (void)state;
     errno = ENOENT;
@@ -104,7 +104,7 @@ static void a_line_has_time_level_topic_and_message(void **state)
     assert_null(next_line());
 }
 
-static void levels_below_the_least_are_left_out(void **state)
+static void levels_below_minimum_are_not_logged(void **state)
 {
     (void)state;
     log_write(LOG_DEBUG, "start", "debug");
@@ -123,7 +123,7 @@ static void levels_below_the_least_are_left_out(void **state)
     assert_null(next_line());
 }
 
-static void hostile_and_endless_messages_stay_one_line(void **state)
+static void hostile_and_long_messages_stay_on_one_line(void **state)
 {
     (void)state;
     char endless[5000];
@@ -153,7 +153,7 @@ static void burst(int lines, int number)
         log_write(LOG_INFO, "upstream", "burst %d", number);
 }
 
-/* The next `count` lines say `message`, and the first of them how many were held back before. */
+/* Expects `count` lines with `message`, the first with the number suppressed before it. */
 static void expect_lines(const char *message, int count, int held_back)
 {
     for (int i = 0; i != count; ++i) {
@@ -165,12 +165,12 @@ static void expect_lines(const char *message, int count, int held_back)
     }
 }
 
-static void a_burst_is_held_to_ten_and_the_rest_is_told(void **state)
+static void burst_is_limited_to_ten_and_rest_is_counted(void **state)
 {
     (void)state;
     burst(25, 1);
     log_write(LOG_INFO, "upstream", "another kind is not held back");
-    log_tell_held_back(); /* too early: says nothing */
+    log_tell_held_back(); /* too early: logs nothing */
     usleep(1100000);
     burst(12, 2);
     usleep(1100000);
@@ -184,8 +184,8 @@ static void a_burst_is_held_to_ten_and_the_rest_is_told(void **state)
     assert_null(next_line());
 }
 
-/* A stderr that nobody reads: lines are lost, no thread waits. */
-static void a_full_pipe_stops_nobody(void **state)
+/* A stderr that is never read: lines are lost, no thread blocks. */
+static void full_pipe_does_not_block(void **state)
 {
     (void)state;
     int pipe_fds[2];
@@ -211,7 +211,7 @@ static void *write_some(void *context)
     return NULL;
 }
 
-static void threads_do_not_mix_their_lines(void **state)
+static void threads_do_not_interleave_lines(void **state)
 {
     (void)state;
     pthread_t threads[4];
@@ -232,13 +232,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_line_has_time_level_topic_and_message),
-        TEST(problems_are_told_whole_with_their_places),
-        TEST(levels_below_the_least_are_left_out),
-        TEST(hostile_and_endless_messages_stay_one_line),
-        TEST(a_burst_is_held_to_ten_and_the_rest_is_told),
-        TEST(a_full_pipe_stops_nobody),
-        TEST(threads_do_not_mix_their_lines),
+        TEST(line_has_time_level_topic_and_message),
+        TEST(problems_are_logged_in_full_with_places),
+        TEST(levels_below_minimum_are_not_logged),
+        TEST(hostile_and_long_messages_stay_on_one_line),
+        TEST(burst_is_limited_to_ten_and_rest_is_counted),
+        TEST(full_pipe_does_not_block),
+        TEST(threads_do_not_interleave_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

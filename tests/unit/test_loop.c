@@ -1,5 +1,5 @@
 // links: net
-/* The loop's watches and an acceptor over them, on real descriptors. */
+/* The loop's watches and an acceptor that uses them, on real descriptors. */
 #include "net/acceptor.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static void on_readable(struct loop_watch *watch)
     counter->sum += count;
 }
 
-static void a_watched_descriptor_is_read_in_a_turn(void **state)
+static void watched_descriptor_is_read(void **state)
 {
     (void)state;
     struct loop *loop = loop_create();
@@ -44,7 +44,7 @@ static void a_watched_descriptor_is_read_in_a_turn(void **state)
     assert_int_equal(errno, EBADF);
 }
 
-static void a_paused_watch_is_not_called(void **state)
+static void paused_watch_is_not_called(void **state)
 {
     (void)state;
     struct loop *loop = loop_create();
@@ -86,8 +86,8 @@ static bool on_waiting(struct acceptor *acceptor)
     return true;
 }
 
-/* At most ACCEPTOR_A_TURN a turn, none while paused, none after the end. */
-static void an_acceptor_takes_turns(void **state)
+/* At most ACCEPTOR_A_TURN per iteration, none while paused, none after the end. */
+static void acceptor_accepts_in_batches(void **state)
 {
     enum { CALLERS = ACCEPTOR_A_TURN + 3 };
     (void)state;
@@ -124,9 +124,9 @@ static void an_acceptor_takes_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_watched_descriptor_is_read_in_a_turn),
-        cmocka_unit_test(a_paused_watch_is_not_called),
-        cmocka_unit_test(an_acceptor_takes_turns),
+        cmocka_unit_test(watched_descriptor_is_read),
+        cmocka_unit_test(paused_watch_is_not_called),
+        cmocka_unit_test(acceptor_accepts_in_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: net observe
-/* The metrics: series by name, what workers count, and the page as Prometheus reads it. */
+/* Metrics: series by name, the workers' counts, and the page as Prometheus parses it. */
 #include "observe/metrics.h"
 
 #include <pthread.h>
@@ -50,7 +50,7 @@ static void has(const char *text, const char *line)
         fail_msg("no line %s in\n%s", line, text);
 }
 
-static void a_name_opened_again_gives_the_same_series(void **state)
+static void same_name_returns_the_same_series(void **state)
 {
     (void)state;
     char name[] = "fraud";
@@ -61,11 +61,11 @@ static void a_name_opened_again_gives_the_same_series(void **state)
     assert_ptr_equal(metrics_open_upstream(metrics, SPAN("default")), upstream);
     assert_ptr_not_equal(metrics_open_upstream(metrics, SPAN("emea")), upstream);
     metrics_begin(route, 0);
-    name[0] = 'F'; /* the name is the metrics' own */
+    name[0] = 'F'; /* the metrics keep their own copy of the name */
     has(page(), "sagegate_route_requests_in_flight{route=\"fraud\"} 1\n");
 }
 
-static void what_workers_count_is_summed(void **state)
+static void worker_counts_are_summed(void **state)
 {
     (void)state;
     struct metrics_route *route = metrics_open_route(metrics, SPAN("fraud"));
@@ -96,7 +96,7 @@ static void what_workers_count_is_summed(void **state)
     has(text, "\nsagegate_route_response_parts_total{route=\"fraud\"} 6\n");
     has(text, "\nsagegate_route_attempts_total{route=\"fraud\"} 9\n");
     has(text, "\nsagegate_route_retries_total{route=\"fraud\"} 6\n");
-    /* A bound belongs to its bucket; what is above the last one is only in +Inf. */
+    /* A bound belongs to its bucket; values above the last one are only in +Inf. */
     has(text, "\nsagegate_route_duration_seconds_bucket{route=\"fraud\",le=\"0.001\"} 3\n");
     has(text, "\nsagegate_route_duration_seconds_bucket{route=\"fraud\",le=\"480\"} 3\n");
     has(text, "\nsagegate_route_duration_seconds_bucket{route=\"fraud\",le=\"+Inf\"} 4\n");
@@ -109,7 +109,7 @@ static void what_workers_count_is_summed(void **state)
     has(text, "\nsagegate_route_overhead_seconds_count{route=\"fraud\"} 3\n");
 }
 
-static void what_has_not_come_about_is_told_for_the_whole_only(void **state)
+static void zero_series_appear_only_in_totals(void **state)
 {
     (void)state;
     metrics_open_route(metrics, SPAN("unused"));
@@ -122,11 +122,11 @@ static void what_has_not_come_about_is_told_for_the_whole_only(void **state)
     assert_null(strstr(text, "route=\"fraud\",outcome=\"ok\""));
     assert_null(strstr(text, "overhead_seconds_bucket"));
     has(text, "\nsagegate_requests_total{outcome=\"ok\",fault=\"none\"} 0\n");
-    /* One that did not begin counts as ended, and not as less than none in flight. */
+    /* A request that never began counts as ended and does not make the gauge negative. */
     has(text, "\nsagegate_route_requests_in_flight{route=\"fraud\"} 0\n");
 }
 
-static void upstreams_are_told_by_state_and_reason(void **state)
+static void upstreams_are_labelled_by_state_and_reason(void **state)
 {
     (void)state;
     struct metrics_upstream *upstream = metrics_open_upstream(metrics, SPAN("emea"));
@@ -145,7 +145,7 @@ static void upstreams_are_told_by_state_and_reason(void **state)
 
 /* ---- the text ---- */
 
-static void labels_are_escaped_and_seconds_have_their_sign(void **state)
+static void labels_are_escaped_and_seconds_are_signed(void **state)
 {
     (void)state;
     struct metrics_text text = {.out = &out};
@@ -165,7 +165,7 @@ static void labels_are_escaped_and_seconds_have_their_sign(void **state)
                 "sagegate_clock_offset_seconds 18446744073709551615\n");
 }
 
-static void a_page_without_room_says_so(void **state)
+static void small_page_buffer_is_reported(void **state)
 {
     (void)state;
     struct buffer small;
@@ -196,7 +196,7 @@ static void *count(void *argument)
     return NULL;
 }
 
-static void workers_count_while_the_page_is_read(void **state)
+static void workers_count_during_a_scrape(void **state)
 {
     (void)state;
     pthread_t threads[WORKERS];
@@ -208,7 +208,7 @@ static void workers_count_while_the_page_is_read(void **state)
     }
     for (int i = 0; i != 20; ++i) {
         char name[16];
-        snprintf(name, sizeof(name), "other-%d", i); /* as a reload would */
+        snprintf(name, sizeof(name), "other-%d", i); /* like a reload */
         metrics_open_route(metrics, span_from(name));
         page();
     }
@@ -226,13 +226,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_name_opened_again_gives_the_same_series),
-        TEST(what_workers_count_is_summed),
-        TEST(what_has_not_come_about_is_told_for_the_whole_only),
-        TEST(upstreams_are_told_by_state_and_reason),
-        TEST(labels_are_escaped_and_seconds_have_their_sign),
-        TEST(a_page_without_room_says_so),
-        TEST(workers_count_while_the_page_is_read),
+        TEST(same_name_returns_the_same_series),
+        TEST(worker_counts_are_summed),
+        TEST(zero_series_appear_only_in_totals),
+        TEST(upstreams_are_labelled_by_state_and_reason),
+        TEST(labels_are_escaped_and_seconds_are_signed),
+        TEST(small_page_buffer_is_reported),
+        TEST(workers_count_during_a_scrape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

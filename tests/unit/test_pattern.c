@@ -1,4 +1,4 @@
-/* Path patterns: what parses, into which segments, and what each fault says. */
+/* Path patterns: which parse, into which segments, and each error message. */
 #include "config/pattern.h"
 
 #include <setjmp.h>
@@ -53,7 +53,7 @@ static void test_parses(void **state)
     }
 }
 
-static void test_tells_faults(void **state)
+static void test_reports_errors(void **state)
 {
     static const char *const rows[][2] = {
         {"", "starts with '/'"},
@@ -91,7 +91,7 @@ static void test_tells_faults(void **state)
         struct pattern pattern = {.segment_count = 77};
         struct span fault = SPAN_NONE;
         if (pattern_parse(span_from(rows[i][0]), *state, &pattern, &fault))
-            fail_msg("%s was taken", rows[i][0]);
+            fail_msg("%s was accepted", rows[i][0]);
         assert_int_equal(pattern.segment_count, 77);
         struct span text = arena_copy(*state, fault);
         if (strstr(text.at, rows[i][1]) == NULL)
@@ -114,7 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parses, with_arena, without_arena),
-        cmocka_unit_test_setup_teardown(test_tells_faults, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_reports_errors, with_arena, without_arena),
         cmocka_unit_test_setup_teardown(test_finds_captures, with_arena, without_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

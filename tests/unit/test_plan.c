@@ -1,5 +1,5 @@
 // links: net gateway
-/* The plan's limit on bodies: by Content-Length with the head, else as the body comes. */
+/* The plan's body limit: checked by Content-Length with the head, otherwise as the body arrives. */
 #include "gateway/plan.h"
 
 #include <setjmp.h>
@@ -43,7 +43,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A fresh plan for the head. */
+/* Makes a new plan for the head. */
 static bool take_head(const char *framing, uint64_t body_bytes_max)
 {
     static const unsigned char random[IDS_RANDOM_SIZE];
@@ -57,7 +57,7 @@ static bool take_head(const char *framing, uint64_t body_bytes_max)
         &request);
 }
 
-static void a_known_length(void **state)
+static void known_length(void **state)
 {
     (void)state;
     assert_true(take_head("Content-Length: 1024", 5000));
@@ -68,7 +68,7 @@ static void a_known_length(void **state)
     assert_int_equal(plan.outcome, OUTCOME_BODY_TOO_LARGE);
 }
 
-static void an_unknown_length(void **state)
+static void unknown_length(void **state)
 {
     static const char bytes[1024];
     (void)state;
@@ -81,8 +81,8 @@ static void an_unknown_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_known_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_unknown_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(known_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unknown_length, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

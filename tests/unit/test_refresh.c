@@ -1,4 +1,5 @@
-/* When credentials are fetched again, and how a wrong clock is learned: over the whole range of times and chance. */
+/* When credentials are refreshed, and how a wrong clock is detected, over the whole range of
+ * times and jitter. */
 #include "base/skew.h"
 #include "credentials/refresh.h"
 
@@ -18,7 +19,7 @@ static int64_t due_before_end_s(int64_t life_s, uint32_t chance)
     return (end.us - due.us) / 1000000;
 }
 
-static void a_set_is_refreshed_ahead_of_its_end(void **state)
+static void set_is_refreshed_before_expiration(void **state)
 {
     static const struct {
         int64_t life_s, lead_s;
@@ -37,10 +38,10 @@ static void a_set_is_refreshed_ahead_of_its_end(void **state)
                         lead <= rows[i].lead_s * 11 / 10 + 1);
         }
     assert_int_equal(due_before_end_s(0, 0), 0);
-    assert_int_equal(due_before_end_s(-3600, UINT32_MAX), -3600); /* no hammering */
+    assert_int_equal(due_before_end_s(-3600, UINT32_MAX), -3600); /* no tight loop */
 }
 
-static void failures_are_tried_again_after_longer_and_longer(void **state)
+static void failures_back_off(void **state)
 {
     (void)state;
     assert_int_equal(refresh_backoff_ms(1, 0), 100);
@@ -52,7 +53,7 @@ static void failures_are_tried_again_after_longer_and_longer(void **state)
     assert_in_range(refresh_backoff_ms(4, UINT32_MAX / 2), 3990, 4010);
 }
 
-static void the_same_set_again_is_not_hammered_for(void **state)
+static void unchanged_set_backs_off(void **state)
 {
     const struct wall_time now = {1000000000000000};
     (void)state;
@@ -68,7 +69,7 @@ static struct wall_time at(int64_t s)
     return (struct wall_time){(1000000000 + s) * 1000000};
 }
 
-static void a_clock_is_learned_from_four_minutes_on(void **state)
+static void offset_is_learned_from_four_minutes(void **state)
 {
     struct skew skew = {0};
     (void)state;
@@ -79,12 +80,12 @@ static void a_clock_is_learned_from_four_minutes_on(void **state)
     assert_true(skew_learn(&skew, at(-240), at(0)));
     assert_int_equal(skew_offset_s(&skew), -240);
     assert_int_equal(skew_correct(&skew, at(0)).us, at(-240).us);
-    assert_false(skew_learn(&skew, at(-250), at(0))); /* the same fault: signing again is no use */
+    assert_false(skew_learn(&skew, at(-250), at(0))); /* the same offset: signing again is no use */
     assert_true(skew_learn(&skew, at(3600), at(0)));
     assert_int_equal(skew_offset_s(&skew), 3600);
 }
 
-static void a_mended_clock_is_trusted_again(void **state)
+static void corrected_clock_is_trusted_again(void **state)
 {
     struct skew skew = {0};
     (void)state;
@@ -95,18 +96,18 @@ static void a_mended_clock_is_trusted_again(void **state)
     assert_true(skew_check(&skew, at(59), at(0)));
     assert_int_equal(skew_offset_s(&skew), 0);
     assert_true(skew_learn(&skew, at(3600), at(0)));
-    assert_true(skew_learn(&skew, at(1), at(0))); /* a refusal can tell it too */
+    assert_true(skew_learn(&skew, at(1), at(0))); /* a rejection can report it too */
     assert_int_equal(skew_offset_s(&skew), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_set_is_refreshed_ahead_of_its_end),
-        cmocka_unit_test(failures_are_tried_again_after_longer_and_longer),
-        cmocka_unit_test(the_same_set_again_is_not_hammered_for),
-        cmocka_unit_test(a_clock_is_learned_from_four_minutes_on),
-        cmocka_unit_test(a_mended_clock_is_trusted_again),
+        cmocka_unit_test(set_is_refreshed_before_expiration),
+        cmocka_unit_test(failures_back_off),
+        cmocka_unit_test(unchanged_set_backs_off),
+        cmocka_unit_test(offset_is_learned_from_four_minutes),
+        cmocka_unit_test(corrected_clock_is_trusted_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: net gateway
-/* Another attempt: by class, plan and history, row by row. */
+/* Retry decisions: one row for each class, plan and history. */
 #include "gateway/retry.h"
 
 #include <setjmp.h>
@@ -21,19 +21,20 @@ static const struct row {
     {RETRY_STALE, true, {1, false}, RETRY_AGAIN},
     {RETRY_STALE, false, {1, false}, RETRY_AGAIN},
     {RETRY_STALE, true, {2, false}, RETRY_PASS_ON},
-    {RETRY_STALE, true, {2, true}, RETRY_PASS_ON}, /* the renewed one was the second */
+    {RETRY_STALE, true, {2, true}, RETRY_PASS_ON}, /* the renewed attempt was the second */
     {RETRY_CREDENTIALS, true, {1, false}, RETRY_RENEW},
     {RETRY_CREDENTIALS, false, {1, false}, RETRY_RENEW},
     {RETRY_CREDENTIALS, true, {2, false}, RETRY_PASS_ON}, /* the first was stale */
     {RETRY_CREDENTIALS, true, {1, true}, RETRY_PASS_ON},
     {RETRY_CREDENTIALS, true, {2, true}, RETRY_PASS_ON},
     {RETRY_CLOCK, true, {1, false}, RETRY_RENEW},
-    {RETRY_CLOCK, false, {1, false}, RETRY_PASS_ON}, /* anybody could have sent that Date */
+    {RETRY_CLOCK, false, {1, false}, RETRY_PASS_ON}, /* plaintext: anyone could have sent that
+                                                      * Date */
     {RETRY_CLOCK, true, {2, false}, RETRY_PASS_ON},
     {RETRY_CLOCK, true, {1, true}, RETRY_PASS_ON},
 };
 
-static void the_table(void **state)
+static void decision_table(void **state)
 {
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
@@ -43,8 +44,8 @@ static void the_table(void **state)
     }
 }
 
-/* Whatever comes, a request is sent a bounded number of times. */
-static void it_ends(void **state)
+/* A request is sent a bounded number of times in every case. */
+static void attempts_are_bounded(void **state)
 {
     (void)state;
     for (enum retry_class class = RETRY_NONE; class <= RETRY_CLOCK; ++class) {
@@ -64,8 +65,8 @@ static void it_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table),
-        cmocka_unit_test(it_ends),
+        cmocka_unit_test(decision_table),
+        cmocka_unit_test(attempts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

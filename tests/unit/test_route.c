@@ -1,5 +1,6 @@
 // links: net gateway
-/* Routes: file order, hosts, methods, captures and their refusals, and the trie against a naive matcher. */
+/* Routes: file order, hosts, methods, captures and their rejection, and the trie against a naive
+ * matcher. */
 #include "gateway/route.h"
 
 #include <setjmp.h>
@@ -115,7 +116,7 @@ static void test_finds(void **state)
         {"/v...bin", "bad"}, /* the capture would be ".." */
         {"/v....bin", "2 n=..."},
         {"/v%2.bin", "bad"},
-        {"/hex/%eb", "none"}, /* no letter b at the end */
+        {"/hex/%eb", "none"}, /* no "b" at the end */
         {"/hex/a%ebb", "8 h=a\xeb"},
         {"/files/a", "3 rest=a"},
         {"/files/a/b.c/d", "3 rest=a/b.c/d"},
@@ -139,7 +140,7 @@ static void test_finds(void **state)
     CHECK_LOOKS(f, rows);
 }
 
-static void test_refuses_captures(void **state)
+static void test_rejects_captures(void **state)
 {
     static const char *const rows[][2] = {
         {"/m//p", "bad"},          {"/m/./p", "bad"},         {"/m/../p", "bad"},
@@ -158,8 +159,8 @@ static void test_refuses_captures(void **state)
     CHECK_LOOKS(f, rows);
 }
 
-/* A route whose capture would be refused leaves the path to others. */
-static void test_passes_over_refused_captures(void **state)
+/* A route whose capture is rejected leaves the path to other routes. */
+static void test_skips_rejected_captures(void **state)
 {
     static const char *const rows[][2] = {
         {"/list/", "1"}, {"/list/a", "0 a=a"}, {"/list/..", "bad"}};
@@ -215,7 +216,7 @@ static void test_compares_hosts(void **state)
     }
 }
 
-static void test_tells_other_methods(void **state)
+static void test_reports_other_methods(void **state)
 {
     struct fixture *f = *state;
     struct route_match match;
@@ -233,7 +234,7 @@ static void test_tells_other_methods(void **state)
     assert_int_equal(find(f, "get", NULL, "/p", &match), ROUTE_METHOD_NOT_ALLOWED);
     assert_int_equal(find(f, "DELETE", NULL, "/p", &match), ROUTE_METHOD_NOT_ALLOWED);
     assert_string_equal(match.allowed.at, "POST, GET, HEAD, PUT");
-    /* The route of another host tells nothing. */
+    /* A route of another host has no effect. */
     assert_int_equal(find(f, "POST", NULL, "/q", &match), ROUTE_METHOD_NOT_ALLOWED);
     assert_string_equal(match.allowed.at, "GET, HEAD, PUT");
     assert_int_equal(find(f, "POST", NULL, "/q/r", &match), ROUTE_NONE);
@@ -310,7 +311,7 @@ static void test_warns_of_shadowed_routes(void **state)
     }
 }
 
-static void test_other_hosts_and_methods_shadow_nothing(void **state)
+static void test_other_hosts_and_methods_do_not_shadow(void **state)
 {
     struct fixture *f = *state;
     struct problem_list problems;
@@ -330,7 +331,7 @@ static void test_other_hosts_and_methods_shadow_nothing(void **state)
     problem_list_dispose(&problems);
 }
 
-/* ---- against a naive matcher ------------------------------------------------------------------- */
+/* ---- against a naive matcher ----------------------------------------------------------------- */
 
 static unsigned long seed = 20240501;
 
@@ -348,7 +349,7 @@ static struct span random_pattern(struct arena *arena)
     for (unsigned i = pick(4); i != 0; --i) {
         struct span middle = span_from(middles[pick(8)]);
         size_t open = span_find(middle, '{');
-        if (open != middle.len) /* a name of its own */
+        if (open != middle.len) /* a distinct name */
             middle = arena_printf(arena, "%.*s{x%u}%s", (int)open, middle.at, i,
                                   middle.at + span_find(middle, '}') + 1);
         text = arena_printf(arena, "%.*s%.*s/", SPAN_ARG(text), SPAN_ARG(middle));
@@ -366,7 +367,7 @@ static struct span random_path(struct arena *arena)
     return text;
 }
 
-/* One route after the other, by the rules as they are written down. */
+/* One route after another, by the documented rules. */
 static enum route_result find_naively(const struct config *config, struct span method,
                                       struct span path, struct arena *arena,
                                       struct route_match *out)
@@ -433,7 +434,7 @@ static void test_agrees_with_a_naive_matcher(void **state)
         assert_true(counts[i] > 100);
 }
 
-/* What route_warn_shadowed calls shadowed is indeed never found. */
+/* Routes that route_warn_shadowed reports are never found. */
 static void test_shadowed_routes_are_never_found(void **state)
 {
     struct fixture *f = *state;
@@ -483,14 +484,14 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_finds),
-        TEST(test_refuses_captures),
-        TEST(test_passes_over_refused_captures),
+        TEST(test_rejects_captures),
+        TEST(test_skips_rejected_captures),
         TEST(test_keeps_file_order),
         TEST(test_compares_hosts),
-        TEST(test_tells_other_methods),
+        TEST(test_reports_other_methods),
         TEST(test_judges_one_route),
         TEST(test_warns_of_shadowed_routes),
-        TEST(test_other_hosts_and_methods_shadow_nothing),
+        TEST(test_other_hosts_and_methods_do_not_shadow),
         TEST(test_agrees_with_a_naive_matcher),
         TEST(test_shadowed_routes_are_never_found),
         TEST(test_is_fast_and_allocates_nothing),

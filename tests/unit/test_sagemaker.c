@@ -1,4 +1,5 @@
-/* The API's table: exact headers, who has which parameter, and what each wrong value is told. */
+/* The API table: exact headers, each operation's parameters, and the message for each invalid
+ * value. */
 #include "aws/sagemaker.h"
 
 #include <setjmp.h>
@@ -100,7 +101,7 @@ static void test_operations(void **state)
     assert_false(sagemaker_operation_by_suffix(SPAN("invocations-bidirectional-stream"), &found));
 }
 
-static void test_headers_of_callers(void **state)
+static void test_client_headers(void **state)
 {
     static const struct {
         enum sagemaker_operation operation;
@@ -142,7 +143,7 @@ static void test_headers_of_callers(void **state)
     }
 }
 
-static void test_headers_of_any_operation(void **state)
+static void test_operation_headers(void **state)
 {
     enum sagemaker_parameter parameter;
     (void)state;
@@ -159,7 +160,7 @@ static void test_headers_of_any_operation(void **state)
 
 /* ---- values ---- */
 
-/* `times` > 0: the value is repeated so often. fault NULL: a good value. */
+/* `times` > 0: repeats the value. fault NULL: a valid value. */
 struct value_case {
     enum sagemaker_operation operation;
     enum sagemaker_parameter parameter;
@@ -270,7 +271,7 @@ static void test_values(void **state)
     }
 }
 
-static void test_a_nul_is_no_value(void **state)
+static void test_nul_is_invalid(void **state)
 {
     struct span fault;
     assert_false(sagemaker_check_parameter(INVOKE, P(CUSTOM_ATTRIBUTES), span_make("a\0b", 3),
@@ -309,12 +310,9 @@ static void test_endpoint_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_operations),
-        cmocka_unit_test(test_headers_of_callers),
-        cmocka_unit_test(test_headers_of_any_operation),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_a_nul_is_no_value),
+        cmocka_unit_test(test_parameters),     cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_client_headers), cmocka_unit_test(test_operation_headers),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_nul_is_invalid),
         cmocka_unit_test(test_endpoint_names),
     };
     return cmocka_run_group_tests(tests, with_arena, without_arena);

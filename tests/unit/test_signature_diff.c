@@ -1,4 +1,4 @@
-/* Why a signature was refused: each cause by its name, and nothing private in it. */
+/* Why a signature was rejected: each cause by its name, with no private data. */
 // links: gateway observe credentials net
 #include "gateway/signature_diff.h"
 
@@ -43,7 +43,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The canonical request as AWS would show it, with `from` replaced by `to`. */
+/* Returns the canonical request as AWS would show it, with `from` replaced by `to`. */
 static struct span message_with(const char *from, const char *to, const char *scope)
 {
     const char *at = strstr(canonical, from);
@@ -56,7 +56,7 @@ static struct span message_with(const char *from, const char *to, const char *sc
         (int)(at - canonical), canonical, to, at + strlen(from), scope);
 }
 
-static void each_cause_has_its_name(void **state)
+static void every_cause_has_a_name(void **state)
 {
     static const char scope[] = "20150830/us-east-1/sagemaker/aws4_request";
     const struct {
@@ -94,7 +94,7 @@ static void each_cause_has_its_name(void **state)
     }
 }
 
-static void a_head_that_cannot_be_read_is_no_crash(void **state)
+static void unparsable_head_does_not_crash(void **state)
 {
     (void)state;
     assert_non_null(signature_diff(SPAN("x"), body_sha256, SPAN("y"), &arena).at);
@@ -103,8 +103,8 @@ static void a_head_that_cannot_be_read_is_no_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_cause_has_its_name),
-        cmocka_unit_test(a_head_that_cannot_be_read_is_no_crash),
+        cmocka_unit_test(every_cause_has_a_name),
+        cmocka_unit_test(unparsable_head_does_not_crash),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,5 @@
-/* The signer: AWS's published example by stage, names, values and paths in canonical form, and the cache of keys. */
+/* The signer: AWS's published example by stage, canonical names, values and paths, and the key
+ * cache. */
 #include "aws/sigv4.h"
 
 #include <pthread.h>
@@ -45,7 +46,7 @@ static struct sigv4_request request_with(const struct sigv4_header *headers, siz
 }
 
 /* Source: AWS's signing test suite, get-vanilla. */
-static void test_the_example_by_stage(void **state)
+static void test_example_by_stage(void **state)
 {
     static const struct sigv4_header headers[] = {
         {SPAN("X-Amz-Date"), SPAN("20150830T123600Z")},
@@ -89,7 +90,7 @@ static void test_the_example_by_stage(void **state)
 }
 
 /* Source: IAM User Guide, "Deriving the signing key". */
-static void test_the_signing_key(void **state)
+static void test_signing_key(void **state)
 {
     const struct sigv4_scope scope = scope_at("us-east-1", "iam", "20150830T000000Z");
     struct secret secret = secret_copy(example_secret);
@@ -135,7 +136,7 @@ static void test_hmac(void **state)
     };
     (void)state;
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
-        /* Wherever the key is cut in two. */
+        /* Independent of where the key is split. */
         for (size_t cut = 0; cut <= cases[i].key.len; ++cut) {
             struct sha256_hmac_key key;
             unsigned char digest[SHA256_SIZE];
@@ -178,7 +179,7 @@ static void test_never_signed(void **state)
         assert_false(sigv4_is_never_signed(span_from(always[i])));
 }
 
-/* The canonical request of one request, in static memory. */
+/* Returns the canonical request in static memory. */
 static struct span canonical(const struct sigv4_request *request)
 {
     static char memory[65536];
@@ -189,7 +190,7 @@ static struct span canonical(const struct sigv4_request *request)
     return buffer_span(&out);
 }
 
-/* Its line `number`, from 0. */
+/* Returns its line `number`, from 0. */
 static struct span canonical_line(const struct sigv4_request *request, unsigned number)
 {
     struct span line, rest = canonical(request);
@@ -201,7 +202,7 @@ static struct span canonical_line(const struct sigv4_request *request, unsigned 
 static void test_paths(void **state)
 {
     static const char *const cases[][4] = {
-        /* path, as for every service but S3, only encoded, as for S3 */
+        /* path; canonical form for every service but S3; canonical form for S3 */
         {"", "/", "/", "/"},
         {"/", "/", "/", "/"},
         {"//", "/", "//", "//"},
@@ -266,7 +267,7 @@ static void test_headers(void **state)
                      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
 }
 
-/* Values and names of every length around the sink's own size come out whole. */
+/* Values and names of every length around the sink's size come out complete. */
 static void test_long_pieces(void **state)
 {
     static char text[4000], expected[16384];
@@ -292,7 +293,7 @@ static void test_long_pieces(void **state)
     }
 }
 
-static void test_most_headers(void **state)
+static void test_maximum_headers(void **state)
 {
     static char names[SIGV4_HEADERS_MAX][4];
     struct sigv4_header headers[SIGV4_HEADERS_MAX];
@@ -334,7 +335,7 @@ static void sign(const struct signing *signing, struct sigv4_key_cache *cache, c
     secret_dispose(&secret);
 }
 
-/* With the cache as without it, asked `times` over. */
+/* Compares with and without the cache, `times` times. */
 static void assert_same(const struct signing *signing, const char *id, const char *secret,
                         uint64_t generation, const struct sigv4_scope *scope)
 {
@@ -346,7 +347,7 @@ static void assert_same(const struct signing *signing, const char *id, const cha
     }
 }
 
-static void test_the_cache_never_changes_a_signature(void **state)
+static void test_cache_never_changes_a_signature(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
     static const char *const ids[] = {"A", "B", "AKIDEXAMPLE"};
@@ -366,8 +367,8 @@ static void test_the_cache_never_changes_a_signature(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-/* Nothing of one request stays for the next, wherever they part and however long they are. */
-static void test_beginnings_in_common(void **state)
+/* Nothing of one request leaks into the next, at any split and length. */
+static void test_common_prefixes(void **state)
 {
     static char token[3000];
     const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
@@ -390,7 +391,8 @@ static void test_beginnings_in_common(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-/* A hit is seen by its error: a key of the same name and generation is taken though the secret is another. */
+/* A hit is visible by its error: a key with the same name and generation is used although the
+ * secret differs. */
 static bool is_kept(const struct signing *signing, const char *id, const struct sigv4_scope *scope)
 {
     char probe[1024], plain[1024];
@@ -399,7 +401,7 @@ static bool is_kept(const struct signing *signing, const char *id, const struct 
     return strcmp(probe, plain) == 0;
 }
 
-static void test_the_cache_keeps_eight_and_drops_the_oldest(void **state)
+static void test_cache_keeps_eight_and_evicts_the_oldest(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
     static const char *const ids[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8"};
@@ -410,7 +412,7 @@ static void test_the_cache_keeps_eight_and_drops_the_oldest(void **state)
     for (size_t i = 0; i != 8; ++i)
         sign(&signing, signing.cache, ids[i], "the secret", 1, &scope, out);
     for (size_t i = 8; i-- > 0;)
-        assert_true(is_kept(&signing, ids[i], &scope)); /* now 7 is the longest unused */
+        assert_true(is_kept(&signing, ids[i], &scope)); /* now 7 is the least recently used */
     sign(&signing, signing.cache, ids[8], "the secret", 1, &scope, out);
     for (size_t i = 0; i != 9; ++i)
         if (i != 7)
@@ -419,7 +421,7 @@ static void test_the_cache_keeps_eight_and_drops_the_oldest(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-static void test_a_new_day_or_secret_takes_the_old_one_s_place(void **state)
+static void test_new_day_or_secret_replaces_the_old(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
     const struct sigv4_scope today = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
@@ -438,7 +440,7 @@ static void test_a_new_day_or_secret_takes_the_old_one_s_place(void **state)
     sigv4_key_cache_destroy(NULL);
 }
 
-static void test_too_long_to_be_cached(void **state)
+static void test_long_secret_is_not_cached(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
     const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
@@ -453,8 +455,8 @@ static void test_too_long_to_be_cached(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-/* Whatever its maximum, a buffer is filled whole or says that it overflowed. */
-static void test_a_small_buffer_overflows(void **state)
+/* A buffer of any size is either filled completely or marked as overflowed. */
+static void test_small_buffer_overflows(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")},
                                                   {SPAN("x-amz-date"), SPAN("d")}};
@@ -477,7 +479,7 @@ static void test_a_small_buffer_overflows(void **state)
     secret_dispose(&secret);
 }
 
-static void test_a_wiped_cache_has_no_key(void **state)
+static void test_wiped_cache_has_no_key(void **state)
 {
     static const struct sigv4_header headers[] = {{SPAN("host"), SPAN("h")}};
     const struct sigv4_scope scope = scope_at("us-east-1", "sagemaker", "20150830T123600Z");
@@ -491,7 +493,7 @@ static void test_a_wiped_cache_has_no_key(void **state)
     sigv4_key_cache_destroy(signing.cache);
 }
 
-/* ---- what is left behind ---- */
+/* ---- secrets left in memory ---- */
 
 struct residue {
     struct sigv4_key_cache *cache;
@@ -516,7 +518,7 @@ static void *sign_on_a_stack_of_its_own(void *context)
     return NULL;
 }
 
-/* Any eight bytes of the bytes in a row, wherever they stand in memory. */
+/* Returns whether any eight consecutive bytes of `bytes` appear anywhere in memory. */
 static bool has_part_of(const void *memory, size_t size, struct span bytes)
 {
     for (size_t i = 0; i + 8 <= bytes.len; ++i)
@@ -525,7 +527,8 @@ static bool has_part_of(const void *memory, size_t size, struct span bytes)
     return false;
 }
 
-/* A key's first 40 bytes as a hash sees them: under a pad, and as the words of its schedule. */
+/* A key's first 40 bytes as a hash sees them: XORed with a pad, and as the words of its
+ * schedule. */
 static bool has_part_of_padded(const void *memory, size_t size, struct span key)
 {
     for (unsigned pad = 0x36; pad <= 0x5c; pad += 0x5c - 0x36) {
@@ -542,9 +545,9 @@ static bool has_part_of_padded(const void *memory, size_t size, struct span key)
     return false;
 }
 
-/* The secret, keys derived from it and the token leave the stack with the call; the cache holds the state after a
- * key's pads, never a key. */
-static void test_no_key_is_left_on_the_stack(void **state)
+/* The secret, derived keys and the token leave the stack with the call; the cache holds the hash
+ * state after a key's pads, never a key. */
+static void test_no_key_remains_on_the_stack(void **state)
 {
     enum { STACK_SIZE = 1 << 20, TOKEN_SIZE = 1500 };
     const struct span links[] = {SPAN("20150830"), SPAN("us-east-1"), SPAN("sagemaker"),
@@ -561,8 +564,8 @@ static void test_no_key_is_left_on_the_stack(void **state)
         token[i] = (char)('A' + (i * i + i / 26) % 26);
     residue.token = secret_copy(span_make(token, TOKEN_SIZE));
     residue.authorization = malloc(8192);
-    /* Once here, for the dynamic linker: it saves all registers on the stack when it resolves a function, which it does
-     * before main() in a release. */
+    /* Call it once so that the dynamic linker resolves the functions: it saves all registers on
+     * the stack then, in a release build before main(). */
     sign_on_a_stack_of_its_own(&residue);
     char *stack =
         mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -597,22 +600,22 @@ static void test_no_key_is_left_on_the_stack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_example_by_stage),
-        cmocka_unit_test(test_the_signing_key),
+        cmocka_unit_test(test_example_by_stage),
+        cmocka_unit_test(test_signing_key),
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_never_signed),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_long_pieces),
-        cmocka_unit_test(test_most_headers),
-        cmocka_unit_test(test_the_cache_never_changes_a_signature),
-        cmocka_unit_test(test_beginnings_in_common),
-        cmocka_unit_test(test_the_cache_keeps_eight_and_drops_the_oldest),
-        cmocka_unit_test(test_a_new_day_or_secret_takes_the_old_one_s_place),
-        cmocka_unit_test(test_a_wiped_cache_has_no_key),
-        cmocka_unit_test(test_no_key_is_left_on_the_stack),
-        cmocka_unit_test(test_too_long_to_be_cached),
-        cmocka_unit_test(test_a_small_buffer_overflows),
+        cmocka_unit_test(test_maximum_headers),
+        cmocka_unit_test(test_cache_never_changes_a_signature),
+        cmocka_unit_test(test_common_prefixes),
+        cmocka_unit_test(test_cache_keeps_eight_and_evicts_the_oldest),
+        cmocka_unit_test(test_new_day_or_secret_replaces_the_old),
+        cmocka_unit_test(test_wiped_cache_has_no_key),
+        cmocka_unit_test(test_no_key_remains_on_the_stack),
+        cmocka_unit_test(test_long_secret_is_not_cached),
+        cmocka_unit_test(test_small_buffer_overflows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Templates: what compiles, what is told of what does not, and what comes of them. */
+/* Templates: which compile, the error messages of those that do not, and their results. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Gives "<source:name>", but nothing for the name "absent" and an empty text for "empty". */
+/* Returns "<source:name>", nothing for the name "absent", and an empty text for "empty". */
 static struct span look_up(void *context, enum template_source source, struct span name)
 {
     (void)context;
@@ -64,7 +64,7 @@ static void assert_fault(const char *text, const char *wanted)
     assert_string_equal(fault.at, wanted);
 }
 
-static void test_text_is_itself(void **state)
+static void test_plain_text(void **state)
 {
     (void)state;
     assert_expands("", "");
@@ -76,7 +76,7 @@ static void test_text_is_itself(void **state)
     assert_expands("}{", "}{");
 }
 
-static void test_sources_are_asked_by_name(void **state)
+static void test_sources_are_looked_up_by_name(void **state)
 {
     (void)state;
     assert_expands("${uuid}", "<1:>");
@@ -100,7 +100,7 @@ static void test_fallbacks(void **state)
     assert_expands("${query.absent:-:-$$}", ":-$");
 }
 
-static void test_what_a_template_is(void **state)
+static void test_template_syntax(void **state)
 {
     (void)state;
     struct template literal = compile("a$$b"), empty = compile(""), uuid = compile("a${uuid}"),
@@ -117,7 +117,7 @@ static void test_what_a_template_is(void **state)
     assert_true(template_is_from_caller(&json));
 }
 
-static void test_faults_say_what_would_be_right(void **state)
+static void test_errors_name_the_remedy(void **state)
 {
     (void)state;
     assert_fault("a $b", "a lone dollar: write $$ for a dollar, ${...} for a value");
@@ -156,11 +156,11 @@ static void test_parts_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_text_is_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_sources_are_asked_by_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_plain_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sources_are_looked_up_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fallbacks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_a_template_is, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faults_say_what_would_be_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_template_syntax, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_errors_name_the_remedy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_are_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

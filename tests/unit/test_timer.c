@@ -1,4 +1,5 @@
-/* The timer heap: what fires, when and in which order, by hand and against a naive list. */
+/* The timer heap: what fires, when and in which order, with fixed cases and against a naive
+ * list. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@ enum { SUBJECTS = 40, STEPS = 200000 };
 
 struct subject {
     struct timer timer;
-    int64_t due; /* the model: when it is due, 0 while idle */
+    int64_t due; /* the model: due time, 0 while idle */
     unsigned fired;
 };
 
@@ -78,7 +79,7 @@ static void test_fires_once_when_due(void **state)
     assert_int_equal(timer_run(&heap, at(1000)), 0);
 }
 
-static void test_moves_both_ways(void **state)
+static void test_rearms_earlier_and_later(void **state)
 {
     (void)state;
     timer_set(&heap, &subjects[0].timer, at(50));
@@ -99,7 +100,7 @@ static void rearm_self(struct timer *timer)
     timer_set(&heap, timer, at(1));
 }
 
-static void test_run_ends_though_a_callback_arms_itself(void **state)
+static void test_run_returns_if_a_callback_rearms(void **state)
 {
     (void)state;
     subjects[0].timer.fire = rearm_self;
@@ -117,7 +118,7 @@ static void cancel_next(struct timer *timer)
     timer_cancel(&heap, &((struct subject *)timer + 1)->timer);
 }
 
-static void test_a_callback_cancels_one_that_is_due(void **state)
+static void test_callback_cancels_a_due_timer(void **state)
 {
     (void)state;
     subjects[0].timer.fire = cancel_next;
@@ -134,7 +135,7 @@ static void free_self(struct timer *timer)
     free(timer);
 }
 
-static void test_a_callback_frees_its_timer(void **state)
+static void test_callback_frees_its_timer(void **state)
 {
     (void)state;
     for (int i = 0; i != 3; ++i) {
@@ -232,11 +233,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fires_once_when_due, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_moves_both_ways, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_run_ends_though_a_callback_arms_itself, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_callback_cancels_one_that_is_due, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_callback_frees_its_timer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rearms_earlier_and_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_returns_if_a_callback_rearms, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_callback_cancels_a_due_timer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_callback_frees_its_timer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random_operations_against_a_list, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("timer", tests, NULL, NULL);

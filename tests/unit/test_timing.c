@@ -1,5 +1,5 @@
 // links: net gateway
-/* Durations from time stamps: phases not reached, one attempt, two attempts, and the gateway's own
+/* Durations from time stamps: phases not reached, one attempt, two attempts, and the gateway's
  * share. */
 #include "gateway/timing.h"
 
@@ -14,7 +14,7 @@ static struct mono_time at(int64_t ms)
     return (struct mono_time){1000000 + ms * 1000};
 }
 
-/* Opened at 0, waited for a slot from 1 to 6, body from 6 to 20 and 1 ms of hashing. */
+/* Opened at 0, waited for a slot from 1 to 6, body from 6 to 20 including 1 ms of hashing. */
 static struct timing begun(void)
 {
     struct timing timing = {.attempts = 0};
@@ -27,7 +27,7 @@ static struct timing begun(void)
     return timing;
 }
 
-static void nothing_is_reached(void **state)
+static void no_phase_reached(void **state)
 {
     (void)state;
     int64_t times[ACCESS_TIMES];
@@ -80,11 +80,11 @@ static void one_attempt(void **state)
     assert_int_equal(times[ACCESS_STREAM_US], 10000);
     assert_int_equal(times[ACCESS_GAP_MAX_US], 5000);
     assert_int_equal(times[ACCESS_TOTAL_US], 80000);
-    /* Neither 15 ms of sending, nor 20 and 27 ms of the upstream, nor 9 ms of taking. */
+    /* Excludes 15 ms of sending, 20 and 27 ms of the upstream, and 9 ms of downstream writes. */
     assert_int_equal(timing_overhead_us(&timing, at(80)), 80000 - 15000 - 20000 - 27000 - 9000);
 }
 
-static void a_second_attempt_on_a_kept_connection(void **state)
+static void second_attempt_on_a_kept_connection(void **state)
 {
     (void)state;
     int64_t times[ACCESS_TIMES];
@@ -117,10 +117,10 @@ static void a_second_attempt_on_a_kept_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_reached),
+        cmocka_unit_test(no_phase_reached),
         cmocka_unit_test(a_caller_who_leaves_the_queue_has_waited),
         cmocka_unit_test(one_attempt),
-        cmocka_unit_test(a_second_attempt_on_a_kept_connection),
+        cmocka_unit_test(second_attempt_on_a_kept_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: net
-/* CONNECT: the request byte by byte, and what is taken for the proxy's consent, whole and in pieces. */
+/* CONNECT: the request byte by byte, and which responses open the tunnel, whole and in pieces. */
 #include "net/tunnel.h"
 
 #include <setjmp.h>
@@ -28,10 +28,10 @@ static void requests(void **state)
 }
 
 static const struct {
-    const char *answer;
+    const char *response;
     enum tunnel_result result;
     const char *why; /* part of it */
-} answers[] = {
+} responses[] = {
     {"HTTP/1.1 200 OK\r\n\r\n", TUNNEL_OPEN, ""},
     {"HTTP/1.0 200 Connection established\r\nVia: x\r\n\r\n", TUNNEL_OPEN, ""},
     {"HTTP/1.1 204 No Content\r\n\r\n", TUNNEL_OPEN, ""},
@@ -56,36 +56,36 @@ static void check_why(const struct tunnel *tunnel, const char *part)
     assert_non_null(strstr(tunnel->why, part));
 }
 
-static void whole_answers(void **state)
+static void complete_responses(void **state)
 {
     (void)state;
-    for (size_t i = 0; i != sizeof(answers) / sizeof(answers[0]); ++i) {
+    for (size_t i = 0; i != sizeof(responses) / sizeof(responses[0]); ++i) {
         struct tunnel tunnel;
         tunnel_init(&tunnel);
-        enum tunnel_result result = tunnel_take(&tunnel, span_from(answers[i].answer));
-        assert_int_equal(result, answers[i].result);
+        enum tunnel_result result = tunnel_take(&tunnel, span_from(responses[i].response));
+        assert_int_equal(result, responses[i].result);
         if (result == TUNNEL_REFUSED)
-            check_why(&tunnel, answers[i].why);
+            check_why(&tunnel, responses[i].why);
         tunnel_dispose(&tunnel);
     }
 }
 
-static void answers_in_single_bytes(void **state)
+static void responses_in_single_bytes(void **state)
 {
     (void)state;
-    for (size_t i = 0; i != sizeof(answers) / sizeof(answers[0]); ++i) {
+    for (size_t i = 0; i != sizeof(responses) / sizeof(responses[0]); ++i) {
         struct tunnel tunnel;
         enum tunnel_result result = TUNNEL_MORE;
-        struct span all = span_from(answers[i].answer);
+        struct span all = span_from(responses[i].response);
         tunnel_init(&tunnel);
         for (size_t at = 0; at != all.len && result == TUNNEL_MORE; ++at)
             result = tunnel_take(&tunnel, span_make(all.at + at, 1));
-        assert_int_equal(result, answers[i].result);
+        assert_int_equal(result, responses[i].result);
         tunnel_dispose(&tunnel);
     }
 }
 
-static void bytes_behind_the_answer(void **state)
+static void bytes_after_the_response(void **state)
 {
     (void)state;
     struct tunnel tunnel;
@@ -95,7 +95,7 @@ static void bytes_behind_the_answer(void **state)
     tunnel_dispose(&tunnel);
 }
 
-static void an_endless_answer(void **state)
+static void endless_response(void **state)
 {
     (void)state;
     struct tunnel tunnel;
@@ -110,7 +110,7 @@ static void an_endless_answer(void **state)
     tunnel_dispose(&tunnel);
 }
 
-static void a_long_reason_is_cut(void **state)
+static void long_reason_is_truncated(void **state)
 {
     (void)state;
     struct tunnel tunnel;
@@ -131,11 +131,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
-        cmocka_unit_test(whole_answers),
-        cmocka_unit_test(answers_in_single_bytes),
-        cmocka_unit_test(bytes_behind_the_answer),
-        cmocka_unit_test(an_endless_answer),
-        cmocka_unit_test(a_long_reason_is_cut),
+        cmocka_unit_test(complete_responses),
+        cmocka_unit_test(responses_in_single_bytes),
+        cmocka_unit_test(bytes_after_the_response),
+        cmocka_unit_test(endless_response),
+        cmocka_unit_test(long_reason_is_truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 // links: net gateway
-/* The writer: heads and framing by the HTTP version, a discarded response, and a kernel that takes
+/* The writer: heads and framing by HTTP version, a discarded response, and a kernel that accepts
  * little. */
 #include "gateway/writer.h"
 
@@ -34,7 +34,7 @@ static void expect(const char *text)
     assert_memory_equal(held.at, text, held.len);
 }
 
-static void a_known_length(void **state)
+static void known_length(void **state)
 {
     (void)state;
     writer_append_status(&writer, 200);
@@ -52,7 +52,7 @@ static void chunks(void **state)
     writer_append_status(&writer, 200);
     writer_end_head(&writer, HTTP1_CHUNKED, 0, 1, false, false);
     writer_append_body(&writer, SPAN("hello"));
-    writer_append_body(&writer, SPAN("")); /* would be the end */
+    writer_append_body(&writer, SPAN("")); /* would be the end of the body */
     writer_append_body(&writer, SPAN("0123456789abcdefg"));
     writer_end(&writer);
     expect("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -60,7 +60,7 @@ static void chunks(void **state)
     assert_int_equal(writer.body_bytes, 22);
 }
 
-static void to_head_and_to_1_0(void **state)
+static void head_and_http_1_0(void **state)
 {
     (void)state;
     writer_append_status(&writer, 404);
@@ -76,10 +76,10 @@ static void to_head_and_to_1_0(void **state)
     expect("HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n");
 }
 
-static void taken_back(void **state)
+static void discarded(void **state)
 {
     (void)state;
-    writer_append_continue(&writer); /* stays: it may have been seen */
+    writer_append_continue(&writer); /* stays: it may have been sent already */
     writer_discard(&writer);         /* nothing has begun */
     writer_append_status(&writer, 200);
     writer_end_head(&writer, HTTP1_CHUNKED, 0, 1, true, false);
@@ -93,7 +93,7 @@ static void taken_back(void **state)
     expect("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno");
 }
 
-static void memory_is_given_back(void **state)
+static void memory_is_released(void **state)
 {
     (void)state;
     static char large[WRITER_HIGH_WATERMARK];
@@ -110,9 +110,9 @@ static void ignore(struct connection *conn)
     (void)conn;
 }
 
-/* The kernel takes what fits; the reader gets every byte once, in order, and what was sent makes
- * room. */
-static void a_slow_reader(void **state)
+/* The kernel accepts what fits; the reader gets every byte once, in order, and sent bytes free
+ * space. */
+static void slow_reader(void **state)
 {
     (void)state;
     static const struct connection_callbacks callbacks = {.on_readable = ignore,
@@ -154,12 +154,12 @@ static void a_slow_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_known_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(known_length, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(to_head_and_to_1_0, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(taken_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(memory_is_given_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(head_and_http_1_0, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(discarded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_is_released, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(slow_reader, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

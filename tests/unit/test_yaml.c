@@ -1,4 +1,4 @@
-/* YAML as nodes: positions, kinds, the environment, and what of YAML is refused. */
+/* YAML as nodes: positions, kinds, the environment, and unsupported YAML. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +63,7 @@ static void assert_text(const struct yaml_node *map, const char *key, const char
     assert_string_equal(get(map, key)->text.at, wanted);
 }
 
-/* The only problem, as "LINE:COLUMN: MESSAGE". */
+/* Returns the only problem, as "LINE:COLUMN: MESSAGE". */
 static void assert_problem(const char *wanted)
 {
     assert_int_equal(problems.errors, 1);
@@ -74,7 +74,7 @@ static void assert_problem(const char *wanted)
     problem_list_init(&problems);
 }
 
-static void test_a_byte_order_mark_is_no_column(void **state)
+static void test_byte_order_mark_has_no_column(void **state)
 {
     (void)state;
     struct yaml_node *root = parse("\xef\xbb\xbf"
@@ -84,7 +84,7 @@ static void test_a_byte_order_mark_is_no_column(void **state)
     assert_int_equal(get(root, "a")->at.column, 4);
 }
 
-static void test_nodes_know_where_they_stand(void **state)
+static void test_nodes_have_positions(void **state)
 {
     (void)state;
     struct yaml_node *root = parse("a: 1\nb:\n  - x: [p, 'q']\n  - \"y\"\n");
@@ -106,7 +106,7 @@ static void test_nodes_know_where_they_stand(void **state)
     assert_int_equal(problems.errors, 0);
 }
 
-static void test_nothing_is_an_empty_map(void **state)
+static void test_empty_document_is_an_empty_map(void **state)
 {
     (void)state;
     assert_int_equal(parse("")->kind, YAML_MAP);
@@ -115,7 +115,7 @@ static void test_nothing_is_an_empty_map(void **state)
     assert_int_equal(problems.errors, 0);
 }
 
-static void test_null_is_only_what_is_written_so(void **state)
+static void test_only_plain_null_is_null(void **state)
 {
     (void)state;
     struct yaml_node *root = parse("a:\nb: ~\nc: null\nd: \"null\"\ne: ''\nf: ${env.NULLISH}\n");
@@ -127,7 +127,7 @@ static void test_null_is_only_what_is_written_so(void **state)
     assert_false(get(root, "f")->null);
 }
 
-static void test_the_environment_is_replaced(void **state)
+static void test_environment_references_are_expanded(void **state)
 {
     (void)state;
     struct yaml_node *root = parse("a: x${env.A}y\n"
@@ -152,7 +152,7 @@ static void test_the_environment_is_replaced(void **state)
     assert_int_equal(problems.errors, 0);
 }
 
-static void test_faults_of_the_environment(void **state)
+static void test_environment_errors(void **state)
 {
     (void)state;
     assert_non_null(parse("k: ${env.UNSET}"));
@@ -181,7 +181,7 @@ static void test_without_an_environment(void **state)
     assert_int_equal(problems.errors, 0);
 }
 
-static void test_what_of_yaml_is_refused(void **state)
+static void test_unsupported_yaml_is_rejected(void **state)
 {
     (void)state;
     assert_non_null(parse("a: &x 1"));
@@ -203,7 +203,7 @@ static void test_what_of_yaml_is_refused(void **state)
     assert_problem("3:1: a: given twice, first at line 1; keep one of them");
 }
 
-static void test_broken_yaml_has_a_place(void **state)
+static void test_yaml_errors_have_positions(void **state)
 {
     (void)state;
     assert_null(parse("a: [1, 2\nb: 3\n"));
@@ -219,7 +219,7 @@ static void test_broken_yaml_has_a_place(void **state)
     assert_int_equal(problems.first->column, 4);
 }
 
-static void test_bounds(void **state)
+static void test_limits(void **state)
 {
     (void)state;
     static char text[YAML_FILE_BYTES_MAX + 2];
@@ -245,16 +245,17 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_byte_order_mark_is_no_column, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_nodes_know_where_they_stand, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_nothing_is_an_empty_map, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_null_is_only_what_is_written_so, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_environment_is_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faults_of_the_environment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_byte_order_mark_has_no_column, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nodes_have_positions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_empty_document_is_an_empty_map, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_plain_null_is_null, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_environment_references_are_expanded, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_environment_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_an_environment, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_of_yaml_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken_yaml_has_a_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unsupported_yaml_is_rejected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_yaml_errors_have_positions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
