@@ -35,12 +35,12 @@ def inside(root, *command, env=None, **more):
     return run("chroot", root, *command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(env or {})}, **more)
 
 
-def test_the_unit_tests_pass(root):
+def test_unit_tests_pass(root):
     told = inside(root, "ctest", "--test-dir", "/src/build/release-arm64", "-j", os.cpu_count(), "--output-on-failure", timeout=300).stdout
     assert "100% tests passed" in told
 
 
-def test_signatures_are_those_of_amd64(root):
+def test_signatures_match_amd64(root):
     keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
     for token in ({}, {"AWS_SESSION_TOKEN": "token/+="}):
         for path in ("/", "/endpoints/a/invocations", "/a%20b/%C3%BC", "/a//b/../c", "/x?b=2&a=1&a=%20&c"):
@@ -53,7 +53,7 @@ def test_signatures_are_those_of_amd64(root):
                 assert json.loads(here)["signature"] and here == there, request
 
 
-def test_its_image_is_cross_built_from_the_same_dockerfile(corner, build, context, root, tmp_path):
+def test_image_is_cross_built_from_the_same_dockerfile(corner, build, context, root, tmp_path):
     # The base has what the build needs already, so that nothing is fetched twice.
     base = "localhost/debian-for-arm64"
     path = "ENV=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

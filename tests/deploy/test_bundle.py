@@ -58,7 +58,7 @@ def signed_call(corner, endpoint, root, program):
     return answer, json.loads(out.splitlines()[-1])["outcome"], process.returncode
 
 
-def test_the_archive_runs_wherever_it_is_unpacked(bundle, bare, corner, endpoint, verdicts):
+def test_archive_runs_from_any_directory(bundle, bare, corner, endpoint, verdicts):
     shutil.copy(the(bundle, ".tar.gz"), bare / "tmp/sagegate.tar.gz")
     run("chroot", bare, "/bin/tar", "-C", "/tmp", "-xzf", "/tmp/sagegate.tar.gz")
     assert run("chroot", bare, "/tmp/sagegate/bin/sagegate", "version").stdout.startswith("sagegate ")
@@ -66,7 +66,7 @@ def test_the_archive_runs_wherever_it_is_unpacked(bundle, bare, corner, endpoint
     assert verdicts()[-1] == "ok"
 
 
-def test_the_rpm_installs_runs_and_goes(bundle, bare, corner, endpoint):
+def test_rpm_installs_runs_and_uninstalls(bundle, bare, corner, endpoint):
     def rpm(*command):
         return run("rpm", "--root", bare, *command)
     rpm("--install", "--nodeps", the(bundle, ".rpm"))
@@ -79,12 +79,12 @@ def test_the_rpm_installs_runs_and_goes(bundle, bare, corner, endpoint):
     assert list((bare / "etc/sagegate").iterdir()), "what the administrator changed is kept"
 
 
-def test_it_needs_nothing_but_what_it_carries(bundle):
+def test_bundle_is_self_contained(bundle):
     told = run("rpm", "--query", "--requires", "--package", the(bundle, ".rpm")).stdout
     assert {line for line in told.splitlines() if not line.startswith("rpmlib(")} == {"/bin/sh", "ca-certificates"}
     assert the(bundle, ".tar.gz").stat().st_size < 6_000_000
 
 
-def test_it_can_be_built_again_to_the_same_bytes(bundle, tmp_path):
+def test_build_is_reproducible(bundle, tmp_path):
     run(ROOT / "deploy/bundle", BINARY, tmp_path)
     assert the(tmp_path, ".tar.gz").read_bytes() == the(bundle, ".tar.gz").read_bytes()

@@ -51,7 +51,7 @@ def docker(corner, tmp_path):
 
 
 @pytest.mark.timeout(400)
-def test_compose_starts_the_program_once_the_gateway_is_healthy(corner, image, endpoint, docker, verdicts, tmp_path):
+def test_compose_starts_the_application_after_the_gateway_is_healthy(corner, image, endpoint, docker, verdicts, tmp_path):
     config = (ROOT / "conf/sidecar.yaml").read_text().replace("fraud-prod", "json-fraud")
     (tmp_path / "sagegate.yaml").write_text(
         config + f'upstream: {{ endpoint_url: "https://127.0.0.1:{ENDPOINT_PORT}", ca_file: /etc/sagegate/ca.pem }}\n')
@@ -86,13 +86,13 @@ services:
         compose("down", "--timeout", "0", check=False)
 
 
-def test_docker_understands_the_compose_file():
+def test_docker_accepts_the_compose_file():
     told = run(docker_compose(), "-f", COMPOSE, "config", "--format", "json", env={"AWS_REGION": "eu-west-1"}).stdout
     assert json.loads(told)["services"]["sagegate"]["environment"]["AWS_REGION"] == "eu-west-1"
 
 
 @pytest.mark.parametrize("file", TASKS, ids=lambda file: file.name)
-def test_ecs_takes_the_task_definition(file):
+def test_ecs_accepts_the_task_definition(file):
     task = json.loads(file.read_text())
     model = botocore.session.Session().get_service_model("ecs")
     shape = model.operation_model("RegisterTaskDefinition").input_shape
@@ -109,5 +109,5 @@ def test_ecs_takes_the_task_definition(file):
 
 @pytest.mark.parametrize("file", ["deploy/docker/sagegate.yaml", "deploy/systemd/sagegate.yaml",
                                   "conf/sidecar.yaml", "conf/shared.yaml"])
-def test_the_configurations_that_are_shipped_are_sound(file):
+def test_shipped_configurations_are_valid(file):
     run(BINARY, "check", "-c", ROOT / file, env={"SAGEGATE_ENDPOINT": "fraud-prod", "AWS_REGION": "us-east-1"})

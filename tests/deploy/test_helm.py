@@ -100,7 +100,7 @@ def without_marks_of_helm(thing):
 
 
 @pytest.mark.parametrize("overlay", SAME)
-def test_the_chart_is_the_overlay(template, overlay):
+def test_chart_matches_the_overlay(template, overlay):
     ours = by_name(without_marks_of_helm(template(SAME[overlay])))
     theirs = by_name(as_a_chart_has_it(rendered(f"overlays/{overlay}")))
     assert set(ours) == set(theirs)
@@ -109,7 +109,7 @@ def test_the_chart_is_the_overlay(template, overlay):
 
 
 @pytest.mark.parametrize("which", SCHEMAS)
-def test_every_field_is_one_that_kubernetes_has(template, which):
+def test_every_field_is_known_to_kubernetes(template, which):
     pod = {"nodeSelector": {"a": "b"}, "imagePullSecrets": [{"name": "registry"}]}
     objects = template({"gateway": {"serviceMonitor": {"enabled": True}, "pod": pod}})
     assert [p for thing in objects for p in problems(which, thing)] == []
@@ -127,7 +127,7 @@ def parent(tmp_path):
     return tmp_path
 
 
-def test_the_sidecar_is_that_of_kustomize(template, parent):
+def test_sidecar_matches_kustomize(template, parent):
     objects = template({"sagegate": {
         "roleArn": "arn:aws:iam::111122223333:role/infer", "gateway": {"enabled": False},
         "config": (ROOT / "conf/sidecar.yaml").read_text(), "sidecar": {"enabled": True}}}, "scoring", parent)
@@ -139,13 +139,13 @@ def test_the_sidecar_is_that_of_kustomize(template, parent):
     assert ours == theirs
 
 
-def test_a_change_of_the_configuration_changes_the_pods(template):
+def test_configuration_change_rolls_the_pods(template):
     templates = [pod_of(of_kind(template(values), "Deployment")[0])
                  for values in ({}, {"config": "# mine\n"}, {"environment": {"A": "b"}})]
     assert templates[0] != templates[1] and templates[0] != templates[2]
 
 
-def test_the_configuration_is_the_one_that_is_given(template, tmp_path):
+def test_given_configuration_is_used(template, tmp_path):
     assert (CHART / "sagegate.yaml").read_bytes() == (ROOT / "conf/shared.yaml").read_bytes(), \
         "cp conf/shared.yaml deploy/helm/sagegate.yaml"
     mine = (ROOT / "conf/shared.yaml").read_text() + "# ${env.AWS_REGION} {{ untouched }}\n"
@@ -169,12 +169,12 @@ def test_two_releases_share_a_namespace(template):
     ({"roleArn": "sagegate"}, "/roleArn"),
     ({"sidecar": {"enabled": True}}, "a sidecar needs routes"),
 ])
-def test_wrong_values_are_told(template, values, told):
+def test_invalid_values_are_reported(template, values, told):
     done = template(values, check=False)
     assert done.returncode != 0 and told in done.stderr, done.stderr
 
 
-def test_helm_finds_nothing_to_complain_of():
+def test_helm_lint_passes():
     told = run(helm(), "lint", "--strict", CHART).stdout
     assert "0 chart(s) failed" in told and "[WARNING]" not in told
 

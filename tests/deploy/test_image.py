@@ -43,7 +43,7 @@ def text_of(files, name):
 
 # ---- what is in it ----
 
-def test_it_is_small_and_says_what_it_is(image):
+def test_image_size_and_labels(image):
     assert image["Size"] < 12 * 1000 * 1000
     config = image["Config"]
     assert config["User"] == "65532:65532"
@@ -54,7 +54,7 @@ def test_it_is_small_and_says_what_it_is(image):
     assert check["Test"][:3] == ["CMD", "/usr/bin/sagegate", "probe"]
 
 
-def test_it_has_the_program_and_no_other(files):
+def test_image_has_no_other_program(files):
     programs = [name for name, (member, _) in files.items()
                 if member.isfile() and member.mode & 0o111 and not name.startswith("lib64/ld-")]
     assert programs == ["usr/bin/sagegate"]
@@ -74,7 +74,7 @@ def test_scanners_find_every_package(files):
         assert f"usr/share/doc/{package}/copyright" in files
 
 
-def test_it_can_be_built_again_to_the_same_bytes(build, context, image):
+def test_build_is_reproducible(build, context, image):
     # A file that is not in the image: everything after the packages is done again.
     (context / "conf/unrelated.yaml").write_text("# nothing\n")
     again = build(context, "localhost/sagegate:again")
@@ -117,7 +117,7 @@ def call(corner, body, path="/x", timeout=20):
                       "-H", "Content-Type: text/plain", "-d", body).stdout
 
 
-def test_a_hardened_container_signs_and_ends_in_order(corner, container, configured, verdicts):
+def test_hardened_container_signs_and_stops_cleanly(corner, container, configured, verdicts):
     container(configured, "--security-opt", f"seccomp={SECCOMP}")
     assert call(corner, "across") == "across"
     assert verdicts() == ["ok"]
@@ -133,7 +133,7 @@ def test_a_hardened_container_signs_and_ends_in_order(corner, container, configu
     assert json.loads(lines.splitlines()[0])["outcome"] == "ok"
 
 
-def test_what_is_under_way_at_sigterm_is_finished(corner, container, configured):
+def test_sigterm_finishes_requests_in_flight(corner, container, configured):
     container(configured)
     caller = corner.start("curl", "-sS", "--noproxy", "*", "-w", "%{http_code}", "-o", "/dev/null",
                           "http://127.0.0.1:8080/slow", "-d", "last words", stdout=-1, text=True)
@@ -154,7 +154,7 @@ def post_many(corner, folder):
     return corner.run("bash", "-c", script, timeout=120).stdout.split()
 
 
-def test_bodies_beyond_the_limit_are_refused_and_memory_stays_below_64_mb(corner, container, configured):
+def test_bodies_over_limit_are_rejected_within_64_mb(corner, container, configured):
     container(configured)
     statuses = post_many(corner, configured)
     assert "503" in statuses and "200" in statuses, statuses
@@ -162,14 +162,14 @@ def test_bodies_beyond_the_limit_are_refused_and_memory_stays_below_64_mb(corner
     assert call(corner, "alive") == "alive"
 
 
-def test_without_the_limit_64_mb_are_the_end(corner, container, configured):
+def test_without_the_limit_64_mb_are_exceeded(corner, container, configured):
     (configured / "sagegate.yaml").write_text(CONFIG.replace("24MiB", "1GiB"))
     container(configured)
     post_many(corner, configured)
     assert corner.podman("wait", "tested", timeout=30).stdout.strip() == str(128 + signal.SIGKILL)
 
 
-def test_the_seccomp_profile_is_in_force(corner, container, configured):
+def test_seccomp_profile_is_active(corner, container, configured):
     profile = json.loads(SECCOMP.read_text())
     for group in profile["syscalls"]:
         group["names"] = [name for name in group["names"] if name != "listen"]
@@ -179,7 +179,7 @@ def test_the_seccomp_profile_is_in_force(corner, container, configured):
     assert "cannot listen: Operation not permitted" in corner.podman("logs", "tested").stderr
 
 
-def test_the_images_own_configuration_needs_but_an_endpoints_name(corner, image):
+def test_built_in_configuration_needs_only_an_endpoint_name(corner, image):
     told = corner.podman("run", "--rm", "--network", "none", "--env", "SAGEGATE_ENDPOINT=fraud-prod",
                          "--env", "AWS_REGION=us-east-1", "localhost/sagegate:0.1.0",
                          "explain", "-c", "/etc/sagegate/sagegate.yaml", "POST", "/anything").stdout

@@ -96,14 +96,14 @@ SCHEMAS = ["older"] + (["newer"] if NEWER.exists() else [])
 
 @pytest.mark.parametrize("which", SCHEMAS)
 @pytest.mark.parametrize("folder", ALL)
-def test_every_field_is_one_that_kubernetes_has(folder, which):
+def test_every_field_is_known_to_kubernetes(folder, which):
     objects = rendered(folder)
     assert objects
     assert [p for thing in objects for p in problems(which, thing)] == []
 
 
 @pytest.mark.parametrize("which", SCHEMAS)
-def test_the_schema_finds_what_is_wrong(which):
+def test_schema_check_finds_errors(which):
     (deployment,) = of_kind(rendered("gateway"), "Deployment")
     container = pod_of(deployment)["spec"]["containers"][0]
     container["livenesProbe"] = container.pop("livenessProbe")
@@ -141,7 +141,7 @@ def test_every_container_passes_pod_security_restricted(folder):
 
 
 @pytest.mark.parametrize("folder", SIDECARS)
-def test_one_line_makes_a_native_sidecar(folder):
+def test_component_adds_a_native_sidecar(folder):
     container, workload = gateway_container(rendered(folder))
     template = pod_of(workload)
     assert template["spec"]["initContainers"][0] == container, "it starts before any other"
@@ -155,7 +155,7 @@ def test_one_line_makes_a_native_sidecar(folder):
     assert token["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "sts.amazonaws.com"
 
 
-def test_the_sidecar_is_the_same_one_level_deeper():
+def test_sidecar_of_job_equals_sidecar_of_pod():
     def sidecar(name):
         return pod_of(yaml.safe_load((KUBERNETES / f"components/sidecar/{name}.yaml").read_text()))
     assert sidecar("workload") == sidecar("cronjob")
@@ -177,7 +177,7 @@ def configuration(objects):
 
 
 @pytest.mark.parametrize("folder", ALL)
-def test_the_configuration_in_the_map_is_sound_and_fits_its_container(folder, tmp_path):
+def test_configuration_is_valid_and_fits_its_container(folder, tmp_path):
     objects = rendered(folder)
     container, workload = gateway_container(objects)
     file = tmp_path / "sagegate.yaml"
@@ -195,7 +195,7 @@ def test_the_configuration_in_the_map_is_sound_and_fits_its_container(folder, tm
         assert container["lifecycle"]["preStop"]["sleep"]["seconds"] + drain < grace
 
 
-def test_a_change_of_the_configuration_changes_the_pods(tmp_path):
+def test_configuration_change_rolls_the_pods(tmp_path):
     copy = tmp_path / "kubernetes"
     run("cp", "-r", KUBERNETES, copy)
     with open(copy / "gateway/sagegate.yaml", "a") as file:
@@ -206,7 +206,7 @@ def test_a_change_of_the_configuration_changes_the_pods(tmp_path):
     assert templates[0] != templates[1]
 
 
-def test_the_kustomizations_of_the_guide_build(tmp_path):
+def test_documented_kustomizations_build(tmp_path):
     run("cp", "-r", KUBERNETES, tmp_path / "kubernetes")
     guide = (ROOT / "deploy/README.md").read_text()
     found = re.findall(r"```yaml\n(apiVersion: kustomize.*?)```", guide, re.DOTALL)
@@ -224,7 +224,7 @@ def test_the_kustomizations_of_the_guide_build(tmp_path):
         assert environment["AWS_REGION"] == "eu-west-1" and "AWS_WEB_IDENTITY_TOKEN_FILE" in environment
 
 
-def test_the_files_under_conf_are_what_is_deployed():
+def test_deployed_files_equal_conf():
     for copy in KUBERNETES.glob("**/sagegate.yaml"):
         original = "shared" if copy.parent.name == "gateway" else "sidecar"
         assert copy.read_bytes() == (ROOT / f"conf/{original}.yaml").read_bytes(), f"cp conf/{original}.yaml {copy}"
@@ -244,7 +244,7 @@ def test_irsa_and_static_keys_reach_the_gateway():
     assert set(secret["data"]) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
 
-def test_the_network_policy_lets_out_what_the_gateway_needs_and_no_more():
+def test_network_policy_allows_only_required_egress():
     (policy,) = of_kind(rendered("overlays/gateway-all"), "NetworkPolicy")
     told = [(p["port"], sorted(t["ipBlock"]["cidr"] for t in rule.get("to", [])))
             for rule in policy["spec"]["egress"] for p in rule["ports"]]
@@ -302,7 +302,7 @@ def kubectl(tmp_path_factory):
 
 
 @pytest.mark.timeout(300)
-def test_an_api_server_takes_every_manifest_under_pod_security_restricted(kubectl):
+def test_api_server_accepts_every_manifest_under_pod_security_restricted(kubectl):
     for folder in ALL:
         namespace = folder.replace("/", "-")
         levels = {f"pod-security.kubernetes.io/{what}": "restricted" for what in ("enforce", "warn")}

@@ -31,7 +31,7 @@ def locally(objects, endpoint):
     return maps
 
 
-def test_a_pod_of_program_and_gateway(corner, image, endpoint, verdicts, tmp_path):
+def test_pod_with_application_and_gateway(corner, image, endpoint, verdicts, tmp_path):
     objects = rendered("examples/job")
     (job,) = of_kind(objects, "Job")
     spec = pod_of(job)["spec"]
@@ -120,7 +120,7 @@ def kubelet(corner, image, endpoint, tmp_path):
         corner.podman("rm", "--force", "--ignore", "--time", "0", name)
 
 
-def test_a_job_whose_sidecar_dies_in_between_ends_all_the_same(kubelet, corner, verdicts):
+def test_job_completes_although_its_sidecar_dies(kubelet, corner, verdicts):
     (sidecar,), (app,) = kubelet.spec["initContainers"], kubelet.spec["containers"]
     kubelet.start_sidecar(sidecar)  # 1. the sidecar, until its startup probe answers
     # 2. it is killed and, being restartPolicy: Always, started again
@@ -139,7 +139,7 @@ def test_a_job_whose_sidecar_dies_in_between_ends_all_the_same(kubelet, corner, 
     assert kubelet.ended("sagegate", timeout=10) == 0
 
 
-def test_a_sidecar_without_credentials_lets_the_program_start_and_says_why_it_cannot_serve(kubelet, corner):
+def test_sidecar_without_credentials_starts_and_reports_why(kubelet, corner):
     for name, data in kubelet.maps.items():
         if "AWS_REGION" in data:
             (kubelet.folder / name / "AWS_SECRET_ACCESS_KEY").unlink()

@@ -72,7 +72,7 @@ def end_of(process, timeout=300):
 
 
 @pytest.mark.timeout(400)
-def test_once_shows_both_responses_the_verdicts_and_the_timing(start):
+def test_once_shows_responses_verdicts_and_timing(start):
     status, told = end_of(start("--once"))
     assert status == 0, told
     assert "HTTP/1.1 200 OK" in told
@@ -85,7 +85,7 @@ def test_once_shows_both_responses_the_verdicts_and_the_timing(start):
 
 
 @pytest.mark.timeout(400)
-def test_it_stays_up_until_ctrl_c(start, ports):
+def test_runs_until_ctrl_c(start, ports):
     process = start()
     told = ""
     for line in process.stdout:
@@ -102,7 +102,7 @@ def test_it_stays_up_until_ctrl_c(start, ports):
     assert status == 0
 
 
-def test_a_port_in_use_is_reported(start, ports):
+def test_port_in_use_is_reported(start, ports):
     with socket.create_server(("127.0.0.1", int(ports["QUICKSTART_PORT"]))):
         status, told = end_of(start("--once"))
     assert status == 1
@@ -110,12 +110,12 @@ def test_a_port_in_use_is_reported(start, ports):
     assert "QUICKSTART_PORT=" in told
 
 
-def test_install_deps_is_silent_where_nothing_is_missing():
+def test_install_deps_is_silent_if_nothing_is_missing():
     run = subprocess.run([ROOT / "deploy/install-deps", "--tests", "--deploy"], capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-def test_install_deps_lists_what_each_choice_needs():
+def test_install_deps_lists_packages_of_each_choice():
     def listed(*options):
         return set(subprocess.run([ROOT / "deploy/install-deps", "--list", *options], check=True,
                                   capture_output=True, text=True).stdout.split())

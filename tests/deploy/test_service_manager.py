@@ -98,7 +98,7 @@ def answers(port):
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_ready_watchdog_and_stopping_are_told_in_order(folder, abstract):
+def test_ready_watchdog_and_stopping_are_notified_in_order(folder, abstract):
     with Manager(folder, watchdog_us=1_000_000, abstract=abstract) as manager:
         manager.start(0)
         assert manager.next()[0] == "READY=1"
@@ -109,7 +109,7 @@ def test_ready_watchdog_and_stopping_are_told_in_order(folder, abstract):
         assert manager.process.wait(10) == 0
 
 
-def test_reloading_is_told_with_its_time_and_ended_by_ready(folder):
+def test_reload_notifies_reloading_with_time_then_ready(folder):
     with Manager(folder) as manager:
         manager.start(0)
         assert "READY=1" in manager.next()
@@ -125,7 +125,7 @@ def test_reloading_is_told_with_its_time_and_ended_by_ready(folder):
         assert manager.process.poll() is None
 
 
-def test_the_watchdog_is_not_fed_while_a_worker_is_stuck(folder):
+def test_watchdog_stops_while_a_worker_is_stuck(folder):
     with Manager(folder, watchdog_us=1_000_000) as manager:
         manager.start(0)
         assert manager.next()[0] == "READY=1"
@@ -153,7 +153,7 @@ def hold(thread):
     return lambda: libc.ptrace(detach, thread, None, None)
 
 
-def test_sockets_of_the_manager_are_taken_and_its_files_stay(folder):
+def test_inherited_sockets_are_used_and_their_files_kept(folder):
     tcp = listening()
     port = tcp.getsockname()[1]
     local = socket.socket(socket.AF_UNIX)
@@ -173,7 +173,7 @@ def test_sockets_of_the_manager_are_taken_and_its_files_stay(folder):
         assert (folder / "gateway.sock").is_socket(), "the manager's file is not the gateway's to remove"
 
 
-def test_a_socket_that_no_listener_names_is_told(folder):
+def test_unused_inherited_socket_is_reported(folder):
     with listening() as other, Manager(folder) as manager:
         manager.start(0, [other])
         assert manager.next()[0] == "READY=1"
@@ -181,7 +181,7 @@ def test_a_socket_that_no_listener_names_is_told(folder):
         assert any(name in line and "no listener of the configuration names" in line for line in manager.told())
 
 
-def test_variables_meant_for_another_process_are_left_alone(folder):
+def test_variables_for_another_process_are_ignored(folder):
     with listening() as theirs, Manager(folder) as manager:
         port = theirs.getsockname()[1]
         manager.start(port, [theirs], pid="1")

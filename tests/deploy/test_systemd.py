@@ -128,7 +128,7 @@ def call(system, body, *options, path="/x"):
 
 # ---- the package ----
 
-def test_lintian_and_its_contents(package):
+def test_lintian_and_package_contents(package):
     told = run("lintian", "--fail-on", "error,warning", package / next(package.glob("*.changes")).name, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
     files = run("dpkg", "-c", the_deb(package)).stdout
@@ -138,11 +138,11 @@ def test_lintian_and_its_contents(package):
         assert f"./{name}\n" in files
 
 
-def test_every_compiler_call_was_hardened(package):
+def test_every_compiler_call_is_hardened(package):
     run("blhc", "--all", package / "log")
 
 
-def test_installed_and_purged_it_leaves_the_system_as_it_was(package, tmp_path):
+def test_install_and_purge_leave_no_trace(package, tmp_path):
     with in_memory(tmp_path / "piuparts") as folder:
         (folder / "root").mkdir()
         run("tar", "-C", folder / "root", "-xf", debian())
@@ -152,7 +152,7 @@ def test_installed_and_purged_it_leaves_the_system_as_it_was(package, tmp_path):
     assert "PASS: All tests." in told
 
 
-def test_the_manual_has_every_command_and_every_key(package, tmp_path):
+def test_manual_pages_cover_every_command_and_key(package, tmp_path):
     run("dpkg", "-x", the_deb(package), tmp_path)
     first = run("zcat", tmp_path / "usr/share/man/man1/sagegate.1.gz").stdout
     for name in re.findall(r"^  ([a-z]+)  ", run(tmp_path / "usr/bin/sagegate", "--help").stdout, re.MULTILINE):
@@ -163,7 +163,7 @@ def test_the_manual_has_every_command_and_every_key(package, tmp_path):
         assert f".B {key}\n" in fifth.replace("\\", ""), key
 
 
-def test_completion_offers_commands_and_their_options(package, tmp_path):
+def test_completion_offers_commands_and_options(package, tmp_path):
     run("dpkg", "-x", the_deb(package), tmp_path)
 
     def offered(*words):
@@ -176,7 +176,7 @@ def test_completion_offers_commands_and_their_options(package, tmp_path):
     assert {"--config", "--endpoint"} <= set(offered("run", "--"))
 
 
-def test_the_unit_says_nothing_that_systemd_does_not_know(system):
+def test_unit_file_verifies(system):
     for unit in ("sagegate.service", "sagegate.socket"):
         told = system("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{unit}", check=False)
         assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
@@ -186,7 +186,7 @@ def test_the_unit_says_nothing_that_systemd_does_not_know(system):
 
 # ---- the service ----
 
-def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
+def test_start_waits_for_ready(system, endpoint, verdicts):
     configure(system, endpoint)
     system.unit("start")
     assert system.property("StatusText") == "serving"
@@ -202,7 +202,7 @@ def test_started_it_has_said_that_it_is_ready(system, endpoint, verdicts):
     assert local == "666 socket"
 
 
-def test_reloaded_it_serves_other_routes_and_the_same_callers(serving, endpoint, verdicts):
+def test_reload_changes_routes_and_keeps_connections(serving, endpoint, verdicts):
     system = serving
     before = system.property("MainPID")
     configure(system, endpoint, routes="{ name: all, match: { path: /y/* }, endpoint: echo }")
@@ -221,7 +221,7 @@ def test_reloaded_it_serves_other_routes_and_the_same_callers(serving, endpoint,
     eventually(lambda: call(system, "again") == "again", 10, "the first routes are back")
 
 
-def test_killed_it_is_back(serving):
+def test_restarts_after_sigkill(serving):
     system = serving
     before = system.property("MainPID")
     system("systemctl", "kill", "--signal=KILL", "--kill-who=main", "sagegate")
@@ -230,7 +230,7 @@ def test_killed_it_is_back(serving):
     assert call(system, "two") == "two"
 
 
-def test_a_process_that_does_not_turn_is_replaced(serving):
+def test_watchdog_replaces_a_hung_process(serving):
     system = serving
     system("mkdir", "-p", "/run/systemd/system/sagegate.service.d")
     system("sh", "-c", "printf '[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=1s\\n' "
@@ -258,7 +258,7 @@ def test_credentials_by_load_credential(system, endpoint, verdicts):
     assert verdicts() == ["ok"]
 
 
-def test_systemd_may_open_the_listener(serving):
+def test_socket_activation(serving):
     system = serving
     system.unit("stop")
     system.unit("start", "sagegate.socket")
@@ -269,14 +269,14 @@ def test_systemd_may_open_the_listener(serving):
     system.unit("stop", "sagegate.socket")
 
 
-def test_stopped_it_ends_in_order(serving):
+def test_stop_is_clean(serving):
     system = serving
     system.unit("stop")
     assert (system.property("Result"), system.property("ExecMainStatus")) == ("success", "0")
     assert '"message":"done"' in system("journalctl", "--unit", "sagegate", "--output", "cat").stdout
 
 
-def test_purged_it_leaves_nothing(serving):
+def test_purge_removes_everything(serving):
     system = serving
     system("dpkg", "--purge", "sagegate")
     assert system("systemctl", "is-active", "sagegate", check=False).stdout.strip() != "active"

@@ -26,7 +26,7 @@ PHASES = ("receive_us", "wait_us", "credentials_us", "hash_us", "sign_us", "conn
           "first_byte_us", "stream_us")
 
 
-def test_every_field_of_a_good_call(gateway, endpoint):
+def test_every_field_of_a_successful_request(gateway, endpoint):
     before = datetime.datetime.now(datetime.timezone.utc)
     answer = gateway.call("/call/echo?token=secret", b"12345", [
         ("Content-Type", "a/b"), ("X-Amzn-SageMaker-Target-Model", "m.tar.gz"), ("X-Odd", "1"),
@@ -54,7 +54,7 @@ def test_every_field_of_a_good_call(gateway, endpoint):
         assert isinstance(line[name], int) and 0 <= line[name] < 5_000_000, name
 
 
-def test_nothing_secret_or_private_is_in_it(gateway, endpoint):
+def test_no_secret_or_private_data(gateway, endpoint):
     gateway.call("/call/echo?token=query-secret", b"body-secret", [
         ("Authorization", "Bearer header-secret"), ("X-Amzn-SageMaker-Custom-Attributes", "attribute-secret"),
         ("X-Amzn-SageMaker-Session-Id", "session-secret"), ("Cookie", "cookie-secret")])
@@ -78,7 +78,7 @@ def test_times_are_measured(gateway, endpoint):
     assert line["total_us"] <= sum(line[name] for name in PHASES) + 100_000
 
 
-def test_a_slow_caller_is_seen_as_receiving(gateway):
+def test_slow_client_counts_as_receiving(gateway):
     with gateway.caller() as caller:
         caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
         time.sleep(0.2)
@@ -87,7 +87,7 @@ def test_a_slow_caller_is_seen_as_receiving(gateway):
     assert 195_000 <= line["receive_us"] <= line["total_us"]
 
 
-def test_the_connection_is_charged_to_who_opens_it(gateway, endpoint):
+def test_connect_time_belongs_to_the_request_that_connects(gateway, endpoint):
     endpoint.next_fault(connection="close")
     gateway.call()
     gateway.line()
@@ -100,7 +100,7 @@ def test_the_connection_is_charged_to_who_opens_it(gateway, endpoint):
     assert second.get("connect_us", 0) == 0 and second.get("tls_us", 0) == 0
 
 
-def test_hashing_grows_with_the_body(gateway):
+def test_hashing_time_grows_with_the_body(gateway):
     gateway.call("/call/json", b"x")
     small = gateway.line()
     gateway.call("/call/json", b"x" * 20_000_000)
@@ -117,7 +117,7 @@ def test_streams_count_parts_and_gaps(gateway):
     assert line["bytes_out"] == 4 * len("part 1 of 4\n")
 
 
-def test_server_timing_has_the_phases_so_far(gateway, endpoint):
+def test_server_timing_has_completed_phases(gateway, endpoint):
     endpoint.next_fault(delay_ms=100)
     answer = gateway.call()
     timing = dict(re.findall(r"([a-z_]+);dur=([0-9.]+)", answer.header("Server-Timing")))
@@ -125,7 +125,7 @@ def test_server_timing_has_the_phases_so_far(gateway, endpoint):
     assert any(100 <= float(value) < 400 for value in timing.values()), timing
 
 
-def test_the_trace_is_the_callers(gateway):
+def test_client_trace_is_used(gateway):
     trace = "0af7651916cd43dd8448eb211c80319c"
     gateway.call(headers=[("traceparent", f"00-{trace}-b7ad6b7169203331-01")])
     assert gateway.line()["trace_id"] == trace
@@ -140,7 +140,7 @@ def test_the_trace_is_the_callers(gateway):
     ("/call/echo", "PUT", b"x", "method_not_allowed", 405),
     ("/call/no_such_name", "POST", b"x", "bad_parameter", 400),
 ])
-def test_refusals_have_their_line_too(gateway, endpoint, path, method, body, outcome, status):
+def test_rejections_have_a_line(gateway, endpoint, path, method, body, outcome, status):
     answer = gateway.call(path, body, method=method)
     assert (answer.status, answer.outcome) == (status, outcome)
     error = answer.json()
@@ -151,7 +151,7 @@ def test_refusals_have_their_line_too(gateway, endpoint, path, method, body, out
     assert endpoint.requests == []
 
 
-def test_a_request_that_broke_off_has_its_line(gateway, endpoint):
+def test_aborted_request_has_a_line(gateway, endpoint):
     with gateway.caller() as caller:
         caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
     assert gateway.line()["outcome"] == "client_gone"
@@ -163,7 +163,7 @@ def test_a_request_that_broke_off_has_its_line(gateway, endpoint):
     assert line["outcome"] == "stream_broken" and 0 < line["bytes_out"] < 100_000
 
 
-def test_one_line_a_request(gateway):
+def test_one_line_per_request(gateway):
     with gateway.caller() as caller:
         for _ in range(50):
             caller.call("/call/echo", b"x")

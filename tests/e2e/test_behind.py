@@ -38,7 +38,7 @@ def post(proxy, path, body, **headers):
     return connection, connection.getresponse()
 
 
-def test_streams_are_not_held_back(proxy, endpoint):
+def test_streams_are_not_buffered(proxy, endpoint):
     _, response = post(proxy, "/stream/count-4-150", b"x")
     arrived = []
     while response.read1(65536):
@@ -46,7 +46,7 @@ def test_streams_are_not_held_back(proxy, endpoint):
     assert len(arrived) >= 4 and arrived[-1] - arrived[0] > 0.35
 
 
-def test_a_broken_stream_stays_broken(proxy, gateway, endpoint):
+def test_broken_stream_stays_broken(proxy, gateway, endpoint):
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault("cut:1;after:400")
     _, response = post(proxy, "/stream/count-9-10", b"x")
@@ -71,7 +71,7 @@ def test_connections_are_reused_and_the_peer_is_the_proxy(proxy, gateway, endpoi
     assert len(set(clients)) == 1 and clients[0].startswith("127.0.0.1:")
 
 
-def test_a_caller_who_leaves_cancels_the_call(proxy, gateway, endpoint):
+def test_client_disconnect_cancels_the_request(proxy, gateway, endpoint):
     connection, response = post(proxy, "/stream/count-200-50", b"x")
     response.read1(10)
     response.close()
@@ -84,7 +84,7 @@ def test_origin_reaches_the_gateway(proxy, gateway, endpoint):
     assert response.status == 403 and response.getheader("X-Sagegate-Outcome") == "forbidden_host"
 
 
-def test_timeouts_are_longer_than_sagegates():
+def test_timeouts_exceed_those_of_sagegate():
     text = (ROOT / "deploy/BEHIND.md").read_text()
     reference = (ROOT / "conf/reference.yaml").read_text()
     ours = [int(re.search(rf"^    {key}: (\d+)s$", reference, re.MULTILINE)[1]) for key in ("connect", "first_byte", "idle")]

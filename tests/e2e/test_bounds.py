@@ -125,7 +125,7 @@ def test_fifty_times_25_mib_in_64_mib(start_gateway, endpoint):
         gateway.stop()
 
 
-def test_memory_full_is_told_at_once(start_gateway, endpoint):
+def test_full_memory_is_rejected_at_once(start_gateway, endpoint):
     """By the head alone: nobody sends 700 KiB to learn that there is no room."""
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + OPEN)
     gateway.allow_warnings("body_max")
@@ -141,7 +141,7 @@ def test_memory_full_is_told_at_once(start_gateway, endpoint):
         assert first.answer().json()["body_length"] == 700_000
 
 
-def test_body_max_over_the_memory_is_warned_of(start_gateway):
+def test_body_max_over_memory_limit_warns(start_gateway):
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + OPEN)
     gateway.allow_warnings("body_max")
     assert "call" in gateway.diagnostic(level="warning", message="body_max")["message"]
@@ -150,7 +150,7 @@ def test_body_max_over_the_memory_is_warned_of(start_gateway):
     assert (answer.status, answer.outcome) == (413, "body_too_large"), "it could never be taken"
 
 
-def test_chunked_bodies_pay_as_they_come(start_gateway, endpoint):
+def test_chunked_bodies_reserve_memory_as_they_arrive(start_gateway, endpoint):
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + OPEN)
     gateway.allow_warnings("body_max")
     head = b"POST /call/json HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -171,7 +171,7 @@ def test_chunked_bodies_pay_as_they_come(start_gateway, endpoint):
             assert answer.json()["body_length"] == 15 * 65536
 
 
-def test_a_body_is_let_go_at_the_first_byte_of_the_answer(start_gateway, endpoint):
+def test_body_is_freed_at_the_first_response_byte(start_gateway, endpoint):
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + OPEN)
     gateway.allow_warnings("body_max")
     endpoint.next_fault(stall="body", framing="chunked", after=10)
@@ -183,7 +183,7 @@ def test_a_body_is_let_go_at_the_first_byte_of_the_answer(start_gateway, endpoin
         eventually(is_taken, 3, "the stream's prompt has been freed")
 
 
-def test_a_slow_reader_is_waited_for(start_gateway, endpoint):
+def test_slow_reader_is_waited_for(start_gateway, endpoint):
     """An answer of 100 MB for a caller that does not read: the gateway holds some KiB of it, SageMaker the rest."""
     gateway = start_gateway("routes:" + OPEN, env=small_quarantine())
     assert gateway.call("/call/size-3000000").status == 200
@@ -205,7 +205,7 @@ def test_a_slow_reader_is_waited_for(start_gateway, endpoint):
 
 # -- connections
 
-def test_at_the_cap_others_wait_in_the_kernel(start_gateway):
+def test_connections_over_the_cap_wait_in_the_kernel(start_gateway):
     gateway = start_gateway("limits: { connections: 8 }\nroutes:" + OPEN)
     gateway.allow_warnings("limits.connections")
     idle = [gateway.caller() for _ in range(8)]
@@ -230,7 +230,7 @@ def test_at_the_cap_others_wait_in_the_kernel(start_gateway):
         caller.close()
 
 
-def test_no_spin_when_descriptors_run_out(start_gateway):
+def test_no_busy_loop_when_descriptors_run_out(start_gateway):
     gateway = start_gateway("routes:" + OPEN)
     gateway.allow_warnings("accept", "limits.connections", "upstream")
     with gateway.caller() as warm:  # and an upstream connection that is kept
@@ -254,7 +254,7 @@ def test_no_spin_when_descriptors_run_out(start_gateway):
     assert gateway.call("/call/echo", b"again").body == b"again"
 
 
-def test_the_soft_limit_of_descriptors_is_raised(start_gateway):
+def test_soft_descriptor_limit_is_raised(start_gateway):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
     try:
@@ -266,7 +266,7 @@ def test_the_soft_limit_of_descriptors_is_raised(start_gateway):
     assert str(hard) in said and "16" in said
 
 
-def test_too_few_descriptors_are_warned_of(start_gateway):
+def test_low_descriptor_limit_warns(start_gateway):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     gateway = start_gateway(f"limits: {{ connections: {min(100_000, hard)} }}\nroutes:" + OPEN)
     if hard < 200_000:
@@ -276,7 +276,7 @@ def test_too_few_descriptors_are_warned_of(start_gateway):
 
 # -- calls at once
 
-def test_a_routes_own_concurrency(start_gateway, endpoint):
+def test_route_concurrency(start_gateway, endpoint):
     gateway = start_gateway("routes:" + ONE + OPEN)
     endpoint.next_fault(delay_ms=800)
     with gateway.caller() as holder:
@@ -289,7 +289,7 @@ def test_a_routes_own_concurrency(start_gateway, endpoint):
     assert gateway.call("/one/echo", b"free").body == b"free"
 
 
-def test_waiting_in_order(start_gateway, endpoint):
+def test_queue_is_fifo(start_gateway, endpoint):
     gateway = start_gateway("routes:" + ONE + "    wait_for: 10s\n" + OPEN)
     endpoint.next_fault(delay_ms=500)
     callers = [gateway.caller() for _ in range(5)]
@@ -306,7 +306,7 @@ def test_waiting_in_order(start_gateway, endpoint):
     assert all(line["total_us"] >= line["wait_us"] for line in gateway.lines)
 
 
-def test_nobody_overtakes_those_who_wait(start_gateway, endpoint):
+def test_nothing_overtakes_the_queue(start_gateway, endpoint):
     """A caller that sends one request behind the other does not keep the only place for itself."""
     gateway = start_gateway("routes:" + ONE + "    wait_for: 10s\n")
     endpoint.next_fault(delay_ms=300)
@@ -322,7 +322,7 @@ def test_nobody_overtakes_those_who_wait(start_gateway, endpoint):
     assert order.index(b"patient") <= 3, order
 
 
-def test_waiting_has_an_end(start_gateway, endpoint):
+def test_queue_timeout(start_gateway, endpoint):
     gateway = start_gateway("routes:" + ONE + "    wait_for: 400ms\n")
     endpoint.next_fault(delay_ms=1500)
     with gateway.caller() as holder, gateway.caller() as waits:
@@ -336,7 +336,7 @@ def test_waiting_has_an_end(start_gateway, endpoint):
         assert holder.answer().body == b"held"
 
 
-def test_waiting_ends_with_the_calls_own_deadline(start_gateway, endpoint):
+def test_queueing_ends_at_the_total_timeout(start_gateway, endpoint):
     gateway = start_gateway("limits: { concurrency: 1 }\nroutes:" + OPEN
                             + ONE + "    wait_for: 30s\n    timeouts: { total: 700ms }\n")
     endpoint.next_fault(delay_ms=2500)
@@ -350,7 +350,7 @@ def test_waiting_ends_with_the_calls_own_deadline(start_gateway, endpoint):
         assert holder.answer().body == b"held"
 
 
-def test_waiting_bodies_stay_with_the_caller(start_gateway, endpoint):
+def test_queued_bodies_are_not_read(start_gateway, endpoint):
     """Who waits has not been read: no memory is reserved for it."""
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + ONE + "    wait_for: 10s\n" + OPEN)
     gateway.allow_warnings("body_max")
@@ -365,7 +365,7 @@ def test_waiting_bodies_stay_with_the_caller(start_gateway, endpoint):
         assert waits.answer().json()["body_length"] == 900_000
 
 
-def test_global_concurrency_waits_too(start_gateway, endpoint):
+def test_global_concurrency_queues(start_gateway, endpoint):
     gateway = start_gateway("limits: { concurrency: 2 }\nroutes:" + OPEN + "    wait_for: 10s\n")
     for _ in range(2):
         endpoint.next_fault(delay_ms=500)
@@ -377,7 +377,7 @@ def test_global_concurrency_waits_too(start_gateway, endpoint):
         caller.close()
 
 
-def test_a_keep_alive_caller_waits_with_its_body_at_hand(start_gateway, endpoint):
+def test_queued_keep_alive_client_keeps_its_body(start_gateway, endpoint):
     """Head and body in one piece, on a connection that lives on: the body is not lost while the call waits."""
     gateway = start_gateway("routes:" + ONE + "    wait_for: 10s\n")
     endpoint.next_fault(delay_ms=400)

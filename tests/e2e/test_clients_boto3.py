@@ -39,7 +39,7 @@ def test_every_parameter_reaches_the_container(client, endpoint, gateway):
     assert line["inference_id"] == "order 4711"
 
 
-def test_every_field_of_the_answer_comes_back(client, endpoint):
+def test_every_response_field_is_returned(client, endpoint):
     endpoint.next_fault(attributes="model says: 12 ms", variant="A", type="application/x-answer")
     answer = client.invoke_endpoint(EndpointName="echo", Body=b"body", TargetVariant="A")
     assert answer["ContentType"] == "application/x-answer"
@@ -79,7 +79,7 @@ def test_asynchronous(client, endpoint, gateway):
     assert gateway.line(operation="async")["status"] == 202
 
 
-def test_errors_arrive_as_the_sdk_knows_them(client, endpoint, gateway):
+def test_errors_map_to_sdk_exceptions(client, endpoint, gateway):
     """errors: pass is the default of a native route."""
     endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column")
     with pytest.raises(client.exceptions.ModelError) as caught:
@@ -102,7 +102,7 @@ def test_errors_arrive_as_the_sdk_knows_them(client, endpoint, gateway):
         assert caught.value.response["Error"]["Message"] == "told so"
 
 
-def test_the_gateways_own_errors_have_a_code(client, endpoint, gateway):
+def test_gateway_errors_have_a_code(client, endpoint, gateway):
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         client.invoke_endpoint(EndpointName="echo", Body=b"x", CustomAttributes="x" * 1025)
     error = caught.value.response["Error"]
@@ -111,7 +111,7 @@ def test_the_gateways_own_errors_have_a_code(client, endpoint, gateway):
     assert endpoint.requests == []
 
 
-def test_many_on_one_connection(client, endpoint):
+def test_many_requests_on_one_connection(client, endpoint):
     for number in range(20):
         body = b"%d" % number
         assert client.invoke_endpoint(EndpointName="echo", Body=body)["Body"].read() == body

@@ -32,7 +32,7 @@ def test_posts_every_body(gateway, endpoint, name):
 
 
 @pytest.mark.parametrize("name", ["every-byte", "six-mib"])
-def test_gets_the_same_bytes_back(gateway, name):
+def test_echoes_the_same_bytes(gateway, name):
     status, headers, answer = curl(f"{gateway.url}/call/echo", "-H", "Content-Type: a/b", body=BODIES[name])
     assert (status, headers["content-type"]) == (200, "a/b")
     assert answer == BODIES[name]
@@ -58,7 +58,7 @@ def test_two_urls_on_one_connection(gateway):
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "200 1\n200 0\n"
 
 
-def test_what_curl_sends_unasked_is_no_choice(start_gateway):
+def test_curl_default_headers_do_not_override_defaults(start_gateway):
     """curl says Accept: */* and a form's content type; the route's default means the program that says nothing."""
     gateway = start_gateway("""
 routes:

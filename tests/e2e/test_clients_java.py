@@ -15,7 +15,7 @@ def java(url, *files):
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def test_every_body_by_both_clients(gateway, endpoint, tmp_path):
+def test_every_body_with_both_clients(gateway, endpoint, tmp_path):
     for name, body in BODIES.items():
         (tmp_path / name).write_bytes(body)
     rows = java(f"{gateway.url}/call/echo", *(tmp_path / name for name in BODIES))
@@ -25,7 +25,7 @@ def test_every_body_by_both_clients(gateway, endpoint, tmp_path):
         assert (status, digest) == ("200", sha256(BODIES[name])), name
 
 
-def test_refusals_by_both_clients(gateway, endpoint, tmp_path):
+def test_rejections_with_both_clients(gateway, endpoint, tmp_path):
     (tmp_path / "over").write_bytes(ONE_OVER)
     (tmp_path / "fine").write_bytes(b"fine")
     for client, name, status, outcome, _, _ in java(f"{gateway.url}/call/echo", tmp_path / "over", tmp_path / "fine"):

@@ -62,7 +62,7 @@ def test_one_byte_over_the_limit(sdk, endpoint, gateway):
     assert len(endpoint.requests) == 1
 
 
-def test_errors_arrive_as_the_sdk_knows_them(sdk, endpoint):
+def test_errors_map_to_sdk_exceptions(sdk, endpoint):
     codes = ["ModelError", "InternalFailure", "ServiceUnavailable", "ModelNotReadyException",
              "InternalDependencyException", "ValidationError", "ThrottlingException"]
     for code in codes:

@@ -18,7 +18,7 @@ def test_urllib_posts_every_body(gateway, name):
         assert answer.headers["X-Request-Id"] and answer.headers["X-Amzn-SageMaker-Inference-Id"]
 
 
-def test_urllib_sees_the_models_own_error(gateway, endpoint):
+def test_urllib_gets_the_model_error(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=422, original_message='{"detail":"no such column"}')
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{gateway.url}/call/echo", b"x", timeout=10)
@@ -58,6 +58,6 @@ def test_one_byte_over_the_limit(gateway, endpoint):
     assert gateway.call().status == 200
 
 
-def test_a_streamed_answer_is_read_as_it_comes(gateway):
+def test_streamed_response_is_read_incrementally(gateway):
     with urllib.request.urlopen(f"{gateway.url}/call/count-4-20", b"x", timeout=10) as answer:
         assert answer.read().splitlines() == [b"part %d of 4" % n for n in range(1, 5)]

@@ -41,26 +41,26 @@ def test_closes_when_asked(caller):
     assert caller.is_closed()
 
 
-def test_http_1_0_ends_by_close_or_length(caller):
+def test_http_1_0_is_framed_by_close_or_length(caller):
     answer = caller.call("/call/echo", b"x", version="1.0")
     assert answer.body == b"x" and answer.framing in ("length", "close")
     assert caller.is_closed()
 
 
-def test_http_1_0_keeps_alive_if_asked(caller):
+def test_http_1_0_keeps_alive_on_request(caller):
     for _ in range(2):
         answer = caller.call("/call/echo", b"x", [("Connection", "keep-alive")], version="1.0")
         assert answer.framing == "length"
         assert answer.header("Connection").lower() == "keep-alive"
 
 
-def test_http_1_0_is_not_given_chunks(caller):
+def test_http_1_0_gets_no_chunks(caller):
     answer = caller.call("/call/count-3-10", b"x", version="1.0")
     assert answer.framing == "length", "an abort could not be told from the end"
     assert answer.body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
 
 
-def test_http_1_0_is_not_given_more_than_can_be_held(caller, endpoint, gateway):
+def test_http_1_0_response_over_the_buffer_limit(caller, endpoint, gateway):
     endpoint.next_fault(framing="chunked")
     assert caller.call("/call/size-2000000", b"x", version="1.0").status == 502
     endpoint.next_fault(framing="length")
@@ -82,7 +82,7 @@ def test_pipelined_in_one_write(caller):
     assert [caller.answer().body for _ in range(8)] == [b"%d" % number for number in range(8)]
 
 
-def test_a_request_in_single_bytes(caller):
+def test_request_in_single_bytes(caller):
     for byte in b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":
         caller.send(bytes([byte]))
         time.sleep(0.001)
@@ -107,13 +107,13 @@ def test_head_has_no_body(caller):
     assert caller.call("/call/echo", b"still").body == b"still"
 
 
-def test_head_where_only_post_is_taken(caller):
+def test_head_on_a_post_route(caller):
     answer = caller.call("/call/echo", method="HEAD")
     assert (answer.status, answer.outcome, answer.header("Allow")) == (405, "method_not_allowed", "POST")
     assert caller.call("/call/echo", b"still").body == b"still"
 
 
-def test_methods_and_paths_that_no_route_takes(caller, endpoint):
+def test_methods_and_paths_without_a_route(caller, endpoint):
     for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS"):
         answer = caller.call("/call/echo", b"", method=method, headers=[("Content-Length", "0")])
         assert (answer.status, answer.header("Allow")) == (405, "POST"), method
@@ -124,7 +124,7 @@ def test_methods_and_paths_that_no_route_takes(caller, endpoint):
     assert endpoint.requests == []
 
 
-def test_paths_that_would_climb(gateway, endpoint):
+def test_dot_segments(gateway, endpoint):
     for path in ("/call/..", "/call/.", "/call/%2e%2e", "/call/a%2fb", "/call/a%2Fb", "/call/%00", "/call/%5c",
                  "/call/%zz", "/call/a%"):
         assert gateway.call(path).status in (400, 404), path
@@ -151,7 +151,7 @@ def test_chunks_of_one_byte_with_extensions_and_trailers(caller, endpoint):
     assert caller.call("/call/echo", b"next").body == b"next"
 
 
-def test_the_limit_in_chunks(caller, endpoint, gateway):
+def test_body_limit_in_chunks(caller, endpoint, gateway):
     megabyte = b"x" * 1048576
     assert caller.call("/call/json", chunks=[megabyte] * 25).json()["body_length"] == LIMIT
     with gateway.caller() as second:
@@ -174,7 +174,7 @@ def test_waits_for_100_continue(caller, name):
     assert answer.interim == []
 
 
-def test_no_100_continue_for_what_will_be_refused(gateway, endpoint):
+def test_no_100_continue_before_a_rejection(gateway, endpoint):
     for path, length, outcome in (("/call/echo", len(ONE_OVER), "body_too_large"), ("/nowhere", 5, "no_route")):
         with gateway.caller() as caller:
             caller.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n")
@@ -183,13 +183,13 @@ def test_no_100_continue_for_what_will_be_refused(gateway, endpoint):
     assert endpoint.requests == []
 
 
-def test_no_100_continue_for_a_body_that_is_there(caller):
+def test_no_100_continue_if_the_body_has_arrived(caller):
     caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n!")
     answer = caller.answer()
     assert answer.body == b"!" and answer.interim in ([], [100])
 
 
-def test_content_encoding_is_refused(caller, endpoint):
+def test_content_encoding_is_rejected(caller, endpoint):
     assert caller.call("/call/echo", b"x", [("Content-Encoding", "identity")]).status == 200
     answer = caller.call("/call/echo", b"x", [("Content-Encoding", "gzip")])
     assert (answer.status, answer.outcome) == (415, "unsupported_encoding")
@@ -225,7 +225,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_heads_that_are_refused(gateway, endpoint, kind):
+def test_rejected_heads(gateway, endpoint, kind):
     with gateway.caller() as caller:
         answer = caller.send(REFUSED[kind]).answer()
         assert (answer.status, answer.outcome) == (400, "bad_request")
@@ -236,7 +236,7 @@ def test_heads_that_are_refused(gateway, endpoint, kind):
 
 
 @pytest.mark.parametrize("chunk", ["zz\r\n", "-1\r\nx\r\n", "1\r\nxx\r\n", "1\nx\n", "ffffffffffffffffff\r\n"])
-def test_chunks_that_are_refused(gateway, endpoint, chunk):
+def test_rejected_chunks(gateway, endpoint, chunk):
     with gateway.caller() as caller:
         caller.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
         answer = caller.answer()
@@ -245,7 +245,7 @@ def test_chunks_that_are_refused(gateway, endpoint, chunk):
     assert endpoint.requests == []
 
 
-def test_a_head_that_is_too_large(gateway, endpoint):
+def test_oversized_head(gateway, endpoint):
     with gateway.caller() as caller:
         caller.send(HEAD + "X: " + "x" * 100_000 + "\r\n\r\n")
         answer = caller.answer()
@@ -254,7 +254,7 @@ def test_a_head_that_is_too_large(gateway, endpoint):
     assert gateway.call().status == 200
 
 
-def test_hop_by_hop_headers_stay_here(caller, endpoint, gateway):
+def test_hop_by_hop_headers_are_not_forwarded(caller, endpoint, gateway):
     caller.call("/call/echo", b"x", [
         ("Connection", "X-Mine, keep-alive"), ("X-Mine", "1"), ("Keep-Alive", "timeout=5"), ("TE", "trailers"),
         ("Proxy-Authorization", "Basic x"), ("Upgrade", "h2c"), ("Authorization", "Bearer mine"),

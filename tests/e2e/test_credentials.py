@@ -23,7 +23,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.name)
-def test_a_source_starts_serves_rotates_fails_and_recovers(kind, standin, start, endpoint, tmp_path):
+def test_source_starts_serves_rotates_fails_and_recovers(kind, standin, start, endpoint, tmp_path):
     source = kind(standin, tmp_path)
     gateway = start(source.more, source.env)
     assert call(gateway).status == 200
@@ -47,7 +47,7 @@ def test_a_source_starts_serves_rotates_fails_and_recovers(kind, standin, start,
         assert secret not in gateway.told() and token not in gateway.told()
 
 
-def test_keys_of_the_shared_file_are_read_again_when_they_change(start, endpoint, keys, tmp_path):
+def test_changed_shared_file_is_reread(start, endpoint, keys, tmp_path):
     issuer = standins.Issuer(keys, None, token=False)
     file = tmp_path / ".aws/credentials"
 
@@ -70,7 +70,7 @@ def test_keys_of_the_shared_file_are_read_again_when_they_change(start, endpoint
 # -- STS
 
 
-def test_a_chain_of_roles_asks_as_the_profiles_say(standin, start, endpoint, tmp_path):
+def test_role_chain_follows_the_profiles(standin, start, endpoint, tmp_path):
     source = Role(standin, tmp_path)
     standin.issuer.life = 3600
     gateway = start(source.more, source.env)
@@ -126,7 +126,7 @@ routes:
         "Tags.member.1.Key": "team", "Tags.member.1.Value": "a b"}
 
 
-def test_a_route_has_an_identity_and_a_session_of_its_own(standin, start_gateway, endpoint, ca_file, tmp_path):
+def test_route_has_its_own_identity_and_session(standin, start_gateway, endpoint, ca_file, tmp_path):
     config = f"""
 listen: [{{ address: "@LISTEN@" }}]
 health: {{ address: "@HEALTH@" }}
@@ -164,7 +164,7 @@ routes:
     assert doctor.stdout.count("credentials  ") == 4 and "idle" not in doctor.stdout.partition("upstream  ")[0]
 
 
-def test_readiness_waits_for_every_identity_that_routes_use(standin, start_gateway, endpoint, ca_file, tmp_path):
+def test_readiness_requires_every_identity_in_use(standin, start_gateway, endpoint, ca_file, tmp_path):
     standin.fault = "denied"
     config = f"""
 listen: [{{ address: "@LISTEN@" }}]
@@ -188,7 +188,7 @@ routes:
     assert gateway.call("/two").status == 200
 
 
-def test_sts_is_reached_through_the_proxy_of_the_environment(keys, start, endpoint, ca_file, tmp_path):
+def test_sts_is_called_through_the_environment_proxy(keys, start, endpoint, ca_file, tmp_path):
     token = write(tmp_path / "token", "web-token-EXAMPLE")
     with standins.StandIn(keys, tls=True, names=["sts.us-east-1.amazonaws.com"]) as standin, \
             standins.Proxy(standin.server.server_address) as proxy:
@@ -201,14 +201,14 @@ def test_sts_is_reached_through_the_proxy_of_the_environment(keys, start, endpoi
         assert "web-token-EXAMPLE" not in gateway.told()
 
 
-def test_metadata_and_containers_are_never_reached_through_a_proxy(standin, start, tmp_path):
+def test_imds_and_container_sources_bypass_proxies(standin, start, tmp_path):
     source = Container(standin, tmp_path)
     gateway = start(source.more, {**source.env, "HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1",
                                   "http_proxy": "http://127.0.0.1:1"})
     assert call(gateway).status == 200
 
 
-def test_a_name_that_cannot_be_resolved_is_told(start, tmp_path):
+def test_unresolvable_name_is_reported(start, tmp_path):
     """The call, and all that it has opened, is over in the resolver's own callback."""
     token = write(tmp_path / "token", "web-token-EXAMPLE")
     gateway = start("", {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": standins.ROLE_ARN,
@@ -220,7 +220,7 @@ def test_a_name_that_cannot_be_resolved_is_told(start, tmp_path):
 # -- order, and what may not be asked
 
 
-def test_a_source_that_fails_does_not_fall_through_to_the_instance(standin, start, tmp_path):
+def test_failing_source_does_not_fall_through_to_imds(standin, start, tmp_path):
     source = WebIdentity(standin, tmp_path)
     standin.web_token = "another"
     gateway = start(f'credentials: {{ imds_endpoint: "{standin.url}" }}',
@@ -238,13 +238,13 @@ def test_a_source_that_fails_does_not_fall_through_to_the_instance(standin, star
     ("ftp://127.0.0.1/x", "must begin with https:// or http://"),
     ("http://127.0.0.1:1/a b", "path is malformed"),
 ], ids=["name", "address", "scheme", "path"])
-def test_a_container_address_that_is_not_allowed_is_refused(start, uri, part):
+def test_forbidden_container_address_is_rejected(start, uri, part):
     gateway = start("", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri})
     assert part in gateway.diagnostic(topic="credentials")["message"]
     assert call(gateway).outcome == "no_credentials"
 
 
-def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start, tmp_path):
+def test_token_with_control_characters_is_rejected_and_not_shown(standin, start, tmp_path):
     source = Container(standin, tmp_path)
     write(source.token, "bearer\x01EXAMPLE")
     gateway = start(source.more, source.env)
@@ -264,7 +264,7 @@ def test_a_token_with_control_characters_is_refused_and_not_shown(standin, start
     ("expired", "returned expired credentials"),
     ("denied", "HTTP status 401: AccessDenied: the token is not right"),
 ])
-def test_a_broker_that_misbehaves_is_told_and_recovered_from(standin, start, tmp_path, fault, part):
+def test_container_provider_failures_are_reported_and_recovered(standin, start, tmp_path, fault, part):
     source = Container(standin, tmp_path)
     standin.fault = fault
     gateway = start(source.more, source.env)
@@ -273,7 +273,7 @@ def test_a_broker_that_misbehaves_is_told_and_recovered_from(standin, start, tmp
     lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
 
 
-def test_metadata_version_1_is_used_only_if_asked(standin, start, tmp_path):
+def test_imds_v1_is_used_only_if_enabled(standin, start, tmp_path):
     source = Imds(standin, tmp_path)
     standin.v2 = False
     gateway = start(source.more, source.env)
@@ -282,7 +282,7 @@ def test_metadata_version_1_is_used_only_if_asked(standin, start, tmp_path):
     lib.eventually(lambda: call(gateway).status == 200, 5, "a set")
 
 
-def test_a_metadata_session_that_has_expired_is_renewed(standin, start, tmp_path):
+def test_expired_imds_session_is_renewed(standin, start, tmp_path):
     source = Imds(standin, tmp_path)
     real, calls = standin.session_tokens, []
 
@@ -316,7 +316,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
 
 
 @pytest.mark.parametrize("imds_v1", [False, True])
-def test_an_empty_session_token_is_refused_for_keys_and_region_alike(
+def test_empty_imds_token_is_rejected_for_keys_and_region(
         standin, start, by_instance, imds_v1):
     """It is a fault of version 2, no sign that version 1 is wanted, so no request goes without a token."""
     standin.empty_token = True
@@ -331,7 +331,7 @@ def test_an_empty_session_token_is_refused_for_keys_and_region_alike(
     assert {asked.method for asked in standin.asked} == {"PUT"}
 
 
-def test_the_region_comes_by_version_1_only_if_asked(standin, start_gateway, by_instance):
+def test_region_from_imds_v1_only_if_enabled(standin, start_gateway, by_instance):
     standin.v2 = False
     _, file, env = by_instance(standin.url)
     done = lib.run("run", "-c", file, env=env)
@@ -343,14 +343,14 @@ def test_the_region_comes_by_version_1_only_if_asked(standin, start_gateway, by_
     assert gateway.line(outcome="ok")["region"] == "us-east-1"
 
 
-def test_metadata_that_is_no_region_is_refused(standin, by_instance):
+def test_invalid_imds_region_is_rejected(standin, by_instance):
     standin.fault = (200, "no region")
     _, file, env = by_instance(standin.url)
     done = lib.run("run", "-c", file, env=env)
     assert done.returncode == 1 and "imds: returned an invalid region" in done.stderr
 
 
-def test_metadata_may_be_reached_over_tls(keys, by_instance, ca_file):
+def test_imds_over_tls(keys, by_instance, ca_file):
     with standins.StandIn(keys, tls=True) as standin:
         _, file, env = by_instance(standin.url)
         done = lib.run("doctor", "-c", file,
@@ -358,7 +358,7 @@ def test_metadata_may_be_reached_over_tls(keys, by_instance, ca_file):
     assert "ok   credentials  default: imds, key id ..." in done.stdout and ", region us-east-1" in done.stdout, done
 
 
-def test_metadata_that_never_answers_names_the_hop_limit(standin, start, tmp_path):
+def test_imds_timeout_error_names_the_hop_limit(standin, start, tmp_path):
     source = Imds(standin, tmp_path)
     standin.fault = "stall"
     gateway = start(source.more, source.env)
@@ -373,7 +373,7 @@ def test_metadata_that_never_answers_names_the_hop_limit(standin, start, tmp_pat
     ("echo '{\"Version\": 2}'", "Version must be 1"),
     ("exec >&-; sleep 0.1; exit 0", "the JSON is cut short"),
 ], ids=["hangs", "floods", "dies", "fails", "wrong version", "silent"])
-def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
+def test_process_failures_are_reported(start, tmp_path, script, part):
     helper = write(tmp_path / "helper", f"#!/bin/bash\n{script}\n")
     helper.chmod(0o700)
     gateway = start(f'credentials: {{ source: process, process: "{helper}", wait: 200ms }}')
@@ -385,7 +385,7 @@ def test_a_process_that_misbehaves_is_told(start, tmp_path, script, part):
     assert [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(helper).encode() in read(path)] == []
 
 
-def test_a_process_that_leaves_a_child_behind_has_ended_all_the_same(standin, start, endpoint, tmp_path):
+def test_process_that_leaves_a_child_counts_as_ended(standin, start, endpoint, tmp_path):
     """The child holds its output; what was printed counts, at once, and the child is ended."""
     held = write(tmp_path / "set", standin.issuer.document("SessionToken", Version=1) + " " * 60000)
     child = write(tmp_path / "child", "#!/bin/sh\nsleep 100\n")
@@ -403,7 +403,7 @@ def test_a_process_that_leaves_a_child_behind_has_ended_all_the_same(standin, st
 # -- the region
 
 
-def test_the_instance_and_the_profile_can_tell_the_region(standin, start_gateway, endpoint, ca_file, tmp_path):
+def test_region_from_imds_and_profile(standin, start_gateway, endpoint, ca_file, tmp_path):
     head = """
 listen: [{{ address: "@LISTEN@" }}]
 {more}
@@ -425,7 +425,7 @@ upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
     assert done.returncode == 1 and "region: imds: " in done.stderr and "HTTP status 500" in done.stderr
 
 
-def test_the_profile_and_the_environment_say_how_the_instance_is_asked_for_its_region(
+def test_profile_and_environment_configure_imds_for_the_region(
         standin, start_gateway, endpoint, ca_file, tmp_path):
     write(tmp_path / ".aws/config", f"[profile here]\nec2_metadata_service_endpoint = {standin.url}\n")
     text = f"""
@@ -448,7 +448,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
 # -- waiting
 
 
-def test_a_request_waits_for_the_first_fetch_but_not_for_ever(standin, start, tmp_path):
+def test_request_waits_for_first_fetch_up_to_limit(standin, start, tmp_path):
     source = Container(standin, tmp_path)
     standin.fault = "stall"
     gateway = start("credentials: { source: container, wait: 300ms }", source.env)
@@ -462,7 +462,7 @@ def test_a_request_waits_for_the_first_fetch_but_not_for_ever(standin, start, tm
         caller.ask("/call/echo", b"x")
 
 
-def test_a_caller_who_leaves_while_it_waits_does_no_harm(standin, start, tmp_path):
+def test_client_disconnect_while_waiting_is_harmless(standin, start, tmp_path):
     source = Container(standin, tmp_path)
     standin.fault = "stall"
     gateway = start("credentials: { source: container, wait: 30s }", source.env)
@@ -478,7 +478,7 @@ def test_a_caller_who_leaves_while_it_waits_does_no_harm(standin, start, tmp_pat
     lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
 
 
-def test_readiness_may_do_without_credentials(standin, start, tmp_path):
+def test_ready_without_credentials_if_configured(standin, start, tmp_path):
     source = Container(standin, tmp_path)
     standin.fault = 500
     gateway = start(source.more + "\nready_requires: listening", source.env)
@@ -493,7 +493,7 @@ def test_readiness_may_do_without_credentials(standin, start, tmp_path):
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "ExpiredToken", "InvalidClientTokenId",
                                   "UnrecognizedClientException"])
-def test_a_set_that_aws_calls_expired_is_fetched_anew_and_the_request_signed_again(
+def test_expired_token_error_refetches_and_signs_again(
         standin, start, endpoint, tmp_path, code):
     source = Container(standin, tmp_path)
     standin.issuer.life = 3600
@@ -512,7 +512,7 @@ def test_a_set_that_aws_calls_expired_is_fetched_anew_and_the_request_signed_aga
     assert standin.count("/v1/") == 2
 
 
-def test_keys_that_cannot_be_renewed_are_refused_once(start, endpoint, keys):
+def test_static_keys_are_rejected_once(start, endpoint, keys):
     gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": lib.SECRET_KEY})
     endpoint.next_fault(status=403, code="InvalidClientTokenId", message="no")
     assert call(gateway).outcome == "access_denied"
@@ -520,7 +520,7 @@ def test_keys_that_cannot_be_renewed_are_refused_once(start, endpoint, keys):
 
 
 @pytest.mark.parametrize("skew_s", [-3600, 360])
-def test_a_wrong_clock_is_learned_and_unlearned(start, endpoint, skew_s):
+def test_clock_offset_is_learned_and_dropped(start, endpoint, skew_s):
     gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": lib.SECRET_KEY})
     gateway.allow_warnings('"topic": "clock"', "signature")
     endpoint.strict = False
@@ -537,7 +537,7 @@ def test_a_wrong_clock_is_learned_and_unlearned(start, endpoint, skew_s):
     assert call(gateway).status == 200
 
 
-def test_no_clock_is_learned_over_plaintext(start_gateway, tmp_path):
+def test_no_clock_offset_over_plaintext(start_gateway, tmp_path):
     from tests.endpoint import Endpoint
     with Endpoint() as plain:
         plain.clock_skew_s = -3600
@@ -553,7 +553,7 @@ upstream: {{ endpoint_url: "{plain.url}" }}
         assert gateway.line()["attempts"] == 1
 
 
-def test_a_refused_signature_is_told_with_its_cause(start, endpoint, keys):
+def test_rejected_signature_is_reported_with_its_cause(start, endpoint, keys):
     """A secret that does not belong to the key id; what was private in the request is not told."""
     endpoint.strict = False
     gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "another-secret-EXAMPLE"})
@@ -566,7 +566,7 @@ def test_a_refused_signature_is_told_with_its_cause(start, endpoint, keys):
 # -- secrets
 
 
-def test_no_output_holds_a_secret(standin, start, endpoint, tmp_path):
+def test_no_output_contains_a_secret(standin, start, endpoint, tmp_path):
     """Every source once, well and broken, everything said: access lines, diagnostics, /ready, answers, check, doctor."""
     said = []
     for kind in SOURCES:

@@ -21,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 
 
 @pytest.mark.threads
-def test_a_storm_of_refusals_makes_one_fetch(standin, start, endpoint, tmp_path):
+def test_many_rejections_cause_one_fetch(standin, start, endpoint, tmp_path):
     """A hundred callers hold a set that AWS no longer knows: one set is fetched, each request is signed once more."""
     source = Container(standin, tmp_path)
     standin.issuer.life = 3600
@@ -64,7 +64,7 @@ print(json.dumps({{"Version": 1, "AccessKeyId": set_["AccessKeyId"], "SecretAcce
     return helper
 
 
-def test_a_set_that_ends_while_the_connection_is_made_is_waited_for(standin, start_gateway, endpoint, ca_file, tmp_path):
+def test_credentials_expiring_during_connect_are_awaited(standin, start_gateway, endpoint, ca_file, tmp_path):
     """Also beyond the limit for connecting: that is not what is waited for any more."""
     standin.issuer.life = 4
     connected = threading.Event()
@@ -98,7 +98,7 @@ def test_a_set_that_ends_while_the_connection_is_made_is_waited_for(standin, sta
 # -- clocks
 
 
-def test_a_clock_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
+def test_clock_offset_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
     """AWS is an hour behind: STS refuses the first signature and takes the second; SageMaker then takes the first."""
     endpoint.strict = False
     endpoint.clock_skew_s = -3600
@@ -118,7 +118,7 @@ def test_a_clock_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
 
 
 @pytest.mark.parametrize("skew_s", [-3600, 3600], ids=["the machine is ahead", "the machine is behind"])
-def test_sets_are_renewed_by_aws_s_time(skew_s, keys, start, endpoint, ca_file, tmp_path):
+def test_credentials_are_renewed_by_aws_time(skew_s, keys, start, endpoint, ca_file, tmp_path):
     """Sets of six seconds, by a clock that is an hour off the machine's: each is renewed once before it ends."""
     endpoint.strict = False
     endpoint.clock_skew_s = skew_s
@@ -134,7 +134,7 @@ def test_sets_are_renewed_by_aws_s_time(skew_s, keys, start, endpoint, ca_file, 
         gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")
 
 
-def test_sts_tells_that_the_clock_was_mended(keys, start, endpoint, ca_file, tmp_path):
+def test_sts_reveals_a_corrected_clock(keys, start, endpoint, ca_file, tmp_path):
     """By the old offset every new set seems to be over, and no request goes out whose answer could tell."""
     endpoint.strict = False
     with standins.StandIn(keys, tls=True) as standin:
@@ -151,7 +151,7 @@ def test_sts_tells_that_the_clock_was_mended(keys, start, endpoint, ca_file, tmp
         gateway.diagnostic(topic="credentials", message="agrees with AWS's again")
 
 
-def test_an_offset_is_dropped_when_the_clock_is_set(standin, start, endpoint, shim, tmp_path):
+def test_offset_is_dropped_after_a_clock_step(standin, start, endpoint, shim, tmp_path):
     """The machine is an hour behind AWS, and then it is set right: by the old offset every set that can be had would be
     over, and nobody who is asked tells the time."""
     endpoint.strict = False
@@ -169,7 +169,7 @@ def test_an_offset_is_dropped_when_the_clock_is_set(standin, start, endpoint, sh
     lib.eventually(lambda: call(gateway).status == 200, 10, "a call")
 
 
-def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path):
+def test_no_clock_offset_from_plaintext_sts(standin, start, tmp_path):
     standin.clock_skew_s = -3600
     source = Role(standin, tmp_path)
     gateway = start(source.more, source.env)
@@ -180,7 +180,7 @@ def test_no_clock_is_learned_from_an_sts_over_plaintext(standin, start, tmp_path
 # -- a broker of several nodes
 
 
-def test_a_stale_set_does_not_replace_one_that_lasts_longer(standin, start, endpoint, tmp_path):
+def test_stale_credentials_do_not_replace_longer_lived_ones(standin, start, endpoint, tmp_path):
     """But for a set that AWS refuses any other is better."""
     source = Container(standin, tmp_path)
     standin.issuer.life = 8
@@ -207,7 +207,7 @@ def test_a_stale_set_does_not_replace_one_that_lasts_longer(standin, start, endp
 
 @pytest.mark.parametrize("life, requires, ready", [
     (9, "credentials", 503), (9, "listening", 200), (600, "credentials", 200)])
-def test_a_set_that_ends_soon_and_cannot_be_renewed_is_not_ready(standin, start, tmp_path, life, requires, ready):
+def test_unrenewable_credentials_near_expiration_are_not_ready(standin, start, tmp_path, life, requires, ready):
     """Before it ends calls go on: whoever asks /ready has time to send them elsewhere."""
     source = Static(standin, tmp_path)
     standin.issuer.life = life
@@ -247,7 +247,7 @@ def run_in_a_network_of_its_own(address, function):
     ("fd00:ec2::254", "/latest/api/token", {"AWS_EC2_METADATA_DISABLED": None,
                                             "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}),
 ], ids=["ecs", "eks", "eks ipv6", "imds", "imds ipv6"])
-def test_sources_are_found_at_aws_s_own_addresses(address, path, env, tmp_path):
+def test_sources_at_default_addresses(address, path, env, tmp_path):
     file = tmp_path / "sagegate.yaml"
     file.write_text('region: us-east-1\nupstream: { endpoint_url: "http://127.0.0.1:1" }\n' + ROUTES)
 

@@ -108,7 +108,7 @@ XML = [
         ((200, '{"roleCredentials": {"accessKeyId": "A", "secretAccessKey": "secret-EXAMPLE", "expiration": "1"}}'),
          "expiration must be a number of milliseconds")]),
 ], ids=["container", "imds", "web_identity", "assume_role", "sso"])
-def test_an_answer_that_is_bad_is_told_with_source_and_place(kind, place, faults, tmp_path):
+def test_invalid_response_error_names_source_and_place(kind, place, faults, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         told = list(pool.map(lambda case: play(kind, case[1][0], tmp_path / str(case[0])), enumerate(faults)))
     for (fault, part), text in zip(faults, told):
@@ -181,7 +181,7 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
     (sources.Process, "helper", "process: cannot run DIR/helper: ", [
         (GONE, "No such file"), (directory, "Permission denied"), (closed, "Permission denied")]),
 ], ids=["container", "web_identity", "static", "sso", "config", "profile", "no profile", "credentials", "process", "command"])
-def test_a_file_that_is_bad_is_told_by_its_name(kind, name, place, faults, tmp_path):
+def test_invalid_file_error_names_the_file(kind, name, place, faults, tmp_path):
     # Root may read anything, unless it gives that up.
     prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     if prefix and shutil.which("setpriv") is None:
@@ -202,7 +202,7 @@ def test_a_file_that_is_bad_is_told_by_its_name(kind, name, place, faults, tmp_p
         assert text.startswith(place) and part in text, (fault, text)
 
 
-def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path):
+def test_world_readable_secrets_warn(endpoint, ca_file, tmp_path):
     sources.write(tmp_path / ".aws/credentials", "[default]\naws_access_key_id = A\naws_secret_access_key = secret-EXAMPLE\n",
                   0o644)
     file = tmp_path / "sagegate.yaml"
@@ -226,7 +226,7 @@ def test_secrets_that_others_can_read_are_warned_of(endpoint, ca_file, tmp_path)
     (sources.WebIdentity, "AWS_CA_BUNDLE", "/none.pem", "web_identity: AWS_CA_BUNDLE: /none.pem: "),
     (sources.WebIdentity, "HTTPS_PROXY", "socks5://x", "HTTPS_PROXY: "),
 ], ids=["container", "metadata", "imds", "imds user", "role", "relative", "sts", "sso", "ca", "proxy"])
-def test_an_address_that_may_not_be_asked_is_told_by_its_setting(kind, variable, url, part, tmp_path):
+def test_forbidden_address_error_names_the_setting(kind, variable, url, part, tmp_path):
     with standins.StandIn(standins.LivingKeys()) as standin:
         source = kind(standin, tmp_path)
         more = {"AWS_ENDPOINT_URL_STS": "https://sts.example"} if variable in ("AWS_CA_BUNDLE", "HTTPS_PROXY") else {}
@@ -276,7 +276,7 @@ def failing(kind, more="", **env):
     (failing(sources.Process, ", process: \"'DIR/helper'\""), "ended with status 7"),
     (failing(sources.Container), "HTTP status 500"),
 ], ids=["env", "expired", "1970", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
-def test_a_source_that_is_configured_and_fails_is_not_passed_over(make, part, tmp_path):
+def test_failing_configured_source_is_not_skipped(make, part, tmp_path):
     """The instance would give a set: the node's, not the program's."""
     with standins.StandIn(standins.LivingKeys()) as node, standins.StandIn(standins.LivingKeys()) as standin:
         more, env = make(standin, tmp_path)

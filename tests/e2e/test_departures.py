@@ -65,7 +65,7 @@ def is_cancelled(endpoint, seen):
 
 @pytest.mark.parametrize("how", LEAVE)
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_while_waiting_for_the_answer(gateway, endpoint, kind, how):
+def test_close_while_waiting_for_the_response(gateway, endpoint, kind, how):
     endpoint.next_fault(stall="head")
     caller = open_caller(gateway, kind)
     caller.ask("/auto/echo", b"x")
@@ -81,7 +81,7 @@ def test_while_waiting_for_the_answer(gateway, endpoint, kind, how):
 
 @pytest.mark.parametrize("how", LEAVE)
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_while_it_streams(gateway, endpoint, kind, how):
+def test_close_while_streaming(gateway, endpoint, kind, how):
     caller = open_caller(gateway, kind)
     caller.ask("/auto/count-200-50", b"x")
     assert caller.read_some().startswith(b"HTTP/1.1 200")
@@ -94,7 +94,7 @@ def test_while_it_streams(gateway, endpoint, kind, how):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_while_the_stream_is_held_back(gateway, endpoint, kind, how):
+def test_close_while_the_stream_is_paused(gateway, endpoint, kind, how):
     """The caller does not read, so the upstream is paused and nothing moves: its leaving is all that happens."""
     caller = open_caller(gateway, kind)
     caller.ask("/auto/size-80000000", b"x")
@@ -110,7 +110,7 @@ def test_while_the_stream_is_held_back(gateway, endpoint, kind, how):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_while_queued(gateway, endpoint, kind, how):
+def test_close_while_queued(gateway, endpoint, kind, how):
     endpoint.next_fault(delay_ms=1500)
     with gateway.caller() as holder:
         holder.ask("/one/echo", b"held")
@@ -129,7 +129,7 @@ def test_while_queued(gateway, endpoint, kind, how):
 @pytest.mark.parametrize("pending", [20, 90_000])
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_with_more_requests_behind_it(gateway, endpoint, kind, how, pending):
+def test_close_with_pipelined_requests(gateway, endpoint, kind, how, pending):
     """What else was sent waits unread, more than the gateway takes in: the end behind it is noticed all the same."""
     endpoint.next_fault(stall="head")
     caller = open_caller(gateway, kind)
@@ -144,7 +144,7 @@ def test_with_more_requests_behind_it(gateway, endpoint, kind, how, pending):
 
 
 @pytest.mark.parametrize("how", LEAVE)
-def test_inside_head_and_body(gateway, endpoint, how):
+def test_close_inside_head_and_body(gateway, endpoint, how):
     for sent in (b"POST /auto/echo HTT", b"POST /auto/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"):
         caller = gateway.caller()
         caller.send(sent)
@@ -155,7 +155,7 @@ def test_inside_head_and_body(gateway, endpoint, how):
     assert endpoint.requests == []
 
 
-def test_without_a_request_there_is_nothing_to_tell(gateway):
+def test_close_without_a_request_is_not_logged(gateway):
     for leave in LEAVE.values():
         caller = gateway.caller()
         leave(caller)
@@ -180,7 +180,7 @@ WHO_WAITS = {
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 @pytest.mark.parametrize("who", WHO_WAITS)
-def test_a_half_close(gateway, endpoint, who, kind):
+def test_half_close(gateway, endpoint, who, kind):
     path, version, headers, waits = WHO_WAITS[who]
     endpoint.next_fault(delay_ms=500)
     with open_caller(gateway, kind) as caller:
@@ -196,7 +196,7 @@ def test_a_half_close(gateway, endpoint, who, kind):
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_a_half_close_then_a_reset_cancels(gateway, endpoint, kind):
+def test_half_close_then_reset_cancels(gateway, endpoint, kind):
     endpoint.next_fault(stall="head")
     caller = open_caller(gateway, kind)
     caller.ask("/finish/echo", b"half")
@@ -209,14 +209,14 @@ def test_a_half_close_then_a_reset_cancels(gateway, endpoint, kind):
     is_cancelled(endpoint, endpoint.requests[0])
 
 
-def test_a_half_close_while_it_streams(gateway):
+def test_half_close_while_streaming(gateway):
     with gateway.caller() as caller:
         caller.ask("/finish/count-6-100", b"x")
         shut(caller)
         assert caller.answer().body.endswith(b"part 6 of 6\n")
 
 
-def test_a_half_close_while_queued_is_finished(gateway, endpoint):
+def test_half_close_while_queued_is_served(gateway, endpoint):
     """A whole request, then the end of the sending side: what `finish` promises holds for who waits its turn, too."""
     endpoint.next_fault(delay_ms=600)
     with gateway.caller() as holder, gateway.caller() as waits:
@@ -228,7 +228,7 @@ def test_a_half_close_while_queued_is_finished(gateway, endpoint):
         assert waits.answer().body == b"whole"
 
 
-def test_a_half_close_before_the_body_is_no_whole_request(gateway, endpoint):
+def test_half_close_before_the_body_is_an_incomplete_request(gateway, endpoint):
     endpoint.next_fault(delay_ms=600)
     with gateway.caller() as holder, gateway.caller() as waits:
         holder.ask("/patient/echo", b"held")

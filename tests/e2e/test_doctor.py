@@ -30,7 +30,7 @@ def doctor(endpoint, ca_file, standin, tmp_path):
     return doctor
 
 
-def test_all_is_well(doctor, endpoint):
+def test_everything_works(doctor, endpoint):
     done = doctor()
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -56,29 +56,29 @@ def test_no_credentials(doctor):
         assert line in done.stdout
 
 
-def test_a_source_that_is_broken(doctor):
+def test_broken_source(doctor):
     done = doctor(source="container", **NONE, AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:1/x")
     assert done.returncode == 2 and "cannot connect" in done.stdout
 
 
-def test_keys_that_aws_does_not_know(doctor):
+def test_unknown_keys(doctor):
     done = doctor(AWS_ACCESS_KEY_ID="AKIDUNKNOWN")
     assert done.returncode == 3 and "InvalidClientTokenId" in done.stdout
 
 
-def test_an_upstream_that_is_not_there(doctor):
+def test_unreachable_upstream(doctor):
     done = doctor(url="https://127.0.0.1:1")
     assert done.returncode == 4 and "FAIL upstream     default: 127.0.0.1:1: cannot connect" in done.stdout
 
 
-def test_an_upstream_that_is_not_trusted(doctor):
+def test_untrusted_upstream(doctor):
     from tests.endpoint import Endpoint
     with Endpoint(tls="untrusted") as other:
         done = doctor(url=other.url)
     assert done.returncode == 5 and "TLS: " in done.stdout
 
 
-def test_a_clock_that_is_wrong(doctor, endpoint, ca_file):
+def test_wrong_clock(doctor, endpoint, ca_file):
     """STS refuses what is signed by it; asked again by its own, it answers, so that the clock alone is at fault."""
     with standins.StandIn(standins.LivingKeys(endpoint.keys), tls=True) as standin:
         standin.clock_skew_s = -1000
@@ -89,7 +89,7 @@ def test_a_clock_that_is_wrong(doctor, endpoint, ca_file):
     assert "ok   identity     default: arn:aws:iam::111122223333:user/x" in done.stdout
 
 
-def test_several_identities_each_with_its_own_fault(endpoint, ca_file, standin, tmp_path):
+def test_several_identities_with_different_errors(endpoint, ca_file, standin, tmp_path):
     file = tmp_path / "sagegate.yaml"
     file.write_text(CONFIG.format(source="env", url=endpoint.url, ca=ca_file) + f"""
   - {{ name: b, match: {{ path: /b }}, endpoint: echo, identity: role }}
@@ -108,13 +108,13 @@ identities:
     assert "unused" not in done.stdout
 
 
-def test_a_set_that_is_over_is_shown_with_its_end(doctor):
+def test_expired_credentials_show_their_expiration(doctor):
     done = doctor(AWS_CREDENTIAL_EXPIRATION="2015-08-30T12:36:00Z")
     assert done.returncode == 2
     assert "FAIL credentials  default: env, key id ...MPLE, expired 2015-08-30T12:36:00.000000Z: the source" in done.stdout
 
 
-def test_a_profile_that_is_broken(doctor, tmp_path):
+def test_broken_profile(doctor, tmp_path):
     (tmp_path / "config").write_text("[default]\nregion = us-east-1\n[profile x\n")
     done = doctor(**NONE, AWS_CONFIG_FILE=str(tmp_path / "config"))
     assert done.returncode == 2
@@ -122,13 +122,13 @@ def test_a_profile_that_is_broken(doctor, tmp_path):
     assert "profile: configured and broken" in done.stdout
 
 
-def test_an_sts_that_is_not_there(doctor):
+def test_unreachable_sts(doctor):
     done = doctor(AWS_ENDPOINT_URL_STS="http://127.0.0.1:1")
     assert done.returncode == 3
     assert "FAIL identity     default: sts: 127.0.0.1:1: cannot connect: Connection refused" in done.stdout
 
 
-def test_the_identity_is_asked_through_the_proxy_of_the_environment(doctor, endpoint, ca_file):
+def test_sts_is_called_through_the_environment_proxy(doctor, endpoint, ca_file):
     with standins.StandIn(standins.LivingKeys(endpoint.keys), tls=True, names=["sts.us-east-1.amazonaws.com"]) as standin, \
             standins.Proxy(standin.server.server_address) as proxy:
         done = doctor(AWS_ENDPOINT_URL_STS=None, AWS_CA_BUNDLE=str(ca_file), HTTPS_PROXY=proxy.url, NO_PROXY="localhost")
@@ -136,7 +136,7 @@ def test_the_identity_is_asked_through_the_proxy_of_the_environment(doctor, endp
         assert proxy.asked == ["sts.us-east-1.amazonaws.com:443"]
 
 
-def test_a_configuration_that_does_not_load(tmp_path):
+def test_invalid_configuration(tmp_path):
     file = tmp_path / "sagegate.yaml"
     file.write_text("routes: 5\n")
     done = lib.run("doctor", "-c", file)

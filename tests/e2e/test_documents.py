@@ -29,7 +29,7 @@ def test_blocks_that_are_not_run(page):
     assert not problems, "\n".join(problems)
 
 
-def test_the_sidecar_shown_is_the_file():
+def test_sidecar_example_equals_the_file():
     [shown] = [block.text for block in PAGES["README.md"].blocks if block.language == "yaml"]
     assert shown == (ROOT / "conf/sidecar.yaml").read_text()
 
@@ -54,12 +54,12 @@ def test_output_patterns():
     assert not matches("a\n", "a\nb\n")
 
 
-def test_tables_are_those_of_the_code():
+def test_tables_match_the_code():
     done = subprocess.run([ROOT / "tests/tables", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_advice_for_outcomes_that_this_version_does_not_have():
+def test_advice_for_future_outcomes():
     """Their advice says so; no other one does."""
     table = re.sub(r'"\s*\n\s*"', "", (ROOT / "proxy/gateway/outcome.def").read_text())
     code = "".join(path.read_text() for path in (ROOT / "proxy").rglob("*.c"))
@@ -95,7 +95,7 @@ def test_links_resolve():
     assert not broken
 
 
-def test_every_document_is_one_of_the_pages():
+def test_every_document_is_tested():
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert sorted(listed.stdout.split()) == sorted(PAGES)
 
@@ -118,7 +118,7 @@ def test_files_named_in_the_text_exist():
     assert not missing
 
 
-def test_the_front_door_is_short():
+def test_readme_is_short():
     assert len(PAGES["README.md"].lines) <= 300
     first = PAGES["README.md"].lines[:80]  # two screens
     for page in ("deploy/README.md#a-sidecar-in-a-pod", "deploy/README.md#a-host-with-systemd", "deploy/README.md#ecs",
@@ -139,7 +139,7 @@ def reachable(clicks):
     return found
 
 
-def test_every_page_is_two_clicks_away():
+def test_every_page_is_within_two_clicks():
     assert {name for name, _ in reachable(2)} == set(PAGES)
 
 
@@ -154,7 +154,7 @@ TASKS = {
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_newcomer_finds(task):
+def test_newcomer_finds(task):
     name, anchor, words = TASKS[task]
     assert (name, anchor) in reachable(2)
     page = PAGES[name]

@@ -105,7 +105,7 @@ def refused(gateway, caller, status, outcome, **fields):
 
 @pytest.mark.parametrize("listener", LISTENERS)
 @pytest.mark.parametrize("shape", BAD_REQUESTS)
-def test_what_is_no_request(gateway, endpoint, shape, listener):
+def test_invalid_requests(gateway, endpoint, shape, listener):
     with at(gateway, listener) as caller:
         caller.send(BAD_REQUESTS[shape] + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
         refused_at(listener, gateway, caller, 400, "bad_request")
@@ -114,7 +114,7 @@ def test_what_is_no_request(gateway, endpoint, shape, listener):
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
-def test_no_chunk(gateway, endpoint, listener):
+def test_invalid_chunk(gateway, endpoint, listener):
     for chunk in ("+5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "5\r\nhello0\r\n\r\n"):
         with at(gateway, listener) as caller:
             caller.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
@@ -124,7 +124,7 @@ def test_no_chunk(gateway, endpoint, listener):
 
 # -- limits in time and size
 
-def test_a_head_that_takes_too_long(gateway):
+def test_slow_head(gateway):
     with gateway.caller() as caller:
         began = time.monotonic()
         for byte in HEAD.encode():
@@ -134,7 +134,7 @@ def test_a_head_that_takes_too_long(gateway):
         assert 0.4 < time.monotonic() - began < 5
 
 
-def test_the_limit_for_a_head_also_holds_behind_another_request(gateway):
+def test_head_timeout_applies_to_pipelined_requests(gateway):
     with gateway.caller() as caller:
         assert caller.call("/call/echo", b"first").body == b"first"
         time.sleep(0.8)  # an idle connection may rest for longer than a head may take
@@ -142,7 +142,7 @@ def test_the_limit_for_a_head_also_holds_behind_another_request(gateway):
         refused(gateway, caller, 408, "head_timeout")
 
 
-def test_a_body_that_stops(gateway, endpoint):
+def test_stalled_body(gateway, endpoint):
     for start in ("Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
         with gateway.caller() as caller:
             caller.send(HEAD + start)
@@ -150,7 +150,7 @@ def test_a_body_that_stops(gateway, endpoint):
     assert endpoint.requests == []
 
 
-def test_a_slow_body_that_goes_on_is_no_stopped_one(gateway):
+def test_slow_body_is_not_a_stalled_one(gateway):
     with gateway.caller() as caller:
         caller.send(HEAD + "Content-Length: 12\r\n\r\n")
         for byte in b"twelve bytes":
@@ -161,7 +161,7 @@ def test_a_slow_body_that_goes_on_is_no_stopped_one(gateway):
 
 @pytest.mark.parametrize("listener", LISTENERS)
 @pytest.mark.parametrize("shape", ["one long header", "many", "a long path", "without an end"])
-def test_a_head_over_its_limit(gateway, endpoint, shape, listener):
+def test_head_over_limit(gateway, endpoint, shape, listener):
     size = 5000 if listener == "callers" else 17000
     text = {"one long header": HEAD + "X: " + "x" * size + "\r\n\r\n",
             "many": HEAD + "".join(f"X-{n}: x\r\n" for n in range(size // 8)) + "\r\n",
@@ -173,7 +173,7 @@ def test_a_head_over_its_limit(gateway, endpoint, shape, listener):
     assert endpoint.requests == []
 
 
-def test_the_pages_have_their_own_limit_in_time(gateway):
+def test_admin_pages_have_their_own_timeout(gateway):
     """10 s for a head and its body together, and for an idle connection; waited for at once."""
     waited, began = {}, time.monotonic()
 
@@ -212,7 +212,7 @@ REFUSED_BY_THE_HEAD = {
 
 @pytest.mark.parametrize("expects", [False, True])
 @pytest.mark.parametrize("why", REFUSED_BY_THE_HEAD)
-def test_refused_before_a_byte_of_the_body(gateway, endpoint, why, expects):
+def test_rejection_before_the_body(gateway, endpoint, why, expects):
     path, status, outcome = REFUSED_BY_THE_HEAD[why]
     headers = [("Content-Length", "20000000")]
     headers += [("Expect", "100-continue")] if expects else []
@@ -224,7 +224,7 @@ def test_refused_before_a_byte_of_the_body(gateway, endpoint, why, expects):
     assert endpoint.requests == []
 
 
-def test_a_refused_body_is_not_swallowed_whole(gateway):
+def test_rejected_body_is_not_read_completely(gateway):
     """At most 64 KiB are dropped behind a refusal; then the connection goes, whatever is still to come."""
     with gateway.caller() as caller:
         caller.ask("/nowhere", b"", [("Content-Length", "200000000")])
@@ -238,7 +238,7 @@ def test_a_refused_body_is_not_swallowed_whole(gateway):
 
 
 @pytest.mark.parametrize("listener", PAGES)
-def test_a_page_takes_a_small_body_alone(gateway, listener):
+def test_admin_page_accepts_only_a_small_body(gateway, listener):
     """4 KiB, which nobody reads; more is refused by the head, or as it comes."""
     with at(gateway, listener) as caller:
         assert caller.call("/live", b"x" * 4096).status == 405
@@ -254,7 +254,7 @@ def test_a_page_takes_a_small_body_alone(gateway, listener):
 # -- 100-continue
 
 @pytest.mark.parametrize("listener", PAGES)
-def test_100_continue_of_a_page(gateway, listener):
+def test_100_continue_of_an_admin_page(gateway, listener):
     with at(gateway, listener) as caller:
         caller.ask("/live", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
         assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -282,14 +282,14 @@ def test_waiting_for_a_body_costs_no_time(gateway, listener):
         assert caller.send(b"hello").answer().status == (200 if listener == "callers" else 404)
 
 
-def test_100_continue_comes_after_admission(gateway, endpoint):
+def test_100_continue_is_sent_after_admission(gateway, endpoint):
     with gateway.caller() as caller:
         caller.ask("/call/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
         assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert caller.send(b"hello").answer().body == b"hello"
 
 
-def test_100_continue_comes_after_waiting_too(gateway, endpoint):
+def test_100_continue_is_sent_after_queueing(gateway, endpoint):
     endpoint.next_fault(delay_ms=700)
     with gateway.caller() as holder, gateway.caller() as waits:
         holder.ask("/one/echo", b"held")
@@ -307,7 +307,7 @@ def test_100_continue_comes_after_waiting_too(gateway, endpoint):
     assert line["wait_us"] > 200_000
 
 
-def test_after_waiting_in_vain_there_is_no_100_continue(gateway, endpoint):
+def test_no_100_continue_after_queue_timeout(gateway, endpoint):
     endpoint.next_fault(delay_ms=2500)
     with gateway.caller() as holder, gateway.caller() as waits:
         holder.ask("/one/echo", b"held")

@@ -28,7 +28,7 @@ def is_ready(gateway):
     return get(("127.0.0.1", gateway.health_port), "/ready")[0] == 200
 
 
-def test_the_delay_serves_on_while_ready_is_false(start_gateway):
+def test_delay_serves_while_not_ready(start_gateway):
     gateway = start_gateway("drain: { delay: 2500ms }\n" + ROUTE)
     with gateway.caller() as kept:
         assert kept.call("/echo", b"before").body == b"before"
@@ -44,7 +44,7 @@ def test_the_delay_serves_on_while_ready_is_false(start_gateway):
         assert kept.is_closed()
 
 
-def test_the_last_answer_says_that_it_is_the_last(start_gateway, endpoint):
+def test_last_response_closes_the_connection(start_gateway, endpoint):
     gateway = start_gateway(ROUTE)
     endpoint.next_fault(delay_ms=800)
     with gateway.caller() as under_way, gateway.caller() as begun, gateway.caller() as fresh:
@@ -63,7 +63,7 @@ def test_the_last_answer_says_that_it_is_the_last(start_gateway, endpoint):
     gateway.stop()
 
 
-def test_what_is_pipelined_behind_the_last_answer_is_left_to_the_client(start_gateway, endpoint):
+def test_requests_after_the_last_response_are_not_processed(start_gateway, endpoint):
     """RFC 9112 section 9.6: behind an answer with Connection: close nothing is processed; clients send it again."""
     gateway = start_gateway(ROUTE)
     endpoint.next_fault(delay_ms=600)
@@ -78,7 +78,7 @@ def test_what_is_pipelined_behind_the_last_answer_is_left_to_the_client(start_ga
     assert len(endpoint.requests) == 1
 
 
-def test_idle_connections_have_their_time(start_gateway):
+def test_idle_connections_stay_for_drain_idle(start_gateway):
     gateway = start_gateway("drain: { idle: 1s }\n" + ROUTE)
     with gateway.caller() as asks_once_more, gateway.caller() as says_nothing:
         asks_once_more.call("/echo", b"x")
@@ -93,7 +93,7 @@ def test_idle_connections_have_their_time(start_gateway):
     gateway.stop()
 
 
-def test_streams_are_finished_or_cut_at_the_limit(start_gateway, endpoint):
+def test_streams_finish_or_are_cut_at_the_limit(start_gateway, endpoint):
     gateway = start_gateway("drain: { limit: 1500ms }\n" + ROUTE)
     gateway.allow_warnings("drain.limit")
     endpoint.next_fault()
@@ -112,7 +112,7 @@ def test_streams_are_finished_or_cut_at_the_limit(start_gateway, endpoint):
     assert gateway.line(outcome="drain_cut")
 
 
-def test_who_has_no_answer_yet_is_told_at_the_limit(start_gateway, endpoint):
+def test_unanswered_requests_fail_at_the_limit(start_gateway, endpoint):
     gateway = start_gateway("drain: { limit: 500ms }\n" + ROUTE)
     gateway.allow_warnings("drain.limit")
     endpoint.next_fault(stall="head")
@@ -125,7 +125,7 @@ def test_who_has_no_answer_yet_is_told_at_the_limit(start_gateway, endpoint):
     gateway.stop()
 
 
-def test_who_still_waits_for_a_turn_is_told_at_the_limit(start_gateway, endpoint):
+def test_queued_requests_fail_at_the_limit(start_gateway, endpoint):
     gateway = start_gateway("drain: { limit: 500ms }\n" + ONE_AT_A_TIME)
     gateway.allow_warnings("drain.limit")
     endpoint.next_fault(stall="head")
@@ -145,7 +145,7 @@ def test_who_still_waits_for_a_turn_is_told_at_the_limit(start_gateway, endpoint
     assert len(endpoint.requests) == 1
 
 
-def test_who_waits_for_a_turn_gets_it_while_it_drains(start_gateway, endpoint):
+def test_queued_requests_are_served_while_draining(start_gateway, endpoint):
     gateway = start_gateway(ONE_AT_A_TIME)
     endpoint.next_fault(delay_ms=500)
     callers = [gateway.caller() for _ in range(3)]
@@ -163,7 +163,7 @@ def test_who_waits_for_a_turn_gets_it_while_it_drains(start_gateway, endpoint):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_nothing_in_an_accept_queue_is_reset(start_gateway, workers):
+def test_accept_queue_is_not_reset(start_gateway, workers):
     """Callers that have connected, and sent, right before SIGTERM: each one has its answer."""
     gateway = start_gateway(f"workers: {workers}\n" + ROUTE)
     callers = []
@@ -178,7 +178,7 @@ def test_nothing_in_an_accept_queue_is_reset(start_gateway, workers):
     gateway.stop()
 
 
-def test_nothing_that_waits_behind_the_cap_is_reset(start_gateway):
+def test_connections_over_the_cap_are_not_reset(start_gateway):
     """At limits.connections callers wait in the kernel's queue; closing it must not throw them out."""
     gateway = start_gateway("limits: { connections: 4 }\n" + ROUTE)
     gateway.allow_warnings("limits.connections")
@@ -197,7 +197,7 @@ def test_nothing_that_waits_behind_the_cap_is_reset(start_gateway):
         caller.close()
 
 
-def test_after_the_drain_nobody_listens(start_gateway):
+def test_listeners_are_closed_after_the_drain(start_gateway):
     gateway = start_gateway("drain: { limit: 5s }\n" + ROUTE)
     with gateway.caller() as half:
         half.send(HEAD_OF_ONE)

@@ -26,7 +26,7 @@ def refused(call, **parameters):
     return caught.value.response["Error"]["Code"]
 
 
-def test_takes_what_botocore_signed(endpoint, ca_file):
+def test_accepts_botocore_signatures(endpoint, ca_file):
     answer = client(endpoint, ca_file).invoke_endpoint(
         EndpointName="echo", Body=b"\0\1\2", ContentType="a/b", CustomAttributes="a  b", TargetVariant="B")
     assert answer["Body"].read() == b"\0\1\2"
@@ -35,7 +35,7 @@ def test_takes_what_botocore_signed(endpoint, ca_file):
     assert seen.verdict == "ok" and seen.sni == "localhost" and seen.tls_version == "TLSv1.3"
 
 
-def test_refuses_as_the_service_does(endpoint, ca_file):
+def test_rejects_like_the_service(endpoint, ca_file):
     endpoint.strict = False
     endpoint.keys["AKIDTOKEN"] = Key("secret", "token")
     invoke = client(endpoint, ca_file).invoke_endpoint
@@ -51,7 +51,7 @@ def test_refuses_as_the_service_does(endpoint, ca_file):
     assert "Signature expired" in endpoint.requests[-1].reason
 
 
-def test_a_changed_byte_is_noticed(endpoint, ca_file):
+def test_changed_byte_is_detected(endpoint, ca_file):
     """The request of a real client, replayed with one thing altered."""
     endpoint.strict = False
     client(endpoint, ca_file).invoke_endpoint(EndpointName="echo", Body=b"abc", ContentType="a/b")
@@ -81,13 +81,13 @@ def test_errors_on_command(endpoint, ca_file, fault, code):
 
 
 @pytest.mark.parametrize("fault", ["reset:head", "close:head", "stall:head", "cut:1", "reset:body", "reset:read"])
-def test_breaks_on_command(endpoint, ca_file, fault):
+def test_connection_faults_on_command(endpoint, ca_file, fault):
     endpoint.next_fault(fault)
     with pytest.raises(botocore.exceptions.BotoCoreError):
         client(endpoint, ca_file).invoke_endpoint(EndpointName="echo", Body=b"x" * 200_000)["Body"].read()
 
 
-def test_streams_that_botocore_reads(endpoint, ca_file):
+def test_botocore_reads_streams(endpoint, ca_file):
     frames = eventstream.part(b"one") + eventstream.part(b"") + eventstream.exception("ModelStreamError", "oh")
     from botocore.eventstream import EventStreamBuffer
     buffer = EventStreamBuffer()
@@ -97,7 +97,7 @@ def test_streams_that_botocore_reads(endpoint, ca_file):
         eventstream.read(eventstream.flip(frames, 20))
 
 
-def test_every_kind_of_broken_http_can_be_sent():
+def test_sends_every_kind_of_broken_http():
     with Endpoint() as plain:
         for kind in BAD:
             plain.next_fault(bad=kind)
@@ -111,14 +111,14 @@ def test_every_kind_of_broken_http_can_be_sent():
 
 
 @pytest.mark.parametrize("fault", ["wrong-name", "expired", "not-yet", "self-signed", "untrusted"])
-def test_certificates_that_nobody_should_take(ca_file, fault):
+def test_invalid_certificates(ca_file, fault):
     with Endpoint(tls=fault) as bad:
         context = ssl.create_default_context(cafile=ca_file)
         with socket.create_connection(("127.0.0.1", bad.port)) as sock, pytest.raises(ssl.SSLCertVerificationError):
             context.wrap_socket(sock, server_hostname="localhost")
 
 
-def test_open_connections_are_cut_from_outside(ca_file):
+def test_cut_connections(ca_file):
     """Also those that are in their handshake, that have ended, and that end at the same moment."""
     with Endpoint(tls=True) as endpoint:
         context = ssl.create_default_context(cafile=ca_file)

@@ -326,7 +326,7 @@ def lab(tmp_path_factory):
 @pytest.mark.timeout(600)  # the shrinking of a failure takes its time
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(configurations, st.lists(st.tuples(*[requests()] * 10), min_size=1, max_size=6))
-def test_what_explain_says_is_what_happens(lab, routes, sent):
+def test_explain_matches_the_gateway(lab, routes, sent):
     sent = [request for ten in sent for request in ten]
     lab.write(routes)
     told = lab.explain(sent)

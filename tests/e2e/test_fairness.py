@@ -53,7 +53,7 @@ def latencies(gateway, count):
     return times
 
 
-def test_small_calls_beside_large_bodies(start_gateway, tmp_path):
+def test_small_requests_beside_large_bodies(start_gateway, tmp_path):
     with endpoint_elsewhere(tmp_path) as url:
         gateway = start_gateway(CONFIG.format(url=url))
         stop, sent = threading.Event(), []
@@ -109,7 +109,7 @@ def probe(gateway):
 
 
 @pytest.mark.threads
-def test_a_flood_of_callers_keeps_no_probe_waiting(start_gateway):
+def test_client_flood_does_not_delay_probes(start_gateway):
     """More connections than are taken, and requests on all of them as fast as they come."""
     gateway = start_gateway(pings(1))
     gateway.allow_warnings("limits.connections", "lines were dropped")
@@ -137,7 +137,7 @@ def test_a_flood_of_callers_keeps_no_probe_waiting(start_gateway):
 
 
 @pytest.mark.threads
-def test_callers_who_take_every_descriptor_keep_no_probe_waiting(start_gateway):
+def test_descriptor_exhaustion_does_not_delay_probes(start_gateway):
     gateway = start_gateway(pings(1).replace("connections: 40", "connections: 500"))
     gateway.allow_warnings("cannot accept", "descriptors")
     used = len(list(pathlib.Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
@@ -151,7 +151,7 @@ def test_callers_who_take_every_descriptor_keep_no_probe_waiting(start_gateway):
 
 
 @pytest.mark.threads
-def test_whoever_reads_no_metrics_holds_up_no_caller(start_gateway):
+def test_unread_metrics_do_not_delay_clients(start_gateway):
     """A page that the kernel does not take at once. At most four are held; those who came later get theirs."""
     gateway = start_gateway(pings(500))
     with gateway.caller() as caller:

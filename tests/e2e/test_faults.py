@@ -38,7 +38,7 @@ def works_again(gateway):
 
 
 @pytest.mark.parametrize("fault", ANSWERED)
-def test_errors_of_the_service(gateway, endpoint, fault):
+def test_service_errors(gateway, endpoint, fault):
     unwrapped, passed, outcome = ANSWERED[fault]
     for path, status in (("/call/echo", unwrapped), ("/pass/echo", passed)):
         endpoint.next_fault(fault)
@@ -53,7 +53,7 @@ def test_errors_of_the_service(gateway, endpoint, fault):
     works_again(gateway)
 
 
-def test_a_models_own_words_reach_the_caller_but_no_account(gateway, endpoint):
+def test_model_error_text_is_passed_without_account_ids(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column: age")
     answer = gateway.call("/call/echo")
     assert b"no such column: age" in answer.body
@@ -61,7 +61,7 @@ def test_a_models_own_words_reach_the_caller_but_no_account(gateway, endpoint):
     assert gateway.line(outcome="model_error")["model_status"] == 422
 
 
-def test_what_is_passed_is_unchanged(gateway, endpoint):
+def test_passed_errors_are_unchanged(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column")
     answer = gateway.call("/pass/echo").json()
     assert (answer["OriginalStatusCode"], answer["OriginalMessage"]) == (422, "no such column")
@@ -78,7 +78,7 @@ BEFORE_THE_ANSWER = {
 
 
 @pytest.mark.parametrize("fault", BEFORE_THE_ANSWER)
-def test_no_answer(gateway, endpoint, fault):
+def test_no_response(gateway, endpoint, fault):
     status, outcomes = BEFORE_THE_ANSWER[fault]
     endpoint.next_fault(fault)
     endpoint.next_fault(fault)  # where a first attempt went over a kept connection, and is made again
@@ -90,7 +90,7 @@ def test_no_answer(gateway, endpoint, fault):
 
 
 @pytest.mark.parametrize("kind", ["reset:read", "close:read"])
-def test_the_upload_is_cut(gateway, endpoint, kind):
+def test_upload_is_cut(gateway, endpoint, kind):
     endpoint.strict = False
     for _ in range(2):
         endpoint.next_fault(f"{kind};reset_after:100000")
@@ -102,7 +102,7 @@ def test_the_upload_is_cut(gateway, endpoint, kind):
 
 
 @pytest.mark.parametrize("length", [1000, 8_000_000])
-def test_an_early_answer_is_the_answer(gateway, endpoint, length):
+def test_early_response_is_used(gateway, endpoint, length):
     endpoint.strict = False
     endpoint.next_fault(early=True, code="RequestEntityTooLarge")
     answer = gateway.call("/call/echo", b"x" * length)
@@ -128,7 +128,7 @@ IN_THE_BODY = {
 
 
 @pytest.mark.parametrize("fault", IN_THE_BODY)
-def test_an_answer_that_breaks_off(gateway, endpoint, fault):
+def test_truncated_response(gateway, endpoint, fault):
     endpoint.next_fault(fault)
     try:
         answer = gateway.call("/short/echo", b"0123456789" * 5000)
@@ -141,7 +141,7 @@ def test_an_answer_that_breaks_off(gateway, endpoint, fault):
     works_again(gateway)
 
 
-def test_the_whole_call_takes_too_long(gateway, endpoint):
+def test_total_timeout(gateway, endpoint):
     endpoint.next_fault("trickle:10;every_ms:100")
     with pytest.raises(Broken):
         gateway.call("/hurried/echo", b"x" * 1000)
@@ -160,7 +160,7 @@ LATE = {"chunk-size", "chunk-sign", "chunk-huge", "chunk-end", "chunk-extension"
 
 
 @pytest.mark.parametrize("kind", sorted(set(BAD) - set(WHOLE_ALL_THE_SAME)))
-def test_answers_that_are_not_http(gateway, endpoint, kind):
+def test_responses_that_are_not_http(gateway, endpoint, kind):
     for _ in range(2 if kind == "nothing" else 1):
         endpoint.next_fault(bad=kind)
     try:
@@ -177,14 +177,14 @@ def test_answers_that_are_not_http(gateway, endpoint, kind):
     works_again(gateway)
 
 
-def test_an_answer_with_more_behind_it_is_not_mixed_up(gateway, endpoint):
+def test_extra_bytes_after_a_response_are_discarded(gateway, endpoint):
     endpoint.next_fault(bad="extra")
     assert gateway.call("/call/echo", b"x").body == b"hello"
     for _ in range(3):
         works_again(gateway)
 
 
-def test_headers_that_are_not_the_callers_business(gateway, endpoint):
+def test_upstream_headers_that_are_not_forwarded(gateway, endpoint):
     endpoint.next_fault(bad="inject")
     answer = gateway.call("/call/echo", b"x")
     assert (answer.status, answer.body) == (200, b"hello")
@@ -193,7 +193,7 @@ def test_headers_that_are_not_the_callers_business(gateway, endpoint):
     assert answer.outcome in (None, "ok") and "X-Named" not in (answer.header("Connection") or "")
 
 
-def test_a_harmless_oddity(gateway, endpoint):
+def test_harmless_anomaly(gateway, endpoint):
     for kind in ("no-reason", "cl-same"):
         endpoint.next_fault(bad=kind)
         answer = gateway.call("/call/echo", b"x")
@@ -204,7 +204,7 @@ def test_a_harmless_oddity(gateway, endpoint):
 @pytest.mark.parametrize("fault", ["informational:103", "informational:102;times:5", "version:1.0;framing:close",
                                    "version:1.0", "connection:close", "framing:close", "trickle:7;every_ms:1",
                                    "trickle_head:5;every_ms:1", "tls_end:abrupt", "tls_end:notify"])
-def test_what_is_unusual_but_right(gateway, endpoint, fault):
+def test_unusual_but_valid_responses(gateway, endpoint, fault):
     endpoint.next_fault(fault)
     answer = gateway.call("/call/echo", b"unusual")
     assert (answer.status, answer.body) == (200, b"unusual")
@@ -212,7 +212,7 @@ def test_what_is_unusual_but_right(gateway, endpoint, fault):
     works_again(gateway)
 
 
-def test_answers_without_a_body(gateway, endpoint):
+def test_responses_without_a_body(gateway, endpoint):
     for status in (204, 304):
         endpoint.next_fault(status=status)
         answer = gateway.call("/call/echo", b"x")
@@ -222,7 +222,7 @@ def test_answers_without_a_body(gateway, endpoint):
 
 # -- connections
 
-def test_a_kept_connection_that_died_is_replaced(gateway, endpoint):
+def test_dead_kept_connection_is_replaced(gateway, endpoint):
     """One transparent retry where a used connection died before any byte of an answer."""
     for kind in ("close", "reset"):
         endpoint.next_fault(drop_next=kind)
@@ -231,14 +231,14 @@ def test_a_kept_connection_that_died_is_replaced(gateway, endpoint):
         assert gateway.line(attempts=2)["outcome"] == "ok"
 
 
-def test_an_idle_connection_that_closes_costs_nothing(gateway, endpoint):
+def test_closed_idle_connection_costs_nothing(gateway, endpoint):
     endpoint.next_fault(idle_ms=50)
     works_again(gateway)
     endpoint.wait_for(lambda _: endpoint.requests[-1].connection not in endpoint.open)
     works_again(gateway)
 
 
-def test_a_fresh_connection_that_dies_is_not_tried_again(gateway, endpoint):
+def test_failed_new_connection_is_not_retried(gateway, endpoint):
     endpoint.next_fault(connection="close")
     works_again(gateway)  # now there is no kept connection
     endpoint.next_fault("close:head")
@@ -252,7 +252,7 @@ CONNECTIONS = {"close": ("tls_failed", "connect_failed"), "reset": ("tls_failed"
 
 
 @pytest.mark.parametrize("kind", CONNECTIONS)
-def test_connections_that_fail(gateway, endpoint, kind):
+def test_connection_failures(gateway, endpoint, kind):
     endpoint.next_fault(connection="close")
     works_again(gateway)
     for _ in range(3):
@@ -265,7 +265,7 @@ def test_connections_that_fail(gateway, endpoint, kind):
 
 
 @pytest.mark.parametrize("fault", ["wrong-name", "expired", "not-yet", "self-signed", "untrusted", "tls1.1"])
-def test_certificates_that_are_not_trusted(start_gateway, fault):
+def test_untrusted_certificates(start_gateway, fault):
     with Endpoint(tls=fault) as bad:
         gateway = start_gateway(url=bad.url)
         gateway.allow_warnings("tls|upstream")
@@ -276,7 +276,7 @@ def test_certificates_that_are_not_trusted(start_gateway, fault):
 
 
 @pytest.mark.parametrize("version, name", [("tls1.2", "TLSv1.2"), ("tls1.3", "TLSv1.3")])
-def test_both_versions_of_tls(start_gateway, version, name):
+def test_both_tls_versions(start_gateway, version, name):
     with Endpoint(tls=version) as other:
         gateway = start_gateway(url=other.url)
         assert gateway.call("/call/echo", b"x").body == b"x"
@@ -284,14 +284,14 @@ def test_both_versions_of_tls(start_gateway, version, name):
         assert (seen.tls_version, seen.sni, seen.verdict) == (name, "localhost", "ok")
 
 
-def test_nobody_listens(start_gateway):
+def test_connection_refused(start_gateway):
     gateway = start_gateway(url="https://localhost:9")
     gateway.allow_warnings("connect|upstream")
     answer = gateway.call()
     assert (answer.status, answer.outcome) == (502, "connect_failed")
 
 
-def test_a_name_that_does_not_exist(start_gateway):
+def test_unknown_host_name(start_gateway):
     gateway = start_gateway(url="https://no-such-host.invalid")
     gateway.allow_warnings("dns|upstream|resolv")
     answer = gateway.call()
@@ -316,7 +316,7 @@ def test_temporary_credentials_are_sent_and_signed(start_gateway, endpoint):
     assert "x-amz-security-token" in endpoint.requests[-1].signed
 
 
-def test_a_wrong_secret_is_the_gateways_fault(start_gateway, endpoint):
+def test_wrong_secret_is_a_gateway_error(start_gateway, endpoint):
     endpoint.strict = False
     gateway = start_gateway(env={"AWS_SECRET_ACCESS_KEY": "wrong"})
     gateway.allow_warnings("signature|upstream|denied|credentials")

@@ -41,7 +41,7 @@ routes:
     [("Origin", "null")], [("Sec-Fetch-Site", "cross-site")],
     [("Host", "evil.example")], [("Host", "localhost.evil.example")],
 ])
-def test_what_a_page_sends_is_refused(gateway, endpoint, headers):
+def test_web_page_requests_are_rejected(gateway, endpoint, headers):
     with gateway.caller() as caller:
         answer = caller.call("/call", b"x", headers)
         assert (answer.status, answer.outcome) == (403, "forbidden_host")
@@ -51,12 +51,12 @@ def test_what_a_page_sends_is_refused(gateway, endpoint, headers):
     assert len(endpoint.requests) == 1
 
 
-def test_a_page_cannot_even_ping(gateway):
+def test_web_page_cannot_ping(gateway):
     answer = gateway.call("/ping", method="GET", headers=[("Origin", "https://evil.example")])
     assert (answer.status, answer.outcome) == (403, "forbidden_host")
 
 
-def test_who_may(gateway):
+def test_allowed_clients(gateway):
     assert gateway.call("/call", b"x", [("Host", "Inference.svc:8080")]).status == 200
     assert gateway.call("/any-host", b"x", [("Host", "whatever.example")]).status == 200
     assert gateway.call("/page", b"x", [("Origin", "https://app.corp.example")]).status == 200
@@ -84,14 +84,14 @@ def test_peers_by_user(start_gateway, endpoint, ca_file, tmp_path):
         assert (answer.status, answer.outcome) == (403, "forbidden_peer")
 
 
-def test_by_default_any_host_may(start_gateway):
+def test_any_host_is_allowed_by_default(start_gateway):
     """Services of Kubernetes, names in /etc/hosts, curl --resolve: programs call by any name."""
     gateway = start_gateway()
     assert gateway.call("/call/echo", b"x", [("Host", "inference.ml.svc.cluster.local:8080")]).status == 200
     assert gateway.call("/call/echo", b"x", [("Origin", "https://evil.example")]).outcome == "forbidden_host"
 
 
-def test_explain_tells(tmp_path):
+def test_explain_reports_guards(tmp_path):
     file = tmp_path / "sagegate.yaml"
     file.write_text("region: us-east-1\n" + CONFIG)
     refused = lib.run("explain", "-c", file, "POST", "/call", "-H", "Origin: https://evil.example")

@@ -18,7 +18,7 @@ routes:
 """
 
 
-def test_sigterm_ends_an_idle_gateway_at_once(start_gateway):
+def test_sigterm_stops_an_idle_gateway_at_once(start_gateway):
     gateway = start_gateway(ONE)
     with gateway.caller() as idle:
         idle.call("/echo", b"x")
@@ -28,7 +28,7 @@ def test_sigterm_ends_an_idle_gateway_at_once(start_gateway):
         assert idle.is_closed()
 
 
-def test_sigterm_lets_what_is_under_way_finish(start_gateway, endpoint):
+def test_sigterm_finishes_requests_in_flight(start_gateway, endpoint):
     gateway = start_gateway(ONE)
     answers = []
     with gateway.caller() as caller:
@@ -41,7 +41,7 @@ def test_sigterm_lets_what_is_under_way_finish(start_gateway, endpoint):
     assert gateway.line(route="only")["outcome"] == "ok"
 
 
-def test_what_does_not_end_is_cut_at_the_drains_limit(start_gateway, endpoint):
+def test_unfinished_requests_are_cut_at_the_drain_limit(start_gateway, endpoint):
     gateway = start_gateway("drain: { limit: 500ms }\n" + ONE)
     gateway.allow_warnings("drain.limit")
     endpoint.next_fault(stall="body", framing="chunked", after=3)
@@ -57,7 +57,7 @@ def test_what_does_not_end_is_cut_at_the_drains_limit(start_gateway, endpoint):
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_now(start_gateway, endpoint, second):
+def test_second_signal_stops_immediately(start_gateway, endpoint, second):
     gateway = start_gateway(ONE)
     endpoint.next_fault(stall="head")
     with gateway.caller() as caller:
@@ -93,7 +93,7 @@ def test_signals_sent_twice_at_once_still_drain(start_gateway, endpoint, signals
         assert gateway.line(route="only")["outcome"] == "ok"
 
 
-def test_coreutils_timeout_ends_it_in_order(start_gateway):
+def test_coreutils_timeout_stops_cleanly(start_gateway):
     """It forwards SIGTERM to the program and then to its group, which the program is in: 3 of 16 runs exited with 1
     while the second one counted at once."""
     gateway = start_gateway("drain: { delay: 20ms }\n" + ONE)
@@ -172,7 +172,7 @@ def test_unix_socket_with_its_mode(start_gateway, rest, mode):
     assert not path.exists()
 
 
-def test_a_stale_unix_socket_is_replaced(start_gateway, rest, tmp_path):
+def test_stale_unix_socket_is_replaced(start_gateway, rest, tmp_path):
     path = tmp_path / "stale"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
@@ -181,14 +181,14 @@ def test_a_stale_unix_socket_is_replaced(start_gateway, rest, tmp_path):
         assert caller.call("/echo", b"unix").body == b"unix"
 
 
-def test_a_wider_listener_is_warned_of(start_gateway, rest):
+def test_non_loopback_listener_warns(start_gateway, rest):
     gateway = start_gateway(f'listen: [{{ address: "@LISTEN@" }}, {{ address: "0.0.0.0:{free_port()}" }}]' + rest,
                             head=False)
     gateway.allow_warnings("0\\.0\\.0\\.0")
     assert "0.0.0.0" in gateway.diagnostic(level="warning")["message"]
 
 
-def test_a_port_in_use_is_one_clear_line(start_gateway, rest, tmp_path):
+def test_port_in_use_is_one_line(start_gateway, rest, tmp_path):
     first = start_gateway(ONE)
     file = tmp_path / "second.yaml"
     file.write_text(f'listen: [{{ address: "127.0.0.1:{first.port}" }}]' + rest)
@@ -197,7 +197,7 @@ def test_a_port_in_use_is_one_clear_line(start_gateway, rest, tmp_path):
     assert f"127.0.0.1:{first.port}" in done.stderr and "in use" in done.stderr
 
 
-def test_a_broken_file_does_not_start(tmp_path):
+def test_invalid_file_does_not_start(tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_text("listne: []\nroutes: [{ name: a, match: { path: /a }, endpoint: e, retries: 3 }]\n")
     done = run("run", "-c", file)
@@ -221,7 +221,7 @@ def test_without_a_file(start_gateway, endpoint, ca_file):
     assert gateway.line()["outcome"] == "ok"
 
 
-def test_without_a_file_by_environment(start_gateway, endpoint, ca_file):
+def test_without_a_file_from_environment(start_gateway, endpoint, ca_file):
     gateway = start_gateway(None, head=False, arguments=[
         "run", "--listen", "@LISTEN@",
         "--set", f"upstream.endpoint_url={endpoint.url}", "--set", f"upstream.ca_file={ca_file}"],

@@ -23,7 +23,7 @@ routes:
 EXPECTED_WARNINGS = ["limits"]
 
 
-def test_a_head_that_does_not_end(gateway, endpoint):
+def test_unfinished_head(gateway, endpoint):
     with gateway.caller() as caller:
         began = time.monotonic()
         for byte in b"POST /call/echo HTTP/1.1\r\n":
@@ -36,7 +36,7 @@ def test_a_head_that_does_not_end(gateway, endpoint):
     assert gateway.line(outcome="head_timeout")["status"] == 408
 
 
-def test_a_body_that_does_not_come(gateway, endpoint):
+def test_missing_body(gateway, endpoint):
     with gateway.caller() as caller:
         began = time.monotonic()
         answer = caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").answer()
@@ -47,7 +47,7 @@ def test_a_body_that_does_not_come(gateway, endpoint):
     assert endpoint.requests == []
 
 
-def test_an_idle_connection_is_closed_without_a_word(gateway):
+def test_idle_connection_is_closed_silently(gateway):
     with gateway.caller() as caller:
         caller.call("/call/echo", b"x")
         began = time.monotonic()
@@ -57,7 +57,7 @@ def test_an_idle_connection_is_closed_without_a_word(gateway):
     assert gateway.lines == [], "nothing was asked, nothing is logged"
 
 
-def test_more_calls_at_once_than_are_taken(gateway, endpoint):
+def test_requests_over_concurrency_limit(gateway, endpoint):
     callers = [gateway.caller() for _ in range(2)]
     for caller in callers:
         endpoint.next_fault(delay_ms=1000)
@@ -73,7 +73,7 @@ def test_more_calls_at_once_than_are_taken(gateway, endpoint):
     assert gateway.call("/call/echo", b"free again").status == 200
 
 
-def test_more_body_than_memory_is_given_for(gateway, endpoint):
+def test_bodies_over_memory_limit(gateway, endpoint):
     endpoint.next_fault(delay_ms=800)
     with gateway.caller() as first:
         first.ask("/call/json", b"x" * 700_000)
@@ -87,7 +87,7 @@ def test_more_body_than_memory_is_given_for(gateway, endpoint):
     assert gateway.call("/call/json", b"y" * 700_000).status == 200
 
 
-def test_memory_comes_back_however_a_call_ends(gateway, endpoint):
+def test_memory_is_released_on_every_ending(gateway, endpoint):
     """Ten times the limit in calls that end badly, then one that needs almost all of it."""
     gateway.allow_warnings("upstream")
     for round_ in range(5):
@@ -105,7 +105,7 @@ def test_memory_comes_back_however_a_call_ends(gateway, endpoint):
     eventually(lambda: gateway.call("/call/json", b"y" * 900_000).status == 200)
 
 
-def test_more_connections_than_are_taken(gateway):
+def test_connections_over_limit(gateway):
     idle = [gateway.caller() for _ in range(20)]
     late = gateway.caller(timeout=5)
     try:
@@ -122,7 +122,7 @@ def test_more_connections_than_are_taken(gateway):
     eventually(lambda: gateway.call("/call/echo", b"x").status == 200)
 
 
-def test_a_connection_carries_so_many_requests(start_gateway, endpoint):
+def test_requests_per_connection_limit(start_gateway, endpoint):
     gateway = start_gateway("limits: { keep_alive_requests: 3 }\n" + lib.ROUTES)
     with gateway.caller() as caller:
         assert [caller.call("/call/echo", b"x").header("Connection") for _ in range(3)] == [None, None, "close"]

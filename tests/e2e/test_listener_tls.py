@@ -70,7 +70,7 @@ def test_curl(gateway, files):
     assert (done.stdout, done.returncode) == (b"hello", 0)
 
 
-def test_pieces_arrive_as_they_come(gateway, files):
+def test_pieces_arrive_immediately(gateway, files):
     with dial(gateway, files) as caller:
         caller.sendall(b"POST /call/count-3-200 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         arrived = []
@@ -81,7 +81,7 @@ def test_pieces_arrive_as_they_come(gateway, files):
         assert text.count(b"part ") == 3 and arrived[-1] - arrived[0] > 0.25
 
 
-def test_the_first_request_may_come_with_the_handshakes_end(gateway, files):
+def test_first_request_with_the_finished_message(gateway, files):
     """What a client sends behind its Finished can arrive in one packet with it."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context(files).wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -109,7 +109,7 @@ def test_the_first_request_may_come_with_the_handshakes_end(gateway, files):
         assert text.endswith(b"early")
 
 
-def test_a_caller_who_leaves_is_noticed(gateway, endpoint, files):
+def test_client_disconnect_is_noticed(gateway, endpoint, files):
     endpoint.next_fault(stall="head")
     caller = dial(gateway, files)
     caller.sendall(b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
@@ -119,14 +119,14 @@ def test_a_caller_who_leaves_is_noticed(gateway, endpoint, files):
     assert line["outcome"] == "client_gone" and line["total_us"] < 5_000_000
 
 
-def test_plain_http_on_it_is_refused_and_the_next_one_served(gateway, files):
+def test_plain_http_is_rejected_and_next_client_served(gateway, files):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as plain:
         plain.sendall(b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert not plain.recv(65536).startswith(b"HTTP/")
     test_curl(gateway, files)
 
 
-def test_files_that_do_not_belong_together_are_one_clear_line(start_gateway, files, tmp_path):
+def test_mismatched_files_are_one_line(start_gateway, files, tmp_path):
     other = trustme.CA().issue_cert("localhost")
     other.private_key_pem.write_to_path(tmp_path / "other.pem")
     gateway = start_gateway(f"""

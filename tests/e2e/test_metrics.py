@@ -230,7 +230,7 @@ def at_once(gateway, endpoint, doings):
     return sum(counts)
 
 
-def test_the_page_agrees_with_the_access_lines(start_gateway, endpoint):
+def test_page_matches_the_access_lines(start_gateway, endpoint):
     gateway = start_gateway(CONFIG)
     gateway.allow_warnings(*EXPECTED)
     count = at_once(gateway, endpoint, [well, refused, faulty, streaming, leaving, crowding, well, refused, streaming])
@@ -244,7 +244,7 @@ def test_the_page_agrees_with_the_access_lines(start_gateway, endpoint):
     assert not any("unused" in dict(labels).values() for _, labels in page.values), "it has not had a request"
 
 
-def test_scraping_under_load_disturbs_nobody(start_gateway, endpoint):
+def test_scraping_under_load_has_no_side_effects(start_gateway, endpoint):
     """Counters only ever grow, whoever looks."""
     gateway = start_gateway(CONFIG)
     gateway.allow_warnings(*EXPECTED)
@@ -286,12 +286,12 @@ def busy_page(start_gateway, endpoint):
     return get(("127.0.0.1", gateway.health_port), "/metrics")[1]
 
 
-def test_promtool_has_nothing_to_say(busy_page):
+def test_promtool_accepts_the_page(busy_page):
     told = subprocess.run(["promtool", "check", "metrics"], input=busy_page, capture_output=True, timeout=30)
     assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
 
 
-def test_every_metric_is_as_the_table_says(busy_page):
+def test_every_metric_matches_the_table(busy_page):
     page = Page(busy_page.decode())
     assert set(page.helps) == set(table())
     assert {name: (page.types[name], told) for name, told in page.helps.items()} == {
@@ -304,7 +304,7 @@ def test_every_metric_is_as_the_table_says(busy_page):
         assert bool(samples) != absent, name  # what the environment gives never expires
 
 
-def test_alerts_are_of_metrics_that_are_there(busy_page, tmp_path):
+def test_alerts_use_existing_metrics(busy_page, tmp_path):
     groups = yaml.safe_load((ROOT / "deploy/kubernetes/components/alerts/prometheus-rule.yaml").read_text())["spec"]
     rules = tmp_path / "rules.yaml"
     rules.write_text(yaml.safe_dump(groups))
@@ -315,7 +315,7 @@ def test_alerts_are_of_metrics_that_are_there(busy_page, tmp_path):
     assert len(named) > 4 and named <= set(table())
 
 
-def test_the_process_and_its_limits(start_gateway, endpoint):
+def test_process_and_limits(start_gateway, endpoint):
     gateway = start_gateway(CONFIG + "limits: { connections: 50, concurrency: 20, body_bytes: 100MiB }\n")
     before = time.time()
     with gateway.caller() as idle, gateway.caller() as caller:
@@ -344,7 +344,7 @@ def test_the_process_and_its_limits(start_gateway, endpoint):
     eventually(lambda: scrape(gateway).get("sagegate_route_requests_in_flight", route="call") == 0, 10)
 
 
-def test_overhead_is_what_the_gateway_adds(start_gateway, endpoint):
+def test_overhead_excludes_client_and_model_time(start_gateway, endpoint):
     """Neither a slow caller's time nor a slow model's, but that in the queue for admission."""
     gateway = start_gateway(CONFIG)
 
@@ -370,7 +370,7 @@ def test_overhead_is_what_the_gateway_adds(start_gateway, endpoint):
     assert 0.3 < waited["patient"] <= added["patient"] < total["patient"] - 0.3
 
 
-def test_series_go_on_over_a_reload(start_gateway, endpoint):
+def test_series_survive_a_reload(start_gateway, endpoint):
     """A route that stays goes on counting, one that is gone keeps what it has counted, a new one begins."""
     gateway = start_gateway(CONFIG)
     count = well(gateway, endpoint)
@@ -398,7 +398,7 @@ def test_series_go_on_over_a_reload(start_gateway, endpoint):
     eventually(lambda: scrape(gateway).get("sagegate_configs_in_use") == 1, 10, "the old one has gone")
 
 
-def test_what_goes_wrong_upstream_is_counted_by_its_reason(start_gateway, endpoint):
+def test_upstream_failures_are_counted_by_reason(start_gateway, endpoint):
     gateway = start_gateway(CONFIG, url=f"https://localhost:{free_port()}")
     gateway.allow_warnings("connect_failed")
     for _ in range(3):
@@ -409,7 +409,7 @@ def test_what_goes_wrong_upstream_is_counted_by_its_reason(start_gateway, endpoi
     assert page.sum("sagegate_upstream_connections") == page.sum("sagegate_upstream_connections_opened_total") == 0
 
 
-def test_credentials_that_expire_and_break(start_gateway, endpoint, ca_file, tmp_path):
+def test_expiring_and_broken_credentials(start_gateway, endpoint, ca_file, tmp_path):
     """A file whose set has an end; then it has nothing any more."""
     file = tmp_path / "credentials.json"
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=20)

@@ -80,27 +80,27 @@ def refused(gateway, endpoint, path, *headers):
 # -- policies
 
 
-def test_default_only_where_the_caller_is_silent(gateway):
+def test_default_applies_only_if_the_client_sends_nothing(gateway):
     assert sent(gateway, "/policies")["ContentType"] == "text/csv"
     assert sent(gateway, "/policies", ("Content-Type", ""))["ContentType"] == "text/csv"
     assert sent(gateway, "/policies", ("Content-Type", "a/b"))["ContentType"] == "a/b"
 
 
-def test_value_always_and_it_is_told(gateway):
+def test_value_always_wins_and_is_reported(gateway):
     assert sent(gateway, "/policies")["TargetModel"] == "fraud-v12.tar.gz"
     assert not gateway.line().get("overridden")
     assert sent(gateway, "/policies", (PREFIX + "Target-Model", "mine"))["TargetModel"] == "fraud-v12.tar.gz"
     assert gateway.line()["overridden"] == ["target_model"]
 
 
-def test_allow_is_checked_over_the_final_value(gateway, endpoint):
+def test_allow_is_checked_against_the_final_value(gateway, endpoint):
     assert sent(gateway, "/policies", (PREFIX + "Target-Variant", "B"))["TargetVariant"] == "B"
     endpoint.clear()
     message = refused(gateway, endpoint, "/policies", (PREFIX + "Target-Variant", "C"))
     assert "TargetVariant" in message
 
 
-def test_append_puts_the_trace_behind_the_callers_words(gateway):
+def test_append_adds_the_trace_after_the_client_value(gateway):
     trace = "0af7651916cd43dd8448eb211c80319c"
     parent = ("traceparent", f"00-{trace}-b7ad6b7169203331-00")
     alone = sent(gateway, "/policies", parent)["CustomAttributes"]
@@ -109,7 +109,7 @@ def test_append_puts_the_trace_behind_the_callers_words(gateway):
     assert re.fullmatch(f"tenant=7;traceparent=00-{trace}-[0-9a-f]{{16}}-00", both)
 
 
-def test_append_gives_way_where_it_does_not_fit(gateway):
+def test_append_is_omitted_if_it_does_not_fit(gateway):
     long = "x" * 1000
     gateway.allow_warnings("custom_attributes was full")
     assert sent(gateway, "/policies", (PREFIX + "Custom-Attributes", long))["CustomAttributes"] == long
@@ -129,28 +129,28 @@ def test_required(gateway, endpoint):
     assert "TargetModel" in refused(gateway, endpoint, "/required")
 
 
-def test_callers_may_set_only_what_is_listed(gateway, endpoint):
+def test_clients_may_set_only_listed_parameters(gateway, endpoint):
     assert sent(gateway, "/narrow", ("Accept", "a/b"))["Accept"] == "a/b"
     endpoint.clear()
     message = refused(gateway, endpoint, "/narrow", (PREFIX + "Target-Variant", "A"))
     assert "TargetVariant" in message
 
 
-def test_the_endpoint_is_chosen_only_within_its_list(gateway, endpoint):
+def test_endpoint_is_chosen_only_from_its_list(gateway, endpoint):
     assert gateway.call("/choice/json-1", b"x").json()["endpoint"] == "json-1"
     endpoint.clear()
     refused(gateway, endpoint, "/choice/other")
 
 
 @pytest.mark.parametrize("name", ["-a", "a-", "a_b", "a.b", "a" * 64, "a%20b", "caf%C3%A9"])
-def test_names_that_no_endpoint_can_have(gateway, endpoint, name):
+def test_invalid_endpoint_names(gateway, endpoint, name):
     refused(gateway, endpoint, f"/any/{name}")
 
 
 # -- ids
 
 
-def test_an_inference_id_is_made_once_and_returned(gateway, endpoint):
+def test_inference_id_is_generated_once_and_returned(gateway, endpoint):
     answer = gateway.call("/free", b"x")
     made = answer.json()["parameters"]["InferenceId"]
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made)
@@ -158,13 +158,13 @@ def test_an_inference_id_is_made_once_and_returned(gateway, endpoint):
     assert gateway.call("/free", b"x").json()["parameters"]["InferenceId"] != made
 
 
-def test_the_callers_inference_id_is_kept(gateway):
+def test_client_inference_id_is_kept(gateway):
     answer = gateway.call("/free", b"x", [(PREFIX + "Inference-Id", "mine 1")])
     assert answer.json()["parameters"]["InferenceId"] == "mine 1"
     assert answer.header("X-Amzn-SageMaker-Inference-Id") == "mine 1"
 
 
-def test_the_same_inference_id_on_a_second_attempt(gateway, endpoint):
+def test_second_attempt_has_the_same_inference_id(gateway, endpoint):
     endpoint.next_fault(drop_next="close")
     gateway.call("/free", b"x")
     answer = gateway.call("/free", b"x")
@@ -172,7 +172,7 @@ def test_the_same_inference_id_on_a_second_attempt(gateway, endpoint):
         endpoint.requests[-1].parameters["InferenceId"]
 
 
-def test_null_takes_an_inherited_parameter_away(gateway):
+def test_null_removes_an_inherited_parameter(gateway):
     assert sent(gateway, "/bare") == {}
 
 
@@ -200,19 +200,19 @@ BAD = [
 
 
 @pytest.mark.parametrize("header, value, parameter", BAD, ids=[f"{b[2]}-{len(b[1])}" for b in BAD])
-def test_a_bad_value_is_named(gateway, endpoint, header, value, parameter):
+def test_invalid_value_error_names_the_parameter(gateway, endpoint, header, value, parameter):
     message = refused(gateway, endpoint, "/free", (header, value))
     assert parameter in message and header in message
     assert len(message.split(": ")) >= 3, "parameter, rule and fault"
     assert value not in message or len(value) < 5
 
 
-def test_a_parameter_given_twice(gateway, endpoint):
+def test_duplicate_parameter(gateway, endpoint):
     message = refused(gateway, endpoint, "/free", (PREFIX + "Target-Model", "a"), (PREFIX + "Target-Model", "b"))
     assert "TargetModel" in message
 
 
-def test_a_parameter_of_another_operation(gateway, endpoint):
+def test_parameter_of_another_operation(gateway, endpoint):
     answer = gateway.call("/free", b"x", [(PREFIX + "InputLocation", "s3://b/k")])
     assert (answer.status, answer.outcome) == (400, "bad_parameter")
     assert "InputLocation" in answer.json()["Message"]
@@ -235,15 +235,15 @@ GOOD = [
 
 
 @pytest.mark.parametrize("header, value, parameter", GOOD, ids=[f"{g[2]}-{len(g[1])}" for g in GOOD])
-def test_a_good_value_at_its_limit(gateway, header, value, parameter):
+def test_valid_value_at_its_limit(gateway, header, value, parameter):
     assert sent(gateway, "/free", (header, value))[parameter] == value
 
 
-def test_values_are_trimmed_and_inner_blanks_kept(gateway, endpoint):
+def test_values_are_trimmed_and_inner_spaces_kept(gateway, endpoint):
     assert sent(gateway, "/free", (PREFIX + "Custom-Attributes", "  a   b \t"))["CustomAttributes"] == "a   b"
 
 
-def test_session_headers_come_back(gateway):
+def test_session_headers_are_returned(gateway):
     answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "NEW_SESSION")])
     assert "; Expires=" in answer.header(PREFIX + "New-Session-Id")
     answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "closed1")])
@@ -262,7 +262,7 @@ ASYNC = {
 }
 
 
-def test_asynchronous_takes_everything(gateway, endpoint):
+def test_asynchronous_accepts_every_parameter(gateway, endpoint):
     wanted = {"ContentType": "a/b", "Accept": "c/d", "CustomAttributes": "c", "InferenceId": "i",
               "InputLocation": "s3://b/k", "RequestTTLSeconds": "60", "S3OutputPathExtension": "out/x",
               "Filename": "name.csv", "InvocationTimeoutSeconds": "3600"}
@@ -274,7 +274,7 @@ def test_asynchronous_takes_everything(gateway, endpoint):
     assert gateway.line()["operation"] == "async"
 
 
-def test_an_asynchronous_route(gateway, endpoint):
+def test_asynchronous_route(gateway, endpoint):
     """The caller says Content-Type and Accept as it would to any server."""
     answer = gateway.call("/later", b"", [("X-Key", "k"), ("Content-Type", "a/b"), ("Accept", "c/d")])
     assert answer.status == 202
@@ -287,12 +287,12 @@ def test_an_asynchronous_route(gateway, endpoint):
     ("RequestTTLSeconds", "59"), ("RequestTTLSeconds", "21601"), ("RequestTTLSeconds", "1e3"),
     ("InvocationTimeoutSeconds", "0"), ("InvocationTimeoutSeconds", "3601"), ("InputLocation", "ftp://b/k"),
     ("S3OutputPathExtension", "s3:x"), ("Filename", "a.b.c"), ("Filename", "a" * 33)])
-def test_bad_asynchronous_values(gateway, endpoint, parameter, value):
+def test_invalid_asynchronous_values(gateway, endpoint, parameter, value):
     message = refused(gateway, endpoint, "/endpoints/later/async-invocations", (ASYNC[parameter], value))
     assert parameter in message
 
 
-def test_streams_lack_a_target_model(gateway, endpoint):
+def test_streams_have_no_target_model(gateway, endpoint):
     path = "/endpoints/echo/invocations-response-stream"
     assert "TargetModel" in refused(gateway, endpoint, path, (PREFIX + "Target-Model", "m"))
     assert "EnableExplanations" in refused(gateway, endpoint, path, (PREFIX + "Enable-Explanations", "`true`"))
@@ -300,7 +300,7 @@ def test_streams_lack_a_target_model(gateway, endpoint):
     assert endpoint.requests[-1].parameters["Accept"] == "a/b"
 
 
-def test_native_paths_that_are_no_operation(gateway, endpoint):
+def test_native_paths_without_an_operation(gateway, endpoint):
     for path in ("/endpoints/echo/", "/endpoints/echo/invoke", "/endpoints/echo/invocations/x", "/endpoints/echo"):
         assert gateway.call(path, b"x").status in (400, 404), path
     assert endpoint.requests == []

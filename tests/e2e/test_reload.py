@@ -45,7 +45,7 @@ def again(gateway, refused=False):
     eventually(lambda: sum(said in line["message"] for line in gateway.diagnostics) > before, 10, said)
 
 
-def test_a_new_route_is_there_and_a_kept_one_stays(start_gateway, reload):
+def test_reload_adds_and_keeps_routes(start_gateway, reload):
     gateway = start_gateway("workers: 2\n" + ONE)
     with gateway.caller() as kept:
         assert kept.call("/two").status == 404
@@ -56,7 +56,7 @@ def test_a_new_route_is_there_and_a_kept_one_stays(start_gateway, reload):
         assert kept.call("/two").status == 404
 
 
-def test_a_configuration_with_errors_changes_nothing(start_gateway, reload):
+def test_invalid_configuration_changes_nothing(start_gateway, reload):
     gateway = start_gateway(ONE)
     reload(gateway, "routse: []\n" + TWO.replace("endpoint: echo", "endpont: echo"), refused=True)
     assert gateway.call("/one").status == 200 and gateway.call("/two").status == 404
@@ -69,14 +69,14 @@ def test_a_configuration_with_errors_changes_nothing(start_gateway, reload):
     assert gateway.call("/one").status == 200
 
 
-def test_a_bundle_that_cannot_be_read_changes_nothing(start_gateway, reload, tmp_path):
+def test_unreadable_ca_bundle_changes_nothing(start_gateway, reload, tmp_path):
     gateway = start_gateway(ONE)
     (tmp_path / "empty.pem").write_text("")
     reload(gateway, TWO, refused=True, ca=tmp_path / "empty.pem")
     assert gateway.call("/one").status == 200 and gateway.call("/two").status == 404
 
 
-def test_what_is_under_way_ends_in_the_configuration_in_which_it_began(start_gateway, endpoint, reload):
+def test_requests_in_flight_keep_their_configuration(start_gateway, endpoint, reload):
     gateway = start_gateway("routes:\n" + route("old", "/count", "count-5-300"))
     with gateway.caller() as caller:
         caller.ask("/count", b"x")
@@ -91,7 +91,7 @@ def test_what_is_under_way_ends_in_the_configuration_in_which_it_began(start_gat
     assert gateway.line(route="new")["outcome"] == "ok"
 
 
-def test_many_reloads_under_load_lose_nothing(start_gateway, reload):
+def test_many_reloads_under_load_lose_no_request(start_gateway, reload):
     gateway = start_gateway("workers: 2\n" + ONE)
     stop, failed, served = threading.Event(), [], [0] * 4
 
@@ -115,7 +115,7 @@ def test_many_reloads_under_load_lose_nothing(start_gateway, reload):
     assert not failed and min(served) > 0
 
 
-def test_old_configurations_are_given_back(start_gateway, endpoint, reload):
+def test_old_configurations_are_freed(start_gateway, endpoint, reload):
     gateway = start_gateway("pool: { warm: 1 }\n" + ONE)
     eventually(lambda: len(endpoint.open) == 1, 5)
     for _ in range(5):
@@ -124,7 +124,7 @@ def test_old_configurations_are_given_back(start_gateway, endpoint, reload):
     eventually(lambda: len(endpoint.open) == 1, 5, "the old ones' connections are closed")
 
 
-def test_too_many_that_are_still_in_use(start_gateway, endpoint, reload):
+def test_too_many_configurations_in_use(start_gateway, endpoint, reload):
     gateway = start_gateway(ONE)
     callers = []
     for number in range(8):
@@ -141,7 +141,7 @@ def test_too_many_that_are_still_in_use(start_gateway, endpoint, reload):
     eventually(lambda: again(gateway) is None, 5)
 
 
-def test_what_the_process_has_once_is_told(start_gateway, reload, endpoint, ca_file):
+def test_settings_that_need_a_restart_are_reported(start_gateway, reload, endpoint, ca_file):
     gateway = start_gateway(ONE)
     gateway.allow_warnings("takes effect when sagegate is started again")
     reload(gateway, "workers: 2\naccess_log: false\n" + TWO)
@@ -151,7 +151,7 @@ def test_what_the_process_has_once_is_told(start_gateway, reload, endpoint, ca_f
     assert gateway.line(route="two")["outcome"] == "ok"
 
 
-def test_a_rotated_bundle_is_read_again(start_gateway, endpoint, reload, tmp_path):
+def test_rotated_ca_bundle_is_reloaded(start_gateway, endpoint, reload, tmp_path):
     """The authority in the file is another by now; that of the running gateway is no more than a memory."""
     bundle = tmp_path / "bundle.pem"
     trustme.CA().cert_pem.write_to_path(bundle)
@@ -163,7 +163,7 @@ def test_a_rotated_bundle_is_read_again(start_gateway, endpoint, reload, tmp_pat
     assert gateway.call("/one").status == 200
 
 
-def test_a_listeners_certificate_is_read_again(start_gateway, endpoint, ca_file, tmp_path):
+def test_listener_certificate_is_reloaded(start_gateway, endpoint, ca_file, tmp_path):
     def write_pair():
         authority = trustme.CA()
         pair = authority.issue_cert("localhost", "127.0.0.1")
@@ -197,7 +197,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
     assert call()[1] == b"x"
 
 
-def test_credentials_live_through_a_reload_while_their_source_is_down(start_gateway, endpoint, ca_file):
+def test_credentials_survive_a_reload_while_their_source_is_down(start_gateway, endpoint, ca_file):
     endpoint.keys = LivingKeys(endpoint.keys)
     with StandIn(endpoint.keys) as broker:
         uri = broker.url + "/v1/credentials"
@@ -215,7 +215,7 @@ def test_credentials_live_through_a_reload_while_their_source_is_down(start_gate
         gateway.diagnostic(topic="credentials", message="container")
 
 
-def test_limits_follow(start_gateway, endpoint, reload):
+def test_limits_are_reloaded(start_gateway, endpoint, reload):
     gateway = start_gateway("limits: { concurrency: 1 }\n" + ONE)
     endpoint.next_fault(stall="head")
     with gateway.caller() as first:
@@ -227,7 +227,7 @@ def test_limits_follow(start_gateway, endpoint, reload):
         assert gateway.call("/one", headers=[("X-Long", "x" * 5000)]).status == 431
 
 
-def test_a_larger_head_is_taken_on_connections_that_come_after(start_gateway, reload):
+def test_larger_head_limit_applies_to_new_connections(start_gateway, reload):
     gateway = start_gateway("limits: { head_bytes: 4KiB }\n" + ONE)
     long = [("X-Long", "x" * 30000)]
     with gateway.caller() as kept:
@@ -237,7 +237,7 @@ def test_a_larger_head_is_taken_on_connections_that_come_after(start_gateway, re
         assert kept.call("/one", headers=long).status == 431
 
 
-def test_waiting_requests_go_on_behind_a_reload(start_gateway, endpoint, reload):
+def test_queued_requests_continue_after_a_reload(start_gateway, endpoint, reload):
     gateway = start_gateway("limits: { concurrency: 1 }\nroutes:\n" + route("one", "/one", "echo", ", wait_for: 20s"))
     endpoint.next_fault(stall="head")
     with gateway.caller() as first, gateway.caller() as second:
@@ -249,7 +249,7 @@ def test_waiting_requests_go_on_behind_a_reload(start_gateway, endpoint, reload)
         assert second.answer().body == b"second"
 
 
-def test_sighup_while_draining_is_nothing(start_gateway, endpoint):
+def test_sighup_while_draining_is_ignored(start_gateway, endpoint):
     gateway = start_gateway("drain: { delay: 1s }\n" + ONE)
     gateway.signal(signal.SIGTERM)
     gateway.diagnostic(topic="drain", message="not ready any more")
@@ -258,7 +258,7 @@ def test_sighup_while_draining_is_nothing(start_gateway, endpoint):
     assert not any(line["topic"] == "reload" for line in gateway.diagnostics)
 
 
-def test_without_a_file_the_flags_hold(start_gateway, endpoint, ca_file):
+def test_reload_without_a_file_keeps_the_flags(start_gateway, endpoint, ca_file):
     gateway = start_gateway(None, arguments=["run", "--endpoint", "echo", "--listen", "@LISTEN@", "--region",
                                              "us-east-1", "--set", f"upstream.endpoint_url={endpoint.url}",
                                              "--set", f"upstream.ca_file={ca_file}"])
@@ -274,7 +274,7 @@ def post(gateway, path="/reload", port=None, **headers):
     return answer.status, json.loads(answer.read())
 
 
-def test_by_the_admin_listener(start_gateway, endpoint, ca_file):
+def test_reload_by_the_admin_listener(start_gateway, endpoint, ca_file):
     gateway = start_gateway(ONE)
     head = HEAD.format(url=endpoint.url, ca=ca_file)
     gateway.config_file.write_text(gateway._fill(head + TWO))
@@ -289,7 +289,7 @@ def test_by_the_admin_listener(start_gateway, endpoint, ca_file):
     assert gateway.call("/two").status == 200
 
 
-def test_nobody_else_reloads(start_gateway):
+def test_only_the_admin_listener_reloads(start_gateway):
     gateway = start_gateway(ONE)
     assert gateway.admin("/reload")[0] == 405
     assert post(gateway, port=gateway.health_port)[0] == 404
@@ -298,7 +298,7 @@ def test_nobody_else_reloads(start_gateway):
     assert not any(line["topic"] == "reload" for line in gateway.diagnostics)
 
 
-def test_reloads_leave_nothing_open(start_gateway):
+def test_reloads_leak_no_descriptors(start_gateway):
     gateway = start_gateway(ONE)
 
     def open_now():
@@ -316,7 +316,7 @@ def test_reloads_leave_nothing_open(start_gateway):
     eventually(lambda: open_now() <= before, 10, "no more descriptors are open than after the first reloads")
 
 
-def test_who_waits_goes_on_when_the_limit_is_raised(start_gateway, endpoint, reload):
+def test_queued_requests_start_when_the_limit_is_raised(start_gateway, endpoint, reload):
     waits = "routes:\n" + route("one", "/one", "echo", ", wait_for: 20s")
     gateway = start_gateway("limits: { concurrency: 1 }\n" + waits)
     endpoint.next_fault(stall="head")
@@ -329,7 +329,7 @@ def test_who_waits_goes_on_when_the_limit_is_raised(start_gateway, endpoint, rel
         assert waiting.answer().body == b"y"
 
 
-def test_the_limit_on_connections_changes_while_callers_crowd(start_gateway, reload):
+def test_connection_limit_changes_under_load(start_gateway, reload):
     def text(number):
         return f"workers: 4\nlimits: {{ connections: {3 + number % 2} }}\n" + ONE
 
@@ -354,7 +354,7 @@ def test_the_limit_on_connections_changes_while_callers_crowd(start_gateway, rel
     assert gateway.call("/one", b"x").body == b"x"
 
 
-def test_another_secret_under_the_same_key_id_signs(start_gateway, endpoint, reload, tmp_path):
+def test_new_secret_for_the_same_key_id_is_used(start_gateway, endpoint, reload, tmp_path):
     endpoint.strict = False
 
     def text(secret):
@@ -371,7 +371,7 @@ def test_another_secret_under_the_same_key_id_signs(start_gateway, endpoint, rel
     assert gateway.call("/one", b"x").status == 200
 
 
-def test_a_routes_limit_counts_over_a_reload(start_gateway, endpoint, reload):
+def test_route_limit_counts_across_a_reload(start_gateway, endpoint, reload):
     limited = "routes:\n" + route("one", "/one", "echo", ", concurrency: 1")
     gateway = start_gateway(limited)
     endpoint.next_fault(stall="head")
@@ -384,7 +384,7 @@ def test_a_routes_limit_counts_over_a_reload(start_gateway, endpoint, reload):
         assert gateway.call("/one").status == 200
 
 
-def test_without_a_descriptor_left_the_configuration_stays(start_gateway):
+def test_descriptor_exhaustion_keeps_the_configuration(start_gateway):
     gateway = start_gateway(ONE)
     assert gateway.call("/one").status == 200
     gateway.allow_warnings("cannot accept")  # nor is one left for who asks whether it is alive
@@ -400,7 +400,7 @@ def test_without_a_descriptor_left_the_configuration_stays(start_gateway):
 TLS = ', tls: { certificate_file: "@DIR@/chain.pem", key_file: "@DIR@/key.pem" }'
 
 
-def test_tls_is_neither_lost_nor_found_by_a_reload(start_gateway, endpoint, ca_file):
+def test_reload_neither_adds_nor_removes_tls(start_gateway, endpoint, ca_file):
     text = """
 listen: [{ address: "@LISTEN@"@TLS@ }]
 region: us-east-1
@@ -417,7 +417,7 @@ upstream: { endpoint_url: "%s", ca_file: "%s" }
     assert gateway.call("/one").status == 200
 
 
-def test_two_listeners_of_one_text_keep_their_own_certificates(start_gateway, endpoint, ca_file, tmp_path):
+def test_listeners_with_equal_addresses_keep_their_certificates(start_gateway, endpoint, ca_file, tmp_path):
     """Both at port 0, plain and TLS: the second one's files are asked for."""
     (tmp_path / "two.yaml").write_text(f"""
 listen: [{{ address: "127.0.0.1:0" }}, {{ address: "127.0.0.1:0", tls: {{ certificate_file: /nowhere, key_file: /nowhere }} }}]
@@ -429,7 +429,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
     assert done.returncode == 1 and "/nowhere" in done.stderr
 
 
-def test_who_posts_is_told_what_waits_for_a_restart(start_gateway, endpoint, ca_file):
+def test_reload_response_lists_settings_that_need_a_restart(start_gateway, endpoint, ca_file):
     gateway = start_gateway(ONE)
     gateway.allow_warnings("takes effect when")
     gateway.config_file.write_text(gateway._fill(HEAD.format(url=endpoint.url, ca=ca_file) + "workers: 3\n" + ONE))

@@ -319,7 +319,7 @@ def is_one_request(gateway, peer, data, pieces):
 
 @pytest.mark.parametrize("pieces", [1, 3])
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(guarded, peer, name, pieces):
+def test_rejected(guarded, peer, name, pieces):
     answer, requests = is_one_request(guarded, peer, REFUSED[name], pieces)
     assert answer.status == 400 and answer.outcome in ("bad_request", "bad_parameter")
     assert requests == []
@@ -327,13 +327,13 @@ def test_refused(guarded, peer, name, pieces):
 
 @pytest.mark.parametrize("pieces", [1, 3])
 @pytest.mark.parametrize("name", TAKEN)
-def test_taken_as_one(guarded, peer, name, pieces):
+def test_accepted_as_one_request(guarded, peer, name, pieces):
     data, body = TAKEN[name]
     answer, [(_, _, received)] = is_one_request(guarded, peer, data, pieces)
     assert (answer.status, answer.body, received) == (200, body.encode(), body.encode())
 
 
-def test_two_are_two(guarded, peer):
+def test_two_requests_are_two(guarded, peer):
     before = len(peer.behind.requests)
     answers = attempt(guarded.caller(timeout=3), HEAD + "Content-Length: 3\r\n\r\none" + HEAD + "Content-Length: 3\r\n\r\ntwo", 1)
     assert [answer.body for answer in answers] == [b"one", b"two"]
@@ -348,7 +348,7 @@ NO_PAGE = {"path-crlf", "path-blank", "path-nul", "template-path-crlf", "templat
 
 
 @pytest.mark.parametrize("listener", ["admin", "health"])
-def test_of_a_page_too_one_request_is_one(start_gateway, listener):
+def test_one_admin_request_is_one_request(start_gateway, listener):
     gateway = start_gateway()
     address = ("127.0.0.1", gateway.admin_port if listener == "admin" else gateway.health_port)
     table = {name: (data, 404 if name in NO_PAGE else 400) for name, data in REFUSED.items()}

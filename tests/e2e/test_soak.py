@@ -79,7 +79,7 @@ def signed(key_id, secret, token):
     return "\r\n".join(["POST /endpoints/echo/invocations HTTP/1.1", *lines, ""]).encode()
 
 
-def test_the_upstream_of_the_soak_refuses_what_it_should():
+def test_soak_upstream_rejects_invalid_requests():
     upstream = soak_upstream.Upstream()
     upstream.port = 1
     key_id, secret, token, _ = soak_upstream.issue(60)

@@ -19,7 +19,7 @@ def test_pieces_arrive_as_they_were_sent(gateway):
     assert arrived[-1] - arrived[0] > 0.2, "sent over 0.4 s"
 
 
-def test_the_head_arrives_before_the_body(gateway, endpoint):
+def test_head_arrives_before_the_body(gateway, endpoint):
     endpoint.next_fault(delay_body_ms=300)
     with gateway.caller() as caller:
         began = time.monotonic()
@@ -44,7 +44,7 @@ def test_event_streams_pass_unchanged_through_native(gateway):
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
-def test_large_answers_are_whole(gateway, endpoint, framing):
+def test_large_responses_are_complete(gateway, endpoint, framing):
     endpoint.next_fault(framing=framing)
     answer = gateway.call("/call/size-12000000", b"x")
     block = bytes(range(251))
@@ -59,7 +59,7 @@ def slow_caller(gateway):
     return caller
 
 
-def test_a_slow_reader_holds_the_upstream_back(gateway, endpoint):
+def test_slow_reader_pauses_the_upstream(gateway, endpoint):
     """200 MiB for a caller who does not read: the gateway's memory stays where it was."""
     gateway.call("/call/size-1000000", b"x")
     before = gateway.resident_kib()
@@ -75,7 +75,7 @@ def test_a_slow_reader_holds_the_upstream_back(gateway, endpoint):
         caller.close()
 
 
-def test_a_slow_reader_gets_everything_in_the_end(gateway):
+def test_slow_reader_gets_the_complete_response(gateway):
     with slow_caller(gateway) as caller:
         caller.ask("/call/size-5000000", b"x")
         time.sleep(0.5)
@@ -92,7 +92,7 @@ def gave_up(endpoint, within=10.0):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("when", ["waiting", "streaming"])
-def test_a_caller_who_leaves_cancels_the_call(gateway, endpoint, how, when):
+def test_client_disconnect_cancels_the_request(gateway, endpoint, how, when):
     endpoint.next_fault(stall="head" if when == "waiting" else "body", after=4, framing="chunked")
     caller = gateway.caller().ask("/call/echo", b"leaving")
     endpoint.wait_for(lambda e: e.requests and e.requests[-1].received and (when == "waiting" or e.requests[-1].sent))
@@ -104,7 +104,7 @@ def test_a_caller_who_leaves_cancels_the_call(gateway, endpoint, how, when):
     assert gateway.call("/call/echo", b"next").body == b"next"
 
 
-def test_a_caller_who_leaves_while_much_is_flowing(gateway, endpoint):
+def test_client_disconnect_during_a_fast_stream(gateway, endpoint):
     caller = slow_caller(gateway).ask("/call/size-50000000", b"x")
     eventually(lambda: endpoint.requests and endpoint.requests[-1].sent > 100_000)
     caller.close()
@@ -112,7 +112,7 @@ def test_a_caller_who_leaves_while_much_is_flowing(gateway, endpoint):
     assert gateway.line()["outcome"] == "client_gone"
 
 
-def test_a_caller_who_leaves_before_the_body_is_there(gateway, endpoint):
+def test_client_disconnect_before_the_body(gateway, endpoint):
     caller = gateway.caller().send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
     time.sleep(0.1)
     caller.close()
@@ -121,7 +121,7 @@ def test_a_caller_who_leaves_before_the_body_is_there(gateway, endpoint):
     assert endpoint.requests == []
 
 
-def test_an_answer_cut_late_is_aborted(gateway, endpoint):
+def test_late_truncation_aborts_the_response(gateway, endpoint):
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=2_000_000)
     with pytest.raises(Broken) as caught:
@@ -130,7 +130,7 @@ def test_an_answer_cut_late_is_aborted(gateway, endpoint):
     assert gateway.line()["outcome"] == "stream_broken"
 
 
-def test_many_streams_at_once(gateway, endpoint):
+def test_many_concurrent_streams(gateway, endpoint):
     callers = [gateway.caller() for _ in range(50)]
     for number, caller in enumerate(callers):
         caller.ask("/call/count-5-50", b"%d" % number)

@@ -16,7 +16,7 @@ routes:
 """
 
 
-def test_an_inline_body(gateway, endpoint):
+def test_inline_body(gateway, endpoint):
     answer = gateway.call("/async/scores", b"1,2,3", [("Content-Type", "text/csv"), ("Accept", "text/plain"),
                                                      (SM + "Inference-Id", "mine")])
     seen = endpoint.requests[0]
@@ -31,7 +31,7 @@ def test_an_inline_body(gateway, endpoint):
     assert (line["operation"], line["outcome"], line["status"]) == ("async", "ok", 202)
 
 
-def test_an_input_in_s3_with_all_that_the_operation_has(gateway, endpoint):
+def test_s3_input_with_every_parameter(gateway, endpoint):
     given = {"InputLocation": "s3://bucket/in.csv", "RequestTTLSeconds": "60", "InvocationTimeoutSeconds": "3600",
              "S3OutputPathExtension": "out/here", "Filename": "scores.json"}
     answer = gateway.call("/async/scores", b"", [(SM + name, value) for name, value in given.items()])
@@ -44,24 +44,24 @@ def test_an_input_in_s3_with_all_that_the_operation_has(gateway, endpoint):
     (b"1,2", [(SM + "InputLocation", "s3://b/k")], "InputLocation or a body, not both"),
     (b"", [], "provide InputLocation or a body"),
 ])
-def test_one_input_and_no_more(gateway, endpoint, body, headers, told):
+def test_exactly_one_input(gateway, endpoint, body, headers, told):
     answer = gateway.call("/async/scores", body, headers)
     assert (answer.status, answer.outcome) == (400, "bad_parameter") and told in answer.json()["Message"]
     assert endpoint.requests == [] and gateway.line()["outcome"] == "bad_parameter"
 
 
-def test_a_body_at_its_limit(gateway, endpoint):
+def test_body_at_the_limit(gateway, endpoint):
     assert gateway.call("/async/scores", b"x" * 128_000).status == 202
     answer = gateway.call("/async/scores", b"x" * 128_001)
     assert (answer.status, answer.outcome) == (413, "body_too_large")
 
 
-def test_errors_are_told_as_elsewhere(gateway, endpoint):
+def test_errors_are_reported_as_for_invoke(gateway, endpoint):
     endpoint.next_fault(code="ValidationError", message="no such thing")
     answer = gateway.call("/async/scores", b"x")
     assert (answer.status, answer.outcome) == (400, "rejected")
 
 
-def test_the_native_answer_stays_as_it_is(gateway, endpoint):
+def test_native_response_is_unchanged(gateway, endpoint):
     answer = gateway.call("/endpoints/scores/async-invocations", b"x", [(SM + "Inference-Id", "mine")])
     assert (answer.status, answer.body) == (202, b'{"InferenceId":"mine"}')

@@ -43,18 +43,18 @@ def operation(gateway, path="/auto/count-2-0", body=b"{}", headers=()):
     (b'{"stream": true', "invoke"),
     (b"", "invoke"),
 ])
-def test_the_body_chooses(gateway, endpoint, body, wanted):
+def test_body_selects_the_operation(gateway, endpoint, body, wanted):
     assert operation(gateway, body=body) == wanted
     assert endpoint.requests[0].body == body, "byte for byte"
 
 
-def test_the_member_may_stand_behind_a_megabyte(gateway, endpoint):
+def test_member_after_a_megabyte(gateway, endpoint):
     body = json.dumps({"prompt": "p" * 1_000_000, "stream": True}).encode()
     assert operation(gateway, body=body) == "stream"
     assert endpoint.requests[0].body_length == len(body)
 
 
-def test_a_body_in_chunks(gateway):
+def test_chunked_body(gateway):
     with gateway.caller() as caller:
         answer = caller.call("/auto/count-2-0", headers=JSON, chunks=[b'{"str', b'eam"', b": tr", b"ue }"])
     assert answer.status == 200 and gateway.line()["operation"] == "stream"
@@ -71,18 +71,18 @@ def test_a_body_in_chunks(gateway):
     ([], "?stream=0", "invoke"),
     ([], "?streams=1", "invoke"),
 ])
-def test_the_head_chooses(gateway, headers, query, wanted):
+def test_head_selects_the_operation(gateway, headers, query, wanted):
     assert operation(gateway, "/auto/count-2-0" + query, headers=headers) == wanted
 
 
-def test_an_accept_travels_with_either(gateway, endpoint):
+def test_accept_is_sent_with_either_operation(gateway, endpoint):
     operation(gateway, headers=[("Accept", "text/event-stream")])
     assert endpoint.requests[-1].header("X-Amzn-SageMaker-Accept") == "text/event-stream"
     operation(gateway, headers=[("Accept", "text/csv")])
     assert endpoint.requests[-1].header("Accept") == "text/csv"
 
 
-def test_parameters_that_streams_lack_pass_without_one(gateway, endpoint):
+def test_invoke_only_parameters_pass_without_a_stream(gateway, endpoint):
     model = ("X-Amzn-SageMaker-Target-Model", "m.tar.gz")
     assert operation(gateway, headers=[model]) == "invoke"
     answer = gateway.call("/auto/count-2-0", b'{"stream": true}', [*JSON, model])
@@ -96,13 +96,13 @@ def test_parameters_that_streams_lack_pass_without_one(gateway, endpoint):
     (b"{}", [], "/auto/echo?stream=1&stream=0"),
     (b'{"model": "echo", "model": "chat-1"}', [], "/v1/chat/completions"),
 ])
-def test_what_is_said_twice_is_refused(gateway, endpoint, body, headers, path):
+def test_duplicates_are_rejected(gateway, endpoint, body, headers, path):
     answer = gateway.call(path, body, [*JSON, *headers])
     assert (answer.status, answer.outcome) == (400, "bad_parameter") and "duplicate" in answer.json()["Message"]
     assert endpoint.requests == []
 
 
-def test_an_encoded_body_is_refused_before_it_is_read(gateway, endpoint):
+def test_encoded_body_is_rejected_before_it_is_read(gateway, endpoint):
     with gateway.caller() as caller:
         caller.send("POST /auto/echo HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n")
         assert caller.answer().status == 415
@@ -111,7 +111,7 @@ def test_an_encoded_body_is_refused_before_it_is_read(gateway, endpoint):
 # -- many models behind one address
 
 
-def test_the_model_picks_the_endpoint(gateway, endpoint):
+def test_model_selects_the_endpoint(gateway, endpoint):
     for name, stream in (("chat-3-0", True), ("chat-2-0", False)):
         body = json.dumps({"model": name, "messages": [], "stream": stream}).encode()
         answer = gateway.call("/v1/chat/completions", body, JSON)
@@ -121,12 +121,12 @@ def test_the_model_picks_the_endpoint(gateway, endpoint):
 
 @pytest.mark.parametrize("body", [b'{"model": "secret"}', b'{"model": 3}', b"{}", b"not json", b'{"model": "chat-/../x"}',
                                   b'{"model": "chat-\\u0000"}', b'{"model": "%s"}' % (b"c" * 300)])
-def test_any_other_model_is_refused(gateway, endpoint, body):
+def test_unknown_model_is_rejected(gateway, endpoint, body):
     answer = gateway.call("/v1/chat/completions", body, JSON)
     assert (answer.status, answer.outcome) == (400, "bad_parameter") and endpoint.requests == []
 
 
-def test_the_model_picks_component_and_artefact(gateway, endpoint):
+def test_model_selects_component_and_artefact(gateway, endpoint):
     gateway.call("/component", b'{"x": [1], "model": "adapter-7"}', JSON)
     assert endpoint.requests[-1].parameters["InferenceComponentName"] == "adapter-7"
     assert endpoint.requests[-1].parameters["TargetModel"] == "adapter-7.tar.gz"
@@ -137,7 +137,7 @@ def test_the_model_picks_component_and_artefact(gateway, endpoint):
     assert (answer.status, answer.outcome) == (400, "bad_parameter")
 
 
-def test_explain_looks_into_a_body(gateway, tmp_path):
+def test_explain_reads_the_body(gateway, tmp_path):
     body = tmp_path / "body.json"
     body.write_text('{"model": "chat-1", "stream": true}')
     command = [BINARY, "explain", "-c", gateway.config_file, "POST", "/v1/chat/completions"]
@@ -159,7 +159,7 @@ def problems(tmp_path, route):
 @pytest.mark.parametrize("operation, where", [("auto", "parameters: { %s: { value: x } }"),
                                               ("stream", "parameters: { %s: { default: x } }"),
                                               ("stream", "callers_may_set: [%s]")])
-def test_parameters_that_streams_lack_are_refused_at_load(tmp_path, parameter, operation, where):
+def test_invoke_only_parameters_are_rejected_at_load(tmp_path, parameter, operation, where):
     told = problems(tmp_path, f"    endpoint: e\n    operation: {operation}\n    {where % parameter}\n")
     assert "InvokeEndpointWithResponseStream has no" in told
 
@@ -171,5 +171,5 @@ def test_parameters_that_streams_lack_are_refused_at_load(tmp_path, parameter, o
     ("    endpoint: e\n    stream_if: { header: X }\n", "operation auto"),
     ("    endpoint: e\n    stream_format: raw\n", "operation stream or auto"),
 ])
-def test_contradictions_are_told_at_load(tmp_path, route, told):
+def test_contradictions_are_reported_at_load(tmp_path, route, told):
     assert told in problems(tmp_path, route)

@@ -36,7 +36,7 @@ def events_of(response):
                 data.append(value)
 
 
-def test_curl_shows_each_piece_as_it_comes(gateway):
+def test_curl_shows_each_piece_immediately(gateway):
     curl = subprocess.Popen(["curl", "-sSN", "-d", "x", f"http://127.0.0.1:{gateway.port}/stream/count-3-200"],
                             stdout=subprocess.PIPE)
     arrived = []
@@ -48,7 +48,7 @@ def test_curl_shows_each_piece_as_it_comes(gateway):
     assert gateway.line(route="stream")["parts"] >= 3
 
 
-def test_an_event_source_reads_whole_events_from_pieces_that_cut_them(gateway):
+def test_event_source_reassembles_split_events(gateway):
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
     connection.request("POST", "/stream/chat-5-60", json.dumps({"stream": True}), {"Content-Type": "application/json"})
     response = connection.getresponse()

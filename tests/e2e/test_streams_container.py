@@ -34,7 +34,7 @@ def container(endpoint, ca_file, start_gateway):
     endpoint.container = None
 
 
-def test_what_sagemaker_would_pass_on(container, endpoint):
+def test_request_matches_sagemaker(container, endpoint):
     gateway = container()
     answer = gateway.call("/predict", b"1,2", [("Accept", "application/json"), (SM + "Custom-Attributes", "a=b"),
                                                (SM + "Target-Model", "m.tar.gz"), ("X-Other", "dropped"),
@@ -50,12 +50,12 @@ def test_what_sagemaker_would_pass_on(container, endpoint):
     assert "endpoint" not in line and "region" not in line
 
 
-def test_a_stream_of_the_containers(container):
+def test_container_stream(container):
     assert container("count-3-20").call("/predict", b"x").body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
 
 
 @pytest.mark.parametrize("status, fault", [(400, "caller"), (503, "upstream")])
-def test_its_errors_are_its_own(container, endpoint, status, fault):
+def test_container_errors_are_passed(container, endpoint, status, fault):
     gateway = container()
     endpoint.next_fault(status=status, message="no amount")
     answer = gateway.call("/predict", b"x")
@@ -65,7 +65,7 @@ def test_its_errors_are_its_own(container, endpoint, status, fault):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_its_ping(container, endpoint, method):
+def test_container_ping(container, endpoint, method):
     gateway = container()
     assert gateway.call("/model/ping", method=method).status == 200
     endpoint.next_fault(status=503)
@@ -73,13 +73,13 @@ def test_its_ping(container, endpoint, method):
     assert [(seen.method, seen.path) for seen in endpoint.requests] == [("GET", "/ping")] * 2
 
 
-def test_it_is_ready_without_credentials(container):
+def test_ready_without_credentials(container):
     gateway = container()
     assert gateway.admin("/ready")[0] == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_gateways_own_ping(container, endpoint, method):
+def test_gateway_ping(container, endpoint, method):
     gateway = container()
     with gateway.caller() as caller:
         for _ in range(2):
@@ -94,7 +94,7 @@ def test_the_gateways_own_ping(container, endpoint, method):
     assert gateway.call("/ping", b"x").status == 405
 
 
-def test_a_ping_says_what_stands_against_a_call(start_gateway):
+def test_ping_reports_why_requests_would_fail(start_gateway):
     gateway = start_gateway("""
 routes:
   - name: ping

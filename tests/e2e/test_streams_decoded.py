@@ -58,7 +58,7 @@ def events(answer):
 # -- what goes well
 
 
-def test_the_models_own_bytes_as_its_own_type(gateway, endpoint):
+def test_payload_bytes_with_the_model_content_type(gateway, endpoint):
     answer = gateway.call("/stream/count-3-0", b"x", [("Accept", "text/plain")])
     assert (answer.status, answer.body) == (200, b"part 1 of 3\npart 2 of 3\npart 3 of 3\n")
     assert answer.header("Content-Type") == "text/plain"
@@ -79,14 +79,14 @@ def test_pieces_arrive_as_they_were_sent(gateway):
     assert line["stream_us"] > 350_000 and 90_000 < line["gap_max_us"] < line["stream_us"]
 
 
-def test_server_sent_events_and_characters_that_were_cut(gateway):
+def test_split_server_sent_events_and_characters(gateway):
     answer = gateway.call("/stream/chat-4-10", b'{"stream": true}', [("Content-Type", "application/json")])
     assert answer.header("Content-Type") == "text/event-stream"
     assert len(events(answer)) == 5 and events(answer)[-1] == "data: [DONE]" and "w\u00f6rd3" in events(answer)[3]
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
-def test_large_streams_are_whole(gateway, endpoint, framing):
+def test_large_streams_are_complete(gateway, endpoint, framing):
     endpoint.next_fault(framing=framing)
     answer = gateway.call("/stream/size-5000000", b"x")
     block = bytes(range(251))
@@ -98,18 +98,18 @@ def test_messages_in_pieces_of_three_bytes(gateway, endpoint):
     assert gateway.call("/stream/count-3-0", b"x").body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
 
 
-def test_an_event_of_an_unknown_kind_is_skipped(gateway, endpoint):
+def test_unknown_event_type_is_skipped(gateway, endpoint):
     endpoint.next_fault(unknown=True)
     assert gateway.call("/stream/count-1-0", b"x").body == b"part 1 of 1\n"
 
 
-def test_a_stream_without_a_message_is_an_empty_answer(gateway):
+def test_stream_without_messages_is_an_empty_response(gateway):
     answer = gateway.call("/stream/size-0", b"x")
     assert (answer.status, answer.body) == (200, b"")
     assert gateway.line()["outcome"] == "ok"
 
 
-def test_a_caller_of_http_1_0_gets_it_whole(gateway):
+def test_http_1_0_client_gets_the_complete_body(gateway):
     with gateway.caller() as caller:
         answer = caller.call("/stream/count-3-20", b"x", version="1.0")
     assert answer.framing == "length" and answer.body.endswith(b"part 3 of 3\n")
@@ -124,7 +124,7 @@ def test_connections_are_kept_on_both_sides(gateway, endpoint):
     assert endpoint.connections == before
 
 
-def test_raw_messages_for_who_wants_them(gateway):
+def test_raw_messages_on_request(gateway):
     decoded = gateway.call("/stream/count-3-0", b"x").body
     answer = gateway.call("/raw/count-3-0", b"x")
     assert answer.header("Content-Type") == "application/vnd.amazon.eventstream"
@@ -137,7 +137,7 @@ def test_raw_messages_for_who_wants_them(gateway):
 
 @pytest.mark.parametrize("header, parameter", [("X-Amzn-SageMaker-Target-Model", "TargetModel"),
                                                ("X-Amzn-SageMaker-Enable-Explanations", "EnableExplanations")])
-def test_parameters_that_streams_lack_are_refused(gateway, endpoint, header, parameter):
+def test_invoke_only_parameters_are_rejected(gateway, endpoint, header, parameter):
     answer = gateway.call("/stream/echo", b"x", [(header, "x")])
     assert (answer.status, answer.outcome) == (400, "bad_parameter")
     assert "InvokeEndpointWithResponseStream has no such parameter" in answer.json()["Message"]
@@ -147,7 +147,7 @@ def test_parameters_that_streams_lack_are_refused(gateway, endpoint, header, par
 # -- errors before the stream
 
 
-def test_an_error_instead_of_a_stream(gateway, endpoint):
+def test_error_instead_of_a_stream(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=400, original_message="no prompt")
     answer = gateway.call("/stream/count-3-0", b"x")
     assert (answer.status, answer.outcome, answer.body) == (400, "model_error", b"no prompt")
@@ -167,7 +167,7 @@ EXCEPTIONS = [
 
 
 @pytest.mark.parametrize("fault, status, code", EXCEPTIONS)
-def test_an_exception_first_becomes_a_status(gateway, endpoint, fault, status, code):
+def test_first_exception_becomes_a_status(gateway, endpoint, fault, status, code):
     gateway.allow_warnings(f"stream_error: .*: {code}")
     endpoint.next_fault(message="in account 111122223333 it broke", **fault)
     answer = gateway.call("/stream/count-3-0", b"x")
@@ -177,21 +177,21 @@ def test_an_exception_first_becomes_a_status(gateway, endpoint, fault, status, c
     assert (line["outcome"], line["aws_error"], line["status"]) == ("stream_error", code, status)
 
 
-def test_an_exception_first_where_errors_pass(gateway, endpoint):
+def test_first_exception_with_errors_pass(gateway, endpoint):
     gateway.allow_warnings("stream_error")
     endpoint.next_fault(exception="ModelStreamError", message="in account 111122223333")
     assert "111122223333" in gateway.call("/passed/count-3-0", b"x").json()["Message"]
 
 
 @pytest.mark.parametrize("fault, status, code", EXCEPTIONS)
-def test_an_exception_later_aborts(gateway, endpoint, fault, status, code):
+def test_later_exception_aborts(gateway, endpoint, fault, status, code):
     endpoint.next_fault(at=2, message="too late", **fault)
     answer, line = broken(gateway, "/stream/count-4-30", "stream_error")
     assert (answer.status, answer.body) == (200, b"part 1 of 4\npart 2 of 4\n")
     assert (line["aws_error"], line["parts"]) == (code, 2)
 
 
-def test_an_exception_later_is_told_to_readers_of_events(gateway, endpoint):
+def test_later_exception_becomes_an_error_event(gateway, endpoint):
     endpoint.next_fault(exception="ModelStreamError", error_code="StreamBroken", at=3, message="it broke")
     answer, _ = broken(gateway, "/told/chat-4-20", "stream_error")
     name, data = events(answer)[-1].strip().split("\n")
@@ -201,19 +201,19 @@ def test_an_exception_later_is_told_to_readers_of_events(gateway, endpoint):
     assert told["request_id"] == answer.header("X-Request-Id")
 
 
-def test_other_types_get_no_event(gateway, endpoint):
+def test_other_content_types_get_no_event(gateway, endpoint):
     endpoint.next_fault(exception="ModelStreamError", at=1)
     answer, _ = broken(gateway, "/told/count-4-20", "stream_error")
     assert answer.body == b"part 1 of 4\n"
 
 
-def test_a_stall_is_told_to_readers_of_events(gateway, endpoint):
+def test_stall_becomes_an_error_event(gateway, endpoint):
     endpoint.next_fault(stall="body", after=300)
     answer, _ = broken(gateway, "/told/chat-4-0", "stream_stalled")
     assert '"code":"stream_stalled"' in events(answer)[-1]
 
 
-def test_an_exception_reaches_the_sdk_as_it_came(gateway, endpoint):
+def test_exception_reaches_the_sdk_unchanged(gateway, endpoint):
     for path in ("/raw/count-3-0", "/endpoints/count-3-0/invocations-response-stream"):
         endpoint.next_fault(exception="InternalStreamFailure", at=1)
         answer = gateway.call(path, b"x")
@@ -228,7 +228,7 @@ def test_an_exception_reaches_the_sdk_as_it_came(gateway, endpoint):
 
 @pytest.mark.parametrize("kind", ["prelude", "payload", "crc", "length"])
 @pytest.mark.parametrize("at", [0, 2])
-def test_a_wrong_byte(gateway, endpoint, kind, at):
+def test_corrupt_byte(gateway, endpoint, kind, at):
     """Nothing of a message whose checksum is wrong is ever passed on."""
     gateway.allow_warnings("bad_response", "stream_broken", "stream_stalled")
     endpoint.next_fault(corrupt=kind, at=at)
@@ -247,7 +247,7 @@ def frame_length(payload):
 
 @pytest.mark.parametrize("orderly", [False, True], ids=["connection-cut", "body-ends"])
 @pytest.mark.parametrize("into", [1, 4, 11, 12, 13, 60, -1])
-def test_a_cut_inside_a_message(gateway, endpoint, into, orderly):
+def test_truncation_inside_a_message(gateway, endpoint, into, orderly):
     """Also where HTTP itself says that all is well."""
     size = frame_length(b"part 1 of 4\n")
     after = size + into % size
@@ -257,26 +257,26 @@ def test_a_cut_inside_a_message(gateway, endpoint, into, orderly):
     assert answer.body == b"part 1 of 4\n"
 
 
-def test_a_cut_inside_the_first_message_is_a_status(gateway, endpoint):
+def test_truncation_inside_the_first_message_is_a_status(gateway, endpoint):
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=40)
     answer = gateway.call("/stream/count-4-0", b"x")
     assert (answer.status, answer.outcome, gateway.line()["outcome"]) == (502, "stream_broken", "stream_broken")
 
 
-def test_an_end_between_two_messages_is_a_good_one(gateway, endpoint):
+def test_end_between_messages_is_valid(gateway, endpoint):
     endpoint.next_fault(cut=True, framing="close", after=2 * frame_length(b"part 1 of 4\n"))
     assert gateway.call("/stream/count-4-0", b"x").body == b"part 1 of 4\npart 2 of 4\n"
     assert gateway.line()["outcome"] == "ok"
 
 
-def test_a_cut_that_http_does_not_show_is_shown_to_the_sdk(gateway, endpoint):
+def test_truncation_hidden_by_http_reaches_the_sdk(gateway, endpoint):
     endpoint.next_fault(cut=True, framing="close", after=frame_length(b"part 1 of 4\n") + 30)
     answer, _ = broken(gateway, "/endpoints/count-4-0/invocations-response-stream", "stream_broken")
     assert len(answer.body) == frame_length(b"part 1 of 4\n")
 
 
-def test_what_is_no_event_stream_passes_as_it_is(gateway, endpoint):
+def test_other_content_types_pass_unchanged(gateway, endpoint):
     endpoint.next_fault(type="application/json", status=200)
     assert gateway.call("/stream/count-1-0", b"x").header("Content-Type") == "application/json"
 
@@ -284,7 +284,7 @@ def test_what_is_no_event_stream_passes_as_it_is(gateway, endpoint):
 # -- callers
 
 
-def test_a_caller_who_leaves_cancels_the_stream(gateway, endpoint):
+def test_client_disconnect_cancels_the_stream(gateway, endpoint):
     caller = gateway.caller().ask("/stream/count-50-50", b"x")
     endpoint.wait_for(lambda e: e.requests and e.requests[-1].sent > 200)
     caller.close()
@@ -292,7 +292,7 @@ def test_a_caller_who_leaves_cancels_the_stream(gateway, endpoint):
     assert gateway.line()["outcome"] == "client_gone"
 
 
-def test_a_slow_reader_holds_the_stream_back(gateway, endpoint):
+def test_slow_reader_pauses_the_stream(gateway, endpoint):
     callers = [gateway.caller().ask("/stream/size-50000000", b"x") for _ in range(2)]
     time.sleep(0.7)
     sent = [seen.sent for seen in endpoint.requests]
@@ -301,7 +301,7 @@ def test_a_slow_reader_holds_the_stream_back(gateway, endpoint):
         caller.close()
 
 
-def test_many_streams_at_once(gateway):
+def test_many_concurrent_streams(gateway):
     callers = [gateway.caller().ask("/stream/count-5-50", b"x") for _ in range(50)]
     for caller in callers:
         assert caller.answer().body == b"".join(b"part %d of 5\n" % n for n in range(1, 6))

@@ -43,7 +43,7 @@ def token_of(seen):
 
 
 @pytest.mark.parametrize("base", ["/v1", "/containers/v1"], ids=["openai", "auto"])
-def test_the_openai_package(gateway, endpoint, npm, base):
+def test_openai_package(gateway, endpoint, npm, base):
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENAI_"))}
     done = subprocess.run(["node", npm / "openai.mjs", gateway.url + base, "chat-3-10"], capture_output=True, text=True,
                           timeout=60, env=env)
@@ -54,7 +54,7 @@ def test_the_openai_package(gateway, endpoint, npm, base):
     assert [seen.verdict for seen in endpoint.requests] == ["ok", "ok"]
 
 
-def test_only_what_belongs_there_is_sent(gateway, endpoint):
+def test_only_required_headers_are_sent(gateway, endpoint):
     answer = chat(gateway, headers=[("Authorization", "Bearer sk-any"), ("X-Stainless-Lang", "js"),
                                     ("OpenAI-Organization", "o"), ("Accept", "application/json")])
     seen = endpoint.requests[0]
@@ -65,7 +65,7 @@ def test_only_what_belongs_there_is_sent(gateway, endpoint):
     assert (line["operation"], line["endpoint"], line["outcome"]) == ("openai", "chat-3-0", "ok")
 
 
-def test_events_pass_as_they_come(gateway, endpoint):
+def test_events_pass_immediately(gateway, endpoint):
     body = b'{"model": "chat-4-80", "stream": true}'
     answer = gateway.call("/v1/chat/completions", body, JSON)
     arrived = [when for when, data in answer.pieces if data]
@@ -73,13 +73,13 @@ def test_events_pass_as_they_come(gateway, endpoint):
     assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
-def test_a_component_stands_in_the_path(gateway, endpoint):
+def test_component_is_in_the_path(gateway, endpoint):
     assert chat(gateway, "/component/v1/chat/completions").status == 200
     assert endpoint.requests[0].path == "/endpoints/chat-2-0/inference-components/adapter-7/openai/v1/chat/completions"
     assert endpoint.requests[0].header("X-Amzn-SageMaker-Inference-Component") is None
 
 
-def test_a_token_is_kept_and_lives_fifteen_minutes(gateway, endpoint):
+def test_token_is_cached_and_valid_for_fifteen_minutes(gateway, endpoint):
     for _ in range(3):
         chat(gateway)
     tokens = {token_of(seen) for seen in endpoint.requests}
@@ -97,7 +97,7 @@ def test_temporary_credentials(endpoint, start_gateway):
         endpoint.keys[ACCESS_KEY] = Key(SECRET_KEY)
 
 
-def test_no_token_is_ever_logged(gateway, endpoint):
+def test_tokens_are_never_logged(gateway, endpoint):
     chat(gateway)
     endpoint.next_fault(code="AccessDeniedException")
     assert chat(gateway).status == 502
@@ -115,12 +115,12 @@ def test_without_credentials_nothing_is_sent(endpoint, start_gateway):
 
 
 @pytest.mark.parametrize("header", ["X-Amzn-SageMaker-Target-Variant", "X-Amzn-SageMaker-Inference-Id"])
-def test_parameters_that_the_path_lacks_are_refused(gateway, endpoint, header):
+def test_unsupported_parameters_are_rejected(gateway, endpoint, header):
     answer = chat(gateway, headers=[(header, "A")])
     assert (answer.status, answer.outcome, endpoint.requests) == (400, "bad_parameter", [])
 
 
-def test_an_error_and_a_cut(gateway, endpoint):
+def test_error_and_truncation(gateway, endpoint):
     answer = chat(gateway, model="missing")
     assert (answer.status, answer.outcome) == (400, "rejected")
     gateway.allow_warnings("stream_broken")

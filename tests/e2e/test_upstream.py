@@ -112,7 +112,7 @@ def named():
         yield endpoint
 
 
-def test_the_last_good_answer_is_kept_when_names_fail(names, named):
+def test_last_addresses_are_kept_when_dns_fails(names, named):
     names.hosts("runtime.test 127.0.0.1")
     gateway = names.gateway(named)
     assert gateway.call("/call/echo", b"good").body == b"good"
@@ -124,7 +124,7 @@ def test_the_last_good_answer_is_kept_when_names_fail(names, named):
     assert gateway.line(outcome="ok")
 
 
-def test_a_name_that_fails_at_first_is_asked_again(names, named):
+def test_failed_lookup_is_retried(names, named):
     names.hosts()
     gateway = names.gateway(named)
     gateway.allow_warnings("dns_failed")
@@ -133,7 +133,7 @@ def test_a_name_that_fails_at_first_is_asked_again(names, named):
     assert gateway.call("/call/echo", b"now").body == b"now"
 
 
-def test_a_new_address_is_learned(names, named):
+def test_new_address_is_used(names, named):
     names.hosts("runtime.test 127.0.0.77")
     gateway = names.gateway(named)
     gateway.allow_warnings("connect_failed")
@@ -143,7 +143,7 @@ def test_a_new_address_is_learned(names, named):
     assert gateway.call("/call/echo", b"moved").body == b"moved"
 
 
-def test_the_next_address_when_one_refuses(names, named):
+def test_next_address_after_a_refused_connect(names, named):
     names.hosts("runtime.test 127.0.0.77", "runtime.test 127.0.0.1")
     gateway = names.gateway(named, "pool: { idle_max: 0 }\n" + ROUTE)
     for turn in range(4):
@@ -151,7 +151,7 @@ def test_the_next_address_when_one_refuses(names, named):
         assert gateway.line(outcome="ok")["connect_us"] < 1_200_000
 
 
-def test_the_next_address_when_one_is_silent(names, named):
+def test_next_address_after_a_silent_one(names, named):
     """It accepts nothing and says nothing; within a quarter of a second the next one is tried beside it."""
     def silent():
         sock = socket.socket()
@@ -178,7 +178,7 @@ def test_the_next_address_when_one_is_silent(names, named):
         sock.close()
 
 
-def test_addresses_in_rotation(names, named):
+def test_addresses_rotate(names, named):
     """Two addresses, two servers: both are used."""
     with Server(lambda sock, _: relay(sock, named.port), "127.0.0.79", named.port) as other:
         names.hosts("runtime.test 127.0.0.1", "runtime.test 127.0.0.79")
@@ -210,7 +210,7 @@ def at_once(gateway, count, path="/call/echo"):
         caller.close()
 
 
-def test_no_more_idle_ones_than_asked_for(start_gateway, endpoint):
+def test_idle_connections_are_limited(start_gateway, endpoint):
     gateway = start_gateway("pool: { idle_max: 2 }\n" + ROUTE)
     for _ in range(6):
         endpoint.next_fault(delay_ms=400)
@@ -218,7 +218,7 @@ def test_no_more_idle_ones_than_asked_for(start_gateway, endpoint):
     eventually(lambda: len(endpoint.open) == 2, 15, "two are kept")
 
 
-def test_old_connections_are_not_used_again(start_gateway, endpoint):
+def test_old_connections_are_not_reused(start_gateway, endpoint):
     gateway = start_gateway("pool: { age_max: 1s }\n" + ROUTE)
     gateway.call("/call/echo", b"x")
     first = endpoint.requests[0].connection
@@ -229,7 +229,7 @@ def test_old_connections_are_not_used_again(start_gateway, endpoint):
     eventually(lambda: first not in endpoint.open, 15, "the old one is closed")
 
 
-def test_connections_made_ahead_of_need(start_gateway, endpoint):
+def test_warm_connections(start_gateway, endpoint):
     gateway = start_gateway("pool: { warm: 3 }\n" + ROUTE)
     eventually(lambda: len(endpoint.open) == 3, 10, "three stand ready")
     assert gateway.call("/call/echo", b"x").status == 200
@@ -242,7 +242,7 @@ def test_connections_made_ahead_of_need(start_gateway, endpoint):
 
 
 @pytest.mark.parametrize("pool", ["idle_max: 1, warm: 3", "idle_max: 0, warm: 1"])
-def test_more_warm_than_may_be_idle_is_no_storm(start_gateway, endpoint, pool):
+def test_more_warm_than_idle_max_does_not_loop(start_gateway, endpoint, pool):
     gateway = start_gateway(f"pool: {{ {pool} }}\n" + ROUTE)
     gateway.allow_warnings("warm")
     before = endpoint.connections
@@ -250,7 +250,7 @@ def test_more_warm_than_may_be_idle_is_no_storm(start_gateway, endpoint, pool):
     assert endpoint.connections - before < 20
 
 
-def test_warm_connections_that_are_closed_at_once_are_no_storm(start_gateway):
+def test_warm_connections_closed_at_once_do_not_loop(start_gateway):
     context, shaken = certificates.context(["localhost"]), []
 
     def serve(sock, _):
@@ -264,7 +264,7 @@ def test_warm_connections_that_are_closed_at_once_are_no_storm(start_gateway):
         assert server.count < 20, f"{server.count} connections: who does not want them is left alone for a while"
 
 
-def test_not_more_connects_at_a_time_than_asked_for(start_gateway, endpoint):
+def test_concurrent_connects_are_limited(start_gateway, endpoint):
     state = {"now": 0, "most": 0}
     lock = threading.Lock()
 
@@ -290,7 +290,7 @@ def test_not_more_connects_at_a_time_than_asked_for(start_gateway, endpoint):
         gateway.allow_warnings("upstream", "signature", "credentials")
 
 
-def test_a_stale_connection_costs_one_retry_not_two(start_gateway, endpoint):
+def test_stale_connection_costs_one_retry(start_gateway, endpoint):
     gateway = start_gateway(ROUTE)
     gateway.allow_warnings("upstream")
     endpoint.next_fault(drop_next="reset")
@@ -320,7 +320,7 @@ def test_sessions_are_resumed(start_gateway, version):
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("fault", ["wrong-name", "expired", "not-yet", "self-signed", "untrusted", "purpose"])
-def test_a_wrong_certificate_never_gets_a_signed_request(start_gateway, fault, version):
+def test_wrong_certificate_gets_no_signed_request(start_gateway, fault, version):
     with Endpoint(tls=True if fault == "purpose" else fault) as endpoint:
         if fault == "purpose":
             endpoint._context = for_clients_only()
@@ -358,7 +358,7 @@ def for_clients_only():
 # -- an answer before the body is sent
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_an_early_413_is_told_as_such(start_gateway, tls):
+def test_early_413_is_reported(start_gateway, tls):
     """It answers and then reads no further: what the caller hears is why, not that sending failed."""
     done = threading.Event()
     answered = b"HTTP/1.1 413 Payload Too Large\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\ntoo big"
@@ -381,7 +381,7 @@ def test_an_early_413_is_told_as_such(start_gateway, tls):
         done.set()
 
 
-def test_the_wait_for_the_first_byte_begins_when_a_slow_body_is_sent(start_gateway):
+def test_first_byte_timeout_starts_after_a_slow_body(start_gateway):
     """Sending takes longer than timeouts.first_byte, so that the timer falls due while timeouts.idle still holds."""
     def serve(sock, _):
         read_head(sock)
@@ -437,7 +437,7 @@ upstream: {{ endpoint_url: "https://runtime.test:{endpoint.port}", ca_file: "{ca
     return start_gateway(head + ROUTE, head=False, env=env)
 
 
-def test_by_the_key(start_gateway, named, ca_file):
+def test_proxy_from_configuration(start_gateway, named, ca_file):
     named.clear()
     with Proxy(named.port) as proxy:
         gateway = start_behind(start_gateway, named, ca_file, f', proxy: "{through(proxy, "user:pass@")}"')
@@ -454,7 +454,7 @@ def test_by_the_key(start_gateway, named, ca_file):
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_by_the_environment(start_gateway, named, ca_file, name):
+def test_proxy_from_environment(start_gateway, named, ca_file, name):
     with Proxy(named.port) as proxy:
         gateway = start_behind(start_gateway, named, ca_file, env={name: through(proxy)})
         assert gateway.call("/call/echo", b"x").body == b"x"
@@ -471,7 +471,7 @@ def test_no_proxy_goes_direct(names, named, ca_file, start_gateway, exempt):
         assert proxy.heads == []
 
 
-def test_none_in_the_file_beats_the_environment(names, named, ca_file, start_gateway):
+def test_none_in_the_file_overrides_the_environment(names, named, ca_file, start_gateway):
     names.hosts("runtime.test 127.0.0.1")
     with Proxy(named.port) as proxy:
         gateway = start_behind(start_gateway, named, ca_file, ", proxy: none",
@@ -502,7 +502,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_proxy_that_refuses(start_gateway, named, ca_file, kind):
+def test_proxy_rejects(start_gateway, named, ca_file, kind):
     script, status, outcome = REFUSALS[kind]
     named.clear()
     with Proxy(named.port, script) as proxy:
@@ -516,7 +516,7 @@ def test_a_proxy_that_refuses(start_gateway, named, ca_file, kind):
         assert gateway.call("/call/echo", b"again").body == b"again"
 
 
-def test_a_proxy_that_is_not_there(start_gateway, named, ca_file):
+def test_proxy_unreachable(start_gateway, named, ca_file):
     gateway = start_behind(start_gateway, named, ca_file, f', proxy: "http://127.0.0.1:{free_port()}"')
     gateway.allow_warnings("upstream")
     assert gateway.call("/call/echo", b"x").outcome == "connect_failed"

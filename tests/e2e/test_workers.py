@@ -69,7 +69,7 @@ def test_connections_are_spread_evenly(start_gateway):
             eventually(lambda: sockets_by_loop(gateway) == [10, 10, 10, 10], 3, "the gaps are filled")
 
 
-def test_a_burst_is_spread_too(start_gateway):
+def test_burst_is_spread_evenly(start_gateway):
     """Connections that come faster than workers take them over are counted at once."""
     gateway = start_gateway(FOUR)
     with many(gateway, 64):
@@ -78,7 +78,7 @@ def test_a_burst_is_spread_too(start_gateway):
         assert len(counts) == 4 and counts[-1] - counts[0] <= 4, counts
 
 
-def test_all_of_them_serve(start_gateway, endpoint):
+def test_all_workers_serve(start_gateway, endpoint):
     gateway = start_gateway(FOUR)
     wrong = []
 
@@ -98,7 +98,7 @@ def test_all_of_them_serve(start_gateway, endpoint):
     assert len({seen.connection for seen in endpoint.requests}) >= 4, "each has connections of its own"
 
 
-def test_limits_hold_over_all_of_them(start_gateway, endpoint):
+def test_limits_are_shared_by_all_workers(start_gateway, endpoint):
     """One place, callers on every worker: one after the other, and each gets it."""
     gateway = start_gateway(FOUR)
     endpoint.next_fault(delay_ms=500)
@@ -112,7 +112,7 @@ def test_limits_hold_over_all_of_them(start_gateway, endpoint):
     assert all(ended <= began + 0.05 for (_, ended), (began, _) in zip(times, times[1:])), "never two at once"
 
 
-def test_unix_sockets_are_shared_out(start_gateway, endpoint, ca_file):
+def test_unix_connections_are_distributed(start_gateway, endpoint, ca_file):
     gateway = start_gateway(f"""
 listen: [{{ address: "@LISTEN@" }}, {{ address: "unix:@DIR@/s" }}]
 region: us-east-1
@@ -149,7 +149,7 @@ def test_draining_with_many_connections(start_gateway, endpoint, workers):
     assert len(gateway.lines) == 40
 
 
-def test_callers_who_come_and_go_at_the_cap(start_gateway):
+def test_clients_come_and_go_at_the_cap(start_gateway):
     """The cap is the process's: departures on any worker let the next one in."""
     gateway = start_gateway("limits: { connections: 6 }\n" + FOUR)
     gateway.allow_warnings("limits.connections")

@@ -47,7 +47,7 @@ def test_nothing_failed(suite):
     assert (status, unsteady, suite.turns("a")) == (0, None, 1)
 
 
-def test_one_that_fails_once_is_unsteady(suite):
+def test_single_failure_is_unsteady(suite):
     status, output, unsteady = suite("def test_a(): fail('a', 1)\ndef test_b(): fail('b')\n")
     assert (status, unsteady) == (0, ["e2e/test_it.py::test_a"])
     assert (suite.turns("a"), suite.turns("b")) == (4, 1)
@@ -55,19 +55,19 @@ def test_one_that_fails_once_is_unsteady(suite):
 
 
 @pytest.mark.parametrize("turn", [2, 3, 4])
-def test_one_that_fails_again_fails(suite, turn):
+def test_repeated_failure_fails(suite, turn):
     status, _, unsteady = suite(f"def test_a(): fail('a', 1, {turn})\n")
     assert (status, unsteady, suite.turns("a")) == (1, None, turn)
 
 
-def test_three_are_few_and_one_of_them_can_spoil_it(suite):
+def test_three_failures_are_rerun_and_one_repeated_failure_fails(suite):
     three = "".join(f"def test_{name}(): fail('{name}', 1)\n" for name in "abc")
     assert suite(three)[2] == [f"e2e/test_it.py::test_{name}" for name in "abc"]
     status, _, unsteady = suite(three.replace("'b', 1", "'b', 5, 6"))
     assert (status, unsteady) == (1, None)
 
 
-def test_four_are_many(suite):
+def test_four_failures_are_not_rerun(suite):
     status, _, unsteady = suite("".join(f"def test_{name}(): fail('{name}', 1)\n" for name in "abcd"))
     assert (status, unsteady, suite.turns("a")) == (1, None, 1)
 
@@ -76,7 +76,7 @@ def test_four_are_many(suite):
     "==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x6", "ERROR: LeakSanitizer: detected memory leaks",
     "WARNING: ThreadSanitizer: data race (pid=7)", "proxy/a.c:3:4: runtime error: signed integer overflow",
     "proxy/a.c:3: check failed: length > 0", "the gateway crashed: signal 11", "a secret is in its access log: ..."])
-def test_a_fault_of_the_program_is_no_chance(suite, fault):
+def test_sanitizer_reports_are_never_unsteady(suite, fault):
     status, output, unsteady = suite(f"def test_a(): fail('a', 1, saying={fault!r})\n")
     assert (status, unsteady, suite.turns("a")) == (1, None, 1)
     assert "no chance" in output
@@ -100,7 +100,7 @@ class TestIt:
     assert "e2e/test_it.py::TestIt::test_named[a b/[c]::d]" in unsteady
 
 
-def test_a_suite_that_cannot_be_read_fails(suite):
+def test_unreadable_suite_fails(suite):
     status, _, unsteady = suite("import nothing_of_that_name\n")
     assert (status, unsteady) == (2, None)
 
@@ -112,7 +112,7 @@ def test_a_suite_that_cannot_be_read_fails(suite):
     ((1,), 0, "1 passed, 0 failed, 0 skipped", ["1 unsteady", "    deploy deploy: deploy/test_it.py::test_a"]),
     ((1, 3), 1, "1 passed, 1 failed, 0 skipped", []),
 ], ids=["unsteady", "failed"])
-def test_the_summary(tmp_path, turns, status, last, told):
+def test_summary(tmp_path, turns, status, last, told):
     """tests/run as it is, in a tree where nothing needs to be installed or built."""
     for name in ("tests/deploy", "deploy", "bin"):
         (tmp_path / name).mkdir(parents=True)
@@ -131,7 +131,7 @@ def test_the_summary(tmp_path, turns, status, last, told):
     assert ("unsteady" in done.stdout.split("summary")[1]) == bool(told)
 
 
-def test_steps_beside_each_other_are_all_told(tmp_path):
+def test_parallel_steps_are_all_reported(tmp_path):
     """Also what failed among them."""
     for name in ("tests/fuzz", "deploy", "bin", "build/fuzz"):
         (tmp_path / name).mkdir(parents=True)

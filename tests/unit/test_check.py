@@ -33,7 +33,7 @@ def expected(path):
 
 
 @pytest.mark.parametrize("path", sorted(BROKEN.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_broken_file_is_told_with_place_and_remedy(path):
+def test_broken_file_is_reported_with_place_and_remedy(path):
     done = check("-c", path.name, cwd=BROKEN)
     assert done.stderr.replace(str(BROKEN), "DIR").splitlines() == expected(path)
     assert done.returncode == 1
@@ -56,7 +56,7 @@ def file(tmp_path):
     return write
 
 
-def test_a_good_file(file):
+def test_valid_file(file):
     path = file(GOOD)
     done = check("-c", path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: ok, 1 route\n", "")
@@ -76,7 +76,7 @@ def test_warnings_do_not_fail(file):
     ]
 
 
-def test_a_route_that_can_never_match_is_warned_of(file):
+def test_unreachable_route_warns(file):
     done = check("-c", file(GOOD + "  - { name: b, match: { path: /a }, endpoint: e }\n"))
     assert done.returncode == 0
     assert "warning: " in done.stderr and "b" in done.stderr
@@ -92,7 +92,7 @@ def test_files_are_included_in_order(file):
     assert "connections: 7\n" in done.stdout and "concurrency: 9\n" in done.stdout
 
 
-def test_an_empty_routes_directory_is_no_error(file, tmp_path):
+def test_empty_routes_directory_is_accepted(file, tmp_path):
     (tmp_path / "routes.d").mkdir()
     assert check("-c", file("include: [routes.d/*.yaml]" + GOOD)).returncode == 0
 
@@ -151,7 +151,7 @@ log: { level: debug }
 """
 
 
-def test_what_print_shows_loads_to_the_same(file):
+def test_print_round_trips(file):
     ca = file("", "ca.pem")
     first = check("-c", file(FULL.replace("CA", ca.name)), "--print")
     assert (first.returncode, first.stderr) == (0, "")
@@ -215,13 +215,13 @@ routes:
 """
 
 
-def test_the_designed_configuration_loads_whole(file):
+def test_designed_configuration_loads(file):
     done = check("-c", file(DESIGNED))
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if "beyond loopback" not in line] == []
 
 
-def test_too_many_sessions_of_their_own_are_refused(file):
+def test_too_many_role_sessions_are_rejected(file):
     text = GOOD.split("routes:")[0] + """
 identities:
   a: { assume_role: { role_arn: "arn:aws:iam::1:role/x", session_name: "${route}" } }
@@ -256,7 +256,7 @@ upstream: { ca_file: "${env.CA}", endpoint_url: "${env.URL}", fips: "${env.FIPS}
      "https://b.example.com"),
     ({"AWS_ENDPOINT_URL": "https://a.example.com", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None),
 ])
-def test_aws_s_own_endpoint_variables(file, env, url):
+def test_aws_endpoint_variables(file, env, url):
     done = check("-c", file(GOOD), "--print", env=env)
     assert re.findall(r'endpoint_url: "(.*)"', done.stdout) == ([url] if url else [])
 
@@ -268,7 +268,7 @@ def test_aws_s_own_endpoint_variables(file, env, url):
     ('{ endpoint_url: "https://a.example.com" }', {"AWS_USE_FIPS_ENDPOINT": "true"}, False, False),
     ("{}", {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL": "https://a.example.com"}, False, False),
 ], ids=range(5))
-def test_fips_and_dualstack_by_the_environment(file, upstream, env, fips, dualstack):
+def test_fips_and_dualstack_from_environment(file, upstream, env, fips, dualstack):
     done = check("-c", file(GOOD + f"upstream: {upstream}\n"), "--print", env=env)
     assert done.returncode == 0, done.stderr
     assert ("fips: true" in done.stdout, "dualstack: true" in done.stdout) == (fips, dualstack)
@@ -282,7 +282,7 @@ def test_fips_and_dualstack_by_the_environment(file, upstream, env, fips, dualst
     ("[profile x]\nregion = Mars\n", {"AWS_PROFILE": "x"}, "region is missing: write"),
     ("\n[profile x\n", {}, "region is missing, and profile: DIR/config: line 2: missing ']' after a section's name"),
 ], ids=["default", "profile", "older variable", "another", "no region", "broken"])
-def test_a_region_by_the_profile(file, tmp_path, text, env, told):
+def test_region_from_profile(file, tmp_path, text, env, told):
     config = tmp_path / "config"
     config.write_text(text)
     done = check("-c", file(GOOD.replace("region: us-east-1", "")), "--print", env={"AWS_CONFIG_FILE": str(config), **env})
@@ -290,7 +290,7 @@ def test_a_region_by_the_profile(file, tmp_path, text, env, told):
     assert done.returncode == (0 if "eu-west-1" in told else 1)
 
 
-def test_a_wrong_variable_is_named(file):
+def test_error_names_the_variable(file):
     done = check("-c", file(GOOD.replace("region: us-east-1", "")), env={"AWS_REGION": "Mars", "AWS_ENDPOINT_URL": "ftp://x"})
     assert done.returncode == 1
     assert "AWS_REGION: \"Mars\" cannot be a region" in done.stderr
@@ -305,22 +305,22 @@ def test_a_wrong_variable_is_named(file):
     (["-c", "no-such-file.yaml"], 1, "no-such-file.yaml: No such file or directory"),
     (["-c", "."], 1, "is a directory"),
 ])
-def test_the_command_line(arguments, status, text):
+def test_command_line(arguments, status, text):
     done = check(*arguments, cwd=BROKEN)
     assert done.returncode == status
     assert text in done.stdout + done.stderr
 
 
-def test_a_file_too_large_is_refused(file):
+def test_oversized_file_is_rejected(file):
     done = check("-c", file("#" * 2_000_000 + GOOD))
     assert done.returncode == 1 and "larger than 1 MiB" in done.stderr
 
 
-def test_deep_nesting_is_refused(file):
+def test_deep_nesting_is_rejected(file):
     for text in ("[" * 100_000, "a: " + "{b: " * 1000, "- " * 50_000):
         done = check("-c", file(text))
         assert done.returncode == 1 and done.stderr.count("\n") >= 1, done.stderr
 
 
-def test_the_schema_is_json():
+def test_schema_is_json():
     assert json.loads(check("--schema").stdout)["title"] == "sagegate"

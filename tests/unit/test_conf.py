@@ -34,7 +34,7 @@ def validator():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_loads_without_warning(path):
+def test_file_loads_without_warnings(path):
     done = check("-c", path)
     loud = [line for line in done.stderr.splitlines() if MEANT.get(path.name, "\n") not in line]
     assert (done.returncode, loud) == (0, [])
@@ -42,7 +42,7 @@ def test_a_file_loads_without_warning(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_what_is_printed_of_a_file_loads_to_the_same(path, tmp_path, validator):
+def test_printed_file_round_trips(path, tmp_path, validator):
     first = check("-c", path, "--print")
     printed = tmp_path / "printed.yaml"
     printed.write_text(first.stdout)
@@ -50,18 +50,18 @@ def test_what_is_printed_of_a_file_loads_to_the_same(path, tmp_path, validator):
     validator.validate(yaml.safe_load(first.stdout))
 
 
-def test_a_sidecar_needs_25_lines():
+def test_sidecar_configuration_fits_25_lines():
     assert (CONF / "sidecar.yaml").read_text().count("\n") <= 25
 
 
 # ---- the schema
 
-def test_the_schema_is_what_the_program_knows():
+def test_schema_file_is_current():
     assert check("--schema").stdout == SCHEMA.read_text(), "deploy/reference build/dev/sagegate"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_the_schema_takes_a_file(path, validator):
+def test_schema_accepts_file(path, validator):
     validator.validate(yaml.safe_load(path.read_text()))
 
 
@@ -117,7 +117,7 @@ def changed(path, value):
     (("routes", 0, "callers_may_set"), ["acept"]),
     (("routes", 1), {"name": "b", "match": {"path": "/b"}}),
 ])
-def test_the_schema_refuses_what_the_program_refuses(path, value, validator, tmp_path):
+def test_schema_rejects_what_the_program_rejects(path, value, validator, tmp_path):
     tree = changed(path, value)
     assert not validator.is_valid(tree)
     file = tmp_path / "broken.yaml"
@@ -138,7 +138,7 @@ def test_the_schema_refuses_what_the_program_refuses(path, value, validator, tmp
     (("routes", 0, "parameters", "session_id"), {"value": 7}),
     (("routes", 0, "callers_may_set"), []),
 ])
-def test_the_schema_takes_what_the_program_takes(path, value, validator, tmp_path):
+def test_schema_accepts_what_the_program_accepts(path, value, validator, tmp_path):
     tree = changed(path, value)
     validator.validate(tree)
     file = tmp_path / "good.yaml"
@@ -186,26 +186,26 @@ def regenerate(folder):
     return (folder / "reference.yaml").read_text()
 
 
-def test_the_reference_is_made_from_the_table(tmp_path):
+def test_reference_is_generated_from_the_table(tmp_path):
     again = regenerate(tmp_path)
     assert again == (CONF / "reference.yaml").read_text(), "deploy/reference build/dev/sagegate"
     assert (tmp_path / "sagegate.schema.json").read_text() == SCHEMA.read_text()
 
 
-def test_a_key_that_the_reference_lacks_is_put_where_it_belongs(tmp_path):
+def test_missing_reference_key_is_inserted_in_place(tmp_path):
     whole = (CONF / "reference.yaml").read_text()
     (tmp_path / "reference.yaml").write_text(re.sub(r"\n  #.*\n  (concurrency|warm|age_max): .*", "", whole))
     assert regenerate(tmp_path) == whole
 
 
-def test_the_reference_has_every_key(validator):
+def test_reference_has_every_key(validator):
     text = "\n".join(re.sub(r"^(\s*)#(\w+:)", r"\1\2", line) for line in reference_lines())
     tree = yaml.safe_load(text)
     missing = [".".join(path) for path, _ in settings(validator.schema) if not nodes(tree, path)]
     assert missing == []
 
 
-def test_the_reference_tells_what_the_table_tells(validator):
+def test_reference_documents_match_the_table(validator):
     """Documentation, default and range of each key, in this order; wherever it stands, for shared keys stand there once."""
     comments = " ".join(re.sub(r"^\s*(- )?# ?", "", line) for line in reference_lines() if re.match(r"\s*(- )?# ", line))
     comments = re.sub(r"\s+", " ", comments)
@@ -215,7 +215,7 @@ def test_the_reference_tells_what_the_table_tells(validator):
     assert told == []
 
 
-def test_the_reference_s_values_are_the_defaults(validator):
+def test_reference_values_are_defaults(validator):
     """Where a setting has a default and the reference sets it outside routes, it is that."""
     tree = yaml.safe_load((CONF / "reference.yaml").read_text())
     for path, schema in settings(validator.schema):

@@ -35,7 +35,7 @@ def ours(env, *arguments):
     return json.loads(done.stdout)
 
 
-def what_we_find(env):
+def our_identity(env):
     plan = ours(env)
     if plan["base"] == "failed":
         return "failed"
@@ -53,7 +53,7 @@ def session_of(name):
     return None if name is None or name.startswith(("sagegate-", "botocore-session-")) else name
 
 
-def what_botocore_finds(env):
+def botocore_identity(env):
     calls = []
 
     class Sts:
@@ -152,7 +152,7 @@ def make_case(rng, tmp_path):
     return env
 
 
-def differs_on_purpose(env, found):
+def differs_deliberately(env, found):
     """A named profile that does not exist is an error to botocore whatever else there is; to us it is one only when
     the chain comes to it."""
     profile = env.get("AWS_PROFILE")
@@ -160,15 +160,15 @@ def differs_on_purpose(env, found):
     return profile is not None and f"[{profile}]" not in text and f"[profile {profile}]" not in text
 
 
-def test_the_chain_finds_what_botocore_finds(tmp_path):
+def test_chain_matches_botocore(tmp_path):
     rng = random.Random(SEED)
     kinds = {}
     for number in range(CASES):
         directory = tmp_path / str(number)
         directory.mkdir()
         env = make_case(rng, directory)
-        mine, theirs = what_we_find(env), what_botocore_finds(env)
-        if mine != theirs and differs_on_purpose(env, mine):
+        mine, theirs = our_identity(env), botocore_identity(env)
+        if mine != theirs and differs_deliberately(env, mine):
             continue
         files = {name: open(env[name]).read() for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         assert mine == theirs, (number, env, ours(env), files)
@@ -177,7 +177,7 @@ def test_the_chain_finds_what_botocore_finds(tmp_path):
     assert len(kinds) > 10, kinds
 
 
-def test_command_lines_are_split_as_by_shlex(tmp_path):
+def test_command_lines_are_split_like_shlex(tmp_path):
     rng = random.Random(SEED)
     for number in range(60):
         line = "x" + "".join(rng.choice("ab '\"\\$#;|\t") for _ in range(rng.randint(0, 30)))
@@ -199,7 +199,7 @@ def test_command_lines_are_split_as_by_shlex(tmp_path):
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1",
                                     "us-isob-east-1"])
 @pytest.mark.parametrize("variant", ["", "f", "d", "fd"])
-def test_sts_is_where_botocore_asks(region, variant, tmp_path):
+def test_sts_host_matches_botocore(region, variant, tmp_path):
     token = tmp_path / "token"
     token.write_text(string.ascii_letters)
     env = {"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}
@@ -252,7 +252,7 @@ def make_call_case(rng, tmp_path):
     return region, env
 
 
-def how_botocore_asks_sts(env):
+def botocore_sts_request(env):
     """The host, the region that is signed for, and the certificates that are trusted."""
     sent = []
 
@@ -277,14 +277,14 @@ def how_botocore_asks_sts(env):
     return sent[0].url.split("/")[2], scope[2], client._endpoint.http_session._verify
 
 
-def test_sts_is_asked_as_botocore_asks(tmp_path):
+def test_sts_requests_match_botocore(tmp_path):
     rng = random.Random(SEED)
     seen = set()
     for number in range(120):
         directory = tmp_path / str(number)
         directory.mkdir()
         region, env = make_call_case(rng, directory)
-        theirs = how_botocore_asks_sts(env)
+        theirs = botocore_sts_request(env)
         plan = ours({**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}, region)
         mine = "failed" if plan["base"] == "failed" else (plan["sts"], plan["sts_region"], plan["ca_file"] or True)
         if theirs == "failed" and mine != "failed" and mine[0].startswith("sts-fips") and mine[0].endswith("api.aws"):
@@ -295,7 +295,7 @@ def test_sts_is_asked_as_botocore_asks(tmp_path):
                     "sts.REGION.api.aws", "sts.REGION.amazonaws.com.cn"}, seen
 
 
-def where_botocore_asks_the_instance(env):
+def botocore_imds_address(env):
     with mock.patch.dict(os.environ, env, clear=True):
         session = botocore.session.Session()
         try:
@@ -308,7 +308,7 @@ def where_botocore_asks_the_instance(env):
     return fetcher._base_url.split("/")[2]
 
 
-def test_the_instance_is_asked_where_botocore_asks(tmp_path):
+def test_imds_address_matches_botocore(tmp_path):
     rng = random.Random(SEED + 1)
     seen = set()
     for number in range(60):
@@ -317,7 +317,7 @@ def test_the_instance_is_asked_where_botocore_asks(tmp_path):
         _, env = make_call_case(rng, directory)
         plan = ours(env)
         mine = "failed" if plan["base"] == "failed" else plan["host"]
-        assert mine == where_botocore_asks_the_instance(env), (env, open(env["AWS_CONFIG_FILE"]).read(), plan)
+        assert mine == botocore_imds_address(env), (env, open(env["AWS_CONFIG_FILE"]).read(), plan)
         seen.add(mine)
     assert seen == {"failed", "127.0.0.1:9911", "[::1]:9911", "169.254.169.1", "169.254.169.254", "[fd00:ec2::254]"}
 
@@ -352,7 +352,7 @@ sts =
     ({}, "[default]\nendpoint_url = x\n", "sts: endpoint_url of the profile: "),
     ({"AWS_STS_REGIONAL_ENDPOINTS": "both"}, "", "AWS_STS_REGIONAL_ENDPOINTS (or the profile's"),
 ], ids=range(12))
-def test_configured_endpoints_of_sts(env, config, host, tmp_path):
+def test_configured_sts_endpoints(env, config, host, tmp_path):
     (tmp_path / "config").write_text(config)
     plan = ours({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/x",
                  "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", **env})
@@ -361,16 +361,16 @@ def test_configured_endpoints_of_sts(env, config, host, tmp_path):
 
 # ---- where we differ on purpose: facts of the SDKs that a gateway must not share
 
-def test_what_differs_on_purpose(tmp_path):
+def test_deliberate_differences(tmp_path):
     shared = tmp_path / "credentials"
     env = {"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(shared), "AWS_CONFIG_FILE": "/none",
            "AWS_EC2_METADATA_DISABLED": "true", "TOKEN_FILE": ""}
     # A comment behind a value is none of the value: the other SDKs' reading.
     shared.write_text("[default]\naws_access_key_id = AK # mine\naws_secret_access_key = s\n")
-    assert what_we_find(env)[0] == "AK" and what_botocore_finds(env)[0] == "AK # mine"
+    assert our_identity(env)[0] == "AK" and botocore_identity(env)[0] == "AK # mine"
     # A section that stands there twice is merged.
     shared.write_text("[default]\naws_access_key_id = AK\n[default]\naws_secret_access_key = s\n")
-    assert what_we_find(env)[0] == "AK" and what_botocore_finds(env) == "failed"
+    assert our_identity(env)[0] == "AK" and botocore_identity(env) == "failed"
     # Nobody is there to type a code.
     shared.write_text("[base]\naws_access_key_id = AK\naws_secret_access_key = s\n"
                       "[default]\nrole_arn = r\nsource_profile = base\nmfa_serial = x\n")

@@ -104,7 +104,7 @@ def botocore_messages(stream):
     return messages, False
 
 
-def test_as_botocore():
+def test_matches_botocore():
     rng = random.Random(SEED)
     streams = [make_stream(rng) for _ in range(CASES)]
     questions = [{"ask": "eventstream", "pieces": [piece.hex() for piece in pieces_of(rng, stream)]}
@@ -118,7 +118,7 @@ def test_as_botocore():
     assert min(ends.values()) > CASES / 20, ends
 
 
-def test_streams_that_end_inside_a_message_are_not_whole():
+def test_stream_ending_inside_a_message_is_incomplete():
     stream = message(string(":message-type", b"event"), b"payload")
     questions = [{"ask": "eventstream", "pieces": [stream[:cut].hex()]} for cut in range(len(stream) + 1)]
     for cut, answer in enumerate(Driver("aws_driver").ask(questions)):

@@ -105,7 +105,7 @@ def rows(done):
     return labelled
 
 
-def test_tells_a_person_everything(explain):
+def test_text_output(explain):
     done = explain(
         "POST",
         "/predict/fraud",
@@ -155,7 +155,7 @@ def test_tells_a_person_everything(explain):
     assert told["errors"][0].startswith("unwrap")
 
 
-def test_tells_captures_overrides_and_what_gives_none(explain):
+def test_shows_captures_overrides_and_empty_results(explain):
     done = explain(
         "PUT",
         "/models/a%20b%07/predict",
@@ -190,7 +190,7 @@ def test_tells_captures_overrides_and_what_gives_none(explain):
     assert done.returncode == 0
 
 
-def test_tells_why_no_route_matches(explain):
+def test_explains_why_no_route_matches(explain):
     done = explain("POST", "/models/m/predict")
     assert done.returncode == 1
     told = rows(done)
@@ -205,7 +205,7 @@ def test_tells_why_no_route_matches(explain):
     ]
 
 
-def test_as_json(explained):
+def test_json_output(explained):
     answer = explained("POST", "/predict/fraud", "Cookie: c", "Content-Type: a/b")
     assert answer["route"]["name"] == "fraud" and answer["route"]["line"] == 12
     assert answer["endpoint"] == "fraud-prod" and answer["region"] == "us-east-1"
@@ -268,7 +268,7 @@ def test_as_json(explained):
         ),
     ],
 )
-def test_refusals(explained, method, path, headers, outcome, status, part):
+def test_rejections(explained, method, path, headers, outcome, status, part):
     answer = explained(method, path, *headers)
     assert (answer["outcome"], answer["status"]) == (outcome, status)
     assert part in answer["message"]
@@ -326,7 +326,7 @@ def test_raw_requests(tmp_path):
     assert run(*raw[:2], file=tmp_path / "routes.yaml").returncode == 0
 
 
-def test_the_body_of_a_ping_is_not_read(tmp_path):
+def test_ping_body_is_not_read(tmp_path):
     (tmp_path / "routes.yaml").write_text(ROUTES)
     (tmp_path / "request").write_bytes(b"GET /ping HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
     done = run("--raw", tmp_path / "request", "--json", file=tmp_path / "routes.yaml")
@@ -341,7 +341,7 @@ def test_the_body_of_a_ping_is_not_read(tmp_path):
         (b"POST /chat HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1234", "3 bytes follow"),
     ],
 )
-def test_raw_must_be_one_whole_request(tmp_path, request_bytes, part):
+def test_raw_input_must_be_one_complete_request(tmp_path, request_bytes, part):
     (tmp_path / "routes.yaml").write_text(ROUTES)
     (tmp_path / "request").write_bytes(request_bytes)
     done = run("--raw", tmp_path / "request", file=tmp_path / "routes.yaml")
@@ -364,7 +364,7 @@ def test_native(explained, suffix, header):
     assert answer["dropped_headers"] == "amz-sdk-request"
 
 
-def test_ids_come_from_the_callers_trace(tmp_path):
+def test_ids_come_from_the_client_trace(tmp_path):
     file = tmp_path / "trace.yaml"
     file.write_text(
         "listen: [{ address: 127.0.0.1:8080 }]\nregion: us-east-1\nroutes:\n"
@@ -397,7 +397,7 @@ def test_usage(arguments, part):
     assert part in done.stderr
 
 
-def test_tells_the_problems_of_the_file(tmp_path):
+def test_reports_configuration_problems(tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_text("routs: []\n")
     done = run("POST", "/", file=file)
@@ -411,7 +411,7 @@ def test_help():
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "conf").glob("*.yaml")), ids=lambda path: path.name)
-def test_the_files_of_conf(file):
+def test_files_in_conf(file):
     """Each can be explained; none holds the path asked for."""
     done = run("POST", "/no/such/path/anywhere", "--json", file=file)
     if json.loads(done.stdout)["outcome"] == "ok":

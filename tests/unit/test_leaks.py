@@ -34,7 +34,7 @@ def leaks(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_nothing_is_found_where_nothing_is(leaks):
+def test_clean_output_passes(leaks):
     leaks.learn(SECRET, None, "", "short", "x" * 200)
     leaks.look("a text", "told/to+everybody-EXAMPLE, short " + "0123456789abcdef" * 4 + "x" * 300)
 
@@ -43,13 +43,13 @@ def test_nothing_is_found_where_nothing_is(leaks):
     str, lambda text: text.replace("/", "%2F").replace("+", "%2B"), lambda text: text.replace("/", "\\/"),
     lambda text: base64.b64encode(text.encode()).decode(), lambda text: json.dumps({"a": [text]})],
     ids=["plain", "url", "json slash", "base64", "json"])
-def test_a_secret_is_found_in_every_form(leaks, form):
+def test_secret_is_found_in_every_encoding(leaks, form):
     leaks.learn(SECRET)
     with pytest.raises(AssertionError, match="a secret is in the log: "):
         leaks.look("the log", "one line\nbefore " + form(SECRET) + " after\n")
 
 
-def test_the_beginning_of_a_long_one_is_enough(leaks):
+def test_prefix_of_long_secret_is_found(leaks):
     token = "".join(f"{number:x}" for number in range(500))
     leaks.learn(token)
     with pytest.raises(AssertionError):
@@ -58,12 +58,12 @@ def test_the_beginning_of_a_long_one_is_enough(leaks):
 
 @pytest.mark.parametrize("text", ["-----BEGIN EC PRIVATE KEY-----", "a, Signature=0123456789abcdef",
                                   "?a&X-Amz-Signature=0123456789abcdef", "Bearer sagemaker-api-key-c2Fn"])
-def test_what_is_never_told(leaks, text):
+def test_values_that_must_never_appear(leaks, text):
     with pytest.raises(AssertionError):
         leaks.look("the log", text)
 
 
-def test_who_signs_may_tell_a_signature_but_no_secret(leaks):
+def test_signing_output_may_show_signatures_but_no_secrets(leaks):
     leaks.learn(SECRET)
     leaks.look("what sign told", "a, Signature=0123456789abcdef", signs=True)
     with pytest.raises(AssertionError):
@@ -76,7 +76,7 @@ def test_who_signs_may_tell_a_signature_but_no_secret(leaks):
     ("X-Amz-Security-Token", SECRET, SECRET), ("x-aws-ec2-metadata-token", SECRET, SECRET),
     ("Proxy-Authorization", "Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
 ])
-def test_what_a_server_was_shown_is_secret(leaks, header, value, told):
+def test_authorization_received_by_server_is_secret(leaks, header, value, told):
     leaks.look("the log", f"x {told} y")
     leaks.learn_request([("Host", "x"), (header, value)])
     with pytest.raises(AssertionError):
@@ -87,14 +87,14 @@ def test_what_a_server_was_shown_is_secret(leaks, header, value, told):
 @pytest.mark.parametrize("env", [
     {"AWS_SECRET_ACCESS_KEY": SECRET}, {"AWS_SESSION_TOKEN": SECRET}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET},
     {"HTTPS_PROXY": "http://user:told%2Fto%2Bnobody-EXAMPLE@127.0.0.1:1"}], ids=lambda env: next(iter(env)))
-def test_what_a_gateway_is_given_is_secret(leaks, env):
+def test_secrets_in_gateway_environment_are_registered(leaks, env):
     import lib
     lib.environment(env)
     with pytest.raises(AssertionError):
         leaks.look("the log", SECRET)
 
 
-def test_what_a_stand_in_issues_is_secret(leaks):
+def test_credentials_issued_by_stand_in_are_registered(leaks):
     import standins
     keys = standins.LivingKeys()
     for secret in standins.Issuer(keys).issue()[1:3]:
@@ -121,7 +121,7 @@ def talker(leaks, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("stream, text", [
     ("stdout", json.dumps({"path": SECRET})), ("stderr", json.dumps({"level": "info", "topic": "x", "message": SECRET}))])
-def test_a_gateway_that_tells_one_fails_at_its_end(talker, stream, text):
+def test_leak_in_output_fails_at_exit(talker, stream, text):
     import lib
     gateway = talker(**{stream: text})
     lib.eventually(lambda: len(gateway.diagnostics) == 2 and gateway.lines, 20)
@@ -133,7 +133,7 @@ def test_a_gateway_that_tells_one_fails_at_its_end(talker, stream, text):
     silent.stop()
 
 
-def test_one_in_a_file_of_its_log_fails(talker, tmp_path):
+def test_leak_in_log_file_fails(talker, tmp_path):
     import lib
     gateway = talker('access_log: { file: "@DIR@/access.log" }')
     lib.eventually(lambda: len(gateway.diagnostics) == 2, 20)
@@ -142,7 +142,7 @@ def test_one_in_a_file_of_its_log_fails(talker, tmp_path):
         gateway.stop()
 
 
-def test_one_in_what_a_command_tells_fails(leaks, talker, tmp_path):
+def test_leak_in_command_output_fails(leaks, talker, tmp_path):
     import lib
     lib.BINARY.write_text(f"#!/bin/sh\necho $1: '{SECRET}' >&2\n")
     lib.BINARY.chmod(0o755)
@@ -150,7 +150,7 @@ def test_one_in_what_a_command_tells_fails(leaks, talker, tmp_path):
         lib.run("doctor")
 
 
-def test_one_in_an_answer_fails(leaks, monkeypatch):
+def test_leak_in_response_fails(leaks, monkeypatch):
     import lib
     leaks.learn(SECRET)
     response = types.SimpleNamespace(status=200, headers="", read=lambda: SECRET.encode())
@@ -162,7 +162,7 @@ def test_one_in_an_answer_fails(leaks, monkeypatch):
 
 @pytest.mark.parametrize("head, body", [
     (f"X-Echo: {SECRET}\r\n", ""), ("X-Sagegate-Outcome: rejected\r\n", f'{{"Message": "{SECRET}"}}')], ids=["head", "body"])
-def test_one_told_to_a_caller_fails(leaks, head, body):
+def test_leak_to_client_fails(leaks, head, body):
     import lib
     leaks.learn(SECRET)
     with socket.create_server(("127.0.0.1", 0)) as server, lib.Caller(server.getsockname()) as caller:

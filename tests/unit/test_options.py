@@ -42,7 +42,7 @@ def test_help(command, option):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_unknown_option(command):
+def test_unknown_option(command):
     for option in ("--frobnicate", "--frobnicate=4", "-Z"):
         done = run(command, option)
         assert done.returncode == 1 and done.stdout == ""
@@ -57,7 +57,7 @@ def test_an_unknown_option(command):
     (["sign", "--methd", "GET"], "--method"),
     (["probe", "--time-out", "1s"], "--timeout"),
 ])
-def test_the_option_that_was_meant(arguments, meant):
+def test_suggested_option(arguments, meant):
     done = run(*arguments)
     assert done.returncode == 1 and done.stderr.endswith(f", did you mean {meant}?\n")
 
@@ -85,7 +85,7 @@ def test_errors(arguments, said):
     lambda file: ["-c", file], lambda file: ["-c" + file], lambda file: ["--config", file],
     lambda file: ["--config=" + file], lambda file: ["-c", "nothing.yaml", "-c", file],
 ])
-def test_forms_of_an_option(form, file):
+def test_option_forms(form, file):
     assert run("check", *form(file)).stdout == f"{file}: ok, 1 route\n"
     done = run("explain", "POST", *form(file), "/a", "--json", "--", env={"AWS_REGION": "us-east-1"})
     assert done.returncode == 0, done.stderr

@@ -60,7 +60,7 @@ class Server:
         self.thread.join()
 
 
-def test_a_2xx_is_success_and_says_nothing():
+def test_2xx_succeeds_silently():
     with Server(READY) as server:
         done = run("probe", f"127.0.0.1:{server.port}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -68,7 +68,7 @@ def test_a_2xx_is_success_and_says_nothing():
     assert b"\r\nConnection: close\r\n" in server.request
 
 
-def test_a_host_name_and_another_path():
+def test_host_name_and_custom_path():
     with Server(READY) as server:
         done = run("probe", f"localhost:{server.port}/live?verbose=1")
     assert done.returncode == 0
@@ -86,13 +86,13 @@ def test_ipv6():
 
 
 @pytest.mark.parametrize("suffix, path", [("", b"/ready"), (":/live", b"/live")])
-def test_a_unix_socket(tmp_path, suffix, path):
+def test_unix_socket(tmp_path, suffix, path):
     with Server(READY, socket.AF_UNIX, str(tmp_path / "x.sock")) as server:
         assert run("probe", f"unix:{tmp_path}/x.sock{suffix}").returncode == 0
     assert server.request.startswith(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n")
 
 
-def test_a_refusal_is_told_on_one_line_without_control_characters():
+def test_error_is_one_line_without_control_characters():
     with Server(NOT_READY) as server:
         done = run("probe", f"127.0.0.1:{server.port}/ready")
     assert done.returncode == 1
@@ -108,14 +108,14 @@ def test_a_refusal_is_told_on_one_line_without_control_characters():
     (b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n", ": 301 "),
     (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the response is not HTTP"),
 ])
-def test_what_is_no_success(answer, told):
+def test_failure_statuses(answer, told):
     with Server(answer) as server:
         done = run("probe", f"127.0.0.1:{server.port}")
     assert done.returncode == 1
     assert told in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_silence_ends_with_the_timeout():
+def test_silent_server_times_out():
     with Server(None) as server:
         start = time.monotonic()
         done = run("probe", "--timeout", "300ms", f"127.0.0.1:{server.port}")
@@ -125,7 +125,7 @@ def test_silence_ends_with_the_timeout():
     assert 0.3 <= took < 5
 
 
-def test_nobody_there(tmp_path):
+def test_connection_refused(tmp_path):
     with socket.socket() as taken:  # bound and not listening: nobody else gets the port
         taken.bind(("127.0.0.1", 0))
         done = run("probe", f"127.0.0.1:{taken.getsockname()[1]}")
@@ -141,18 +141,18 @@ def test_nobody_there(tmp_path):
     "localhost:65536", "localhost:http", "unix:", "unix::/live", "unix:/x:live", "localhost:80/a b",
     "localhost:80/a\r\nX: y",
 ])
-def test_what_is_no_address(address):
+def test_invalid_addresses(address):
     done = run("probe", address)
     assert done.returncode == 1 and "must be HOST:PORT/PATH" in done.stderr
 
 
 @pytest.mark.parametrize("timeout", ["", "0", "0s", "-1", "1.5s", "2h", "3601s", "ms", "s"])
-def test_what_is_no_timeout(timeout):
+def test_invalid_timeouts(timeout):
     done = run("probe", "--timeout", timeout, "127.0.0.1:1")
     assert done.returncode == 1 and "a time such as 500ms or 2s" in done.stderr
 
 
-def test_the_command_line():
+def test_command_line():
     assert "unix:/run/x.sock:/live" in run("probe", "--help").stdout
     assert run("probe").returncode == 1
     assert run("probe", "127.0.0.1:1", "127.0.0.1:2").returncode == 1

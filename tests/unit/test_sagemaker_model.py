@@ -44,7 +44,7 @@ def test_operations_and_headers(model, driver):
         assert ours == {parameter: header for parameter, (header, _) in members(model, name).items()}
 
 
-def test_names_are_the_api_s_in_snake_case(driver):
+def test_names_are_api_names_in_snake_case(driver):
     for name, api_name, *_ in driver.ask_one({"ask": "table"})["parameters"]:
         assert name.replace("_", "") == api_name.lower()
 
@@ -76,7 +76,7 @@ def generated(rng):
 
 
 @pytest.mark.parametrize("index, operation", enumerate(OPERATIONS))
-def test_every_value_is_judged_as_by_the_model(model, driver, index, operation):
+def test_every_value_is_validated_as_by_the_model(model, driver, index, operation):
     rows = {api_name: name for name, api_name, *_ in driver.ask_one({"ask": "table"})["parameters"]}
     questions, expected = [], []
     for api_name, (_, shape) in members(model, operation).items():

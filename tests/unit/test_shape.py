@@ -210,7 +210,7 @@ def upward_arrows(sources):
                 yield f"proxy/{name} includes <{include}>: this part does no I/O"
 
 
-def test_folders_use_only_those_below():
+def test_folders_use_only_lower_folders():
     faults = list(upward_arrows(tree()))
     assert not faults, "\n".join(faults)
 
@@ -232,7 +232,7 @@ def test_folders_use_only_those_below():
     ("base/span.h", "static inline void span_x(void)\n{\n    command_run();\n}\n"),
     ("base/check.h", "#define CHECK(x) \\\n    ((x) ? 0 : command_run())\n"),
 ])
-def test_finds_an_upward_arrow(name, text):
+def test_finds_upward_dependency(name, text):
     assert list(upward_arrows(Tree({name: text, "command_run.c": "int command_run(void)\n{\n}\n"})))
 
 
@@ -244,7 +244,7 @@ def test_finds_an_upward_arrow(name, text):
     ("base/span.h", "int command_run(void);"),
     ("base/span.c", 'void span_x(struct x *x)\n{\n    x->command_run("command_run"); // command_run\n}\n'),
 ])
-def test_lets_a_downward_arrow_pass(name, text):
+def test_accepts_downward_dependency(name, text):
     assert not list(upward_arrows(Tree({name: text, "command_run.c": "int command_run(void)\n{\n}\n"})))
 
 
@@ -290,7 +290,7 @@ def circles(arrows):
             yield "\n    ".join([" -> ".join(circle)] + [arrows[pair] for pair in zip(circle, circle[1:])])
 
 
-def test_files_of_a_folder_have_no_circle():
+def test_files_of_a_folder_have_no_cycle():
     faults = list(circles(tree().arrows))
     assert not faults, "\n".join(faults)
 
@@ -305,7 +305,7 @@ PLANTED = Tree({
 })
 
 
-def test_finds_a_circle_and_names_its_lines():
+def test_finds_cycle_and_reports_its_lines():
     assert list(circles(PLANTED.arrows)) == [
         'net/a -> net/b -> net/c -> net/a\n    net/a.c:7 uses b_count\n    net/b.c:1 includes "net/c.h"\n'
         "    net/c.c:1 uses a_open"]
@@ -328,12 +328,12 @@ def foreign_names(sources):
                 yield f"{name} {found}"
 
 
-def test_global_names_have_their_files_prefix():
+def test_global_names_have_the_file_prefix():
     foreign = [entry for entry in foreign_names(tree()) if entry not in KEYWORDS]
     assert not foreign, "no name with the file's prefix: proxy/" + ", proxy/".join(foreign)
 
 
-def test_finds_a_foreign_name():
+def test_finds_foreign_name():
     planted = Tree({
         "base/span.h": "#define SAGEGATE_BASE_SPAN_H\n#define SPAN_NONE 0\n#define NONE 0\n#define X(a) COLOR_##a,\n"
                        "enum spans { SPANS, SPAN_A, RED = 1, };\nstruct span { enum kind { SPAN_K } k; };\n"
@@ -372,7 +372,7 @@ def symbols_of(names):
     return defined, needed
 
 
-def test_objects_agree_with_what_was_read():
+def test_objects_agree_with_the_source():
     """Also keeps libh2o's own exported names (phr_*, cloexec_*, on_context_init ...) out of the program."""
     sources = tree()
     defined, needed = symbols_of([name for name in sources.texts if name.endswith(".c")])
@@ -402,7 +402,7 @@ def test_no_banned_call():
     assert not faults, "\n".join(faults)
 
 
-def test_finds_a_banned_call():
+def test_finds_banned_call():
     assert banned_calls('\n  /* a\n b */ strcpy (a, b);') == ["line 3: strcpy, use struct buffer"]
     assert banned_calls('x = "strcpy(a, b)"; // atoi(x)\nfilesystem(1); gmtime_r(a, b); ops->system(1);') == []
 
@@ -413,12 +413,12 @@ def lacks_first_sentence(text):
     return not re.search(r"\w+\s+\w+.*[.:]", words, re.DOTALL)
 
 
-def test_a_file_begins_with_a_sentence_on_its_purpose():
+def test_files_begin_with_a_purpose_sentence():
     texts = {**tree().texts, "version.cmake": (PROXY / "version.cmake").read_text()}
     assert [name for name, text in texts.items() if lacks_first_sentence(text)] == []
 
 
-def test_finds_a_missing_first_sentence():
+def test_finds_missing_first_sentence():
     assert not lacks_first_sentence("/* Reads spans. */\n")
     assert not lacks_first_sentence("// Reads\n// spans.\nint x;\n")
     assert [lacks_first_sentence(text) for text in ("int x;\n", "/* spans */\n", "#include <a.h>\n")] == [True] * 3

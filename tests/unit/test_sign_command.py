@@ -32,7 +32,7 @@ def sign(*arguments, environment=KEYS, body=b"", url=URL, method="POST", region=
     return json.loads(done.stdout)
 
 
-def test_aws_s_example():
+def test_aws_example():
     told = sign("--service", "service", method="GET", url="https://example.amazonaws.com/")
     assert told["signature"] == "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
     assert told["signed_headers"] == "host;x-amz-date"
@@ -42,7 +42,7 @@ def test_aws_s_example():
                                "Authorization: " + told["authorization"]]
 
 
-def test_an_inference_as_botocore_signs_it(tmp_path):
+def test_inference_matches_botocore(tmp_path):
     body = os.urandom(200_000)
     file = tmp_path / "body"
     file.write_bytes(body)
@@ -60,7 +60,7 @@ def test_an_inference_as_botocore_signs_it(tmp_path):
     assert f"X-Amz-Security-Token: {TOKEN}" in told["headers"]
 
 
-def test_a_token_sent_but_not_signed():
+def test_token_sent_but_not_signed():
     environment = {**KEYS, "AWS_SESSION_TOKEN": TOKEN}
     told = sign("--omit-session-token", environment=environment)
     assert told["signed_headers"] == "host;x-amz-date"
@@ -68,7 +68,7 @@ def test_a_token_sent_but_not_signed():
     assert told["signature"] == sign()["signature"]
 
 
-def test_a_signed_body_hash():
+def test_signed_body_hash():
     told = sign("--sign-body", "--body", "-", body=b"Param1=value1")
     digest = hashlib.sha256(b"Param1=value1").hexdigest()
     assert f"X-Amz-Content-Sha256: {digest}" in told["headers"]
@@ -95,19 +95,19 @@ def test_urls(url, host, path, query):
     assert told["headers"][0] == f"Host: {host}"
 
 
-def test_paths_as_they_are():
+def test_paths_are_not_normalized():
     assert sign("--no-normalize", url="https://h/a//b/../c d")["canonical_request"].split("\n")[1] == "/a//b/../c%20d"
     told = sign("--service", "s3", url="https://h/a//b/../c%20d")
     assert told["canonical_request"].split("\n")[1] == "/a//b/../c%20d"
 
 
-def test_a_host_of_one_s_own():
+def test_custom_host():
     told = sign("--header", "Host: other:1")
     assert told["headers"][0] == "Host: other:1" and "\nhost:other:1\n" in told["canonical_request"]
     assert len([line for line in told["headers"] if line.startswith("Host")]) == 1
 
 
-def test_region_and_time_from_around():
+def test_region_and_time_defaults():
     arguments = ["--method", "POST", "--url", URL]
     done = run(*arguments, environment={**KEYS, "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-west-2"})
     assert "/eu-west-1/sagemaker/aws4_request" in json.loads(done.stdout)["authorization"]
@@ -115,7 +115,7 @@ def test_region_and_time_from_around():
     assert "/us-west-2/sagemaker/aws4_request" in json.loads(done.stdout)["authorization"]
 
 
-def test_the_secret_is_never_told():
+def test_secret_is_never_printed():
     done = run("--method", "POST", "--url", URL, "--region", "us-east-1", environment={**KEYS, "AWS_SESSION_TOKEN": TOKEN})
     assert SECRET.encode() not in done.stdout + done.stderr
     done = run("--method", "POST", "--url", "nothing", environment={**KEYS, "AWS_SESSION_TOKEN": TOKEN})
@@ -154,7 +154,7 @@ GOOD = ["--method", "POST", "--url", URL, "--region", "us-east-1"]
     ([*GOOD, "extra"], KEYS, "unexpected argument 'extra'"),
     (GOOD + ["--header", "a: b"] * 124, KEYS, "--header is given more than 123 times"),
 ])
-def test_what_is_wrong(arguments, environment, said):
+def test_errors(arguments, environment, said):
     done = run(*arguments, environment=environment)
     assert done.returncode == 1
     assert done.stdout == b""

@@ -119,7 +119,7 @@ def usable(case):
     return urllib.parse.urlsplit(f"https://{case['host']}{case['path']}").path == case["path"]
 
 
-def test_every_stage_as_botocore():
+def test_every_stage_matches_botocore():
     rng = random.Random(SEED)
     cases = []
     while len(cases) < CASES:
@@ -133,7 +133,7 @@ def test_every_stage_as_botocore():
             assert got[stage] == expected[stage], f"case {number}, {stage}: {case}"
 
 
-def test_queries_that_botocore_takes_as_they_are():
+def test_queries_that_botocore_does_not_normalize():
     """Recoded as aws-c-auth does: decoded by percent only, encoded again, empty pairs dropped."""
     rows = {
         "b=2&a=1": "a=1&b=2", "a=%7e": "a=~", "a=%2f": "a=%2F", "a=/": "a=%2F", "a=+": "a=%2B", "a=b=c": "a=b%3Dc",
@@ -146,7 +146,7 @@ def test_queries_that_botocore_takes_as_they_are():
     assert dict(zip(rows, got)) == rows
 
 
-def test_s3_paths_stay_as_they_are():
+def test_s3_paths_are_not_normalized():
     paths = ["/a//b/../c", "/a%20b", "", "/./x", "/é"]
     case = make_case(random.Random(1))
     answers = Driver("aws_driver").ask([{**question({**case, "path": path}), "normalize": False, "encode": False}

@@ -66,5 +66,5 @@ def test_case(name):
 
 
 @pytest.mark.skipif(not CASES, reason=ABSENT)
-def test_the_suite_is_whole():
+def test_suite_is_complete():
     assert len(CASES) >= 38
