@@ -1,11 +1,11 @@
-"""pytest with a last net under it: where few tests fail, each is run again, alone, three times.
+"""Runs pytest and reruns failures: if few tests fail, each runs again, alone, three times.
 
     python3 tests/again.py JUNIT PYTEST-ARGUMENT...
 
-Those that pass each time are unsteady: they are named in the file JUNIT.unsteady and do not fail the run. One that
-fails again does; so does any failure whose output shows a fault of the program itself (a sanitizer's report, a crash,
-a failed CHECK, a secret in its output), for chance brings such a fault to light and does not make it. It is also the
-plugin of pytest that notes which tests failed.
+Tests that pass every time are unsteady: they are listed in the file JUNIT.unsteady and do not fail the run. A test that
+fails again fails the run. So does any failure whose output shows a defect of the program itself (a sanitizer report, a
+crash, a failed CHECK, a secret in its output), because chance only reveals such a defect. This file is also the pytest
+plugin that records which tests failed.
 """
 
 import os
@@ -28,7 +28,7 @@ def pytest_runtest_logreport(report):
 
 
 def pytest(arguments, failed_file):
-    """(status, what it said); it is said here too."""
+    """Returns (status, output) and prints the output."""
     failed_file.write_text("")
     here = str(pathlib.Path(__file__).parent)
     env = {**os.environ, FAILED_FILE: str(failed_file), "PYTHONPATH": f"{here}:{os.environ.get('PYTHONPATH', '')}"}
@@ -42,7 +42,7 @@ def pytest(arguments, failed_file):
 
 
 def is_unsteady(test, options, root, failed_file):
-    """The one test, alone, so many times: has it passed each time?"""
+    """Runs one test, alone, RUNS times; returns whether it passed every time."""
     for turn in range(1, TIMES + 1):
         print(f"\n==== again, alone, {turn} of {TIMES}: {test}", flush=True)
         status, _ = pytest([*options, str(root / test)], failed_file)
@@ -64,7 +64,7 @@ def main(junit, *arguments):
         if fault := FAULT.search(said):
             print(f"\n==== not run again, for this is no chance: {fault[0]}")
             return status
-        root = pathlib.Path(config).resolve().parent  # what pytest's names of tests are relative to
+        root = pathlib.Path(config).resolve().parent  # pytest's names of tests are relative to it
         unsteady = [test for test in failed if is_unsteady(test, ["-c", config], root, failed_file)]
         if unsteady != failed:
             return status

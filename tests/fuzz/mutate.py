@@ -1,6 +1,6 @@
-"""What the mutating client and the mutating upstream share: mutation from a seed, the gateway under test, the report.
+"""Shared by the mutating client and the mutating upstream: seeded mutation, the gateway under test, the report.
 
-Case N of a run is made by random.Random(f"{seed}/{N}") alone, so any case can be made again by its number.
+Case N of a run depends only on random.Random(f"{seed}/{N}"), so any case can be reproduced by its number.
 """
 
 import argparse
@@ -37,7 +37,7 @@ WORDS = [
 
 
 class Mutator:
-    """Changes of bytes, drawn from `rng`."""
+    """Changes bytes, with choices from `rng`."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -50,7 +50,7 @@ class Mutator:
         return data
 
     def place(self, data):
-        """Anywhere; half of the time at the edge of a line, where the grammar is."""
+        """Any position; half of the time at the edge of a line, where the grammar is."""
         ends = [match.start() for match in re.finditer(rb"\r\n", data)] if self.rng.random() < 0.5 else None
         return self.rng.choice(ends) + self.rng.choice((0, 0, 1, 2)) if ends else self.rng.randint(0, len(data))
 
@@ -103,7 +103,7 @@ class Mutator:
         return b"".join(lines)
 
     def number(self, data):
-        """Another number for one of the numbers there, mostly a near one."""
+        """Replaces one of the numbers, usually with a nearby one."""
         found = list(re.finditer(rb"[0-9a-fA-F]{1,20}(?=\r\n)|\d{1,20}", data))
         if not found:
             return self.put_word(data)
@@ -126,8 +126,8 @@ class Mutator:
 
 
 def in_pieces(rng, data, edges=()):
-    """Cuts data into what goes out at a time: mostly whole, else in a few, rarely byte by byte. edges: if given, the
-    only offsets behind which no cut may fall are those after the last of them."""
+    """Splits data into writes: mostly whole, otherwise a few, rarely single bytes. edges: if given, after the last of
+    these offsets only they may be splits."""
     how, last = rng.random(), max(edges, default=len(data))
     if how < 0.6 or len(data) < 2:
         return [data]
@@ -139,7 +139,7 @@ def in_pieces(rng, data, edges=()):
 
 
 class Gateway(lib.Gateway):
-    """One whose access lines must be JSON, and which is looked at from another thread."""
+    """A gateway whose access lines must be JSON; another thread watches it."""
 
     def _on_line(self, line):
         try:
@@ -155,11 +155,11 @@ class Gateway(lib.Gateway):
 
 
 class Report:
-    """Failures, each saved with its input under build/fuzz-found/NAME/."""
+    """Failures, each saved with its input in build/fuzz-found/NAME/."""
 
     def __init__(self, name, seed):
         self.name, self.seed, self.failures = name, seed, []
-        self.suspects = []  # cases under way when the gateway died
+        self.suspects = []  # cases in flight when the gateway died
         self.directory = ROOT / "build/fuzz-found" / name
 
     def add(self, number, why, **what):
@@ -172,7 +172,7 @@ class Report:
               f"tests/fuzz/{self.name}.py --seed {self.seed} --case {number}", flush=True)
 
     async def add_unless_dead(self, gateway, number, why, **what):
-        """All that was under way when the gateway died has failed; one of them is why."""
+        """Fails every case in flight when the gateway died; one of them is the cause."""
         await asyncio.sleep(0.5)
         if gateway.is_alive():
             self.add(number, why, **what)
@@ -189,7 +189,7 @@ def rng_of(seed, number):
 
 
 def main(name, manual, run):
-    """The command line of both: run(Report, case numbers) does the work."""
+    """Command line of both programs: run(Report, case numbers) does the work."""
     parser = argparse.ArgumentParser(description=manual, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""A mutating client against the whole program: well-formed requests, changed at random, over many connections.
+"""A mutating client against the whole program: well-formed requests, mutated at random, over many connections.
 
-The upstream behind is strict and looks at every byte, and every signature. For each connection:
-- the gateway answers in well-formed HTTP/1.1, closes in the end, and never with a 5xx: all upstreams are well;
-- what is called upstream are the very requests that a second, independent reader finds in the bytes sent, in their
-  order, each once, body for body; where that reader finds none, none is called;
-- each answer has its access line; no answer belongs to another connection.
-Afterwards the gateway holds no more descriptors than before, and ends in order, with no report of a sanitizer.
+The upstream is strict and checks every byte and every signature. For each connection:
+- the gateway responds in well-formed HTTP/1.1, closes in the end, and never returns a 5xx, because all upstreams work;
+- the upstream receives exactly the requests that a second, independent parser finds in the bytes sent, in order, once
+  each, with identical bodies; if that parser finds none, the upstream receives none;
+- each response has its access line, and no response belongs to another connection.
+Afterwards the gateway holds no more descriptors than before and exits cleanly, without a sanitizer report.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ CONFIG = CONFIG.replace(', host: "*"', "")
 
 
 def requests_of(rng):
-    """One to four well-formed requests; the bodies are unlike any other case's."""
+    """One to four well-formed requests; each case's bodies are unique."""
     return b"".join(request_of(rng) for _ in range(rng.choice((1, 1, 1, 2, 3, 4))))
 
 
@@ -100,7 +100,7 @@ def chunked(rng, body):
 
 
 class Case:
-    """What one connection does. The last request asks for the end, so that each case has one."""
+    """The requests of one connection. The last one asks to close, so that each case ends."""
 
     def __init__(self, seed, number):
         rng = mutate.rng_of(seed, number)
@@ -123,7 +123,7 @@ KNOWN = re.compile(r"host|content-type|content-length|accept|user-agent|connecti
 
 
 class Upstream:
-    """Takes nothing that is not perfect. What it answers tells which of its requests it was."""
+    """Accepts only perfect requests. Its response identifies the request."""
 
     def __init__(self):
         self.seen, self.faults = {}, []
@@ -156,7 +156,7 @@ class Upstream:
             self.faults.append(f"not a request: {head!r}")
             return False
         body = await reader.readexactly(length)
-        if reader._buffer:  # noqa: SLF001 - nothing else tells
+        if reader._buffer:  # noqa: SLF001 - not available otherwise
             self.faults.append(f"more behind a request: {bytes(reader._buffer)[:200]!r}")  # noqa: SLF001
         self._look(message, body)
         self.serial += 1
@@ -193,7 +193,7 @@ def lib_now():
 
 
 async def converse(case, port):
-    """Returns (the bytes that came, how it ended: eof | reset | left | hung)."""
+    """Returns (the bytes received, how it ended: eof | reset | left | hung)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     got = bytearray()
 
@@ -228,7 +228,8 @@ class Wrong(Exception):
 
 
 def read_answers(data, methods):
-    """The final answers in data: (status, headers, body). The last one may be cut where the connection was: False."""
+    """Parses the final responses in data: (status, headers, body). The last one may be truncated if the connection was:
+    False."""
     answers, at = [], 0
     while at < len(data):
         number = len(answers)
@@ -244,7 +245,7 @@ def read_answers(data, methods):
             at = message.end
             continue
         message.framing = oracle.framing_of(message, message.line[1], "close")
-        # What was refused unread may have been a HEAD, and its answer have a body all the same: nothing follows it.
+        # A request rejected unread may have been a HEAD and its response may still have a body; nothing follows it.
         is_last = status >= 400 and b"close" in message.options
         if (is_head and not is_last) or (is_last and message.end == len(data)) or status in (204, 304):
             message.framing = "none"
@@ -262,7 +263,7 @@ def read_answers(data, methods):
 
 
 def judge(case, data, ending, upstream):
-    """Raises Wrong. Returns the answers, and the serials of what they answer."""
+    """Raises Wrong. Returns the responses, and the serials of their requests."""
     methods = [message.line[1] for message in case.messages]
     answers, whole = read_answers(data, methods)
     if ending == "hung":
@@ -270,7 +271,7 @@ def judge(case, data, ending, upstream):
     if ending == "eof" and not whole:
         raise Wrong("an answer was cut")
     told = bool(answers) and b"close" in answers[-1][1].get(b"connection", b"").lower()
-    # What a refused caller goes on sending is read within bounds; beyond them it can miss its answer.
+    # The gateway reads a bounded amount after a rejection; a client that sends more can miss the response.
     if ending == "reset" and not (told and len(case.pieces) > 1) and len(case.data) < 60_000:
         raise Wrong("reset, though nobody went on sending behind a last answer")
     if len(answers) > len(case.messages) + 1:
@@ -305,7 +306,7 @@ def judge(case, data, ending, upstream):
 
 
 def judge_end(case, answers):
-    """An answer is missing only behind one that said that it is the last."""
+    """A response may only be missing after one that announced to be the last."""
     statuses = [status for status, _, _ in answers]
     wanted = len(case.messages) + (case.goes_on in ("bad", "incomplete"))
     said = bool(answers) and b"close" in answers[-1][1].get(b"connection", b"").lower()
@@ -376,7 +377,7 @@ class Run:
 
         await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(numbers)))))
         assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.told()}"
-        for _ in range(100):  # kept connections to the upstream go too, once it is gone
+        for _ in range(100):  # kept upstream connections close when it is gone
             if gateway.descriptors() <= before + 64:
                 break
             await asyncio.sleep(0.05)
@@ -385,14 +386,14 @@ class Run:
     def _after(self, gateway):
         assert not self.upstream.faults, "\n".join(self.upstream.faults[:5])
         unanswered = set(self.upstream.seen) - self.answered
-        assert self.left or not unanswered, f"called upstream for nobody: {[self.upstream.seen[n] for n in unanswered][:3]}"
+        assert self.left or not unanswered, f"upstream requests without a response: {[self.upstream.seen[n] for n in unanswered][:3]}"
         answer = gateway.call("/call/echo", b"last of all")
         assert (answer.status, answer.body) == (200, b"last of all")
         gateway.line(request_id=answer.header("X-Request-Id"))
         logged = {line["request_id"] for line in gateway.lines}
         missing = set(self.ids) - logged
-        assert not missing, f"{len(missing)} answers without an access line: {sorted(missing)[:3]}"
-        assert len(set(self.ids)) == len(self.ids), "a request id came twice"
+        assert not missing, f"{len(missing)} responses without an access line: {sorted(missing)[:3]}"
+        assert len(set(self.ids)) == len(self.ids), "duplicate request id"
 
 
 def run(report, numbers, verbose=False):

@@ -1,7 +1,7 @@
-"""HTTP/1 read a second time, by regular expressions instead of a machine: what a strict reader makes of some bytes.
+"""A second HTTP/1 parser, with regular expressions instead of a state machine: how a strict reader parses some bytes.
 
-The gateway may refuse what is taken here; it may never take what is refused here, nor see another boundary, method
-or body. Source: RFC 9112, and the promises in proxy/net/http1.h where those are stricter.
+The gateway may reject what this parser accepts; it must never accept what this parser rejects, nor see another
+boundary, method or body. Source: RFC 9112, and the rules in proxy/net/http1.h where those are stricter.
 """
 
 import re
@@ -18,11 +18,11 @@ TRAILER = re.compile(TOKEN + rb":[^\0-\x08\x0a-\x1f\x7f]*\r\n")
 
 
 class Bad(Exception):
-    """No well-formed message."""
+    """Not a well-formed message."""
 
 
 class Incomplete(Exception):
-    """A message that is well-formed as far as it goes; `body` is what of it had come."""
+    """A message that is well-formed so far; `body` is the part received."""
 
     def __init__(self, body=b""):
         super().__init__()
@@ -33,7 +33,7 @@ class Incomplete(Exception):
 class Message:
     line: re.Match
     headers: list            # (name in lower case, value)
-    end: int = 0             # of the head, then of the message
+    end: int = 0             # of the head, later of the message
     body: bytes = b""
     framing: str = "none"    # none | length | chunked | close
 
@@ -46,7 +46,7 @@ class Message:
 
 
 def read_head(data, start, line):
-    """The head that begins at `start`; its end is behind the blank line."""
+    """Parses the head that begins at `start`; its end is after the empty line."""
     end = data.find(b"\r\n\r\n", start)
     if end < 0:
         raise Incomplete
@@ -74,7 +74,7 @@ def framing_of(message, minor, otherwise):
 
 
 def read_body(data, message):
-    """Fills in body and end of a message whose head was read."""
+    """Fills in body and end of a message whose head has been read."""
     if message.framing == "length":
         length = int(message.values(b"content-length")[0])
         message.body = data[message.end : message.end + length]
@@ -107,7 +107,7 @@ def read_chunks(data, message):
     while trailer := TRAILER.match(data, at):
         at = trailer.end()
     if data[at : at + 2] != b"\r\n":
-        # An unfinished line may still become a trailer; whether it could matters to nobody.
+        # An unfinished line may still become a trailer; it makes no difference.
         if b"\n" not in data[at:]:
             raise Incomplete(b"".join(body))
         raise Bad
@@ -115,8 +115,8 @@ def read_chunks(data, message):
 
 
 def read_requests(data):
-    """What a connection carried: ([Message], how it went on), the latter one of "bad", "incomplete", "closed" (the
-    last message asked for it) and "idle". Method and target are line[1] and line[2]."""
+    """Parses the requests of a connection: ([Message], how it continued), the latter one of "bad", "incomplete",
+    "closed" (the last message asked for it) and "idle". Method and target are line[1] and line[2]."""
     messages, at = [], 0
     while True:
         for _ in range(2):
@@ -159,8 +159,8 @@ def keeps_alive(message, minor):
 
 
 def read_response(data, is_head, closes):
-    """The final answer in what an upstream sent: ("whole", Message), ("cut", Message) with its head and the body as
-    far as it was well-formed, or ("bad", None). closes: an orderly end of the connection follows the data."""
+    """Parses the final response an upstream sent: ("whole", Message), ("cut", Message) with its head and the
+    well-formed part of the body, or ("bad", None). closes: the connection is closed in order after the data."""
     at, message = 0, None
     try:
         for _ in range(17):

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""A mutating upstream against the whole program: well-formed answers, changed at random, in plain, over TLS, and over
-TLS whose very bytes are changed on the way.
+"""A mutating upstream against the whole program: well-formed responses, mutated at random, in plaintext, over TLS, and
+over TLS whose ciphertext is changed in transit.
 
-What the caller gets is compared with what a second, independent reader makes of the bytes that were sent:
-- a whole answer is the upstream's answer, in status and body, or it is an error of the gateway's own;
-- an answer that the reader finds cut or broken never looks whole to the caller;
-- nothing of one answer ever shows up in another's, though connections are kept on both sides;
-- no header reaches the caller but those that the gateway passes on;
-- every answer is well-formed and has its access line; unchanged answers arrive unchanged.
+The client's response is compared with how a second, independent parser reads the bytes sent:
+- a complete response has the upstream's status and body, or it is an error of the gateway itself;
+- a response that the parser finds truncated or broken never looks complete to the client;
+- nothing of one response ever appears in another, although connections are kept on both sides;
+- the client sees only the headers that the gateway forwards;
+- every response is well-formed and has its access line; unchanged responses arrive unchanged.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ PASSED_ON = re.compile(
 
 
 class Case:
-    """One answer, and how it is asked for and sent. `expected` is (kind, message), see oracle.read_response."""
+    """One response, and how it is requested and sent. `expected` is (kind, message), see oracle.read_response."""
 
     def __init__(self, seed, number):
         self.rng = rng = mutate.rng_of(seed, number)
@@ -75,7 +75,7 @@ class Case:
         self.mutations = 0 if number % 20 == 0 or self.route == "torn" else rng.choice((1, 1, 1, 2, 3, 6, 12))
         self.is_stream = self.route in ("stream", "raw")
         data = self._answer()
-        kept = rng.choice((0, 0, data.find(b"\r\n\r\n") + 4))  # mutations of heads seldom leave a head
+        kept = rng.choice((0, 0, data.find(b"\r\n\r\n") + 4))  # mutated heads rarely remain valid heads
         self.data = data[:kept] + mutate.Mutator(rng)(data[kept:], self.mutations)
         if rng.random() < 0.1 and self.mutations:
             self.data = self.data[: rng.randint(0, len(self.data))]
@@ -85,10 +85,10 @@ class Case:
             self.ending = "close"
         kind, message = oracle.read_response(self.data, False, self.ending == "close")
         if self.ending == "keep" and kind != "whole" and rng.random() < 0.9:
-            self.ending = "close"  # else all the time goes into waiting
+            self.ending = "close"  # otherwise the run is spent waiting
             kind, message = oracle.read_response(self.data, False, True)
         self.kind, self.message = kind, message
-        # What stands behind the answer's end must come along with that end, or it is anybody's.
+        # Bytes after the response must arrive together with its end, or they could belong to any request.
         self.pieces = mutate.in_pieces(rng, self.data, [message.end - 1] if kind == "whole" else ())
         self.path = f"/endpoints/c{number}/invocations-response-stream" if self.route == "raw" else f"/{self.route}/c{number}"
 
@@ -105,7 +105,7 @@ class Case:
             b"Keep-Alive: timeout=5", b"Connection: X-Named", b"X-Named: 1", b"Empty:", b"X-Utf8: \xc3\xa9",
             b"X-Amzn-SageMaker-Content-Type: text/event-stream", b"Retry-After: 3", b"Connection: keep-alive",
         ], rng.randint(0, 6))
-        if rng.random() < 0.03:  # more of what is passed on than there is room for, before or behind the rest
+        if rng.random() < 0.03:  # more forwarded headers than there is room for, before or after the rest
             at = rng.choice((1, len(lines)))
             lines[at:at] = [b"x-amzn-SageMaker-Custom-Attributes: n"] * rng.choice((15, 16, 17, 60))
         framing = rng.choice(("length", "length", "chunked", "chunked", "close"))
@@ -183,7 +183,7 @@ class Upstream:
         await reader.readexactly(int(length[1]))
         case = self.run.cases.get(int(re.match(rb"POST /endpoints/c(\d+)/", head)[1]))
         if case is None:
-            return False  # its caller has gone
+            return False  # its client is gone
         self.served += 1
         for number, piece in enumerate(case.pieces):
             writer.write(piece)
@@ -196,7 +196,7 @@ class Upstream:
             writer.transport.abort()
         return case.ending == "keep"
 
-    # Between gateway and TLS upstream, with a hand in the bytes of one direction.
+    # Sits between the gateway and a TLS upstream and changes bytes in one direction.
     async def _tear(self, reader, writer):
         self.torn_connections = getattr(self, "torn_connections", 0) + 1
         rng = mutate.rng_of(self.run.report.seed, f"torn {self.torn_connections}")
@@ -253,7 +253,7 @@ class Caller:
         self.carried = []  # the cases of this connection
 
     async def ask(self, case):
-        """(status, headers, body, whole): body as far as it came."""
+        """Returns (status, headers, body, whole): body as far as received."""
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22)
             self.carried = []
@@ -287,13 +287,13 @@ class Caller:
         body = bytearray()
         whole = await self._body(case, message, framing, body)
         if case.method == "HEAD" and case.kind != "whole":
-            self.drop()  # the gateway closes as soon as it sees the body break that nobody asked for
+            self.drop()  # the gateway closes as soon as an unrequested body breaks off
             return int(message.line[2]), message.headers, b"", True
         if not whole or b"close" in message.options or (case.version == "1.0" and b"keep-alive" not in message.options):
             if whole and await self.reader.read(100):
                 raise Wrong("more behind the last answer")
             self.drop()
-        elif self.reader._buffer:  # noqa: SLF001 - nothing else tells
+        elif self.reader._buffer:  # noqa: SLF001 - not available otherwise
             raise Wrong(f"more behind the answer: {bytes(self.reader._buffer)[:300]!r}")  # noqa: SLF001
         return int(message.line[2]), message.headers, bytes(body), whole
 
@@ -336,7 +336,7 @@ class Caller:
 
 
 def decoded(data):
-    """The payloads of an event stream's parts as far as it is well-formed, and how it goes on: end | cut | exception."""
+    """Returns the payloads of the well-formed event stream parts, and what follows: end | cut | exception."""
     parts, at = [], 0
     while at < len(data):
         total = int.from_bytes(data[at : at + 4], "big")
@@ -378,7 +378,7 @@ def judge(case, answer, statuses):
 
 
 def must_fit(case, outcome):
-    """An answer that was not touched arrives, unless a machine under load was too slow for the limits in time."""
+    """An unchanged response arrives, unless the machine was too slow for the timeouts."""
     slow = outcome in (b"first_byte_timeout", b"stream_stalled", b"connect_timeout", b"deadline")
     if case.mutations or case.route == "torn" or slow:
         return
@@ -408,11 +408,11 @@ def compare(case, status, body, whole, outcome):
             raise Wrong(f"a whole stream, though it was {case.kind} and went on with: {goes_on}")
     elif whole and case.kind != "whole":
         raise Wrong("a whole answer made of a part")
-    if sent is None:  # broken chunks: how far they were good is not worth a third reader
+    if sent is None:  # broken chunks: comparing the valid part is not worth a third parser
         return
     if whole and body != sent:
         raise Wrong(f"another body: {len(body)} bytes, not {len(sent)}: {body[:100]!r}")
-    # Behind a reset anything may be missing, and the reader's idea of a part is no shorter than the gateway's.
+    # After a reset anything may be missing, and the parser's parts are no shorter than the gateway's.
     if not whole and not sent.startswith(body):
         raise Wrong(f"bytes that were not sent: {body[:300]!r}")
     slow = case.ending == "keep" or case.route == "torn"
@@ -427,7 +427,7 @@ class Run:
     def __init__(self, report, verbose):
         self.report, self.verbose = report, verbose
         self.cases, self.servers, self.statuses, self.ids = {}, [], {}, []
-        self.again = 0  # unchanged answers that came cut, and whole when asked for again
+        self.again = 0  # unchanged responses that arrived truncated, but complete when requested again
         self.upstream = Upstream(self)
 
     async def one(self, case, caller, last=False):
@@ -439,7 +439,7 @@ class Run:
             self.ids.append(dict(answer[1])[b"x-request-id"].decode())
         except (Wrong, KeyError, OSError) as wrong:
             caller.drop()
-            # On a busy machine an upstream may close by reset before all has been read: then not twice.
+            # On a busy machine an upstream may close by reset before everything is read, but not twice.
             if str(wrong) == UNCHANGED_CUT and not last and self.again < AGAIN_MAX:
                 self.again += 1
                 return await self.one(Case(self.report.seed, case.number), caller, last=True)
@@ -492,14 +492,14 @@ class Run:
             caller.drop()
 
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: None)  # asyncio's view of connections that break by intent
+        loop.set_exception_handler(lambda *_: None)  # asyncio's reports on connections broken deliberately
         await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(numbers)))))
         assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.told()}"
 
     def _after(self, gateway):
         logged = lambda: {line["request_id"] for line in gateway.lines}  # noqa: E731
         lib.eventually(lambda: set(self.ids) <= logged(), 5, f"the access lines of {len(self.ids)} answers")
-        assert len(set(self.ids)) == len(self.ids), "a request id came twice"
+        assert len(set(self.ids)) == len(self.ids), "duplicate request id"
         assert gateway.descriptors() < 200, f"{gateway.descriptors()} descriptors"
 
 

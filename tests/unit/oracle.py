@@ -1,4 +1,4 @@
-"""What the oracles share: a C program that answers questions line by line, and where AWS's own data lies."""
+"""Shared by the oracles: a C program that processes questions line by line, and the location of AWS's own data."""
 
 import json
 import os
@@ -9,11 +9,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SAGEGATE_BUILD", ROOT / "build/dev"))
-DATA = ROOT.parent / "shared/data"  # AWS's models and suites where somebody has laid them; never needed
+DATA = ROOT.parent / "shared/data"  # AWS's models and suites if present; optional
 
 
 class Driver:
-    """A *_driver.c: questions in, answers out, in order."""
+    """A *_driver.c process: questions in, results out, in order."""
 
     def __init__(self, name):
         self.program = BUILD / name

@@ -1,4 +1,4 @@
-"""The net under the tests in Python: what tests/again.py forgives and what it does not, and how tests/run says so."""
+"""tests/again.py: which failures it excuses and which not, and how tests/run reports them."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ def fail(name, *turns, saying="no"):
 
 @pytest.fixture
 def suite(tmp_path):
-    """suite(text): runs a suite of that text under the net: (status, output, those it calls unsteady)."""
+    """suite(text): runs a suite of that text with again.py: (status, output, names of unsteady tests)."""
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider --import-mode=importlib\n")
     (tmp_path / "e2e").mkdir()
 
@@ -113,7 +113,7 @@ def test_unreadable_suite_fails(suite):
     ((1, 3), 1, "1 passed, 1 failed, 0 skipped", []),
 ], ids=["unsteady", "failed"])
 def test_summary(tmp_path, turns, status, last, told):
-    """tests/run as it is, in a tree where nothing needs to be installed or built."""
+    """The unmodified tests/run, in a tree where nothing needs to be installed or built."""
     for name in ("tests/deploy", "deploy", "bin"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("tests/run", "tests/again.py", "tests/pytest.ini"):
@@ -132,7 +132,7 @@ def test_summary(tmp_path, turns, status, last, told):
 
 
 def test_parallel_steps_are_all_reported(tmp_path):
-    """Also what failed among them."""
+    """Including a failed one."""
     for name in ("tests/fuzz", "deploy", "bin", "build/fuzz"):
         (tmp_path / name).mkdir(parents=True)
     shutil.copy(ROOT / "tests/run", tmp_path / "tests/run")

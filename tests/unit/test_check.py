@@ -1,4 +1,4 @@
-"""`sagegate check`: what a person is told of a broken configuration, every problem at once."""
+"""`sagegate check`: the report on an invalid configuration, with all problems at once."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def check(*arguments, cwd=None, env=None):
 
 
 def expected(path):
-    """What stands behind "# expected:" at the end of a broken file."""
+    """The text after "# expected:" at the end of an invalid file."""
     return [line[2:] for line in path.read_text().split("# expected:\n")[1].splitlines()]
 
 
@@ -155,7 +155,7 @@ def test_print_round_trips(file):
     ca = file("", "ca.pem")
     first = check("-c", file(FULL.replace("CA", ca.name)), "--print")
     assert (first.returncode, first.stderr) == (0, "")
-    # Elsewhere, and where the environment says otherwise.
+    # In another directory, and with another environment.
     again = check("-c", file(first.stdout, "elsewhere/printed.yaml"), "--print",
                   env={"AWS_REGION": "ap-south-1"})
     assert (again.returncode, again.stderr) == (0, "")
@@ -168,7 +168,7 @@ def test_print_round_trips(file):
         assert text in first.stdout, text
 
 
-# What the design promises, as it stands; each key must load.
+# Every key that the design promises; each must load.
 DESIGNED = """
 listen:
   - address: 127.0.0.1:8080            # or unix:/run/sagegate/gateway.sock with mode: "0660"

@@ -1,4 +1,4 @@
-"""conf/: that each file loads, that the schema is the table's, that the reference tells every key."""
+"""conf/: every file loads, the schema matches the settings table, and the reference documents every key."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ SCHEMA = CONF / "sagegate.schema.json"
 FILES = sorted(CONF.glob("*.yaml"))
 ENVIRONMENT = {"PATH": os.environ["PATH"], "QUICKSTART_ENDPOINT_URL": "https://127.0.0.1:8443",
                "QUICKSTART_CA_FILE": str(pathlib.Path(__file__)), "AWS_REGION": "us-east-1"}
-# The shared gateway is there to be reached from other machines, and is told what that means.
+# The shared gateway must be reachable from other machines, so this warning is expected.
 MEANT = {"shared.yaml": "is open beyond loopback"}
 
 
@@ -69,7 +69,7 @@ GOOD = {"region": "us-east-1", "routes": [{"name": "a", "match": {"path": "/a"},
 
 
 def changed(path, value):
-    """GOOD with a value set at a path of keys and indices."""
+    """Returns GOOD with a value set at a path of keys and indices."""
     tree = copy.deepcopy(GOOD)
     node = tree
     for step, following in zip(path, path[1:]):
@@ -150,7 +150,7 @@ def test_schema_accepts_what_the_program_accepts(path, value, validator, tmp_pat
 # ---- the reference
 
 def settings(schema, path=()):
-    """(path, schema) of every setting; `*` stands for names, `[]` for elements."""
+    """Yields (path, schema) of every setting; `*` stands for names, `[]` for elements."""
     yield path, schema
     for form in [schema, *schema.get("anyOf", [])]:
         for key, child in form.get("properties", {}).items():
@@ -162,7 +162,7 @@ def settings(schema, path=()):
 
 
 def nodes(tree, path):
-    """The nodes of a tree at a path."""
+    """Returns the nodes of a tree at a path."""
     if not path:
         return [tree]
     children = []
@@ -178,7 +178,7 @@ def reference_lines():
 
 
 def regenerate(folder):
-    """deploy/reference on a copy of conf/, or on what the folder has already."""
+    """Runs deploy/reference on a copy of conf/, or on the current contents of the folder."""
     for name in ("reference.yaml", "sagegate.schema.json"):
         if not (folder / name).exists():
             (folder / name).write_text((CONF / name).read_text())
@@ -206,7 +206,7 @@ def test_reference_has_every_key(validator):
 
 
 def test_reference_documents_match_the_table(validator):
-    """Documentation, default and range of each key, in this order; wherever it stands, for shared keys stand there once."""
+    """Documentation, default and range of each key, in this order; at any place, because shared keys appear once."""
     comments = " ".join(re.sub(r"^\s*(- )?# ?", "", line) for line in reference_lines() if re.match(r"\s*(- )?# ", line))
     comments = re.sub(r"\s+", " ", comments)
     told = [".".join(path) for path, schema in settings(validator.schema)
@@ -216,7 +216,7 @@ def test_reference_documents_match_the_table(validator):
 
 
 def test_reference_values_are_defaults(validator):
-    """Where a setting has a default and the reference sets it outside routes, it is that."""
+    """A value that the reference sets outside routes equals the setting's default, if it has one."""
     tree = yaml.safe_load((CONF / "reference.yaml").read_text())
     for path, schema in settings(validator.schema):
         default = re.search(r" Default ([^ ]+)\.(?: From |$)", schema["description"])

@@ -1,5 +1,5 @@
-"""The chain of sources against botocore's, over generated environments and shared files: both find the same identity,
-except where we differ on purpose."""
+"""The source chain against botocore's, over generated environments and shared files: both find the same identity,
+except for deliberate differences."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def our_identity(env):
 
 
 def session_of(name):
-    """Made-up names differ by SDK."""
+    """Generated names differ by SDK."""
     return None if name is None or name.startswith(("sagegate-", "botocore-session-")) else name
 
 
@@ -87,7 +87,7 @@ def botocore_identity(env):
             if found is None:
                 return "failed"
             key_id = found.get_frozen_credentials().access_key
-        except Exception:  # whatever it is: botocore has no common class for these
+        except Exception:  # any error: botocore has no common class for these
             return "failed"
     web = [asked for kind, asked in calls if kind == "web"]
     roles = [(asked["RoleArn"], asked.get("ExternalId"), asked.get("DurationSeconds"),
@@ -153,8 +153,7 @@ def make_case(rng, tmp_path):
 
 
 def differs_deliberately(env, found):
-    """A named profile that does not exist is an error to botocore whatever else there is; to us it is one only when
-    the chain comes to it."""
+    """A named profile that does not exist is always an error in botocore; here only if the chain reaches it."""
     profile = env.get("AWS_PROFILE")
     text = "".join(open(env[name]).read() for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"))
     return profile is not None and f"[{profile}]" not in text and f"[profile {profile}]" not in text
@@ -184,7 +183,7 @@ def test_command_lines_are_split_like_shlex(tmp_path):
         file = tmp_path / str(number)
         file.write_text(f"[default]\ncredential_process = {line}\n")
         plan = ours({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file), "AWS_SHARED_CREDENTIALS_FILE": "/none"})
-        # The grammar of the file takes a comment off, and blanks at the end, before the line is split.
+        # The file's grammar removes comments and trailing spaces before the line is split.
         for i, c in enumerate(line):
             if c in "#;" and line[i - 1] in " \t":
                 line = line[:i]
@@ -204,7 +203,7 @@ def test_sts_host_matches_botocore(region, variant, tmp_path):
     token.write_text(string.ascii_letters)
     env = {"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}
     try:
-        # What the older of the botocores had to be told is the default now.
+        # Older botocore versions need this setting; newer ones have it as the default.
         with mock.patch.dict(os.environ, {"AWS_STS_REGIONAL_ENDPOINTS": "regional"}):
             client = botocore.session.Session().create_client(
                 "sts", region_name=region, aws_access_key_id="a", aws_secret_access_key="b",
@@ -213,11 +212,11 @@ def test_sts_host_matches_botocore(region, variant, tmp_path):
         return  # botocore has no such endpoint
     theirs = client.meta.endpoint_url
     if region.startswith(("us-iso", "us-isob")) and "d" in variant:
-        return  # botocore's partitions are older than those of the service's rule set
+        return  # botocore's partitions are older than the service's rule set
     assert "https://" + ours(env, region, variant)["sts"] == theirs
 
 
-LOADER = botocore.loaders.create_loader()  # keeps what it has read
+LOADER = botocore.loaders.create_loader()  # caches what it has read
 REGIONS = ["us-east-1", "eu-west-1", "ap-northeast-1", "eu-south-1", "me-central-1", "us-gov-west-1", "cn-north-1"]
 
 
@@ -226,7 +225,7 @@ def maybe(rng, chance, values):
 
 
 def make_call_case(rng, tmp_path):
-    """Variables and profile keys that say how STS and the instance are asked."""
+    """Makes variables and profile keys that determine how STS and IMDS are called."""
     region = rng.choice(REGIONS)
     settings = {
         "use_fips_endpoint": ("AWS_USE_FIPS_ENDPOINT", ["true", "True", "false", "yes"]),
@@ -253,7 +252,7 @@ def make_call_case(rng, tmp_path):
 
 
 def botocore_sts_request(env):
-    """The host, the region that is signed for, and the certificates that are trusted."""
+    """Returns the host, the signing region, and the trusted certificates."""
     sent = []
 
     def send(request, **_):
@@ -261,7 +260,7 @@ def botocore_sts_request(env):
         raise InterruptedError("nobody is asked")
 
     text = open(env["AWS_CONFIG_FILE"]).read()
-    # What the older of the botocores had to be told is the default now.
+    # Older botocore versions need this setting; newer ones have it as the default.
     new_default = {} if "sts_regional" in text else {"AWS_STS_REGIONAL_ENDPOINTS": "regional"}
     with mock.patch.dict(os.environ, {**new_default, **env}, clear=True):
         try:
@@ -270,7 +269,7 @@ def botocore_sts_request(env):
             client = session.create_client("sts", aws_access_key_id="a", aws_secret_access_key="b")
             client.meta.events.register("before-send.sts", send)
             client.get_caller_identity()
-        except Exception:  # whatever it is: botocore has no common class for these
+        except Exception:  # any error: botocore has no common class for these
             if not sent:
                 return "failed"
     scope = sent[0].headers["Authorization"].decode().split("Credential=")[1].split("/")
@@ -288,7 +287,7 @@ def test_sts_requests_match_botocore(tmp_path):
         plan = ours({**env, "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}, region)
         mine = "failed" if plan["base"] == "failed" else (plan["sts"], plan["sts_region"], plan["ca_file"] or True)
         if theirs == "failed" and mine != "failed" and mine[0].startswith("sts-fips") and mine[0].endswith("api.aws"):
-            continue  # botocore's partitions are older than those of the service's rule set
+            continue  # botocore's partitions are older than the service's rule set
         assert mine == theirs, (env, open(env["AWS_CONFIG_FILE"]).read(), plan)
         seen.add(mine[0].replace(region, "REGION") if mine != "failed" else mine)
     assert seen >= {"failed", "sts.amazonaws.com", "sts.REGION.amazonaws.com", "sts-fips.REGION.amazonaws.com",
@@ -322,7 +321,7 @@ def test_imds_address_matches_botocore(tmp_path):
     assert seen == {"failed", "127.0.0.1:9911", "[::1]:9911", "169.254.169.1", "169.254.169.254", "[fd00:ec2::254]"}
 
 
-# botocore knows endpoint_url from 1.31 on; these are the rules of AWS's SDKs and tools reference ("Service-specific
+# botocore supports endpoint_url from 1.31 on; these are the rules of AWS's SDKs and tools reference ("Service-specific
 # endpoints").
 PROFILE = """
 [default]
@@ -359,28 +358,28 @@ def test_configured_sts_endpoints(env, config, host, tmp_path):
     assert plan.get("sts") == host or host in plan.get("fault", ""), plan
 
 
-# ---- where we differ on purpose: facts of the SDKs that a gateway must not share
+# ---- deliberate differences: SDK behaviour that a gateway must not copy
 
 def test_deliberate_differences(tmp_path):
     shared = tmp_path / "credentials"
     env = {"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(shared), "AWS_CONFIG_FILE": "/none",
            "AWS_EC2_METADATA_DISABLED": "true", "TOKEN_FILE": ""}
-    # A comment behind a value is none of the value: the other SDKs' reading.
+    # A comment after a value is not part of it, as in the other SDKs.
     shared.write_text("[default]\naws_access_key_id = AK # mine\naws_secret_access_key = s\n")
     assert our_identity(env)[0] == "AK" and botocore_identity(env)[0] == "AK # mine"
-    # A section that stands there twice is merged.
+    # A duplicate section is merged.
     shared.write_text("[default]\naws_access_key_id = AK\n[default]\naws_secret_access_key = s\n")
     assert our_identity(env)[0] == "AK" and botocore_identity(env) == "failed"
-    # Nobody is there to type a code.
+    # MFA is not supported: nobody can enter the code.
     shared.write_text("[base]\naws_access_key_id = AK\naws_secret_access_key = s\n"
                       "[default]\nrole_arn = r\nsource_profile = base\nmfa_serial = x\n")
     assert "mfa_serial" in ours(env)["fault"]
-    # An address that is given for STS is used, whatever else is said of FIPS: it already says where to ask.
+    # A configured STS endpoint is used regardless of FIPS: the URL already says where to connect.
     shared.write_text("")
     asked = ours({**env, "AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://vpce.example",
                   "AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"})
     assert asked["sts"] == "vpce.example"
-    # Metadata over plain HTTP is asked at addresses that cannot be far away, and nowhere else.
+    # Metadata over plain HTTP is only requested from link-local and loopback addresses.
     env.pop("AWS_EC2_METADATA_DISABLED")
     assert "may not be asked over plain" in ours({**env, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://x.example"})["fault"]
     # AWS_REGION is read as well as AWS_DEFAULT_REGION: tests/unit/test_check.py.

@@ -25,7 +25,7 @@ def provider():
 
 
 def known_prefixes():
-    """Partitions that this botocore has; an old one lacks the newest."""
+    """Partitions of this botocore version; an old one lacks the newest."""
     return {partition["id"] for partition in create_loader().load_data("partitions")["partitions"]}
 
 
@@ -40,7 +40,7 @@ def test_hosts(provider):
             endpoint = provider.resolve_endpoint(Region=question["region"], UseFIPS=question["fips"],
                                                  UseDualStack=question["dualstack"])
         except EndpointProviderError:
-            continue  # an old partitions.json says that the isolated ones lack dual-stack
+            continue  # an old partitions.json lacks dual-stack for the isolated partitions
         assert "https://" + answer["host"] == endpoint.url, question
         compared += 1
     assert compared > 70

@@ -1,4 +1,4 @@
-"""The decoder of event streams against botocore's EventStreamBuffer, over thousands of generated streams."""
+"""The event stream decoder against botocore's EventStreamBuffer, over thousands of generated streams."""
 
 import random
 import struct
@@ -23,7 +23,7 @@ def string(name, value):
 
 
 def odd_header(rng, name):
-    """A header of any type, under a name that nobody reads."""
+    """A header of any type, with an unused name."""
     kind = rng.randrange(10)
     if kind in (6, 7):
         value = bytes(rng.choices(range(0x20, 0x7f), k=rng.choice([0, 1, 300])))
@@ -53,7 +53,7 @@ def make_message(rng):
 
 
 def make_stream(rng):
-    """Messages; often damaged: cut, a bit flipped, a byte lost or doubled."""
+    """Messages, often damaged: truncated, a bit flipped, a byte lost or duplicated."""
     stream = bytearray(b"".join(make_message(rng) for _ in range(rng.choice([0, 1, 2, 5, 12]))))
     damage = rng.choice(["none", "none", "cut", "flip", "lost", "doubled"])
     if stream and damage != "none":
@@ -84,7 +84,7 @@ def text(value):
 
 
 def botocore_messages(stream):
-    """What botocore tells, as the driver tells it, and whether it found the stream corrupt."""
+    """Returns botocore's messages in the driver's format, and whether it found the stream corrupt."""
     buffer, messages = EventStreamBuffer(), []
     buffer.add_data(stream)
     try:

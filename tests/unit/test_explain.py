@@ -1,4 +1,4 @@
-"""`sagegate explain`: what a person and a machine are told of a request that is never sent."""
+"""`sagegate explain`: text and JSON output for a request that is never sent."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def run(*arguments, file=None):
 
 @pytest.fixture
 def explain(tmp_path):
-    """explain(METHOD, PATH, header..., host=None): the finished process."""
+    """explain(METHOD, PATH, header..., host=None): the completed process."""
     file = tmp_path / "routes.yaml"
     file.write_text(ROUTES)
 
@@ -84,7 +84,7 @@ def explain(tmp_path):
 
 @pytest.fixture
 def explained(explain):
-    """The same as JSON."""
+    """The same with JSON output."""
 
     def ask(*arguments, options=()):
         done = explain(*arguments, options=[*options, "--json"])
@@ -164,7 +164,7 @@ def test_shows_captures_overrides_and_empty_results(explain):
         options=["--host", "models.example:8080"],
     )
     told = rows(done)
-    assert told["captures"] == ["model = a b\\x07"], "what a terminal would obey is shown"
+    assert told["captures"] == ["model = a b\\x07"], "control bytes are escaped"
     assert told["refused"][0].startswith("bad_parameter, status 400: TargetModel (")
     assert "value of route 'models'" in told["refused"][0] and done.returncode == 1
 
@@ -305,7 +305,7 @@ def test_expectations_inputs_and_sizes(explained, tmp_path, headers, body, outco
 
 
 def test_raw_requests(tmp_path):
-    """Whole requests from files, one answer each, in order."""
+    """Complete requests from files, one result each, in order."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
     chat = b"POST /chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     requests = {
@@ -412,7 +412,7 @@ def test_help():
 
 @pytest.mark.parametrize("file", sorted((ROOT / "conf").glob("*.yaml")), ids=lambda path: path.name)
 def test_files_in_conf(file):
-    """Each can be explained; none holds the path asked for."""
+    """Each can be explained; none has a route for the path."""
     done = run("POST", "/no/such/path/anywhere", "--json", file=file)
     if json.loads(done.stdout)["outcome"] == "ok":
         return  # a route for every path

@@ -1,4 +1,4 @@
-"""The look for secrets in what the program says (tests/e2e/leaks.py) finds one, wherever it stands."""
+"""The secret scanner (tests/e2e/leaks.py) finds a secret anywhere in the program's output."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import pytest
 
 E2E = str(pathlib.Path(__file__).resolve().parents[1] / "e2e")
 SECRET = "told/to+nobody-EXAMPLE"
-# Plays `sagegate run`: says what it is told to, and waits for SIGTERM.
+# Acts as `sagegate run`: prints the given text and waits for SIGTERM.
 TALKER = """#!/usr/bin/python3 -u
 import signal, sys
 print({stdout!r})
@@ -24,7 +24,7 @@ signal.pause()
 
 @pytest.fixture
 def leaks(monkeypatch):
-    """A copy of its own: what is learned here is no secret of another test."""
+    """A separate copy: secrets learned here do not affect other tests."""
     monkeypatch.syspath_prepend(E2E)
     for name in ("leaks", "lib", "standins"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -102,12 +102,12 @@ def test_credentials_issued_by_stand_in_are_registered(leaks):
             leaks.look("the log", secret)
 
 
-# -- that no gateway's end and no command passes without it
+# -- every exit of a gateway and every command is scanned
 
 
 @pytest.fixture
 def talker(leaks, monkeypatch, tmp_path):
-    """talker(stdout=, stderr=): a gateway that says that."""
+    """talker(stdout=, stderr=): a gateway that prints these."""
     import lib
     leaks.learn(SECRET)
     monkeypatch.setattr(lib, "BINARY", tmp_path / "talker")
@@ -125,7 +125,7 @@ def test_leak_in_output_fails_at_exit(talker, stream, text):
     import lib
     gateway = talker(**{stream: text})
     lib.eventually(lambda: len(gateway.diagnostics) == 2 and gateway.lines, 20)
-    gateway.lines.clear(), gateway.diagnostics.clear()  # a test has taken them
+    gateway.lines.clear(), gateway.diagnostics.clear()  # as if a test had consumed them
     with pytest.raises(AssertionError, match="a secret is in what the gateway said"):
         gateway.stop()
     silent = talker()

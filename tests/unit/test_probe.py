@@ -1,4 +1,4 @@
-"""`sagegate probe` against servers that answer, refuse, lie and say nothing; `sagegate version`."""
+"""`sagegate probe` against servers that respond, refuse, send garbage or stay silent; `sagegate version`."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ def run(*arguments):
 
 
 class Server:
-    """Takes one connection, keeps the request, sends `answer`; None: says nothing until the end."""
+    """Accepts one connection, keeps the request, sends `answer`; None: stays silent until the end."""
 
     def __init__(self, answer, family=socket.AF_INET, address=("127.0.0.1", 0)):
         self.answer, self.request = answer, b""
@@ -126,7 +126,7 @@ def test_silent_server_times_out():
 
 
 def test_connection_refused(tmp_path):
-    with socket.socket() as taken:  # bound and not listening: nobody else gets the port
+    with socket.socket() as taken:  # bound and not listening: no other process gets the port
         taken.bind(("127.0.0.1", 0))
         done = run("probe", f"127.0.0.1:{taken.getsockname()[1]}")
     assert done.returncode == 1 and "cannot connect: Connection refused" in done.stderr

@@ -1,4 +1,4 @@
-"""The table of the API against AWS's own service model: every header, length and pattern."""
+"""The API table against AWS's service model: every header, length and pattern."""
 
 import random
 import re
@@ -8,7 +8,7 @@ import pytest
 from tests.unit.oracle import Driver, data_file, hexed
 
 OPERATIONS = ["InvokeEndpoint", "InvokeEndpointWithResponseStream", "InvokeEndpointAsync"]
-NEWER = {"PrefixAwareId"}  # in the API reference; in no published model yet
+NEWER = {"PrefixAwareId"}  # in the API reference, not yet in a published model
 MUTATIONS = "aZ9-_.:/ \t*'()!~é\x00\x07\n\x7f@%\\"
 VALUES = ["", "a", "-", "a-", "-a", "a--b", "NEW_SESSION", "new-session", "s3://b", "s3://b/k", "https://h/p?q", "https://",
           "s3:///k", "http://h/", "a.b", "a.b.c", ".a", "a_b", "a/b", "s3:", "https:", "application/json", "*/*", " a", "a ",
@@ -29,7 +29,7 @@ def driver():
 
 
 def members(model, operation):
-    """Parameter -> (header, shape), but for the path's label and the body."""
+    """Parameter -> (header, shape), except the path's label and the body."""
     shape = model["shapes"][model["operations"][operation]["input"]["shape"]]
     return {name: (member["locationName"], model["shapes"][member["shape"]])
             for name, member in shape["members"].items() if member.get("location") == "header"}
@@ -50,7 +50,7 @@ def test_names_are_api_names_in_snake_case(driver):
 
 
 def accepts(shape, value):
-    """The model's verdict. Patterns hold for whole values, as the control plane has it."""
+    """Returns the model's verdict. Patterns apply to whole values, as in the control plane."""
     if shape["type"] == "integer":
         return bool(re.fullmatch("[0-9]{1,10}", value)) and shape["min"] <= int(value) <= shape["max"]
     if not shape.get("min", 0) <= len(value) <= shape["max"]:
@@ -61,7 +61,7 @@ def accepts(shape, value):
 
 
 def fits_in_header(value):
-    """What a field value can carry and an ASCII pattern means: printable ASCII and inner tabs."""
+    """Values that a field can carry and an ASCII pattern allows: printable ASCII and inner tabs."""
     return re.fullmatch(r"([ -~]([ -~\t]*[ -~])?)?", value) is not None
 
 
@@ -82,7 +82,7 @@ def test_every_value_is_validated_as_by_the_model(model, driver, index, operatio
     for api_name, (_, shape) in members(model, operation).items():
         for value in [*generated(random.Random(api_name)), *NUMBERS]:
             questions.append({"ask": "check", "operation": index, "parameter": rows[api_name], "value": hexed(value)})
-            # An S3 key or an URL with a tab in it is nobody's wish.
+            # A tab in an S3 key or a URL is never intended.
             good = fits_in_header(value) and not (api_name == "InputLocation" and "\t" in value)
             expected.append(good and accepts(shape, value))
     assert len(questions) > 3500

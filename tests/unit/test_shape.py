@@ -1,7 +1,7 @@
-"""The shape of proxy/, which no compiler checks: folders in layers, no circle of files inside a folder, every global
-name with its file's prefix; banned calls, and a first sentence in each file.
+"""Checks the structure of proxy/, which no compiler does: folders in layers, no cycle of files inside a folder, every
+global name with its file's prefix; banned calls, and a first sentence in each file.
 
-`python3 tests/unit/test_shape.py [FOLDER]` lists all faults."""
+`python3 tests/unit/test_shape.py [FOLDER]` lists all violations."""
 
 import collections
 import functools
@@ -16,10 +16,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROXY = ROOT / "proxy"
 OBJECTS = ROOT / "build/dev/CMakeFiles"
 
-# Low to high: a folder includes and calls only those before it; "" are the program's own files.
+# Low to high: a folder includes and calls only earlier ones; "" is the program's top level.
 ORDER = ["base", "aws", "config", "net", "credentials", "callers", "observe", "gateway", ""]
 
-# Names that are used like words of the language.
+# Names used like words of the language.
 KEYWORDS = {"base/check.h MUST_USE", "base/clock.h mono_time", "base/clock.h wall_time"}
 
 # These do no I/O and start no thread.
@@ -49,7 +49,7 @@ USE = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*")
 # ---- reading the sources ---------------------------------------------------------------------------
 
 def blank(pattern, text):
-    """The text without what the pattern finds, line for line."""
+    """Blanks out what the pattern finds and keeps the line numbers."""
     return pattern.sub(lambda found: "\n" * found.group().count("\n") or " ", text)
 
 
@@ -71,7 +71,7 @@ def is_function(head):
 
 
 def top_level(code):
-    """The declarations at the top level of code without comments and directives: (head, body or None)."""
+    """Yields the top-level declarations of code without comments and directives: (head, body or None)."""
     depth, begin, head = 0, 0, None
     for brace in re.finditer(r"[{};]", code):
         if brace.group() == "{":
@@ -80,7 +80,7 @@ def top_level(code):
             depth += 1
         elif brace.group() == "}":
             depth -= 1
-            # A function ends here; a struct or an initializer goes on to its semicolon.
+            # A function ends here; a struct or an initializer continues to its semicolon.
             if depth == 0 and is_function(head.rstrip()):
                 yield head.strip(), code[begin + len(head):brace.end()]
                 begin, head = brace.end(), None
@@ -91,7 +91,7 @@ def top_level(code):
 
 
 def definitions_of(code):
-    """The functions and objects that the code of a .c file defines: (name, whether it is static)."""
+    """Returns the functions and objects that the code of a .c file defines: (name, whether it is static)."""
     for head, body in top_level(code):
         head = re.sub(r"__attribute__\s*\(\(.*?\)\)", " ", head, flags=re.DOTALL)
         if re.match(r"(typedef|extern|_Static_assert)\b", head):
@@ -106,7 +106,7 @@ def definitions_of(code):
 
 
 def parts_that_use(name, code):
-    """The parts of a file that use what they name: (first line, text). Of a header, functions and macros."""
+    """Returns the parts of a file that use the names in them: (first line, text). In headers: functions and macros."""
     if not name.endswith(".h"):
         yield 1, code
         return
@@ -120,7 +120,7 @@ def parts_that_use(name, code):
 
 
 def header_names(text, code):
-    """The types, enum constants and macros that a header defines; of constants pasted together what they begin with."""
+    """Returns the types, enum constants and macros that a header defines; for pasted constants, their prefix."""
     undefined = set(UNDEF.findall(text))
     yield from (macro for macro in DEFINE.findall(text) if macro not in undefined)
     yield from re.findall(r"\b(\w+)##", text)
@@ -132,7 +132,7 @@ def header_names(text, code):
 
 
 class Tree:
-    """The sources below proxy/, read once: name of a file -> its text."""
+    """The sources below proxy/, read once: file name -> text."""
 
     def __init__(self, texts):
         self.texts = texts
@@ -145,7 +145,7 @@ class Tree:
             self.owner.update((symbol, name) for symbol in self.defined[name])
 
     def arrows_of(self, name):
-        """What the file reaches: (name of a file, the line, why)."""
+        """Yields what the file depends on: (file name, line, reason)."""
         for include in INCLUDE.finditer(self.texts[name]):
             if include.group(1):
                 yield include.group(1), line_of(self.texts[name], include.start(1)), f'includes "{include.group(1)}"'
@@ -159,7 +159,7 @@ class Tree:
 
     @functools.cached_property
     def arrows(self):
-        """(node, node) -> the first line that makes that arrow, headers first."""
+        """(node, node) -> the first line of that dependency, headers first."""
         found = {}
         for name in sorted(self.texts, key=lambda name: (not name.endswith(".h"), name)):
             for target, line, why in self.arrows_of(name):
@@ -168,7 +168,7 @@ class Tree:
         return found
 
     def prefixes_of(self, name):
-        """What the names of a file begin with. foo_bar.c may also define what foo.h declares."""
+        """Returns the prefixes of a file's names. foo_bar.c may also define what foo.h declares."""
         folder, stem = folder_of(name), node_of(name).rsplit("/", 1)[-1]
         words = stem.split("_")
         headers = {node_of(other).rsplit("/", 1)[-1]
@@ -187,7 +187,7 @@ def tree():
 # ---- folders ---------------------------------------------------------------------------------------
 
 def upward_arrows(sources):
-    """Includes and calls that go up, and what a folder or a pure part may not see."""
+    """Finds includes and calls of higher folders, and of what a folder or a pure part must not use."""
     for name, text in sources.texts.items():
         folder = folder_of(name)
         if folder not in ORDER:
@@ -248,7 +248,7 @@ def test_accepts_downward_dependency(name, text):
     assert not list(upward_arrows(Tree({name: text, "command_run.c": "int command_run(void)\n{\n}\n"})))
 
 
-# ---- circles ---------------------------------------------------------------------------------------
+# ---- cycles ----------------------------------------------------------------------------------------
 
 def reaches(begin, end, targets):
     seen, queue = {begin}, [begin]
@@ -260,7 +260,7 @@ def reaches(begin, end, targets):
 
 
 def circle_through(node, targets):
-    """The shortest circle of nodes that begins and ends with this one; None: it is in none."""
+    """Returns the shortest cycle of nodes through this one, None if there is none."""
     came_from, queue = {}, collections.deque([node])
     while queue:
         at = queue.popleft()
@@ -277,7 +277,7 @@ def circle_through(node, targets):
 
 
 def circles(arrows):
-    """For each node the shortest circle through it, if any, each once: a text with the lines that make its arrows."""
+    """Describes each cycle once: for each node the shortest cycle through it, with the lines of its dependencies."""
     targets = collections.defaultdict(list)
     for begin, end in sorted(arrows):
         if folder_of(begin) == folder_of(end):
@@ -314,7 +314,8 @@ def test_finds_cycle_and_reports_its_lines():
 # ---- names -----------------------------------------------------------------------------------------
 
 def foreign_names(sources):
-    """"FILE NAME" of each global name, and each type, constant and macro of a header, without its file's prefix."""
+    """Returns "FILE NAME" for each global name, and each type, constant and macro of a header, without its file's
+    prefix."""
     for name, text in sources.texts.items():
         if name.endswith(".h"):
             names = set(header_names(text, blank(DIRECTIVE, sources.code[name])))
@@ -349,7 +350,7 @@ def test_finds_foreign_name():
         "base/span.c make", "base/span.c spanner", "base/span_text.c shown", "command_run.c usage"]
 
 
-# ---- the objects: what was read above is what the compiler saw ---------------------------------------
+# ---- object files: what was read above agrees with the compiler ---------------------------------------
 
 def object_of(name):
     found = list(OBJECTS.glob(f"*.dir/proxy/{name}.o"))
@@ -360,7 +361,7 @@ def object_of(name):
 
 
 def symbols_of(names):
-    """Of each of these .c files the symbols that its object defines, and those it needs."""
+    """Returns, for each of these .c files, the symbols that its object defines and those it needs."""
     objects = {str(object_of(name)): name for name in names}
     told = subprocess.run(["nm", "--extern-only", "--format=posix", "--print-file-name", *objects],
                           check=True, capture_output=True, text=True).stdout
@@ -373,7 +374,7 @@ def symbols_of(names):
 
 
 def test_objects_agree_with_the_source():
-    """Also keeps libh2o's own exported names (phr_*, cloexec_*, on_context_init ...) out of the program."""
+    """Also keeps libh2o's exported names (phr_*, cloexec_*, on_context_init ...) out of the program."""
     sources = tree()
     defined, needed = symbols_of([name for name in sources.texts if name.endswith(".c")])
     strange = [f"proxy/{name}: {symbol}, which only one of object and source defines"
@@ -381,7 +382,7 @@ def test_objects_agree_with_the_source():
     targets = collections.defaultdict(set)
     for begin, end in sources.arrows:
         targets[begin].add(end)
-    # What a header's inline function calls, the object of who includes it needs: a way there will do.
+    # Objects that include a header need what its inline functions call: any dependency path is enough.
     missing = [f"proxy/{name} needs {symbol} of proxy/{sources.owner[symbol]}"
                for name, symbols in needed.items() for symbol in symbols if symbol in sources.owner
                and not reaches(node_of(name), node_of(sources.owner[symbol]), targets)]

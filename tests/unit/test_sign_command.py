@@ -1,4 +1,4 @@
-"""`sagegate sign` as a person meets it: AWS's examples, what it adds, and what it says when something is wrong."""
+"""`sagegate sign`: AWS's examples, its own options, and its error messages."""
 
 import hashlib
 import json

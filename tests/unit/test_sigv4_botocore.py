@@ -37,7 +37,7 @@ def make_path(rng):
 
 
 def make_query(rng):
-    """Encoded as canonical queries are, for botocore does not encode them again; in any order."""
+    """Encoded like canonical queries, because botocore does not encode them again; in any order."""
     if rng.random() < 0.5:
         return ""
     def part(longest):
@@ -115,7 +115,7 @@ def readable(answer):
 
 
 def usable(case):
-    """Not where urlsplit would take the path apart otherwise than at the first '?'."""
+    """Excludes cases where urlsplit splits the path anywhere but at the first '?'."""
     return urllib.parse.urlsplit(f"https://{case['host']}{case['path']}").path == case["path"]
 
 
@@ -134,7 +134,7 @@ def test_every_stage_matches_botocore():
 
 
 def test_queries_that_botocore_does_not_normalize():
-    """Recoded as aws-c-auth does: decoded by percent only, encoded again, empty pairs dropped."""
+    """Normalized as in aws-c-auth: percent-decoded, encoded again, empty pairs dropped."""
     rows = {
         "b=2&a=1": "a=1&b=2", "a=%7e": "a=~", "a=%2f": "a=%2F", "a=/": "a=%2F", "a=+": "a=%2B", "a=b=c": "a=b%3Dc",
         "a": "a=", "a=1&&b=2": "a=1&b=2", "&": "", "=": "=", "a=%": "a=%25", "a=%4": "a=%254", "a=%zz": "a=%25zz",

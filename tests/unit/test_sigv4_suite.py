@@ -1,4 +1,4 @@
-"""AWS's signing test suite, stage by stage: every case of its header form."""
+"""AWS's signing test suite, stage by stage: every case in its header form."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ ABSENT = f"optional: AWS's suite is not at {SUITE}; SAGEGATE_AWS_SUITE may name 
 
 
 def read_request(text):
-    """Raw HTTP with LF: method, target between the first and the last blank, [name, value], body."""
+    """Parses raw HTTP with LF: method, target between the first and the last space, [name, value], body."""
     head, _, body = text.partition(b"\n\n")
     first, *lines = head.split(b"\n")
     method, _, rest = first.partition(b" ")
     target, _, _ = rest.rpartition(b" ")
     headers = []
     for line in lines:
-        if line[:1] in (b" ", b"\t"):  # a folded line belongs to the one before
+        if line[:1] in (b" ", b"\t"):  # a folded line belongs to the previous one
             headers[-1][1] += b"\n" + line
         elif line:
             headers.append(list(line.split(b":", 1)))
