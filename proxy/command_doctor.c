@@ -85,7 +85,7 @@ static void print_set(const struct credentials *set, struct span name, struct wa
 
 /* ---- identity ---- */
 
-static void on_answered(struct http_client *call)
+static void on_response(struct http_client *call)
 {
     ((struct doctor *)call->owner)->done = true;
 }
@@ -108,7 +108,7 @@ static bool ask_identity(struct doctor *doctor, const struct chain *chain,
         return false;
     }
     doctor->done = false;
-    http_client_start(&doctor->call, doctor->loop, &request, on_answered, doctor);
+    http_client_start(&doctor->call, doctor->loop, &request, on_response, doctor);
     (void)wait_until_done(doctor, FETCH_LIMIT_MS);
     X509_STORE_free(request.trust);
     return true;
@@ -119,7 +119,7 @@ static bool check_clock(struct doctor *doctor, struct wall_time date)
     int64_t off_s = (clock_wall().us - date.us) / 1000000;
     bool good = date.us == 0 || (off_s > -SKEW_LEAST_S && off_s < SKEW_LEAST_S);
     if (date.us == 0)
-        print_line("clock", true, "the answer had no Date to compare with");
+        print_line("clock", true, "the response had no Date to compare with");
     else
         print_line("clock", good, "this machine is %lld s off AWS's", (long long)off_s);
     if (!good)
@@ -133,7 +133,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
 {
     struct chain chain;
     const struct chain_options options = {identity, command_getenv, NULL, clock_wall()};
-    struct sts_response answer = {0};
+    struct sts_response response = {0};
     struct span fault = SPAN_NONE;
     bool good = chain_resolve_sts(&options, &doctor->arena, &chain, &fault);
     if (good && !ask_identity(doctor, &chain, set)) {
@@ -148,16 +148,17 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
     }
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
-    good = good && doctor->call.status != 0 &&
-           sts_response_read(http_client_response(&doctor->call), &doctor->arena, &answer, &fault);
-    if (good && answer.arn.len != 0)
+    good =
+        good && doctor->call.status != 0 &&
+        sts_response_read(http_client_response(&doctor->call), &doctor->arena, &response, &fault);
+    if (good && response.arn.len != 0)
         print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->label),
-                   SPAN_ARG(answer.arn), SPAN_ARG(answer.account));
+                   SPAN_ARG(response.arn), SPAN_ARG(response.account));
     else
         print_line("identity", false, "%.*s: sts: %.*s: %.*s%.*s%s%.*s", SPAN_ARG(identity->label),
-                   SPAN_ARG(chain.sts.authority), SPAN_ARG(fault), SPAN_ARG(answer.error_code),
-                   answer.error_code.len != 0 ? ": " : "", SPAN_ARG(answer.error_message));
-    if (answer.arn.len == 0)
+                   SPAN_ARG(chain.sts.authority), SPAN_ARG(fault), SPAN_ARG(response.error_code),
+                   response.error_code.len != 0 ? ": " : "", SPAN_ARG(response.error_message));
+    if (response.arn.len == 0)
         note_fault(doctor, DOCTOR_IDENTITY);
     if (doctor->call.status != 0)
         (void)check_clock(doctor, doctor->call.date);
@@ -244,7 +245,7 @@ static void check_upstream(struct doctor *doctor, const struct config_upstream *
         .on_connected = on_connected, .on_failed = on_dial_failed, .owner = doctor};
     doctor->done = doctor->connected = false;
     doctor->failure = DIALER_CONNECT_FAILED;
-    snprintf(doctor->why, sizeof(doctor->why), "no answer within %d ms", DIAL_LIMIT_MS);
+    snprintf(doctor->why, sizeof(doctor->why), "no response within %d ms", DIAL_LIMIT_MS);
     loop_read_clock(doctor->loop);
     dialer_connect(dialer, &doctor->dial);
     (void)wait_until_done(doctor, DIAL_LIMIT_MS);

@@ -1,5 +1,5 @@
-/* A command that prints credentials, run without a shell beside the keeper's loop. It knows neither
- * what is printed nor whose command it is.
+/* A command that prints credentials, run without a shell beside the credential service's loop. It
+ * knows neither what is printed nor whose command it is.
  *
  * Only standard output is taken; standard error stays the gateway's own, for people. The command
  * gets no other descriptor and a process group of its own, which is killed at the limit in time or

@@ -139,7 +139,7 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
     stop(context, "document types are not allowed");
 }
 
-/* ---- an answer ---- */
+/* ---- a response ---- */
 
 /* A buffer of a fixed size is neither copied nor left behind as it grows. */
 static void open_parse(struct parse *parse)
@@ -195,9 +195,10 @@ static struct span text_of(const struct parse *parse, enum field field, struct a
     return span_make(at, value.len);
 }
 
-static void take_texts(const struct parse *parse, struct arena *arena, struct sts_response *answer)
+static void take_texts(const struct parse *parse, struct arena *arena,
+                       struct sts_response *response)
 {
-    *answer = (struct sts_response){
+    *response = (struct sts_response){
         .error_code = text_of(parse, FIELD_ERROR_CODE, arena),
         .error_message = text_of(parse, FIELD_ERROR_MESSAGE, arena),
         .arn =
@@ -231,26 +232,26 @@ static struct credentials *make_set(const struct parse *parse, struct span sourc
 }
 
 struct credentials *sts_response_read_set(struct span xml, struct span source, struct arena *arena,
-                                          struct sts_response *answer, struct span *fault)
+                                          struct sts_response *response, struct span *fault)
 {
     struct parse parse;
     struct credentials *credentials = NULL;
     open_parse(&parse);
     bool ok = run(&parse, xml, arena, fault);
-    take_texts(&parse, arena, answer);
+    take_texts(&parse, arena, response);
     if (ok)
         credentials = make_set(&parse, source, arena, fault);
     close_parse(&parse);
     return credentials;
 }
 
-bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *answer,
+bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *response,
                        struct span *fault)
 {
     struct parse parse;
     open_parse(&parse);
     bool ok = run(&parse, xml, arena, fault);
-    take_texts(&parse, arena, answer);
+    take_texts(&parse, arena, response);
     close_parse(&parse);
     return ok;
 }

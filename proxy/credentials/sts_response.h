@@ -1,4 +1,4 @@
-/* The answers of AWS STS, XML by its Query protocol. Pure; it connects nowhere.
+/* The responses of AWS STS, XML by its Query protocol. Pure; it connects nowhere.
  *
  * Source: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity, and
  * "Common errors". Unknown elements are passed over and their order is free; a document type
@@ -10,20 +10,21 @@
 
 enum { STS_RESPONSE_SIZE_MAX = 65536, STS_RESPONSE_DEPTH_MAX = 32 };
 
-/* What an answer says besides the keys. Spans are in arena; SPAN_NONE where it does not say. */
+/* What a response says besides the keys. Spans are in arena; SPAN_NONE where it does not say. */
 struct sts_response {
     struct span error_code, error_message; /* printable ASCII, cut at 512 bytes */
     struct span arn;                       /* the assumed role's, or the caller's */
     struct span account;
 };
 
-/* A set with one reference out of an answer that has one; else NULL with *fault. *answer is filled
+/* A set with one reference out of a response that has one; else NULL with *fault. *response is filled
  * in either way. source: a literal. */
 MUST_USE struct credentials *sts_response_read_set(struct span xml, struct span source,
-                                                   struct arena *arena, struct sts_response *answer,
+                                                   struct arena *arena,
+                                                   struct sts_response *response,
                                                    struct span *fault);
 /* The same without keys: errors and identity. False where it is no well-formed XML. */
-MUST_USE bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *answer,
+MUST_USE bool sts_response_read(struct span xml, struct arena *arena, struct sts_response *response,
                                 struct span *fault);
 
 #endif
