@@ -425,6 +425,24 @@ def test_finds_missing_first_sentence():
     assert [lacks_first_sentence(text) for text in ("int x;\n", "/* spans */\n", "#include <a.h>\n")] == [True] * 3
 
 
+# ---- the tour --------------------------------------------------------------------------------------
+
+def unknown_names(page, sources):
+    """What a page calls by a C name in `code`, alone or as a call, and no source knows."""
+    words = set(re.findall(r"\w+", " ".join(sources.texts.values())))
+    return sorted({name for name in re.findall(r"`(?:struct )?([a-z]+(?:_[a-z]+)+)(?:\([^`]*)?`", page)} - words)
+
+
+def test_the_tour_names_what_is_there():
+    assert unknown_names((PROXY / "README.md").read_text(), tree()) == []
+
+
+def test_finds_a_name_that_is_gone():
+    planted = Tree({"base/a.c": "int a_now;\nvoid a_call(void)\n{\n}\n"})
+    assert unknown_names("`a_now`, `a_call(x, Y)`, `a_gone`, `struct a_past`, `a_went(ex, B)`", planted) == [
+        "a_gone", "a_past", "a_went"]
+
+
 if __name__ == "__main__":
     for fault in [*upward_arrows(tree()), *circles(tree().arrows), *foreign_names(tree())]:
         if fault.removeprefix("proxy/").startswith(tuple(sys.argv[1:]) or ""):
