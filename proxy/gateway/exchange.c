@@ -34,7 +34,7 @@ struct exchange {
     struct downstream *downstream;
     enum exchange_state state;
     enum outcome outcome;
-    struct timer timer; /* due at deadline_of, or earlier */
+    struct timer timer; /* due at the deadline of the state, or earlier */
     struct plan plan;   /* plan.ids also if no head could be read */
     struct admission_ticket ticket;
     struct body body;
