@@ -1,7 +1,7 @@
 """Fixtures: the local endpoint, and gateways in front of it.
 
-`endpoint` and `gateway` are shared by the tests of a module and looked over after each test: an access line or
-request left from before is forgotten, an unexpected warning fails the test that caused it.
+Tests of a module share `endpoint` and `gateway`, which are checked after each test: access lines and requests left over
+are discarded, and an unexpected warning fails the test that caused it.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ upstream: {{ endpoint_url: "{url}", ca_file: "{ca}" }}
 
 
 def pytest_collection_modifyitems(items):
-    """Without the program only the endpoint itself can be tested."""
+    """Without the program, only the endpoint itself can be tested."""
     for item in items:
         if not lib.BINARY.exists() and item.path.parent == HERE and item.path.name != "test_endpoint.py":
             item.add_marker(pytest.mark.skip(reason=f"{lib.BINARY} is not built"))
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module", autouse=True)
 def _secrets():
-    """Those of one module; its gateways have ended by then."""
+    """Secrets of one module; its gateways have ended by then."""
     leaks.forget()
     yield
     leaks.forget()
@@ -62,8 +62,8 @@ def _endpoint():
 
 @pytest.fixture
 def endpoint(_endpoint):
-    """The local SageMaker over TLS. After the test: every request that came was signed and had no odd header,
-    unless the test sets `endpoint.strict = False`."""
+    """The local SageMaker over TLS. After the test: every request was signed and had no unexpected header, unless the
+    test sets `endpoint.strict = False`."""
     _endpoint.clear()
     _endpoint.strict = True
     _endpoint.clock_skew_s = 0
@@ -76,7 +76,7 @@ def endpoint(_endpoint):
 
 @pytest.fixture(scope="module")
 def _gateway(_endpoint, ca_file, tmp_path_factory, request):
-    """The module's gateway. A module may bring its own CONFIG (all beyond the head) and ENV, and EXPECTED_WARNINGS
+    """The module's gateway. A module may set its own CONFIG (everything after the head), ENV, and EXPECTED_WARNINGS
     (see Gateway.allow_warnings)."""
     text = HEAD.format(url=_endpoint.url, ca=ca_file) + getattr(request.module, "CONFIG", lib.ROUTES)
     with lib.Gateway(tmp_path_factory.mktemp("gateway"), text, env=getattr(request.module, "ENV", None)) as gateway:
@@ -85,7 +85,7 @@ def _gateway(_endpoint, ca_file, tmp_path_factory, request):
 
 @pytest.fixture
 def gateway(_gateway, endpoint, request):
-    # Access lines are written behind the answers: once this one is there, so are those of the tests before.
+    # Access lines are written after the responses: once this one appears, so have those of earlier tests.
     _gateway.line(request_id=_gateway.call("/-/before-the-test").header("X-Request-Id"))
     _gateway.forget()
     _gateway.allow_warnings(*getattr(request.module, "EXPECTED_WARNINGS", ()))
@@ -99,8 +99,8 @@ def gateway(_gateway, endpoint, request):
 
 @pytest.fixture
 def start_gateway(endpoint, ca_file, tmp_path):
-    """start_gateway(config, ...): a gateway of the test's own, stopped after it. The head goes before the text,
-    unless `head=False`; `url` and `ca` override where its upstream is."""
+    """start_gateway(config, ...): a gateway for one test, stopped after it. The head precedes the text unless
+    `head=False`; `url` and `ca` override its upstream."""
     started = []
 
     def start(config=lib.ROUTES, head=True, url=None, ca=None, wait=True, **more):
@@ -132,7 +132,7 @@ def standin(keys):
 
 @pytest.fixture
 def start(start_gateway, endpoint, ca_file, tmp_path):
-    """start(more, env=()): a gateway with no keys but those that `more` and the environment name."""
+    """start(more, env=()): a gateway with only the keys that `more` and the environment provide."""
     def start(more, env=(), **others):
         text = sources.HEAD.format(url=endpoint.url, ca=ca_file, more=more) + sources.ROUTES
         gateway = start_gateway(text, head=False, env={**sources.NO_KEYS, "HOME": str(tmp_path), **dict(env)}, **others)
@@ -151,8 +151,8 @@ def shim(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def npm():
-    """The directory with the JavaScript packages of package-lock.json, installed once below build/npm, and with the
-    scripts of clients/, which find the packages there."""
+    """The directory with the JavaScript packages of package-lock.json, installed once in build/npm, and the scripts of
+    clients/, which find the packages there."""
     target = ROOT / "build/npm"
     target.mkdir(parents=True, exist_ok=True)
     stamp, files = target / "installed", [HERE / "package.json", HERE / "package-lock.json"]
@@ -167,5 +167,5 @@ def npm():
             stamp.write_text(wanted)
         for script in (HERE / "clients").glob("*.mjs"):
             shutil.copy(script, target / "new")
-            (target / "new").rename(target / script.name)  # in one step: another process may be reading it
+            (target / "new").rename(target / script.name)  # atomic: another process may be reading it
     return target

@@ -1,8 +1,8 @@
-"""No output holds a secret: what is secret in this run of a module, and a look at everything that the program says.
+"""Secret scanner: the secrets of this run of a module, and a check of all output of the program.
 
-Those who make or see a secret tell it here: environments, the stand-ins that issue credentials, and all servers that
-are shown one as a proof. Whatever a gateway or a command says is looked at, by lib.py at the latest when it ends; so
-no test has to think of it.
+Code that creates or receives a secret registers it here: environments, the stand-ins that issue credentials, and all
+servers that receive one. lib.py scans all output of a gateway or a command, at the latest when it ends, so tests need
+not do it.
 """
 
 import base64
@@ -10,19 +10,19 @@ import json
 import re
 import urllib.parse
 
-SHORTEST = 8       # a shorter one stands in innocent text by chance,
-FEWEST = 4         # as does one of fewer different characters: tests fill things up with "xxx..."
-BEGINNING = 60     # of a long one: nor may a part of it be told
+SHORTEST = 8       # a shorter one may appear in other text by chance,
+FEWEST = 4         # as may one with fewer different characters: tests pad data with "xxx..."
+BEGINNING = 60     # a long secret: this prefix must not appear either
 ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
-# In these headers, all of the value or its last word is a proof.
+# In these headers, the value or its last word is secret.
 HEADERS = ("authorization", "proxy-authorization", "x-amz-security-token", "x-aws-ec2-metadata-token",
            "x-amz-sso_bearer_token")
 FORM = ("WebIdentityToken",)
-# Whoever's it is, these are never told.
+# Never allowed in output, whoever issued them.
 NEVER = re.compile(rb"PRIVATE KEY-----|[ ,&]X?-?(?:Amz-)?Signature=[0-9a-f]{8}|sagemaker-api-key-\w")
 
-_forms = set()       # bytes, in every form in which one could be told
-_signatures = set()  # too many to look for one by one
+_forms = set()       # bytes, in every encoding that could appear
+_signatures = set()  # too many to search for one by one
 _SIGNATURE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
@@ -33,7 +33,7 @@ def learn(*values):
 
 
 def forget():
-    """Another module's secrets may be innocent words elsewhere."""
+    """Another module may use these texts as ordinary words."""
     _forms.clear()
     _signatures.clear()
 
@@ -56,14 +56,14 @@ def learn_environment(env):
 
 
 def learn_url(url):
-    """The password in it."""
+    """Registers the password in it."""
     userinfo = re.search(r"//([^/@]*)@", url or "")
     if userinfo:
         learn(urllib.parse.unquote(userinfo[1].partition(":")[2]), base64.b64encode(userinfo[1].encode()).decode())
 
 
 def learn_request(headers, form=()):
-    """What a server was shown. headers, form: (name, value) each."""
+    """Registers the secrets that a server received. headers, form: (name, value) each."""
     for name, value in headers:
         if name.lower() not in HEADERS:
             continue
@@ -76,9 +76,9 @@ def learn_request(headers, form=()):
 
 
 def found_in(data, signs=False):
-    """The first secret in it, as text; None if there is none. signs: it tells a signature of its own."""
+    """Returns the first secret in it as text, None if there is none. signs: the output may show its own signature."""
     data = data if isinstance(data, bytes) else data.encode()
-    for form in list(_forms):  # other threads learn meanwhile
+    for form in list(_forms):  # other threads register more meanwhile
         if form in data:
             return form.decode()
     for match in _SIGNATURE.finditer(data):
@@ -89,7 +89,7 @@ def found_in(data, signs=False):
 
 
 def look(where, data, signs=False):
-    """AssertionError if a secret is in what was told there."""
+    """Raises AssertionError if the output contains a secret."""
     secret = found_in(data, signs)
     if secret is None:
         return

@@ -1,6 +1,6 @@
-"""The words that the e2e tests are written in: a gateway under test, a raw caller, and ways to wait.
+"""Building blocks of the e2e tests: a gateway under test, a raw client, and ways to wait.
 
-Nothing here knows what is right; the tests say that.
+Contains no expectations; those are in the tests.
 """
 
 import http.client
@@ -27,7 +27,7 @@ PASSED_ON = ("PATH", "HOME", "LANG", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTI
              "ASAN_SYMBOLIZER_PATH")
 SANITIZED = re.compile(rb"__asan_init|__tsan_init")
 
-# One route for each way in. Tests that need other routes bring their own.
+# One route for each way in. Tests that need other routes set their own.
 ROUTES = """
 routes:
   - name: sdk
@@ -57,8 +57,8 @@ routes:
 
 
 def _ports():
-    """One after the other, so that none comes twice within a gateway's life. Below the ephemeral range, so that nobody's
-    outgoing connection takes one meanwhile; apart from those of the other processes of the same run."""
+    """Yields ports in sequence, so that none repeats within a gateway's life. They are below the ephemeral range, so
+    that no outgoing connection takes one, and distinct from those of the run's other processes."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     ports = range(12000 + 5000 * worker, 17000 + 5000 * worker)
     first = random.randrange(len(ports))
@@ -69,7 +69,7 @@ PORTS = _ports()
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on."""
+    """Returns a port without a listener."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in PORTS:
         with socket.socket(family) as probe:
@@ -81,7 +81,7 @@ def free_port(host="127.0.0.1"):
 
 
 def eventually(test, timeout=20.0, what="it"):
-    """Waits until test() is true and returns what it returned."""
+    """Waits until test() is true and returns its result."""
     deadline = time.monotonic() + timeout
     while True:
         result = test()
@@ -93,7 +93,7 @@ def eventually(test, timeout=20.0, what="it"):
 
 
 def environment(extra=None):
-    """What a gateway is given: nothing of the surroundings but what it needs."""
+    """The environment of a gateway: only the variables that it needs."""
     env = {
         "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
         "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.suppressions:print_suppressions=0",
@@ -109,7 +109,7 @@ def environment(extra=None):
 
 
 def run(*arguments, env=None, timeout=30, **more):
-    """A command of the program that ends by itself."""
+    """Runs a command of the program to its end."""
     done = subprocess.run([BINARY, *map(str, arguments)], env=environment(env), timeout=timeout,
                           capture_output=True, text=True, **more)
     leaks.look(f"what {' '.join(map(str, arguments))} told", done.stdout + done.stderr,
@@ -118,11 +118,11 @@ def run(*arguments, env=None, timeout=30, **more):
 
 
 class Gateway:
-    """One running `sagegate run`. Use as a context manager, or start() and stop()."""
+    """A running `sagegate run`. Use as a context manager, or with start() and stop()."""
 
     def __init__(self, directory, config=None, arguments=None, address="127.0.0.1", env=None):
-        """config: the file's text, in which @LISTEN@, @ADMIN@ and @HEALTH@ stand for addresses chosen here.
-        arguments: instead of `run -c FILE`, with the same words replaced."""
+        """config: the file's text; @LISTEN@, @ADMIN@ and @HEALTH@ are replaced by free addresses. arguments: used
+        instead of `run -c FILE`, with the same replacements."""
         self.directory = pathlib.Path(directory)
         self.host = address
         self.port, self.admin_port, self.health_port = free_port(address), free_port(), free_port()
@@ -134,7 +134,7 @@ class Gateway:
         self.arguments = [self._fill(a) for a in arguments or ["run", "-c", str(self.config_file)]]
         self.env = environment(env)
         self.lines, self.diagnostics, self.noise = [], [], []
-        self.said = []  # all of it, as it came
+        self.said = []  # all output, unparsed
         self._allowed, self._allowed_before = [], []
         self._changed = threading.Condition()
         self.process = None
@@ -171,8 +171,8 @@ class Gateway:
         self.process.send_signal(number)
 
     def stop(self, expect=0, timeout=20):
-        """SIGTERM unless there was one, the end, the exit status; fails on diagnostics that nobody expected.
-        A second call does nothing."""
+        """Sends SIGTERM unless a signal was sent, waits, and checks the exit status; fails on unexpected diagnostics. A
+        second call does nothing."""
         if self.stopped:
             return
         self.stopped = True
@@ -207,7 +207,7 @@ class Gateway:
         print(f"the gateway said:\n{self.told()}")
         return None
 
-    # -- what it says
+    # -- its output
 
     def _read(self, stream, take):
         for line in stream:
@@ -229,7 +229,7 @@ class Gateway:
         return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])
 
     def line(self, timeout=20.0, **fields):
-        """Waits for one access line with these values and takes it out of the list."""
+        """Waits for one access line with these values and removes it from the list."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
@@ -248,27 +248,27 @@ class Gateway:
         return eventually(found, timeout, f"a diagnostic with {fields}")[0]
 
     def allow_warnings(self, *patterns):
-        """Warnings and errors that match one of these (regular expressions over the line) are expected."""
+        """Expects warnings and errors that match one of these (regular expressions over the line)."""
         self._allowed += [re.compile(pattern) for pattern in patterns]
 
     def check_quiet(self):
-        """No warning or error that was not expected, nothing that is no diagnostic: no sanitizer's report."""
+        """Checks that there is no unexpected warning or error, and no other output, such as a sanitizer report."""
         assert not self.noise, "\n".join(self.noise)
         loud = [json.dumps(line) for line in self.diagnostics if line.get("level") not in ("debug", "info")]
         loud = [line for line in loud if not any(pattern.search(line) for pattern in self._patterns(line))]
         assert not loud, "\n".join(loud)
 
     def _patterns(self, line):
-        """What is often said is held back a while: it may be about what an earlier test expected."""
+        """Repeated messages are held back for a while, so one may belong to an earlier test's expectations."""
         return self._allowed + (self._allowed_before if '"held_back"' in line else [])
 
     def check_alive(self):
-        """It runs, or it has ended by itself."""
+        """Checks that it is running or has exited on its own."""
         status = self.process.poll()
         assert status is None or status >= 0, f"the gateway crashed: signal {-status}\n{self.told()}"
 
     def check_secrets(self):
-        """No secret of this run is in what it has said so far, nor in its access log."""
+        """Checks that neither its output so far nor its access log contains a secret of this run."""
         with self._changed:
             said = b"".join(self.said)
         leaks.look("what the gateway said", said)
@@ -276,21 +276,21 @@ class Gateway:
             leaks.look(str(file), file.read_bytes())
 
     def _log_files(self):
-        """Files that it has written: those that its configuration names, and what they were renamed to."""
+        """Returns the files that it has written: those its configuration names, and their renamed versions."""
         text = self.config_file.read_text() if self.config_file.exists() else ""
         named = [self.directory / name for name in re.findall(r"\bfile: *[\"']?([^\s\"',}]+)", text)]
         found = {file for name in named for file in name.parent.glob(name.name + "*")}
         return [file for file in found if file.is_file() and file.read_bytes().startswith(b'{"time"')]
 
     def _ask_every_page(self):
-        """What the admin and health listeners tell is looked at by get()."""
+        """Requests every page of the admin and health listeners; get() scans the pages."""
         for port in (self.admin_port, self.health_port):
             try:
                 status, listed = get(("127.0.0.1", port), "/")
                 for page in json.loads(listed)["paths"] if status == 200 else ():
                     get(("127.0.0.1", port), page)
             except OSError:
-                return  # a gateway without them
+                return  # a gateway without these listeners
 
     def forget(self):
         with self._changed:
@@ -299,7 +299,7 @@ class Gateway:
             self._allowed_before += self._allowed
             self._allowed.clear()
 
-    # -- what it is
+    # -- its properties
 
     @property
     def url(self):
@@ -309,7 +309,7 @@ class Gateway:
         return Caller((self.host, self.port), timeout)
 
     def call(self, path="/call/echo", body=b"", headers=(), method="POST"):
-        """One request on a connection of its own."""
+        """Sends one request on a new connection."""
         with self.caller() as caller:
             return caller.call(path, body, headers, method)
 
@@ -322,7 +322,7 @@ class Gateway:
 
 
 def get(address, path, method="GET"):
-    """(status, body) of a plain request."""
+    """Returns (status, body) of a plain request."""
     connection = http.client.HTTPConnection(*address, timeout=5)
     try:
         connection.request(method, path)
@@ -338,11 +338,11 @@ def is_sanitized():
     return bool(SANITIZED.search(BINARY.read_bytes()))
 
 
-# -- a caller that sees every byte
+# -- a client that sees every byte
 
 
 class Broken(Exception):
-    """The answer is not whole: `answer` holds what there was."""
+    """The response is incomplete: `answer` has the part received."""
 
     def __init__(self, why, answer):
         super().__init__(why)
@@ -355,14 +355,14 @@ class Answer:
     reason: str = ""
     version: str = ""
     headers: list = field(default_factory=list)   # (name, value) in order
-    pieces: list = field(default_factory=list)    # (time.monotonic(), bytes) as the body came
-    interim: list = field(default_factory=list)   # statuses of 1xx answers before
+    pieces: list = field(default_factory=list)    # (time.monotonic(), bytes) as the body arrived
+    interim: list = field(default_factory=list)   # statuses of earlier 1xx responses
     framing: str = ""                             # none | length | chunked | close
     head: bytes = b""
 
     def header(self, name):
         values = [value for key, value in self.headers if key.lower() == name.lower()]
-        assert len(values) < 2, f"{name} came {len(values)} times"
+        assert len(values) < 2, f"{name} appears {len(values)} times"
         return values[0] if values else None
 
     @property
@@ -378,7 +378,7 @@ class Answer:
 
 
 class Caller:
-    """A strict HTTP/1.1 client over one connection, which can also send whatever it is told."""
+    """A strict HTTP/1.1 client over one connection that can also send arbitrary bytes."""
 
     def __init__(self, address, timeout=30.0):
         if isinstance(address, tuple):
@@ -425,7 +425,7 @@ class Caller:
         return self.answer(method)
 
     def answer(self, method="POST"):
-        """Reads one answer. Broken if it is not whole or not well-formed."""
+        """Reads one response. Raises Broken if it is incomplete or malformed."""
         answer = Answer()
         while True:
             self._read_head(answer)
@@ -457,18 +457,18 @@ class Caller:
         return answer
 
     def read_some(self, size=65536):
-        """Whatever comes next, b"" at the end of the connection, outside of any answer."""
+        """Returns the next bytes, b"" at the end of the connection, outside of any response."""
         if self.buffer:
             data, self.buffer = self.buffer, b""
             return data
         return self.sock.recv(size)
 
     def is_silent(self):
-        """Nothing more has come so far."""
+        """Returns whether nothing more has arrived so far."""
         return not self.buffer and not select.select([self.sock], [], [], 0)[0]
 
     def is_closed(self, timeout=10.0):
-        """The gateway has ended the connection and said nothing more."""
+        """Returns whether the gateway has closed the connection without sending more."""
         if self.buffer or not select.select([self.sock], [], [], timeout)[0]:
             return False
         try:

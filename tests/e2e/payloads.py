@@ -3,7 +3,7 @@
 import hashlib
 import random
 
-LIMIT = 25 * 1024 * 1024  # body_max by default
+LIMIT = 25 * 1024 * 1024  # default body_max
 _random = random.Random(2026)
 
 BODIES = {

@@ -1,4 +1,4 @@
-"""nginx and haproxy as servers of a test: started from a configuration, ended by their process."""
+"""nginx and haproxy as servers for tests: started with a configuration, stopped by signal."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ def program(name):
 
 
 class Server:
-    """A server in the foreground. @PORT@ and @DIR@ in its configuration are replaced by what is chosen here."""
+    """A server in the foreground. @PORT@ and @DIR@ in its configuration are replaced."""
 
     def __init__(self, name, directory, config):
         self.name, self.directory, self.port = name, pathlib.Path(directory), lib.free_port()
@@ -33,7 +33,7 @@ class Server:
         return [program("haproxy"), "-db", "-f", str(self.config)]
 
     def start(self, before=()):
-        """before: words before the command, such as taskset's."""
+        """before: a command prefix, such as taskset's."""
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen([*before, *self.command], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         deadline = time.monotonic() + 10

@@ -1,9 +1,9 @@
-"""A SageMaker that keeps up with a gateway at full rate; it tells its port on standard output and serves until its
-standard input ends, then tells what it saw, as a line of JSON.
+"""A SageMaker that keeps up with a gateway at full rate. It prints its port on standard output, serves until its
+standard input ends, then prints what it saw as a line of JSON.
 
-Of each request it checks that there is a signature, and that the set which signed it was in force at that moment; of
-every SAMPLE-th all that the local endpoint checks. A set's end stands in its key id, and secret and token follow from
-that, so that issuer and upstream need not speak with each other.
+For each request it checks that there is a signature, and that the credentials were valid at that moment; for every
+SAMPLE-th, everything that the local endpoint checks. The key id contains the expiration, and secret and token are
+derived from it, so that issuer and upstream need no communication.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.endpoint import Key, signature  # noqa: E402
 from tests.endpoint.api import Refusal  # noqa: E402
 
 SAMPLE = 200
-UNDER_WAY_MAX_S = 10  # a request may reach a busy machine's upstream so long after its set's end
+UNDER_WAY_MAX_S = 10  # on a busy machine a request may arrive this long after its credentials expired
 AUTHORIZATION = re.compile(rb"\r\n[Aa]uthorization: AWS4-HMAC-SHA256 Credential=(ASIASOAK(\d+))/\d{8}/us-east-1/sagemaker/"
                            rb"aws4_request, SignedHeaders=[a-z0-9;-]+, Signature=[0-9a-f]{64}\r\n")
 DATE = re.compile(rb"\r\n[Xx]-[Aa]mz-[Dd]ate: (\d{8}T\d{6})Z\r\n")
@@ -32,7 +32,7 @@ BAD = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 2\
 
 
 def issue(life_s):
-    """(key id, secret, token, its end) of a set that lives so long."""
+    """Returns (key id, secret, token, expiration) of credentials with this lifetime."""
     until_ms = int((time.time() + life_s) * 1000)
     key_id = f"ASIASOAK{until_ms}"
     return key_id, *_rest(key_id), until_ms / 1000
@@ -47,11 +47,11 @@ class Upstream:
     def __init__(self):
         self.requests = self.sampled = 0
         self.sets = {}      # key id -> (secret, token)
-        self.refused = []   # why; the first few
+        self.refused = []   # reasons; the first few
         self.port = 0
 
     def judge(self, head, body):
-        """Why the request is refused; None if it is good."""
+        """Returns why the request is rejected, None if it is valid."""
         found, date, token = AUTHORIZATION.search(head), DATE.search(head), TOKEN.search(head)
         if not found or not date or not token:
             return f"not signed: {head!r}"

@@ -1,5 +1,5 @@
-"""The sources of credentials as a test needs them: what the configuration says, what the environment, and how a set
-comes about. The servers behind them are stand-ins."""
+"""Credential sources for tests: the configuration, the environment, and how credentials are issued. Stand-ins play the
+servers."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def call(gateway):
 
 
 def write(path, text, mode=0o600):
-    """As a careful writer does it."""
+    """Replaces the file by rename, as a careful writer does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
     new.touch(mode)
@@ -43,7 +43,7 @@ def write(path, text, mode=0o600):
 
 
 class Source:
-    """`fail` breaks it, `mend` undoes that."""
+    """`fail` breaks the source, `mend` repairs it."""
     name, more, life = None, "", 3.0
 
     def __init__(self, standin, tmp_path):
@@ -62,7 +62,7 @@ class Source:
         self.standin.fault = None
 
     def rotate(self):
-        """By itself, as the set nears its end."""
+        """Automatic as the credentials approach expiration."""
 
 
 class Container(Source):
@@ -129,7 +129,7 @@ class Process(Source):
         self.more = f'credentials: {{ source: process, process: "\'{self.script}\' a \\"b c\\"" }}'
 
     def mend(self):
-        # Sets are issued by a small server, as a real helper asks one.
+        # A small server issues the credentials, as for a real helper.
         write(self.script, f"""#!/usr/bin/python3
 import json, sys, urllib.request
 assert sys.argv[1:] == ["a", "b c"], sys.argv

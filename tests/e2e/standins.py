@@ -1,7 +1,7 @@
-"""Stand-ins for those who give credentials out: STS, instance metadata, a container's broker, the SSO portal.
+"""Stand-ins for credential providers: STS, instance metadata, a container's provider, the SSO portal.
 
-One plain or TLS server plays them all and misbehaves on command. The keys that it has issued are known to the local
-endpoint as long as they live, so that a request signed with an expired or invented set is refused.
+One plain or TLS server plays all of them and fails on command. The local endpoint accepts the keys that it has issued
+until they expire, so that it rejects requests signed with expired or invented ones.
 """
 
 import datetime
@@ -23,20 +23,20 @@ XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 class LivingKeys(dict):
-    """The endpoint's keys; an issued one is gone when its time is over."""
+    """The endpoint's keys; issued ones are removed when they expire."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.until = {}
 
     def get(self, name, default=None):
-        if time.time() > self.until.get(name, float("inf")) + 0.5:  # on its way when the time was over
+        if time.time() > self.until.get(name, float("inf")) + 0.5:  # in flight at the expiration
             return default
         return super().get(name, default)
 
 
 class Issuer:
-    """Makes sets that live for `life` seconds; None: for ever."""
+    """Issues credentials that live for `life` seconds; None: forever."""
 
     def __init__(self, keys, life=3600.0, token=True):
         self.keys, self.life, self.token = keys, life, token
@@ -83,9 +83,8 @@ class Asked:
 
 
 class StandIn:
-    """Use as a context manager. `fault` is played for every request until it is None:
-    an int (that status), a pair of a status and a body, "stall", "cut", "garbage", "huge", "endless", "redirect",
-    "expired", "denied"."""
+    """Use as a context manager. `fault` applies to every request until it is None: an int (that status), a pair of a
+    status and a body, "stall", "cut", "garbage", "huge", "endless", "redirect", "expired", "denied"."""
 
     def __init__(self, keys, tls=False, life=3600.0, names=("localhost",), address=("127.0.0.1", 0)):
         self.issuer = Issuer(keys, life)
@@ -94,11 +93,11 @@ class StandIn:
         self.role_name = "instance-role"
         self.session_tokens = set()   # of IMDS
         self.v2 = True
-        self.empty_token = False      # IMDS answers a session's PUT with 200 and nothing
-        self.bearer = None            # what a container's request must bring
-        self.web_token = None         # what a web identity must be
+        self.empty_token = False      # IMDS responds to a session's PUT with 200 and an empty body
+        self.bearer = None            # required of a container's request
+        self.web_token = None         # the required web identity
         self.clock_skew_s = 0
-        self.delay_s = 0              # before each answer
+        self.delay_s = 0              # before each response
         self.stopping = threading.Event()
         handler = type("Handler", (_Handler,), {"standin": self})
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -128,7 +127,7 @@ class StandIn:
 
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT and leads everyone to one place. `asked` holds the targets."""
+    """An HTTP proxy that supports CONNECT and connects everything to one place. `asked` holds the targets."""
 
     def __init__(self, to):
         self.to, self.asked, self.heads = to, [], []

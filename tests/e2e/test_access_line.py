@@ -1,4 +1,4 @@
-"""The access line: every field that was promised, and times that were measured."""
+"""The access line: every documented field, and measured times."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""sagegate behind the nginx and haproxy of deploy/BEHIND.md: what the page promises of streams, bodies and callers."""
+"""sagegate behind the nginx and haproxy of deploy/BEHIND.md: the page's statements on streams, bodies and clients."""
 
 import http.client
 import re
@@ -24,7 +24,7 @@ routes:
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def proxy(request, gateway, tmp_path):
-    """The configuration of the page, with the test's ports."""
+    """The page's configuration, with the test's ports."""
     page = documents.read_page("deploy/BEHIND.md")
     [text] = [block.text for block in page.blocks if block.language == request.param]
     text = text.replace(":8080", f":{gateway.port}").replace("port 9901", f"port {gateway.health_port}")

@@ -1,4 +1,4 @@
-"""What is bounded: bodies in memory, answers on their way, connections, descriptors, calls at once and their waiting."""
+"""Limits: bodies in memory, responses in flight, connections, descriptors, concurrent requests and their queue."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def is_resting(gateway, seconds=1.0):
 
 
 def small_quarantine():
-    """Under ASan freed memory stays for a while; here that is a little while."""
+    """ASan keeps freed memory for a while; this shortens that."""
     return {"ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
 
 
@@ -50,7 +50,7 @@ def small_quarantine():
 
 @contextlib.contextmanager
 def memory_cgroup(limit):
-    """A cgroup of its own, version 1 or 2; None where this user may not make one."""
+    """Creates a cgroup, version 1 or 2; returns None if this user may not."""
     own = pathlib.Path("/proc/self/cgroup").read_text()
     v1, v2 = re.search(r"^\d+:memory:(.*)$", own, re.M), re.search(r"^0::(.*)$", own, re.M)
     if v1:
@@ -80,7 +80,7 @@ def memory_cgroup(limit):
 
 
 class Upload(threading.Thread):
-    """Sends `size` bytes, stops as soon as it is answered."""
+    """Sends `size` bytes, stops as soon as a response arrives."""
 
     def __init__(self, gateway, size):
         super().__init__(daemon=True)
@@ -100,8 +100,8 @@ class Upload(threading.Thread):
 
 
 def test_fifty_times_25_mib_in_64_mib(start_gateway, endpoint):
-    """The gateway lives, serves small calls meanwhile, and all bodies that were taken arrive whole."""
-    endpoint.strict = False  # bodies whose caller gave up
+    """The gateway survives, serves small requests meanwhile, and all accepted bodies arrive complete."""
+    endpoint.strict = False  # bodies whose client gave up
     with memory_cgroup(64 * MIB) as group:
         gateway = start_gateway("limits: { body_bytes: 26MiB }\nroutes:" + OPEN, env=small_quarantine())
         assert gateway.call("/call/echo", b"before").body == b"before"
@@ -126,7 +126,7 @@ def test_fifty_times_25_mib_in_64_mib(start_gateway, endpoint):
 
 
 def test_full_memory_is_rejected_at_once(start_gateway, endpoint):
-    """By the head alone: nobody sends 700 KiB to learn that there is no room."""
+    """From the head alone: no client sends 700 KiB to learn that there is no room."""
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + OPEN)
     gateway.allow_warnings("body_max")
     endpoint.next_fault(delay_ms=1500)
@@ -134,7 +134,7 @@ def test_full_memory_is_rejected_at_once(start_gateway, endpoint):
         first.ask("/call/json", b"x" * 700_000)
         endpoint.wait_for(1)
         answer = second.ask("/call/echo", b"", [("Content-Length", "700000")]).answer()
-        assert first.is_silent(), "it holds its memory still"
+        assert first.is_silent(), "it still holds its memory"
         assert (answer.status, answer.outcome) == (503, "memory_full")
         assert answer.header("Retry-After") and answer.header("Connection") == "close"
         assert gateway.line(outcome="memory_full")["attempts"] == 0
@@ -147,7 +147,7 @@ def test_body_max_over_memory_limit_warns(start_gateway):
     assert "call" in gateway.diagnostic(level="warning", message="body_max")["message"]
     with gateway.caller() as caller:
         answer = caller.ask("/call/echo", b"", [("Content-Length", "2000000")]).answer()
-    assert (answer.status, answer.outcome) == (413, "body_too_large"), "it could never be taken"
+    assert (answer.status, answer.outcome) == (413, "body_too_large"), "it could never be accepted"
 
 
 def test_chunked_bodies_reserve_memory_as_they_arrive(start_gateway, endpoint):
@@ -164,7 +164,7 @@ def test_chunked_bodies_reserve_memory_as_they_arrive(start_gateway, endpoint):
         assert (answer.status, answer.outcome) == (503, "memory_full")
         assert third.is_closed()
         assert first.send(b"0\r\n\r\n").answer().json()["body_length"] == 8 * 65536
-        second.close()  # gives back what it had paid
+        second.close()  # frees what it had reserved
         gateway.line(outcome="client_gone")
         with gateway.caller() as fourth:
             answer = fourth.send(head + chunk * 15 + b"0\r\n\r\n").answer()
@@ -184,7 +184,7 @@ def test_body_is_freed_at_the_first_response_byte(start_gateway, endpoint):
 
 
 def test_slow_reader_is_waited_for(start_gateway, endpoint):
-    """An answer of 100 MB for a caller that does not read: the gateway holds some KiB of it, SageMaker the rest."""
+    """A 100 MB response to a client that does not read: the gateway holds some KiB of it, SageMaker the rest."""
     gateway = start_gateway("routes:" + OPEN, env=small_quarantine())
     assert gateway.call("/call/size-3000000").status == 200
     before = status_kib(gateway, "VmRSS")
@@ -192,7 +192,7 @@ def test_slow_reader_is_waited_for(start_gateway, endpoint):
         caller.ask("/call/size-100000000", b"")
         endpoint.wait_for(lambda e: any(seen.sent for seen in e.requests[1:]))
         seen, sent = endpoint.requests[-1], -1
-        while seen.sent != sent:  # until nothing moves any more
+        while seen.sent != sent:  # until nothing moves
             sent = seen.sent
             time.sleep(0.4)
         assert sent < 50_000_000
@@ -214,13 +214,13 @@ def test_connections_over_the_cap_wait_in_the_kernel(start_gateway):
     late = [gateway.caller() for _ in range(5)]
     for caller in late:
         caller.ask("/call/echo", b"late")
-    assert is_resting(gateway), "no spin at the cap"
+    assert is_resting(gateway), "no busy loop at the cap"
     for caller in late:
         caller.sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             caller.sock.recv(1)
         caller.sock.settimeout(10)
-    assert get(("127.0.0.1", gateway.health_port), "/ready")[0] == 200, "probes have a listener of their own"
+    assert get(("127.0.0.1", gateway.health_port), "/ready")[0] == 200, "probes have their own listener"
     assert idle[0].call("/call/echo", b"still").body == b"still"
     for left in range(5):
         idle.pop().close()
@@ -233,7 +233,7 @@ def test_connections_over_the_cap_wait_in_the_kernel(start_gateway):
 def test_no_busy_loop_when_descriptors_run_out(start_gateway):
     gateway = start_gateway("routes:" + OPEN)
     gateway.allow_warnings("accept", "limits.connections", "upstream")
-    with gateway.caller() as warm:  # and an upstream connection that is kept
+    with gateway.caller() as warm:  # and a kept upstream connection
         warm.call("/call/echo", b"x")
     pid = gateway.process.pid
     eventually(lambda: gateway.lines)
@@ -241,12 +241,12 @@ def test_no_busy_loop_when_descriptors_run_out(start_gateway):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (have + 6, have + 6))
     callers = [gateway.caller() for _ in range(20)]
     gateway.diagnostic(topic="listener", message="accept")
-    assert is_resting(gateway), "no spin without descriptors"
+    assert is_resting(gateway), "no busy loop without descriptors"
     said = len([line for line in gateway.diagnostics if "accept" in line["message"]])
-    assert said < 60, f"it said so {said} times"
+    assert said < 60, f"{said} warnings"
     for caller in callers:
         caller.ask("/call/echo", b"in turn")
-    while callers:  # each that leaves makes room for another; the upstream's own descriptor may be wanting
+    while callers:  # each disconnect makes room for another; the upstream's own descriptor may be missing
         caller = callers.pop(0)
         answer = caller.answer()
         assert (answer.status, answer.outcome) in ((200, None), (502, "connect_failed"))
@@ -274,7 +274,7 @@ def test_low_descriptor_limit_warns(start_gateway):
         assert gateway.diagnostic(topic="start", message="descriptors")["level"] == "warning"
 
 
-# -- calls at once
+# -- concurrent requests
 
 def test_route_concurrency(start_gateway, endpoint):
     gateway = start_gateway("routes:" + ONE + OPEN)
@@ -307,7 +307,7 @@ def test_queue_is_fifo(start_gateway, endpoint):
 
 
 def test_nothing_overtakes_the_queue(start_gateway, endpoint):
-    """A caller that sends one request behind the other does not keep the only place for itself."""
+    """A client that sends requests back to back does not keep the only slot for itself."""
     gateway = start_gateway("routes:" + ONE + "    wait_for: 10s\n")
     endpoint.next_fault(delay_ms=300)
     with gateway.caller() as greedy, gateway.caller() as patient:
@@ -351,7 +351,7 @@ def test_queueing_ends_at_the_total_timeout(start_gateway, endpoint):
 
 
 def test_queued_bodies_are_not_read(start_gateway, endpoint):
-    """Who waits has not been read: no memory is reserved for it."""
+    """Queued requests are not read: no memory is reserved for them."""
     gateway = start_gateway("limits: { body_bytes: 1MiB }\nroutes:" + ONE + "    wait_for: 10s\n" + OPEN)
     gateway.allow_warnings("body_max")
     endpoint.next_fault(delay_ms=800)
@@ -378,7 +378,7 @@ def test_global_concurrency_queues(start_gateway, endpoint):
 
 
 def test_queued_keep_alive_client_keeps_its_body(start_gateway, endpoint):
-    """Head and body in one piece, on a connection that lives on: the body is not lost while the call waits."""
+    """Head and body in one piece, on a kept connection: the body is not lost while the request waits."""
     gateway = start_gateway("routes:" + ONE + "    wait_for: 10s\n")
     endpoint.next_fault(delay_ms=400)
     with gateway.caller() as holder, gateway.caller() as waits:

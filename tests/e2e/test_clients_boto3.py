@@ -1,4 +1,4 @@
-"""boto3 with its endpoint_url at the gateway and keys that are worth nothing."""
+"""boto3 with its endpoint_url at the gateway and invalid keys."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_every_parameter_reaches_the_container(client, endpoint, gateway):
     assert container["body_length"] == 5
     assert container["access_key"] == "AKIDEXAMPLE", "the gateway signs with its own key"
     names = [name.lower() for name, _ in container["headers"]]
-    assert "x-amz-security-token" not in names, "nothing of the caller's signature arrives"
+    assert "x-amz-security-token" not in names, "nothing of the client's signature arrives"
     assert not any(name.startswith("amz-sdk") for name in names)
     line = gateway.line(route="sdk")
     assert (line["endpoint"], line["operation"]) == ("json-all", "invoke")
@@ -115,4 +115,4 @@ def test_many_requests_on_one_connection(client, endpoint):
     for number in range(20):
         body = b"%d" % number
         assert client.invoke_endpoint(EndpointName="echo", Body=body)["Body"].read() == body
-    assert len({seen.connection for seen in endpoint.requests}) == 1, "the upstream connection is used again"
+    assert len({seen.connection for seen in endpoint.requests}) == 1, "the upstream connection is reused"

@@ -1,4 +1,4 @@
-"""curl, as a person or a shell script uses it."""
+"""curl, as used from a shell."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from payloads import BODIES, ONE_OVER, sha256
 
 
 def curl(*arguments, body=None):
-    """(status, answer's headers lower-cased, body)."""
+    """Returns (status, lower-case response headers, body)."""
     command = ["curl", "--silent", "--show-error", "--max-time", "20", "--include", *arguments]
     if body is not None:
         command += ["--data-binary", "@-"]
@@ -59,7 +59,7 @@ def test_two_urls_on_one_connection(gateway):
 
 
 def test_curl_default_headers_do_not_override_defaults(start_gateway):
-    """curl says Accept: */* and a form's content type; the route's default means the program that says nothing."""
+    """curl sends Accept: */* and a form's content type; the route's default applies as if a program sent nothing."""
     gateway = start_gateway("""
 routes:
   - name: defaults

@@ -1,4 +1,4 @@
-"""Java's plainest clients, java.net.HttpURLConnection and java.net.http.HttpClient, from a single source file."""
+"""Java's standard clients, java.net.HttpURLConnection and java.net.http.HttpClient, from a single source file."""
 
 import pathlib
 import subprocess
@@ -31,7 +31,7 @@ def test_rejections_with_both_clients(gateway, endpoint, tmp_path):
     for client, name, status, outcome, _, _ in java(f"{gateway.url}/call/echo", tmp_path / "over", tmp_path / "fine"):
         if name == "fine":
             assert status == "200"
-        else:  # told, or cut off while it was still sending
+        else:  # reported, or cut off while still sending
             assert (status, outcome) == ("413", "body_too_large") or status == "0", client
     for _ in range(2):
         assert gateway.line(outcome="body_too_large")["status"] == 413

@@ -1,4 +1,4 @@
-"""@aws-sdk/client-sagemaker-runtime with its endpoint at the gateway and keys that are worth nothing."""
+"""@aws-sdk/client-sagemaker-runtime with its endpoint at the gateway and invalid keys."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from payloads import BODIES, ONE_OVER, sha256
 
 @pytest.fixture
 def sdk(gateway, npm):
-    """sdk((command, input), ...): what each call gave."""
+    """sdk((command, input), ...): the result of each call."""
     def run(*calls):
         wanted = [{"command": f"{command}Command", "input": {
             **fields, **({"Body": base64.b64encode(fields["Body"]).decode()} if "Body" in fields else {})}}

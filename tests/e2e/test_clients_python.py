@@ -1,4 +1,4 @@
-"""Python's plainest clients: what a program written without AWS in mind would use."""
+"""Python's standard clients: what a program without AWS support would use."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ def test_one_byte_over_the_limit(gateway, endpoint):
     try:
         connection.request("POST", "/call/json", ONE_OVER)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the answer came while the body was still being sent
+        pass  # the response arrived while the body was still being sent
     else:
         assert connection.getresponse().status == 413
     assert gateway.line(outcome="body_too_large")["status"] == 413

@@ -1,4 +1,5 @@
-"""A caller that speaks HTTP byte by byte: versions, keep-alive, pipelining, HEAD, chunks, 100-continue, bad heads."""
+"""A client that sends HTTP byte by byte: versions, keep-alive, pipelining, HEAD, chunks, 100-continue, invalid
+heads."""
 
 import time
 
@@ -56,7 +57,7 @@ def test_http_1_0_keeps_alive_on_request(caller):
 
 def test_http_1_0_gets_no_chunks(caller):
     answer = caller.call("/call/count-3-10", b"x", version="1.0")
-    assert answer.framing == "length", "an abort could not be told from the end"
+    assert answer.framing == "length", "an abort would look like the end"
     assert answer.body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
 
 
@@ -146,7 +147,7 @@ def test_chunks_of_one_byte_with_extensions_and_trailers(caller, endpoint):
     caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\nTrailer: X-T\r\n\r\n")
     caller.send(b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in b"hello") + b"0\r\nX-T: 1\r\n\r\n")
     assert caller.answer().body == b"hello"
-    assert endpoint.requests[-1].header("content-length") == "5", "SageMaker gets a length"
+    assert endpoint.requests[-1].header("content-length") == "5", "SageMaker gets a Content-Length"
     assert endpoint.requests[-1].header("x-t") is None
     assert caller.call("/call/echo", b"next").body == b"next"
 
@@ -159,7 +160,7 @@ def test_body_limit_in_chunks(caller, endpoint, gateway):
             answer = second.call("/call/json", chunks=[megabyte] * 25 + [b"!"])
             assert (answer.status, answer.outcome) == (413, "body_too_large")
         except (BrokenPipeError, ConnectionResetError, Broken):
-            pass  # told while it was still sending
+            pass  # reported while it was still sending
     assert gateway.line(outcome="body_too_large")["status"] == 413
     assert len(endpoint.requests) == 1
 
@@ -196,7 +197,7 @@ def test_content_encoding_is_rejected(caller, endpoint):
     assert len(endpoint.requests) == 1
 
 
-# -- heads that are refused
+# -- rejected heads
 
 HEAD = "POST /call/echo HTTP/1.1\r\nHost: x\r\n"
 REFUSED = {

@@ -1,4 +1,4 @@
-"""Credentials from every source: start, serve, rotate, fail, recover; waiting, refusals, and a wrong clock."""
+"""Credentials from every source: start, serve, rotate, fail, recover; waiting, rejections, and a wrong clock."""
 
 import json
 import pathlib
@@ -62,7 +62,7 @@ def test_changed_shared_file_is_reread(start, endpoint, keys, tmp_path):
     lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) == issuer.issued[1][0], 5, "the second")
     file.unlink()
     gateway.diagnostic(5, level="warning", topic="credentials")
-    assert call(gateway).status == 200  # it never ends by itself
+    assert call(gateway).status == 200  # it never expires
     rotate()
     lib.eventually(lambda: call(gateway).status == 200 and key_of(endpoint) == issuer.issued[2][0], 5, "the third")
 
@@ -209,7 +209,7 @@ def test_imds_and_container_sources_bypass_proxies(standin, start, tmp_path):
 
 
 def test_unresolvable_name_is_reported(start, tmp_path):
-    """The call, and all that it has opened, is over in the resolver's own callback."""
+    """The lookup and everything it opened end in the resolver's own callback."""
     token = write(tmp_path / "token", "web-token-EXAMPLE")
     gateway = start("", {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": standins.ROLE_ARN,
                          "AWS_ENDPOINT_URL_STS": "https://sts.invalid"})
@@ -217,7 +217,7 @@ def test_unresolvable_name_is_reported(start, tmp_path):
     assert call(gateway).outcome == "no_credentials"
 
 
-# -- order, and what may not be asked
+# -- precedence, and forbidden addresses
 
 
 def test_failing_source_does_not_fall_through_to_imds(standin, start, tmp_path):
@@ -301,7 +301,7 @@ def test_expired_imds_session_is_renewed(standin, start, tmp_path):
 
 @pytest.fixture
 def by_instance(endpoint, ca_file, tmp_path):
-    """A configuration whose region the instance tells, as text and as a file, and an environment for it."""
+    """A configuration whose region comes from IMDS, as text and as a file, and its environment."""
     def make(imds, more=""):
         text = f"""
 listen: [{{ address: "@LISTEN@" }}]
@@ -318,7 +318,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
 @pytest.mark.parametrize("imds_v1", [False, True])
 def test_empty_imds_token_is_rejected_for_keys_and_region(
         standin, start, by_instance, imds_v1):
-    """It is a fault of version 2, no sign that version 1 is wanted, so no request goes without a token."""
+    """An error of version 2 is not a sign that version 1 is wanted, so no request goes without a token."""
     standin.empty_token = True
     more = ", imds_v1: true" if imds_v1 else ""
     gateway = start(f'credentials: {{ imds_endpoint: "{standin.url}"{more} }}', {"AWS_EC2_METADATA_DISABLED": None})
@@ -386,7 +386,7 @@ def test_process_failures_are_reported(start, tmp_path, script, part):
 
 
 def test_process_that_leaves_a_child_counts_as_ended(standin, start, endpoint, tmp_path):
-    """The child holds its output; what was printed counts, at once, and the child is ended."""
+    """The child keeps the output open; the printed credentials count immediately, and the child is killed."""
     held = write(tmp_path / "set", standin.issuer.document("SessionToken", Version=1) + " " * 60000)
     child = write(tmp_path / "child", "#!/bin/sh\nsleep 100\n")
     child.chmod(0o700)
@@ -458,7 +458,7 @@ def test_request_waits_for_first_fetch_up_to_limit(standin, start, tmp_path):
     assert 0.25 < time.monotonic() - begun < 1.5
     standin.fault = None
     lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
-    with gateway.caller() as caller:  # one who leaves while it waits does no harm
+    with gateway.caller() as caller:  # a disconnect while waiting is harmless
         caller.ask("/call/echo", b"x")
 
 
@@ -488,7 +488,7 @@ def test_ready_without_credentials_if_configured(standin, start, tmp_path):
     assert gateway.admin("/ready")[0] == 503
 
 
-# -- what AWS refuses
+# -- errors from AWS
 
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "ExpiredToken", "InvalidClientTokenId",
@@ -506,7 +506,7 @@ def test_expired_token_error_refetches_and_signs_again(
     assert answer.status == 200 and answer.body == b"b" * 100000
     assert gateway.line()["attempts"] == 2
     assert key_of(endpoint) != first
-    # A second one at once is not fetched for again: the answer goes to the caller.
+    # A second rejection in a row does not trigger another fetch: the error goes to the client.
     endpoint.next_fault(status=403, code=code, message="expired")
     assert call(gateway).outcome == "access_denied"
     assert standin.count("/v1/") == 2
@@ -532,7 +532,7 @@ def test_clock_offset_is_learned_and_dropped(start, endpoint, skew_s):
     assert call(gateway).status == 200
     assert gateway.line()["attempts"] == 1
     endpoint.clock_skew_s = 0
-    assert call(gateway).status == 200  # its Date is right again, its check was made by the old offset
+    assert call(gateway).status == 200  # its Date is correct again, but the check used the old offset
     gateway.diagnostic(topic="clock", level="info")
     assert call(gateway).status == 200
 
@@ -554,7 +554,7 @@ upstream: {{ endpoint_url: "{plain.url}" }}
 
 
 def test_rejected_signature_is_reported_with_its_cause(start, endpoint, keys):
-    """A secret that does not belong to the key id; what was private in the request is not told."""
+    """A secret that does not match the key id; private data of the request is not logged."""
     endpoint.strict = False
     gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "another-secret-EXAMPLE"})
     answer = gateway.call("/call/echo", b"x", [("X-Amzn-SageMaker-Custom-Attributes", "private-EXAMPLE")])
@@ -567,7 +567,7 @@ def test_rejected_signature_is_reported_with_its_cause(start, endpoint, keys):
 
 
 def test_no_output_contains_a_secret(standin, start, endpoint, tmp_path):
-    """Every source once, well and broken, everything said: access lines, diagnostics, /ready, answers, check, doctor."""
+    """Every source, working and broken, and all output: access lines, diagnostics, /ready, responses, check, doctor."""
     said = []
     for kind in SOURCES:
         directory = tmp_path / kind.name

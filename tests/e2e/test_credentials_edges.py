@@ -1,4 +1,4 @@
-"""Credentials at the edges: many refusals at once, clocks, a set that ends soon, addresses that are AWS's own."""
+"""Edge cases of credentials: many rejections at once, clocks, credentials that expire soon, default AWS addresses."""
 
 import concurrent.futures
 import ctypes
@@ -17,12 +17,12 @@ from test_upstream import Server, read_head, relay
 CLONE_NEWNET = 0x40000000
 
 
-# -- what AWS refuses
+# -- errors from AWS
 
 
 @pytest.mark.threads
 def test_many_rejections_cause_one_fetch(standin, start, endpoint, tmp_path):
-    """A hundred callers hold a set that AWS no longer knows: one set is fetched, each request is signed once more."""
+    """A hundred clients use credentials that AWS no longer accepts: one fetch, and each request is signed once more."""
     source = Container(standin, tmp_path)
     standin.issuer.life = 3600
     gateway = start(source.more + "\nworkers: 2", source.env)
@@ -48,7 +48,7 @@ def test_many_rejections_cause_one_fetch(standin, start, endpoint, tmp_path):
 
 
 def held_helper(standin, directory):
-    """A source's command that asks for a set; where the file `hold` is, it waits for `go` before that."""
+    """The command of a source that prints credentials; if the file `hold` exists, it first waits for `go`."""
     helper = write(directory / "helper", f"""#!/usr/bin/python3
 import json, pathlib, time, urllib.request
 here = pathlib.Path("{directory}")
@@ -65,7 +65,7 @@ print(json.dumps({{"Version": 1, "AccessKeyId": set_["AccessKeyId"], "SecretAcce
 
 
 def test_credentials_expiring_during_connect_are_awaited(standin, start_gateway, endpoint, ca_file, tmp_path):
-    """Also beyond the limit for connecting: that is not what is waited for any more."""
+    """Also beyond the connect timeout, which no longer applies."""
     standin.issuer.life = 4
     connected = threading.Event()
 
@@ -99,7 +99,8 @@ def test_credentials_expiring_during_connect_are_awaited(standin, start_gateway,
 
 
 def test_clock_offset_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_path):
-    """AWS is an hour behind: STS refuses the first signature and takes the second; SageMaker then takes the first."""
+    """AWS is an hour behind: STS rejects the first signature and accepts the second; SageMaker then accepts the
+    first."""
     endpoint.strict = False
     endpoint.clock_skew_s = -3600
     with standins.StandIn(keys, tls=True) as standin:
@@ -119,7 +120,8 @@ def test_clock_offset_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_pa
 
 @pytest.mark.parametrize("skew_s", [-3600, 3600], ids=["the machine is ahead", "the machine is behind"])
 def test_credentials_are_renewed_by_aws_time(skew_s, keys, start, endpoint, ca_file, tmp_path):
-    """Sets of six seconds, by a clock that is an hour off the machine's: each is renewed once before it ends."""
+    """Credentials of six seconds, by a clock that is an hour off the machine's: each is renewed once before it
+    expires."""
     endpoint.strict = False
     endpoint.clock_skew_s = skew_s
     with standins.StandIn(keys, tls=True) as standin:
@@ -130,12 +132,12 @@ def test_credentials_are_renewed_by_aws_time(skew_s, keys, start, endpoint, ca_f
         for _ in range(24):
             assert call(gateway).status == 200
             time.sleep(0.5)
-        assert 6 <= standin.count("AssumeRole") <= 15  # two a renewal, and one that was refused
+        assert 6 <= standin.count("AssumeRole") <= 15  # two per renewal, and one rejected
         gateway.diagnostic(topic="credentials", level="warning", message="this machine's clock is")
 
 
 def test_sts_reveals_a_corrected_clock(keys, start, endpoint, ca_file, tmp_path):
-    """By the old offset every new set seems to be over, and no request goes out whose answer could tell."""
+    """By the old offset, all new credentials seem expired, so no request is sent whose response could correct it."""
     endpoint.strict = False
     with standins.StandIn(keys, tls=True) as standin:
         endpoint.clock_skew_s = standin.clock_skew_s = standin.issuer.clock_skew_s = 3600
@@ -143,7 +145,7 @@ def test_sts_reveals_a_corrected_clock(keys, start, endpoint, ca_file, tmp_path)
         standin.issuer.life = 6
         gateway = start(source.more, {**source.env, "AWS_CA_BUNDLE": str(ca_file)})
         gateway.allow_warnings('"topic": "clock"')
-        assert call(gateway).status == 200  # and the clock is learned
+        assert call(gateway).status == 200  # the offset is learned
         endpoint.clock_skew_s = standin.clock_skew_s = standin.issuer.clock_skew_s = 0
         standin.issuer.life = 600
         time.sleep(8)
@@ -152,8 +154,8 @@ def test_sts_reveals_a_corrected_clock(keys, start, endpoint, ca_file, tmp_path)
 
 
 def test_offset_is_dropped_after_a_clock_step(standin, start, endpoint, shim, tmp_path):
-    """The machine is an hour behind AWS, and then it is set right: by the old offset every set that can be had would be
-    over, and nobody who is asked tells the time."""
+    """The machine is an hour behind AWS and is then corrected: by the old offset all new credentials would seem
+    expired, and no server that is called reports the time."""
     endpoint.strict = False
     endpoint.clock_skew_s = standin.issuer.clock_skew_s = 3600
     standin.issuer.life = 1200
@@ -177,11 +179,11 @@ def test_no_clock_offset_from_plaintext_sts(standin, start, tmp_path):
     assert call(gateway).outcome == "no_credentials"
 
 
-# -- a broker of several nodes
+# -- a provider with several nodes
 
 
 def test_stale_credentials_do_not_replace_longer_lived_ones(standin, start, endpoint, tmp_path):
-    """But for a set that AWS refuses any other is better."""
+    """Any other credentials are better than those that AWS rejects."""
     source = Container(standin, tmp_path)
     standin.issuer.life = 8
     gateway = start(source.more, source.env)
@@ -208,7 +210,7 @@ def test_stale_credentials_do_not_replace_longer_lived_ones(standin, start, endp
 @pytest.mark.parametrize("life, requires, ready", [
     (9, "credentials", 503), (9, "listening", 200), (600, "credentials", 200)])
 def test_unrenewable_credentials_near_expiration_are_not_ready(standin, start, tmp_path, life, requires, ready):
-    """Before it ends calls go on: whoever asks /ready has time to send them elsewhere."""
+    """Requests continue until the expiration: clients of /ready have time to route elsewhere."""
     source = Static(standin, tmp_path)
     standin.issuer.life = life
     source.rotate()
@@ -225,7 +227,7 @@ def test_unrenewable_credentials_near_expiration_are_not_ready(standin, start, t
 
 
 def run_in_a_network_of_its_own(address, function):
-    """In a thread whose loopback has the address: what the function opens and starts lives there."""
+    """Runs in a thread whose loopback has the address: sockets and threads of the function are there."""
     def inside():
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(CLONE_NEWNET) != 0:

@@ -1,7 +1,7 @@
-"""What every source may get to see that is bad, and that the message names the source and the place to look at.
+"""Invalid input to every source: the message names the source and the place to look.
 
-`sagegate doctor` fetches once and tells; it goes the credential service's way. Each case has stand-ins and files of its own, so that
-many are looked at at once."""
+`sagegate doctor` fetches once and reports, using the code of the credential service. Each case has its own stand-ins
+and files, so that many run at once."""
 
 import concurrent.futures
 import os
@@ -26,7 +26,7 @@ ROLE = "arn:aws:iam::111122223333:role/infer"
 
 
 def examine(directory, more, env, prefix=()):
-    """What `doctor` tells of the credentials: the one line, which shows no secret and no sign of a crash."""
+    """Returns doctor's line on the credentials, after checking that it shows no secret and no sign of a crash."""
     file = directory / "sagegate.yaml"
     file.write_text(CONFIG.format(more=more))
     done = subprocess.run([*prefix, lib.BINARY, "doctor", "-c", file], timeout=60, capture_output=True, text=True,
@@ -48,7 +48,7 @@ def play(kind, fault, directory):
         return told.replace(f"127.0.0.1:{standin.server.server_port}", "HOST").replace(str(directory), "DIR")
 
 
-# ---- those who are asked by HTTP
+# ---- HTTP sources
 
 COMMON = [
     (503, "HTTP status 503"),
@@ -182,7 +182,7 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
         (GONE, "No such file"), (directory, "Permission denied"), (closed, "Permission denied")]),
 ], ids=["container", "web_identity", "static", "sso", "config", "profile", "no profile", "credentials", "process", "command"])
 def test_invalid_file_error_names_the_file(kind, name, place, faults, tmp_path):
-    # Root may read anything, unless it gives that up.
+    # Root may read anything, unless it drops that capability.
     prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     if prefix and shutil.which("setpriv") is None:
         pytest.fail("setpriv (util-linux) is missing")
@@ -230,12 +230,12 @@ def test_forbidden_address_error_names_the_setting(kind, variable, url, part, tm
     with standins.StandIn(standins.LivingKeys()) as standin:
         source = kind(standin, tmp_path)
         more = {"AWS_ENDPOINT_URL_STS": "https://sts.example"} if variable in ("AWS_CA_BUNDLE", "HTTPS_PROXY") else {}
-        text = "" if kind is sources.Imds else source.more  # what the file names comes before the variable
+        text = "" if kind is sources.Imds else source.more  # the file's setting takes precedence over the variable
         assert part in examine(tmp_path, text, {**source.env, **more, variable: url})
         assert standin.asked == []
 
 
-# ---- nothing falls through
+# ---- no fall-through
 
 def env_half(_standin, _directory):
     return "", {"AWS_ACCESS_KEY_ID": "AKIDHALF"}
@@ -277,7 +277,7 @@ def failing(kind, more="", **env):
     (failing(sources.Container), "HTTP status 500"),
 ], ids=["env", "expired", "1970", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
 def test_failing_configured_source_is_not_skipped(make, part, tmp_path):
-    """The instance would give a set: the node's, not the program's."""
+    """IMDS would provide credentials: the node's, not the program's."""
     with standins.StandIn(standins.LivingKeys()) as node, standins.StandIn(standins.LivingKeys()) as standin:
         more, env = make(standin, tmp_path)
         text = f'credentials: {{ source: default, imds_endpoint: "{node.url}"{more} }}'

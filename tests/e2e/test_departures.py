@@ -1,4 +1,5 @@
-"""Callers who leave: noticed wherever their call stands, and told apart from those who only stopped sending."""
+"""Clients that disconnect: noticed at every stage of a request, and distinguished from those that only stopped
+sending."""
 
 import socket
 import time
@@ -59,7 +60,7 @@ def open_caller(gateway, kind):
 
 
 def is_cancelled(endpoint, seen):
-    """SageMaker sees the call given up."""
+    """SageMaker sees the request cancelled."""
     eventually(lambda: seen.connection not in endpoint.open, 10, "the upstream connection is closed")
 
 
@@ -95,7 +96,7 @@ def test_close_while_streaming(gateway, endpoint, kind, how):
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_close_while_the_stream_is_paused(gateway, endpoint, kind, how):
-    """The caller does not read, so the upstream is paused and nothing moves: its leaving is all that happens."""
+    """The client does not read, so the upstream is paused and nothing moves: the disconnect is the only event."""
     caller = open_caller(gateway, kind)
     caller.ask("/auto/size-80000000", b"x")
     endpoint.wait_for(lambda e: e.requests and e.requests[0].sent)
@@ -130,7 +131,7 @@ def test_close_while_queued(gateway, endpoint, kind, how):
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_close_with_pipelined_requests(gateway, endpoint, kind, how, pending):
-    """What else was sent waits unread, more than the gateway takes in: the end behind it is noticed all the same."""
+    """More pipelined data waits than the gateway reads: the disconnect after it is still noticed."""
     endpoint.next_fault(stall="head")
     caller = open_caller(gateway, kind)
     caller.ask("/auto/echo", b"x")
@@ -140,7 +141,7 @@ def test_close_with_pipelined_requests(gateway, endpoint, kind, how, pending):
     LEAVE[how](caller)
     gateway.line(outcome="client_gone", timeout=10)
     is_cancelled(endpoint, endpoint.requests[0])
-    assert [seen.body for seen in endpoint.requests] == [b"x"], "what came behind is not begun any more"
+    assert [seen.body for seen in endpoint.requests] == [b"x"], "pipelined requests are not started"
 
 
 @pytest.mark.parametrize("how", LEAVE)
@@ -217,7 +218,7 @@ def test_half_close_while_streaming(gateway):
 
 
 def test_half_close_while_queued_is_served(gateway, endpoint):
-    """A whole request, then the end of the sending side: what `finish` promises holds for who waits its turn, too."""
+    """A complete request, then the end of the sending side: a queued request is finished as well."""
     endpoint.next_fault(delay_ms=600)
     with gateway.caller() as holder, gateway.caller() as waits:
         holder.ask("/patient/echo", b"held")

@@ -1,4 +1,4 @@
-"""sagegate doctor: what it looks at, and a code for each class of fault."""
+"""sagegate doctor: its checks, and a code for each class of error."""
 
 import pytest
 
@@ -79,7 +79,8 @@ def test_untrusted_upstream(doctor):
 
 
 def test_wrong_clock(doctor, endpoint, ca_file):
-    """STS refuses what is signed by it; asked again by its own, it answers, so that the clock alone is at fault."""
+    """STS rejects the signature made with the machine's clock and accepts one made with its own, so only the clock is
+    wrong."""
     with standins.StandIn(standins.LivingKeys(endpoint.keys), tls=True) as standin:
         standin.clock_skew_s = -1000
         done = doctor(AWS_ENDPOINT_URL_STS=standin.url, AWS_CA_BUNDLE=str(ca_file))

@@ -1,4 +1,4 @@
-"""The documents: their commands run as written (tests/documents.py), their links lead somewhere, their tables are the code's."""
+"""The documents: commands run as written (tests/documents.py), links resolve, tables match the code."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_tables_match_the_code():
 
 
 def test_advice_for_future_outcomes():
-    """Their advice says so; no other one does."""
+    """Their advice says so; no other outcome's does."""
     table = re.sub(r'"\s*\n\s*"', "", (ROOT / "proxy/gateway/outcome.def").read_text())
     code = "".join(path.read_text() for path in (ROOT / "proxy").rglob("*.c"))
     advice = dict(re.findall(r'^OUTCOME\((\w+),.*"([^"]*)"\)', table.replace(",\n", ", "), re.MULTILINE))
@@ -69,11 +69,11 @@ def test_advice_for_future_outcomes():
         assert text.startswith("(not in this version)") != bool(re.search(rf"\bOUTCOME_{name}\b", code)), name
 
 
-# ---- finding one's way
+# ---- navigation
 
 
 def target_of(page, link):
-    """(file, anchor) of a relative link."""
+    """Returns (file, anchor) of a relative link."""
     path, _, anchor = link.partition("#")
     return ((ROOT / page.name).parent / path).resolve() if path else ROOT / page.name, anchor
 
@@ -127,7 +127,7 @@ def test_readme_is_short():
 
 
 def reachable(clicks):
-    """{(page, anchor): clicks} from README.md."""
+    """Returns {(page, anchor): clicks} from README.md."""
     found = {("README.md", ""): 0}
     for click in range(clicks):
         for page in {name for (name, _), distance in found.items() if distance == click}:
@@ -143,7 +143,7 @@ def test_every_page_is_within_two_clicks():
     assert {name for name, _ in reachable(2)} == set(PAGES)
 
 
-# A newcomer's task, where it is found, and words of the answer
+# A new user's task, where it is explained, and words of the explanation
 TASKS = {
     "a pod": ("deploy/README.md", "a-sidecar-in-a-pod", "kubectl apply -k"),
     "a VM": ("deploy/README.md", "a-host-with-systemd", "systemctl enable --now sagegate"),

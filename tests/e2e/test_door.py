@@ -1,5 +1,5 @@
-"""The door: what is refused before anything is done for it. Each refusal is a response, an access line and a close, and
-costs the gateway nothing of the body. The admin and health listeners are doors of the same kind, without access lines."""
+"""Early rejections: invalid input is rejected before any work. Each rejection is a response, an access line and a
+close, and does not read the body. The admin and health listeners behave alike, without access lines."""
 
 import os
 import threading
@@ -68,7 +68,7 @@ PAGES = ["admin", "health"]
 
 
 def at(gateway, listener):
-    """A connection to one of the three."""
+    """Connects to one of the three listeners."""
     if listener == "callers":
         return gateway.caller()
     return Caller(("127.0.0.1", gateway.admin_port if listener == "admin" else gateway.health_port))
@@ -90,7 +90,7 @@ def refused_at(listener, gateway, caller, status, outcome):
 
 
 def refused(gateway, caller, status, outcome, **fields):
-    """Reads the refusal and its line, and sees the connection end."""
+    """Reads the rejection and its access line, and expects the close."""
     answer = caller.answer()
     assert (answer.status, answer.outcome) == (status, outcome)
     assert answer.header("Connection") == "close"
@@ -110,7 +110,7 @@ def test_invalid_requests(gateway, endpoint, shape, listener):
         caller.send(BAD_REQUESTS[shape] + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
         refused_at(listener, gateway, caller, 400, "bad_request")
     assert endpoint.requests == []
-    assert gateway.lines == [], "one line, not one for what was smuggled too"
+    assert gateway.lines == [], "one line, none for the smuggled request"
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
@@ -122,7 +122,7 @@ def test_invalid_chunk(gateway, endpoint, listener):
     assert endpoint.requests == []
 
 
-# -- limits in time and size
+# -- time and size limits
 
 def test_slow_head(gateway):
     with gateway.caller() as caller:
@@ -137,7 +137,7 @@ def test_slow_head(gateway):
 def test_head_timeout_applies_to_pipelined_requests(gateway):
     with gateway.caller() as caller:
         assert caller.call("/call/echo", b"first").body == b"first"
-        time.sleep(0.8)  # an idle connection may rest for longer than a head may take
+        time.sleep(0.8)  # an idle connection may last longer than a head may take
         caller.send(HEAD)
         refused(gateway, caller, 408, "head_timeout")
 
@@ -174,7 +174,7 @@ def test_head_over_limit(gateway, endpoint, shape, listener):
 
 
 def test_admin_pages_have_their_own_timeout(gateway):
-    """10 s for a head and its body together, and for an idle connection; waited for at once."""
+    """10 s for a head with its body, and for an idle connection; all waited for at once."""
     waited, began = {}, time.monotonic()
 
     def wait(listener, shape, start, byte, outcome):
@@ -225,7 +225,7 @@ def test_rejection_before_the_body(gateway, endpoint, why, expects):
 
 
 def test_rejected_body_is_not_read_completely(gateway):
-    """At most 64 KiB are dropped behind a refusal; then the connection goes, whatever is still to come."""
+    """At most 64 KiB are discarded after a rejection; then the connection closes, whatever else is sent."""
     with gateway.caller() as caller:
         caller.ask("/nowhere", b"", [("Content-Length", "200000000")])
         assert caller.answer().status == 404
@@ -234,12 +234,12 @@ def test_rejected_body_is_not_read_completely(gateway):
             while sent < 200_000_000:
                 caller.send(b"x" * 65536)
                 sent += 65536
-        assert sent < 20_000_000, "what the kernel's buffers hold, and no more"
+        assert sent < 20_000_000, "only what the kernel's buffers hold"
 
 
 @pytest.mark.parametrize("listener", PAGES)
 def test_admin_page_accepts_only_a_small_body(gateway, listener):
-    """4 KiB, which nobody reads; more is refused by the head, or as it comes."""
+    """4 KiB, which are discarded; a larger body is rejected from the head, or while it arrives."""
     with at(gateway, listener) as caller:
         assert caller.call("/live", b"x" * 4096).status == 405
         assert caller.call("/live", chunks=[b"x" * 2048] * 2).status == 405

@@ -1,4 +1,4 @@
-"""The steps from SIGTERM to exit 0: not ready, a delay, last answers, idle connections, the limit; and nobody cut off."""
+"""From SIGTERM to exit 0: not ready, delay, last responses, idle connections, limit; no client is cut off."""
 
 import json
 import signal
@@ -37,8 +37,8 @@ def test_delay_serves_while_not_ready(start_gateway):
         eventually(lambda: not is_ready(gateway), 2.2, "ready is false at once")
         status, body = get(("127.0.0.1", gateway.admin_port), "/ready")
         assert status == 503 and json.loads(body)["reasons"][0]["code"] == "draining"
-        assert gateway.call("/echo", b"new").body == b"new", "new connections are still taken"
-        assert kept.call("/echo", b"kept").body == b"kept", "and kept ones served"
+        assert gateway.call("/echo", b"new").body == b"new", "new connections are still accepted"
+        assert kept.call("/echo", b"kept").body == b"kept", "kept connections are served"
         gateway.stop()
         assert time.monotonic() - began >= 2.3
         assert kept.is_closed()
@@ -64,7 +64,7 @@ def test_last_response_closes_the_connection(start_gateway, endpoint):
 
 
 def test_requests_after_the_last_response_are_not_processed(start_gateway, endpoint):
-    """RFC 9112 section 9.6: behind an answer with Connection: close nothing is processed; clients send it again."""
+    """RFC 9112 section 9.6: nothing is processed after a response with Connection: close; clients send it again."""
     gateway = start_gateway(ROUTE)
     endpoint.next_fault(delay_ms=600)
     with gateway.caller() as caller:
@@ -164,7 +164,7 @@ def test_queued_requests_are_served_while_draining(start_gateway, endpoint):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_accept_queue_is_not_reset(start_gateway, workers):
-    """Callers that have connected, and sent, right before SIGTERM: each one has its answer."""
+    """Clients that have connected and sent just before SIGTERM: each one gets its response."""
     gateway = start_gateway(f"workers: {workers}\n" + ROUTE)
     callers = []
     for _ in range(60):
@@ -179,7 +179,7 @@ def test_accept_queue_is_not_reset(start_gateway, workers):
 
 
 def test_connections_over_the_cap_are_not_reset(start_gateway):
-    """At limits.connections callers wait in the kernel's queue; closing it must not throw them out."""
+    """At limits.connections, clients wait in the kernel's queue; closing it must not reset them."""
     gateway = start_gateway("limits: { connections: 4 }\n" + ROUTE)
     gateway.allow_warnings("limits.connections")
     idle = [gateway.caller() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The local endpoint itself, with botocore as the caller: what the other tests rely on."""
+"""The local endpoint itself, with botocore as its client: the other tests rely on it."""
 
 import http.client
 import socket
@@ -52,7 +52,7 @@ def test_rejects_like_the_service(endpoint, ca_file):
 
 
 def test_changed_byte_is_detected(endpoint, ca_file):
-    """The request of a real client, replayed with one thing altered."""
+    """The request of a real client, replayed with one change."""
     endpoint.strict = False
     client(endpoint, ca_file).invoke_endpoint(EndpointName="echo", Body=b"abc", ContentType="a/b")
     seen = endpoint.requests[-1]
@@ -119,7 +119,7 @@ def test_invalid_certificates(ca_file, fault):
 
 
 def test_cut_connections(ca_file):
-    """Also those that are in their handshake, that have ended, and that end at the same moment."""
+    """Including connections in their handshake, already closed, or closing at the same moment."""
     with Endpoint(tls=True) as endpoint:
         context = ssl.create_default_context(cafile=ca_file)
         for turn in range(20):

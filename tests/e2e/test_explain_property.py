@@ -1,7 +1,7 @@
-"""What `explain --json` prints is what the running gateway does, for any configuration and any request.
+"""`explain --json` predicts what the running gateway does, for any configuration and any request.
 
-Each example is one configuration and a batch of requests. The gateway is reloaded with the configuration and answers
-the requests; one run of `explain --raw` is given the very same bytes.
+Each example is one configuration and a batch of requests. The gateway reloads the configuration and serves the
+requests; one run of `explain --raw` gets the same bytes.
 """
 
 import json
@@ -21,7 +21,7 @@ SM = "X-Amzn-SageMaker-"
 
 # ---- configurations
 
-# Per parameter: its headers, some values that the API takes, and some that it does not.
+# Per parameter: its headers, some values that the API accepts, and some that it rejects.
 PARAMETERS = {
     "content_type": (["Content-Type", SM + "Content-Type"],
                      ["text/csv", "application/x-www-form-urlencoded"], ["\xe9", "a" * 1025]),
@@ -172,7 +172,7 @@ def cased(name, how):
 
 @st.composite
 def requests(draw):
-    """The bytes of one whole request."""
+    """Returns the bytes of one complete request."""
     method, path, query, host, body = (draw(each) for each in (methods, paths, queries, hosts, bodies))
     headers = draw(st.lists(parameters | others, max_size=3))
     headers = [(cased(name, draw(st.integers(0, 2))), value) for name, value in headers]
@@ -195,7 +195,7 @@ def requests(draw):
 # ---- the comparison
 
 UUID, TRACE, SPAN = "00000000-0000-7000-8000-000000000000", "0" * 31 + "1", "0" * 15 + "1"
-ADDED = {"user-agent", "content-length", "x-amz-date", "authorization"}  # when sent, or signed
+ADDED = {"user-agent", "content-length", "x-amz-date", "authorization"}  # at sending or signing time
 
 
 def as_pattern(value):
@@ -208,7 +208,7 @@ def as_pattern(value):
 
 
 class Lab:
-    """One gateway before a local endpoint, and `explain` beside it."""
+    """A gateway in front of a local endpoint, and `explain` beside it."""
 
     def __init__(self, gateway, endpoint, directory):
         self.gateway, self.endpoint, self.directory = gateway, endpoint, directory
@@ -234,7 +234,7 @@ class Lab:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def call(self, request):
-        """(response, what the endpoint saw of it or None)"""
+        """Returns (response, the endpoint's record of the request or None)."""
         self.endpoint.requests.clear()
         with self.gateway.caller() as caller:
             response = caller.send(request).answer(request.split(b" ", 1)[0].decode("latin-1"))
@@ -282,7 +282,7 @@ class Lab:
         assert response.outcome in (None, "rejected", "upstream_error", "model_error")
 
     def compare_lines(self, answers):
-        """answers: request id -> explain's. The access lines say the same."""
+        """answers: request id -> explain's result. The access lines must agree."""
         for identity, told in answers.items():
             line = self.gateway.line(request_id=identity)
             wanted = {"route": told.get("route", {}).get("name")}
@@ -323,7 +323,7 @@ def lab(tmp_path_factory):
     print(f"{lab.count} requests were compared")
 
 
-@pytest.mark.timeout(600)  # the shrinking of a failure takes its time
+@pytest.mark.timeout(600)  # shrinking a failure is slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(configurations, st.lists(st.tuples(*[requests()] * 10), min_size=1, max_size=6))
 def test_explain_matches_the_gateway(lab, routes, sent):

@@ -1,5 +1,5 @@
-"""Small calls keep their latency while bodies of 25 MiB flow beside them, through one worker; probes keep theirs while
-callers flood the gateway, and callers theirs while nobody reads the page of metrics."""
+"""Small requests keep their latency while bodies of 25 MiB pass through the same worker; probes keep theirs during a
+flood of clients, and clients theirs while the metrics page is not read."""
 
 import contextlib
 import pathlib
@@ -32,7 +32,7 @@ routes:
 
 @contextlib.contextmanager
 def endpoint_elsewhere(directory):
-    """A SageMaker in a process of its own, so that large bodies do not slow down the one of the small calls."""
+    """A SageMaker in its own process, so that large bodies do not slow down the one of the small requests."""
     ready = pathlib.Path(directory) / "ready"
     with subprocess.Popen([sys.executable, "-m", "tests.endpoint", "--listen", "127.0.0.1:0",
                            "--ready-file", ready], cwd=ROOT) as process:
@@ -79,7 +79,7 @@ def test_small_requests_beside_large_bodies(start_gateway, tmp_path):
         gateway.stop()
 
 
-# -- callers and probes do not wait for each other
+# -- clients and probes do not delay each other
 
 PINGS = """
 limits: {{ connections: 40 }}
@@ -94,7 +94,7 @@ def pings(count):
 
 
 def probe(gateway):
-    """The longest that a probe took, of some on connections of their own and some on one that is kept."""
+    """Returns the longest duration of several probes, on new connections and on a kept one."""
     longest = 0.0
     address = ("127.0.0.1", gateway.health_port)
     with Caller(address) as kept:
@@ -110,7 +110,7 @@ def probe(gateway):
 
 @pytest.mark.threads
 def test_client_flood_does_not_delay_probes(start_gateway):
-    """More connections than are taken, and requests on all of them as fast as they come."""
+    """More connections than the limit, with requests on all of them as fast as possible."""
     gateway = start_gateway(pings(1))
     gateway.allow_warnings("limits.connections", "lines were dropped")
     stop = threading.Event()
@@ -152,7 +152,7 @@ def test_descriptor_exhaustion_does_not_delay_probes(start_gateway):
 
 @pytest.mark.threads
 def test_unread_metrics_do_not_delay_clients(start_gateway):
-    """A page that the kernel does not take at once. At most four are held; those who came later get theirs."""
+    """A page that the kernel does not buffer completely. At most four are held; later clients get theirs."""
     gateway = start_gateway(pings(500))
     with gateway.caller() as caller:
         for n in range(500):
@@ -160,13 +160,13 @@ def test_unread_metrics_do_not_delay_clients(start_gateway):
     address = ("127.0.0.1", gateway.admin_port)
     with Caller(address) as caller:
         size = len(caller.call("/metrics", method="GET").body)
-    assert size > 700_000  # the kernel takes REPLY_HIGH_WATERMARK and a window
+    assert size > 700_000  # the kernel holds REPLY_HIGH_WATERMARK and a window
     slow = []
     for _ in range(8):
         slow.append(Caller(address))
         slow[-1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         slow[-1].ask("/metrics", method="GET")
-        slow[-1].buffer += slow[-1].sock.recv(100)  # it is on its way
+        slow[-1].buffer += slow[-1].sock.recv(100)  # it is in flight
     began = time.monotonic()
     for n in range(50):
         with gateway.caller() as caller:

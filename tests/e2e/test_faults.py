@@ -1,4 +1,4 @@
-"""Each way in which SageMaker can fail: its outcome, its access line, and the next request works."""
+"""Every failure of SageMaker: its outcome, its access line, and the next request works."""
 
 import pytest
 from lib import Broken
@@ -68,7 +68,7 @@ def test_passed_errors_are_unchanged(gateway, endpoint):
     assert answer["LogStreamArn"].startswith("arn:aws:logs:")
 
 
-# fault -> status, outcome; nothing of an answer had come
+# fault -> status, outcome; nothing of a response has arrived
 BEFORE_THE_ANSWER = {
     "reset:head": (502, ("bad_response", "stream_broken", "send_failed")),
     "close:head": (502, ("bad_response", "stream_broken", "send_failed")),
@@ -81,7 +81,7 @@ BEFORE_THE_ANSWER = {
 def test_no_response(gateway, endpoint, fault):
     status, outcomes = BEFORE_THE_ANSWER[fault]
     endpoint.next_fault(fault)
-    endpoint.next_fault(fault)  # where a first attempt went over a kept connection, and is made again
+    endpoint.next_fault(fault)  # a first attempt on a kept connection is retried
     answer = gateway.call("/short/echo", b"x")
     assert answer.status == status and answer.outcome in outcomes
     assert gateway.line(outcome=answer.outcome)["status"] == status
@@ -112,7 +112,7 @@ def test_early_response_is_used(gateway, endpoint, length):
     works_again(gateway)
 
 
-# -- in the body: the caller must not take it for a whole answer
+# -- in the body: the client must not mistake it for a complete response
 
 IN_THE_BODY = {
     "cut:1": ("stream_broken",),
@@ -135,7 +135,7 @@ def test_truncated_response(gateway, endpoint, fault):
     except Broken as broken:
         assert broken.answer.status == 200
     else:
-        assert answer.status in (502, 504), "either an error or an aborted connection, never a whole answer"
+        assert answer.status in (502, 504), "either an error or an aborted connection, never a complete response"
     line = gateway.line(route="short")
     assert line["outcome"] in IN_THE_BODY[fault]
     works_again(gateway)
@@ -153,7 +153,7 @@ def test_total_timeout(gateway, endpoint):
     works_again(gateway)
 
 
-# -- answers that are not HTTP
+# -- responses that are not HTTP
 
 WHOLE_ALL_THE_SAME = {"cl-same": 200, "no-reason": 200, "extra": 200, "inject": 200}
 LATE = {"chunk-size", "chunk-sign", "chunk-huge", "chunk-end", "chunk-extension", "trailer-huge"}
@@ -166,7 +166,7 @@ def test_responses_that_are_not_http(gateway, endpoint, kind):
     try:
         answer = gateway.call("/short/echo", b"x")
     except Broken as broken:
-        assert kind in LATE, "only where the head was fine may anything be passed on"
+        assert kind in LATE, "anything is forwarded only after a valid head"
         assert broken.answer.status == 200
         assert gateway.line(route="short")["outcome"] in ("bad_response", "stream_broken")
     else:
@@ -223,7 +223,7 @@ def test_responses_without_a_body(gateway, endpoint):
 # -- connections
 
 def test_dead_kept_connection_is_replaced(gateway, endpoint):
-    """One transparent retry where a used connection died before any byte of an answer."""
+    """One transparent retry if a used connection died before any byte of a response."""
     for kind in ("close", "reset"):
         endpoint.next_fault(drop_next=kind)
         works_again(gateway)

@@ -1,4 +1,4 @@
-"""Who may call: web pages may not unless they are named; Hosts and peers where a route has a list of them."""
+"""Access control: web pages are rejected unless listed; hosts and peers are checked on routes with a list."""
 
 import os
 
@@ -47,7 +47,7 @@ def test_web_page_requests_are_rejected(gateway, endpoint, headers):
         assert (answer.status, answer.outcome) == (403, "forbidden_host")
         assert "guards." in answer.json()["Message"] and "'call'" in answer.json()["Message"]
         assert gateway.line(outcome="forbidden_host")["route"] == "call"
-        assert caller.call("/call", b"next").body == b"next", "the connection goes on"
+        assert caller.call("/call", b"next").body == b"next", "the connection stays open"
     assert len(endpoint.requests) == 1
 
 
@@ -62,7 +62,7 @@ def test_allowed_clients(gateway):
     assert gateway.call("/page", b"x", [("Origin", "https://app.corp.example")]).status == 200
     assert gateway.call("/page", b"x", [("Origin", "https://app.corp.example"), ("Host", "evil")]).status == 403
     assert gateway.call("/page", b"x", [("Origin", "https://evil.example")]).status == 403
-    assert gateway.call("/page", b"x").status == 200, "no page at all"
+    assert gateway.call("/page", b"x").status == 200, "not from a web page"
 
 
 def test_peers_by_address(gateway, endpoint):
@@ -85,7 +85,7 @@ def test_peers_by_user(start_gateway, endpoint, ca_file, tmp_path):
 
 
 def test_any_host_is_allowed_by_default(start_gateway):
-    """Services of Kubernetes, names in /etc/hosts, curl --resolve: programs call by any name."""
+    """Kubernetes Services, names in /etc/hosts, curl --resolve: programs use any host name."""
     gateway = start_gateway()
     assert gateway.call("/call/echo", b"x", [("Host", "inference.ml.svc.cluster.local:8080")]).status == 200
     assert gateway.call("/call/echo", b"x", [("Origin", "https://evil.example")]).outcome == "forbidden_host"

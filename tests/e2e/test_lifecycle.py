@@ -1,4 +1,4 @@
-"""From start to end: listening, health, draining, and the commands that go with it."""
+"""From start to exit: listening, health, draining, and the related commands."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_second_signal_stops_immediately(start_gateway, endpoint, second):
         time.sleep(0.3)
         gateway.signal(second)
         time.sleep(0.9)
-        assert gateway.process.poll() is None, "within a second it is the first signal once more"
+        assert gateway.process.poll() is None, "within a second it counts as the first signal again"
         gateway.signal(second)
         gateway.process.wait(3)
     gateway.allow_warnings("second signal")
@@ -78,8 +78,8 @@ def test_second_signal_stops_immediately(start_gateway, endpoint, second):
     (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM),
     (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGINT)])
 def test_signals_sent_twice_at_once_still_drain(start_gateway, endpoint, signals):
-    """coreutils' timeout signals the program and then its own group: the second one lands at any moment of the first
-    one's handling, so that a few pauses are tried."""
+    """coreutils' timeout signals the program and then its own group: the second signal arrives at any moment while the
+    first one is handled, so several pauses are tried."""
     for number, pause in enumerate((0, 0.0005, 0.002, 0.01), start=1):
         gateway = start_gateway(ONE)
         with gateway.caller() as caller:
@@ -94,15 +94,15 @@ def test_signals_sent_twice_at_once_still_drain(start_gateway, endpoint, signals
 
 
 def test_coreutils_timeout_stops_cleanly(start_gateway):
-    """It forwards SIGTERM to the program and then to its group, which the program is in: 3 of 16 runs exited with 1
-    while the second one counted at once."""
+    """It forwards SIGTERM to the program and then to its group, which includes the program: 3 of 16 runs exited with 1
+    when the second one counted at once."""
     gateway = start_gateway("drain: { delay: 20ms }\n" + ONE)
     gateway.stop()
     for _ in range(30):
         with subprocess.Popen(["timeout", "--preserve-status", "60", *gateway.process.args], env=gateway.env,
                               cwd=gateway.directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as sender:
             while "serving: " not in (line := sender.stderr.readline()):
-                assert line, "it ended before it served"
+                assert line, "it exited before it served"
             sender.send_signal(signal.SIGTERM)
             told = sender.stderr.read()
         assert sender.returncode == 0 and "exiting at once" not in told, told
@@ -152,7 +152,7 @@ def _has_loopback6():
 
 @pytest.fixture
 def rest(endpoint, ca_file):
-    """All of a configuration but its listeners."""
+    """A whole configuration except its listeners."""
     return f"""
 region: us-east-1
 credentials: {{ source: env }}

@@ -1,4 +1,5 @@
-"""What a caller meets at the gateway's limits: time for head and body, calls at once, bodies in memory, connections."""
+"""The gateway's limits from a client's view: time for head and body, concurrent requests, bodies in memory,
+connections."""
 
 import time
 
@@ -28,7 +29,7 @@ def test_unfinished_head(gateway, endpoint):
         began = time.monotonic()
         for byte in b"POST /call/echo HTTP/1.1\r\n":
             caller.send(bytes([byte]))
-            time.sleep(0.01)  # a byte now and then wins no time
+            time.sleep(0.01)  # occasional bytes do not extend the timeout
         answer = caller.answer()
         assert 0.3 < time.monotonic() - began < 6
         assert (answer.status, answer.outcome) == (408, "head_timeout")
@@ -54,7 +55,7 @@ def test_idle_connection_is_closed_silently(gateway):
         assert caller.is_closed(8)
         assert 0.4 < time.monotonic() - began < 8
     gateway.line(outcome="ok")
-    assert gateway.lines == [], "nothing was asked, nothing is logged"
+    assert gateway.lines == [], "no request, no access line"
 
 
 def test_requests_over_concurrency_limit(gateway, endpoint):
@@ -81,14 +82,14 @@ def test_bodies_over_memory_limit(gateway, endpoint):
         answer = gateway.call("/call/echo", b"y" * 700_000)
         assert (answer.status, answer.outcome) == (503, "memory_full")
         assert answer.header("Retry-After")
-        assert gateway.call("/call/echo", b"small").body == b"small", "small calls still pass"
+        assert gateway.call("/call/echo", b"small").body == b"small", "small requests still pass"
         assert first.answer().json()["body_length"] == 700_000
     assert gateway.line(outcome="memory_full")["attempts"] == 0
     assert gateway.call("/call/json", b"y" * 700_000).status == 200
 
 
 def test_memory_is_released_on_every_ending(gateway, endpoint):
-    """Ten times the limit in calls that end badly, then one that needs almost all of it."""
+    """Ten times the limit in requests that fail, then one that needs almost all of it."""
     gateway.allow_warnings("upstream")
     for round_ in range(5):
         with gateway.caller() as caller:
@@ -111,7 +112,7 @@ def test_connections_over_limit(gateway):
     try:
         late.ask("/call/echo", b"late")
         time.sleep(0.2)
-        idle.pop().close()  # the late one waits its turn, or is told
+        idle.pop().close()  # the late one waits in the queue or is rejected
         answer = late.answer()
         assert answer.body == b"late" or answer.outcome == "busy"
     except Broken:

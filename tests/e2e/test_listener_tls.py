@@ -1,4 +1,4 @@
-"""Callers by TLS: the same conversations over a listener that has a certificate."""
+"""Clients over TLS: the same conversations on a listener with a certificate."""
 
 import http.client
 import socket
@@ -57,7 +57,7 @@ def test_both_versions_keep_the_connection(gateway, endpoint, files, version):
     for body in (b"", b"x", bytes(range(256)) * 8192):
         connection.request("POST", "/call/echo", body)
         assert connection.getresponse().read() == body
-    time.sleep(0.7)  # the connection rests, and gives its buffers back
+    time.sleep(0.7)  # the idle connection frees its buffers
     connection.request("POST", "/call/echo", b"still here")
     assert connection.getresponse().read() == b"still here"
     connection.close()
@@ -82,7 +82,7 @@ def test_pieces_arrive_immediately(gateway, files):
 
 
 def test_first_request_with_the_finished_message(gateway, files):
-    """What a client sends behind its Finished can arrive in one packet with it."""
+    """A client's data after its Finished can arrive in the same packet."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context(files).wrap_bio(incoming, outgoing, server_hostname="localhost")
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as plain:

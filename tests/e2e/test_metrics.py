@@ -1,4 +1,4 @@
-"""GET /metrics: the page agrees with the access lines to the last byte, is what Prometheus takes, and disturbs nobody."""
+"""GET /metrics: the page agrees with the access lines exactly, is valid for Prometheus, and has no side effects."""
 
 import collections
 import contextlib
@@ -56,7 +56,7 @@ HISTOGRAMS = {"sagegate_route_duration_seconds": "total_us", "sagegate_route_fir
 
 
 class Page:
-    """What one GET /metrics said: `values` by (name, labels as sorted pairs), `types` and `helps` by name."""
+    """A parsed GET /metrics: `values` by (name, labels as sorted pairs), `types` and `helps` by name."""
 
     def __init__(self, text):
         self.values, self.types, self.helps = {}, {}, {}
@@ -64,7 +64,7 @@ class Page:
         for line in text.splitlines():
             if line.startswith("# HELP "):
                 family, text = line[7:].split(" ", 1)
-                assert family not in self.helps, f"{family} begins twice"
+                assert family not in self.helps, f"{family} appears twice"
                 self.helps[family] = text
             elif line.startswith("# TYPE "):
                 name, self.types[family] = line[7:].split(" ")
@@ -72,16 +72,16 @@ class Page:
             else:
                 name, labels, value = SAMPLE.fullmatch(line).groups()
                 suffix = "_(bucket|sum|count)" if self.types[family] == "histogram" else ""
-                assert re.fullmatch(family + suffix, name), f"{name} stands in {family}"
+                assert re.fullmatch(family + suffix, name), f"{name} appears in {family}"
                 key = name, tuple(sorted(re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', labels or "")))
-                assert key not in self.values, f"{key} stands twice"
+                assert key not in self.values, f"{key} appears twice"
                 self.values[key] = float(value)
 
     def get(self, name, **labels):
         return self.values.get((name, tuple(sorted(labels.items()))))
 
     def of(self, name):
-        """{labels: value} of one name."""
+        """Returns {labels: value} of one name."""
         return {labels: value for (found, labels), value in self.values.items() if found == name}
 
     def sum(self, name):
@@ -95,7 +95,7 @@ def scrape(gateway):
 
 
 def by_route(lines, value):
-    """{route: sum of value(line)} of those routes that have lines."""
+    """Returns {route: sum of value(line)} of those routes that have lines."""
     sums = collections.Counter()
     for line in lines:
         sums[line.get("route", "(none)")] += value(line)
@@ -113,7 +113,7 @@ def routes_of(page, name):
 
 
 def check_histogram(page, name, field, lines):
-    """Each bucket, by what the lines tell."""
+    """Each bucket as computed from the lines."""
     lines = [line for line in lines if field in line]
     assert routes_of(page, name + "_count") == by_route(lines, lambda line: 1)
     for labels, value in page.of(name + "_bucket").items():
@@ -147,7 +147,7 @@ def check_agrees(page, lines):
     assert set(page.of("sagegate_route_requests_in_flight").values()) <= {0}
 
 
-# ---- what callers do: each says how many access lines it makes ----
+# ---- client behaviours: each returns how many access lines it causes ----
 
 
 def well(gateway, endpoint):
@@ -212,7 +212,7 @@ EXPECTED = ("stream_broken", "first_byte_timeout", "stream_error", "throttl", "a
 
 
 def at_once(gateway, endpoint, doings):
-    """All of them, each on a thread of its own; the number of access lines that they make."""
+    """Runs all of them, each in its own thread; returns the number of access lines they cause."""
     counts, failures = [], []
 
     def run(doing):
@@ -241,11 +241,11 @@ def test_page_matches_the_access_lines(start_gateway, endpoint):
     assert outcomes >= {"ok", "no_route", "method_not_allowed", "bad_parameter", "body_too_large", "bad_request",
                         "model_error", "client_gone", "stream_broken", "first_byte_timeout", "stream_error", "busy"}
     check_agrees(page, gateway.lines)
-    assert not any("unused" in dict(labels).values() for _, labels in page.values), "it has not had a request"
+    assert not any("unused" in dict(labels).values() for _, labels in page.values), "it has had no request"
 
 
 def test_scraping_under_load_has_no_side_effects(start_gateway, endpoint):
-    """Counters only ever grow, whoever looks."""
+    """Counters only ever grow, whoever reads them."""
     gateway = start_gateway(CONFIG)
     gateway.allow_warnings(*EXPECTED)
     done = threading.Event()
@@ -272,7 +272,7 @@ def test_scraping_under_load_has_no_side_effects(start_gateway, endpoint):
 
 
 def table():
-    """{name: (type, label names, help)} of metrics.def"""
+    """Returns {name: (type, label names, help)} of metrics.def."""
     text = re.sub(r'"\s*\n\s*"', "", (ROOT / "proxy/observe/metrics.def").read_text())
     return {name: (kind.lower(), set(labels.split()), told) for kind, name, labels, told in
             re.findall(r'^METRIC\(\w+, (\w+), (\w+),\s*"(.*?)",\s*"(.*?)"\)', text, re.M)}
@@ -280,7 +280,7 @@ def table():
 
 @pytest.fixture
 def busy_page(start_gateway, endpoint):
-    """The text of a page after some calls."""
+    """The text of a page after some requests."""
     gateway = start_gateway(CONFIG)
     well(gateway, endpoint)
     return get(("127.0.0.1", gateway.health_port), "/metrics")[1]
@@ -301,7 +301,7 @@ def test_every_metric_matches_the_table(busy_page):
         assert all({label for label, _ in key} == labels | ({"le"} if kind == "histogram" else set())
                    for key in samples), name
         absent = name.endswith(("_expiry_seconds", "_last_failure_timestamp_seconds"))
-        assert bool(samples) != absent, name  # what the environment gives never expires
+        assert bool(samples) != absent, name  # credentials from the environment never expire
 
 
 def test_alerts_use_existing_metrics(busy_page, tmp_path):
@@ -345,7 +345,7 @@ def test_process_and_limits(start_gateway, endpoint):
 
 
 def test_overhead_excludes_client_and_model_time(start_gateway, endpoint):
-    """Neither a slow caller's time nor a slow model's, but that in the queue for admission."""
+    """Excludes the client's and the model's time, includes the queue for admission."""
     gateway = start_gateway(CONFIG)
 
     def slow(gateway, endpoint):
@@ -366,12 +366,12 @@ def test_overhead_excludes_client_and_model_time(start_gateway, endpoint):
     eventually(lambda: len(gateway.lines) == count, 10, f"{count} access lines")
     added = routes_of(scrape(gateway), "sagegate_route_overhead_seconds_sum")
     total, waited = (by_route(gateway.lines, lambda line: line[field] / 1e6) for field in ("total_us", "wait_us"))
-    assert total["call"] > 2 and added["call"] < 0.7, "the model took 0.7 s, the caller 1.4 s"
+    assert total["call"] > 2 and added["call"] < 0.7, "the model took 0.7 s, the client 1.4 s"
     assert 0.3 < waited["patient"] <= added["patient"] < total["patient"] - 0.3
 
 
 def test_series_survive_a_reload(start_gateway, endpoint):
-    """A route that stays goes on counting, one that is gone keeps what it has counted, a new one begins."""
+    """A kept route continues its counters, a removed one retains its own, a new one starts at zero."""
     gateway = start_gateway(CONFIG)
     count = well(gateway, endpoint)
     text = gateway.config_file.read_text()
@@ -410,7 +410,7 @@ def test_upstream_failures_are_counted_by_reason(start_gateway, endpoint):
 
 
 def test_expiring_and_broken_credentials(start_gateway, endpoint, ca_file, tmp_path):
-    """A file whose set has an end; then it has nothing any more."""
+    """A file whose credentials expire, and is then empty."""
     file = tmp_path / "credentials.json"
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=20)
     file.write_text(json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY,
@@ -435,4 +435,4 @@ region: us-east-1
         "sagegate_credentials_last_failure_timestamp_seconds", identity="default") and page, 20, "a failure")
     assert abs(page.get("sagegate_credentials_last_failure_timestamp_seconds", identity="default") - time.time()) < 60
     assert page.get("sagegate_credentials_refresh_failures_total", identity="default") >= 1
-    assert page.get("sagegate_credentials_usable", identity="default") == 1, "the old set is still good"
+    assert page.get("sagegate_credentials_usable", identity="default") == 1, "the old credentials are still valid"

@@ -1,6 +1,6 @@
-"""Thousands of requests and answers, changed at random, against the whole program: see tests/fuzz/mutate_*.py.
+"""Thousands of requests and responses, mutated at random, against the whole program: see tests/fuzz/mutate_*.py.
 
-Here the first cases of each; `tests/run fuzz` plays ten times as many.
+Runs the first cases of each; `tests/run fuzz` runs ten times as many.
 """
 
 import pathlib

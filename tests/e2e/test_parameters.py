@@ -1,4 +1,4 @@
-"""What the route knows and what the caller may say: policies, ids, and values that the API would not take."""
+"""Settings of the route and parameters of the client: policies, ids, and values that the API would reject."""
 
 import re
 
@@ -62,14 +62,14 @@ PREFIX = "X-Amzn-SageMaker-"
 
 
 def sent(gateway, path, *headers, body=b"x"):
-    """The parameters that the container saw."""
+    """Returns the parameters that the container received."""
     answer = gateway.call(path, body, list(headers))
     assert answer.status == 200, answer.body
     return answer.json()["parameters"]
 
 
 def refused(gateway, endpoint, path, *headers):
-    """The message of a 400; nothing may have gone upstream."""
+    """Returns the message of a 400; nothing may have been sent upstream."""
     answer = gateway.call(path, b"x", list(headers))
     assert (answer.status, answer.outcome) == (400, "bad_parameter"), answer.body
     assert gateway.line(outcome="bad_parameter")["attempts"] == 0
@@ -275,7 +275,7 @@ def test_asynchronous_accepts_every_parameter(gateway, endpoint):
 
 
 def test_asynchronous_route(gateway, endpoint):
-    """The caller says Content-Type and Accept as it would to any server."""
+    """The client sends Content-Type and Accept as to any server."""
     answer = gateway.call("/later", b"", [("X-Key", "k"), ("Content-Type", "a/b"), ("Accept", "c/d")])
     assert answer.status == 202
     seen = endpoint.requests[-1].parameters

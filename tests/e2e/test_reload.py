@@ -1,4 +1,4 @@
-"""SIGHUP: another configuration while requests flow; what begins follows the new one, what is under way ends in the old."""
+"""SIGHUP: a new configuration under load; new requests use the new one, requests in flight finish with the old one."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ TWO = "routes:\n" + route("one", "/one", "echo") + route("two", "/two", "echo")
 
 @pytest.fixture
 def reload(endpoint, ca_file):
-    """reload(gateway, text): writes the text behind the usual head, and waits until it is in force or refused."""
+    """reload(gateway, text): writes the text after the usual head, and waits until it is active or rejected."""
     def act(gateway, text, refused=False, url=None, ca=None):
         text = HEAD.format(url=url or endpoint.url, ca=ca or ca_file) + text
         gateway.config_file.write_text(gateway._fill(text))
@@ -51,7 +51,7 @@ def test_reload_adds_and_keeps_routes(start_gateway, reload):
         assert kept.call("/two").status == 404
         reload(gateway, "workers: 2\n" + TWO)
         assert kept.call("/two").status == 200
-        assert kept.call("/one").status == 200, "the caller's connection lives through it"
+        assert kept.call("/one").status == 200, "the client's connection survives it"
         reload(gateway, "workers: 2\n" + ONE)
         assert kept.call("/two").status == 404
 
@@ -152,7 +152,7 @@ def test_settings_that_need_a_restart_are_reported(start_gateway, reload, endpoi
 
 
 def test_rotated_ca_bundle_is_reloaded(start_gateway, endpoint, reload, tmp_path):
-    """The authority in the file is another by now; that of the running gateway is no more than a memory."""
+    """The file has another CA by now; the running gateway still has the old one in memory."""
     bundle = tmp_path / "bundle.pem"
     trustme.CA().cert_pem.write_to_path(bundle)
     gateway = start_gateway(ONE, ca=bundle)
@@ -191,7 +191,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
     again(gateway)
     assert call()[1] == b"x", "by the new authority"
     kept.request("POST", "/one", b"y")
-    assert kept.getresponse().read() == b"y", "a connection of the old certificate goes on"
+    assert kept.getresponse().read() == b"y", "a connection with the old certificate continues"
     (tmp_path / "key.pem").write_text("no key")
     again(gateway, refused=True)
     assert call()[1] == b"x"
@@ -387,7 +387,7 @@ def test_route_limit_counts_across_a_reload(start_gateway, endpoint, reload):
 def test_descriptor_exhaustion_keeps_the_configuration(start_gateway):
     gateway = start_gateway(ONE)
     assert gateway.call("/one").status == 200
-    gateway.allow_warnings("cannot accept")  # nor is one left for who asks whether it is alive
+    gateway.allow_warnings("cannot accept")  # not even one for a liveness probe
     soft, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (3, hard))
     again(gateway, refused=True)
@@ -418,7 +418,7 @@ upstream: { endpoint_url: "%s", ca_file: "%s" }
 
 
 def test_listeners_with_equal_addresses_keep_their_certificates(start_gateway, endpoint, ca_file, tmp_path):
-    """Both at port 0, plain and TLS: the second one's files are asked for."""
+    """Both at port 0, plain and TLS: the second one's files are used."""
     (tmp_path / "two.yaml").write_text(f"""
 listen: [{{ address: "127.0.0.1:0" }}, {{ address: "127.0.0.1:0", tls: {{ certificate_file: /nowhere, key_file: /nowhere }} }}]
 region: us-east-1

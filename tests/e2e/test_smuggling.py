@@ -1,8 +1,8 @@
-"""One request in is one request out: what nginx and haproxy behind the gateway make of attempts to smuggle another.
+"""One request in is one request out: how nginx and haproxy behind the gateway treat smuggling attempts.
 
-Each attempt is refused, or it arrives as the one request that it is, body for body. Counted are the requests in the
-peer's own log and those at the server behind the peer, whose connections are kept: a request that was hidden in another
-would show up there, or turn the next caller's answer into somebody else's.
+Each attempt is rejected, or it arrives as the one request that it is, with the same body. The test counts the requests
+in the peer's log and at the server behind the peer, whose connections are kept: a hidden request would appear there, or
+shift the next client's response to another client.
 """
 
 import json
@@ -144,7 +144,7 @@ def length(text=INNER):
     return f"Content-Length: {len(text)}\r\n"
 
 
-# Refused: 400 and the end of the connection; nothing is sent on, neither of the attempt nor of what stands behind it.
+# Rejected: 400 and a close; neither the attempt nor what follows it is forwarded.
 REFUSED = {
     # two lengths
     "cl.te": HEAD + length("0\r\n\r\n" + INNER) + TE + "\r\n0\r\n\r\n" + INNER,
@@ -153,7 +153,7 @@ REFUSED = {
     "cl.cl-same": HEAD + length() + length() + "\r\n" + INNER,
     "cl-list": HEAD + f"Content-Length: {len(INNER)}, {len(INNER)}\r\n\r\n" + INNER,
     "cl-list-differs": HEAD + "Content-Length: 0, 5\r\n\r\n" + INNER,
-    # lengths that are read in more than one way
+    # lengths with more than one reading
     "cl-plus": HEAD + "Content-Length: +5\r\n\r\n" + INNER,
     "cl-minus": HEAD + "Content-Length: -0\r\n\r\n" + INNER,
     "cl-hex": HEAD + "Content-Length: 0x5\r\n\r\n" + INNER,
@@ -171,7 +171,7 @@ REFUSED = {
     "cl-tab-colon": HEAD + "Content-Length\t: 0\r\n\r\n" + INNER,
     "cl-folded": HEAD + "Content-Length:\r\n 0\r\n\r\n" + INNER,
     "cl-nul": HEAD + "Content-Length\0: 0\r\n\r\n" + INNER,
-    # codings that only some understand
+    # codings that only some servers understand
     "te-x": HEAD + "Transfer-Encoding: xchunked\r\n" + length() + "\r\n" + INNER,
     "te-alone-x": HEAD + "Transfer-Encoding: xchunked\r\n\r\n" + CHUNKED_INNER,
     "te-gzip": HEAD + "Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKED_INNER,
@@ -208,7 +208,7 @@ REFUSED = {
     "chunk-end-cr": HEAD + TE + "\r\n1\r\nx\r0\r\n\r\n",
     "chunk-trailer-lf": HEAD + TE + "\r\n0\r\nX: y\nZ: z\r\n\r\n" + INNER,
     "chunk-trailer-no-colon": HEAD + TE + "\r\n0\r\n" + INNER,
-    # heads that end elsewhere for others
+    # heads that end elsewhere for other parsers
     "bare-lf": HEAD.replace("\r\n", "\n") + "Content-Length: 0\n\n" + INNER,
     "lf-lf": HEAD + "X: y\n\n" + INNER,
     "cr-cr": HEAD + "X: y\r\r" + INNER,
@@ -231,7 +231,7 @@ REFUSED = {
     "absolute-elsewhere": HEAD.replace("/call", "http://other/call", 1) + "Content-Length: 0\r\n\r\n" + INNER,
     "host-with-path": HEAD.replace("localhost", "localhost/call/smuggled", 1) + "Content-Length: 0\r\n\r\n" + INNER,
     "host-with-user": HEAD.replace("localhost", "a@localhost", 1) + "Content-Length: 0\r\n\r\n" + INNER,
-    # what becomes a part of the next head
+    # data that could become part of the next head
     "path-crlf": HEAD.replace("outer", "outer%0d%0aContent-Length:%200%0d%0a%0d%0a") + "Content-Length: 0\r\n\r\n",
     "path-blank": HEAD.replace("outer", "outer%20HTTP") + "Content-Length: 0\r\n\r\n",
     "path-nul": HEAD.replace("outer", "outer%00") + "Content-Length: 0\r\n\r\n",
@@ -242,7 +242,7 @@ REFUSED = {
     "attributes-twice": HEAD + "X-Amzn-SageMaker-Custom-Attributes: a\r\n" * 2 + "Content-Length: 0\r\n\r\n",
 }
 
-# Taken, as one request: its body.
+# Accepted as one request: its body.
 TAKEN = {
     "cl": (HEAD + length() + "\r\n" + INNER, INNER),
     "te": (HEAD + TE + "\r\n" + CHUNKED_INNER, INNER),
@@ -278,7 +278,7 @@ def in_pieces(data, count):
 
 
 def attempt(caller, data, pieces):
-    """All answers until the connection ends, or says no more."""
+    """Returns all responses until the connection ends or goes silent."""
     answers = []
     with caller:
         for piece in in_pieces(data if isinstance(data, bytes) else data.encode("latin-1"), pieces):
@@ -292,13 +292,13 @@ def attempt(caller, data, pieces):
             while True:
                 answers.append(caller.answer())
         except Broken as broken:
-            assert broken.answer.status == 0, "half an answer"
+            assert broken.answer.status == 0, "incomplete response"
     return answers
 
 
 def is_one_request(gateway, peer, data, pieces):
-    """The one answer to `data`, after which peer and server have seen as many requests as were answered by them, none
-    of them hidden, and the next caller gets its own answer."""
+    """Returns the one response to `data`, after checking that peer and server saw as many requests as they answered,
+    none of them hidden, and that the next client gets its own response."""
     before, behind_before = len(seen_by(peer)), len(peer.behind.requests)
     answers = attempt(gateway.caller(timeout=3), data, pieces)
     assert len(answers) == 1, [answer.head for answer in answers]
@@ -342,7 +342,7 @@ def test_two_requests_are_two(guarded, peer):
 
 # ---- the admin and health pages --------------------------------------------------------------------------------------
 
-# What is refused for its path or for a parameter is a page's 404.
+# A path or parameter that is rejected is a 404 of the page.
 NO_PAGE = {"path-crlf", "path-blank", "path-nul", "template-path-crlf", "template-query-crlf", "template-query-lf",
            "attributes-twice"}
 

@@ -1,5 +1,5 @@
-"""Credentials that live for three seconds, under as many requests as the machine takes: not one fails, not one goes
-unsigned or signed by a set whose time is over. SAGEGATE_SOAK_SECONDS says how long."""
+"""Credentials that live for three seconds, under as many requests as the machine can handle: none fails, none is
+unsigned or signed with expired credentials. SAGEGATE_SOAK_SECONDS sets the duration."""
 
 import datetime
 import json
@@ -61,7 +61,7 @@ def gateway(upstream, start_gateway, tmp_path):
 
 
 def call_at_full_rate(gateway, seconds):
-    """What wrk saw: how many were answered, how many of them with an error or not at all."""
+    """Returns wrk's counts: responses, and how many of them were errors or missing."""
     done = subprocess.run(
         ["wrk", "-t1", f"-c{CALLERS}", f"-d{seconds}s", "--timeout", "10s", "-s", HERE.parent / "bench/report.lua",
          f"{gateway.url}/call"], env={**os.environ, "BENCH_BODY": "200"}, capture_output=True, text=True,
@@ -71,7 +71,7 @@ def call_at_full_rate(gateway, seconds):
 
 
 def signed(key_id, secret, token):
-    """The head of a call as botocore signs it."""
+    """Returns the head of a request as botocore signs it."""
     request = AWSRequest("POST", "http://127.0.0.1:1/endpoints/echo/invocations", data=b"body", headers={
         "Host": "127.0.0.1:1", "Content-Length": "4"})
     SigV4Auth(Credentials(key_id, secret, token), "sagemaker", "us-east-1").add_auth(request)
@@ -90,15 +90,15 @@ def test_soak_upstream_rejects_invalid_requests():
     assert "not the token" in upstream.judge(signed(key_id, secret, "soak-token-other"), b"body")
     assert "after the end of" in upstream.judge(signed(*soak_upstream.issue(-2)[:3]), b"body")
     for head, body in ((signed(key_id, "wrong", token), b"body"), (good, b"Body")):
-        upstream.requests = 0  # it is sampled
+        upstream.requests = 0  # sampled
         assert "does not match" in upstream.judge(head, body)
     assert upstream.sampled == 3
 
 
 @pytest.mark.threads
-@pytest.mark.timeout(2 * SECONDS + 120)  # a large log is looked through, too
+@pytest.mark.timeout(2 * SECONDS + 120)  # a large log is scanned, too
 def test_no_request_fails_while_credentials_expire_every_few_seconds(gateway, upstream):
-    gateway.allow_warnings("access line|access_log")  # a disk that is too slow loses lines, not calls
+    gateway.allow_warnings("access line|access_log")  # a slow disk loses lines, not requests
     eventually(lambda: gateway.call("/call", b"x").status == 200, 10, "the first set")
     seen = call_at_full_rate(gateway, SECONDS)
     gateway.stop()
@@ -113,8 +113,8 @@ def test_no_request_fails_while_credentials_expire_every_few_seconds(gateway, up
     with open(log, "rb") as file:
         for line in file:
             lines += 1
-            gone += b'"outcome":"client_gone"' in line  # wrk hangs up in the middle of its last calls
+            gone += b'"outcome":"client_gone"' in line  # wrk disconnects in the middle of its last requests
             assert b'"outcome":"ok"' in line or b'"outcome":"client_gone"' in line, line
             assert b'"identity":"web_identity"' in line, line
     assert gone <= CALLERS and lines > 0
-    log.unlink()  # a minute's is large
+    log.unlink()  # a minute's log is large

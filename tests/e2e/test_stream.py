@@ -1,4 +1,4 @@
-"""Answers that come in pieces: passed on at once, held back for slow readers, given up when the caller leaves."""
+"""Responses in pieces: forwarded at once, paused for slow readers, cancelled when the client disconnects."""
 
 import socket
 import time
@@ -60,7 +60,7 @@ def slow_caller(gateway):
 
 
 def test_slow_reader_pauses_the_upstream(gateway, endpoint):
-    """200 MiB for a caller who does not read: the gateway's memory stays where it was."""
+    """200 MiB for a client that does not read: the gateway's memory does not grow."""
     gateway.call("/call/size-1000000", b"x")
     before = gateway.resident_kib()
     callers = [slow_caller(gateway) for _ in range(4)]
@@ -84,7 +84,7 @@ def test_slow_reader_gets_the_complete_response(gateway):
 
 
 def gave_up(endpoint, within=10.0):
-    """How long it took the upstream to notice."""
+    """Returns how long the upstream took to notice."""
     began = time.monotonic()
     endpoint.wait_for(lambda e: e.requests[-1].outcome.startswith("peer left"), within)
     return time.monotonic() - began
@@ -139,4 +139,4 @@ def test_many_concurrent_streams(gateway, endpoint):
         answer = caller.answer()
         assert answer.body.endswith(b"part 5 of 5\n")
         caller.close()
-    assert time.monotonic() - began < 8, "one after the other it would be 12 s"
+    assert time.monotonic() - began < 8, "sequentially it would take 12 s"

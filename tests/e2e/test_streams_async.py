@@ -1,4 +1,4 @@
-"""InvokeEndpointAsync: an input in S3 or in the body, and the two locations for callers who read no headers."""
+"""InvokeEndpointAsync: input in S3 or in the body, and both locations for clients that read no headers."""
 
 import pytest
 

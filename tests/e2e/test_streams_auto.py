@@ -1,4 +1,4 @@
-"""One path for calls with and without a stream, and many models behind it: what of the request chooses."""
+"""One path for requests with and without a stream, and many models behind it: what in the request decides."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
-"""What programs that know streams only as HTTP make of `operation: stream`: curl -N, and a reader of server-sent events
-that goes by the rules a browser's EventSource follows (WHATWG HTML, 9.2.6)."""
+"""HTTP streaming clients with `operation: stream`: curl -N, and a reader of server-sent events that follows the rules
+of a browser's EventSource (WHATWG HTML, 9.2.6)."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ routes:
 
 
 def events_of(response):
-    """(event, data) as they are dispatched, with the time of each; the bytes may be cut anywhere."""
+    """Yields (event, data) as dispatched, with the time of each; the bytes may be split anywhere."""
     text, name, data = b"", "message", []
     while piece := response.read1(65536):
         text += piece
@@ -58,4 +58,4 @@ def test_event_source_reassembles_split_events(gateway):
     assert events[-1][1] == "[DONE]"
     words = [json.loads(data)["choices"][0]["delta"].get("content", "") for _, data, _ in events[:-1]]
     assert len([word for word in words if word]) == 5
-    assert events[-1][2] - events[0][2] > 0.1, "events come one after the other"
+    assert events[-1][2] - events[0][2] > 0.1, "events arrive one at a time"

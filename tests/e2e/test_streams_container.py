@@ -1,4 +1,5 @@
-"""A model's container without AWS, for development: what SageMaker would pass on, and /ping; and the gateway's own ping."""
+"""A model's container without AWS, for development: requests as from SageMaker, and /ping; and the gateway's own
+ping."""
 
 import pytest
 
@@ -25,7 +26,7 @@ NO_AWS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 
 @pytest.fixture
 def container(endpoint, ca_file, start_gateway):
-    """A gateway without region and credentials, before a container that runs `model`."""
+    """A gateway without region and credentials in front of a container that runs `model`."""
     def start(model="json"):
         endpoint.container = model
         return start_gateway(CONFIG % (endpoint.url, ca_file), head=False, env=NO_AWS)
@@ -44,7 +45,7 @@ def test_request_matches_sagemaker(container, endpoint):
     assert seen.parameters.pop("InferenceId")
     assert seen.parameters == {"ContentType": "text/csv", "Accept": "application/json", "CustomAttributes": "a=b",
                                "TargetModel": "m.tar.gz"}
-    assert seen.verdict == "ok" and not seen.unexpected, "neither signature nor odd headers"
+    assert seen.verdict == "ok" and not seen.unexpected, "neither a signature nor unexpected headers"
     line = gateway.line()
     assert (line["operation"], line["outcome"]) == ("container", "ok")
     assert "endpoint" not in line and "region" not in line

@@ -1,4 +1,4 @@
-"""InvokeEndpointWithResponseStream for callers that know only HTTP: the model's own bytes, each exception and each cut."""
+"""InvokeEndpointWithResponseStream for plain HTTP clients: the model's bytes, every exception and every truncation."""
 
 import json
 import time
@@ -42,7 +42,7 @@ routes:
 
 
 def broken(gateway, path, *outcomes, body=b"x"):
-    """What came of an answer that is aborted after its first byte, and its access line."""
+    """Returns the body received of a response that is aborted after its first byte, and its access line."""
     gateway.allow_warnings(*outcomes)
     with pytest.raises(Broken) as caught:
         gateway.call(path, body)
@@ -52,10 +52,10 @@ def broken(gateway, path, *outcomes, body=b"x"):
 
 
 def events(answer):
-    return answer.body.decode(errors="replace").strip().split("\n\n")  # a cut may hit a character
+    return answer.body.decode(errors="replace").strip().split("\n\n")  # a cut may split a character
 
 
-# -- what goes well
+# -- success
 
 
 def test_payload_bytes_with_the_model_content_type(gateway, endpoint):
@@ -73,7 +73,7 @@ def test_payload_bytes_with_the_model_content_type(gateway, endpoint):
 def test_pieces_arrive_as_they_were_sent(gateway):
     answer = gateway.call("/stream/count-5-100", b"x")
     arrived = [when for when, data in answer.pieces if data]
-    assert len(arrived) >= 3, "a stalled machine may pass two as one"
+    assert len(arrived) >= 3, "a stalled machine may merge two"
     assert arrived[-1] - arrived[0] > 0.2, "sent over 0.4 s"
     line = gateway.line()
     assert line["stream_us"] > 350_000 and 90_000 < line["gap_max_us"] < line["stream_us"]
@@ -132,7 +132,7 @@ def test_raw_messages_on_request(gateway):
     assert b"".join(payload for _, payload in eventstream.read(answer.body)) == decoded
 
 
-# -- parameters that streams lack
+# -- parameters that streams do not have
 
 
 @pytest.mark.parametrize("header, parameter", [("X-Amzn-SageMaker-Target-Model", "TargetModel"),
@@ -223,13 +223,13 @@ def test_exception_reaches_the_sdk_unchanged(gateway, endpoint):
         assert (line["outcome"], line["aws_error"], line["status"]) == ("stream_error", "InternalStreamFailure", 200)
 
 
-# -- cuts and corruption
+# -- truncation and corruption
 
 
 @pytest.mark.parametrize("kind", ["prelude", "payload", "crc", "length"])
 @pytest.mark.parametrize("at", [0, 2])
 def test_corrupt_byte(gateway, endpoint, kind, at):
-    """Nothing of a message whose checksum is wrong is ever passed on."""
+    """Nothing of a message with a wrong checksum is forwarded."""
     gateway.allow_warnings("bad_response", "stream_broken", "stream_stalled")
     endpoint.next_fault(corrupt=kind, at=at)
     if at == 0:
@@ -248,7 +248,7 @@ def frame_length(payload):
 @pytest.mark.parametrize("orderly", [False, True], ids=["connection-cut", "body-ends"])
 @pytest.mark.parametrize("into", [1, 4, 11, 12, 13, 60, -1])
 def test_truncation_inside_a_message(gateway, endpoint, into, orderly):
-    """Also where HTTP itself says that all is well."""
+    """Even if HTTP itself reports success."""
     size = frame_length(b"part 1 of 4\n")
     after = size + into % size
     fault = dict(framing="close") if orderly else dict()
@@ -281,7 +281,7 @@ def test_other_content_types_pass_unchanged(gateway, endpoint):
     assert gateway.call("/stream/count-1-0", b"x").header("Content-Type") == "application/json"
 
 
-# -- callers
+# -- clients
 
 
 def test_client_disconnect_cancels_the_stream(gateway, endpoint):

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible path of endpoints: any client with any key, and a token that the gateway mints."""
+"""The OpenAI-compatible path of endpoints: any client with any key, and a token minted by the gateway."""
 
 import base64
 import json

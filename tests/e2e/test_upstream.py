@@ -1,4 +1,5 @@
-"""The way to SageMaker: names and addresses, kept connections, TLS resumed, proxies, certificates, early answers."""
+"""The connection to SageMaker: names and addresses, kept connections, TLS resumption, proxies, certificates, early
+responses."""
 
 import datetime
 import select
@@ -23,7 +24,7 @@ routes:
 
 
 class Server:
-    """A TCP server that does with each connection what `serve(socket, number)` says."""
+    """A TCP server that handles each connection with `serve(socket, number)`."""
 
     def __init__(self, serve, address="127.0.0.1", port=0):
         self.serve, self.count, self.sockets, self.closing = serve, 0, [], False
@@ -57,7 +58,7 @@ class Server:
 
 
 def relay(sock, port):
-    """Passes bytes both ways until one side ends."""
+    """Forwards bytes in both directions until one side ends."""
     with socket.create_connection(("127.0.0.1", port)) as other:
         pair = {sock: other, other: sock}
         while True:
@@ -83,7 +84,7 @@ def read_head(sock):
 
 @pytest.fixture
 def names(shim, tmp_path, ca_file, start_gateway):
-    """A world of names: names.hosts(...) sets what they resolve to, names.pass_time(s) lets time pass."""
+    """Simulated DNS: names.hosts(...) sets the addresses, names.pass_time(s) advances the clock."""
     class Names:
         env = {"LD_PRELOAD": str(shim), "SHIM_HOSTS": str(tmp_path / "hosts"), "SHIM_AHEAD": str(tmp_path / "ahead"),
                "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
@@ -107,7 +108,7 @@ def names(shim, tmp_path, ca_file, start_gateway):
 
 @pytest.fixture(scope="module")
 def named():
-    """SageMaker under a name of its own."""
+    """SageMaker under its own name."""
     with Endpoint(tls=True, names=("runtime.test",)) as endpoint:
         yield endpoint
 
@@ -117,7 +118,7 @@ def test_last_addresses_are_kept_when_dns_fails(names, named):
     gateway = names.gateway(named)
     assert gateway.call("/call/echo", b"good").body == b"good"
     names.hosts()
-    names.pass_time(60)  # beyond the cache, and kept connections have gone
+    names.pass_time(60)  # beyond the cache; kept connections are gone
     assert gateway.call("/call/echo", b"still").body == b"still"
     names.pass_time(3600)
     assert gateway.call("/call/echo", b"and still").body == b"and still"
@@ -152,7 +153,7 @@ def test_next_address_after_a_refused_connect(names, named):
 
 
 def test_next_address_after_a_silent_one(names, named):
-    """It accepts nothing and says nothing; within a quarter of a second the next one is tried beside it."""
+    """It neither accepts nor responds; within a quarter of a second the next one is tried in parallel."""
     def silent():
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -260,8 +261,8 @@ def test_warm_connections_closed_at_once_do_not_loop(start_gateway):
     with Server(serve) as server:
         start_gateway("pool: { warm: 2 }\n" + ROUTE, url=f"https://localhost:{server.port}")
         time.sleep(2)
-        assert shaken, "it is the idle connection that is closed, not the handshake that fails"
-        assert server.count < 20, f"{server.count} connections: who does not want them is left alone for a while"
+        assert shaken, "the idle connection is closed, not the handshake"
+        assert server.count < 20, f"{server.count} connections: a server that closes them is left alone for a while"
 
 
 def test_concurrent_connects_are_limited(start_gateway, endpoint):
@@ -272,14 +273,14 @@ def test_concurrent_connects_are_limited(start_gateway, endpoint):
         with lock:
             state["now"] += 1
             state["most"] = max(state["most"], state["now"])
-        time.sleep(0.15)  # so long each connect takes at least
+        time.sleep(0.15)  # each connect takes at least this long
         with lock:
             state["now"] -= 1
         relay(sock, endpoint.port)
     with Server(serve) as server:
         gateway = start_gateway("pool: { connects_max: 2 }\n" + ROUTE, url=f"https://localhost:{server.port}")
         endpoint.names.append("localhost")
-        endpoint.strict = False  # the signature names the relay's port
+        endpoint.strict = False  # the signature contains the relay's port
         callers = [gateway.caller() for _ in range(8)]
         for caller in callers:
             caller.ask("/call/echo", b"x")
@@ -299,7 +300,7 @@ def test_stale_connection_costs_one_retry(start_gateway, endpoint):
     assert gateway.line(attempts=2)["outcome"] == "ok"
     endpoint.next_fault(drop_next="close")
     gateway.call("/call/echo", b"x")
-    endpoint.next_fault("close:head")  # the fresh one fails as well
+    endpoint.next_fault("close:head")  # the new one fails as well
     answer = gateway.call("/call/echo", b"y")
     assert (answer.status, answer.outcome) == (502, "bad_response")
     assert gateway.line(outcome="bad_response")["attempts"] == 2
@@ -333,7 +334,7 @@ def test_wrong_certificate_gets_no_signed_request(start_gateway, fault, version)
 
 
 def for_clients_only():
-    """A context whose certificate is good, but made for TLS clients."""
+    """A context with a valid certificate that is meant for TLS clients."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -355,11 +356,11 @@ def for_clients_only():
     return context
 
 
-# -- an answer before the body is sent
+# -- a response before the body is sent
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_early_413_is_reported(start_gateway, tls):
-    """It answers and then reads no further: what the caller hears is why, not that sending failed."""
+    """It responds and stops reading: the client gets that response, not an error about sending."""
     done = threading.Event()
     answered = b"HTTP/1.1 413 Payload Too Large\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\ntoo big"
 
@@ -382,10 +383,10 @@ def test_early_413_is_reported(start_gateway, tls):
 
 
 def test_first_byte_timeout_starts_after_a_slow_body(start_gateway):
-    """Sending takes longer than timeouts.first_byte, so that the timer falls due while timeouts.idle still holds."""
+    """Sending takes longer than timeouts.first_byte, so its timer expires while timeouts.idle still allows it."""
     def serve(sock, _):
         read_head(sock)
-        time.sleep(0.6)  # more than the kernel takes is still to be sent
+        time.sleep(0.6)  # more than the kernel buffers is still unsent
         while sock.recv(1 << 20):
             pass
     with Server(serve) as server:
@@ -402,7 +403,7 @@ def test_first_byte_timeout_starts_after_a_slow_body(start_gateway):
 # -- proxies
 
 class Proxy(Server):
-    """An HTTP proxy that takes CONNECT, or answers as `script` says: bytes, "close" or "stall"."""
+    """An HTTP proxy that supports CONNECT, or responds as `script` says: bytes, "close" or "stall"."""
 
     def __init__(self, port_behind, script=None):
         self.heads, self.script, self.behind = [], script, port_behind
@@ -449,7 +450,7 @@ def test_proxy_from_configuration(start_gateway, named, ca_file):
         assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in head
         assert len(proxy.heads) == 1, "the tunnel is kept"
         seen = named.requests[-1]
-        assert (seen.verdict, seen.sni) == ("ok", "runtime.test"), "TLS and signature are SageMaker's"
+        assert (seen.verdict, seen.sni) == ("ok", "runtime.test"), "TLS and the signature are for SageMaker"
         assert not any("proxy" in name.lower() for name, _ in seen.headers)
 
 

@@ -1,4 +1,4 @@
-"""Several workers: connections are shared out evenly, limits hold over all of them, and they end together."""
+"""Several workers: connections are distributed evenly, limits apply to all of them together, and they stop together."""
 
 import collections
 import contextlib
@@ -26,7 +26,7 @@ FOUR = "workers: 4\n" + ROUTES
 
 
 def sockets_by_loop(gateway):
-    """How many of the callers' sockets each event loop of the process watches."""
+    """Returns how many of the clients' sockets each event loop of the process watches."""
     process = pathlib.Path(f"/proc/{gateway.process.pid}")
     table = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
     ours = {f"socket:[{row[9]}]" for row in table
@@ -54,7 +54,7 @@ def many(gateway, count):
 
 
 def test_connections_are_spread_evenly(start_gateway):
-    """Callers that keep their connections, some of which are busy: by number, not by chance."""
+    """Clients that keep their connections, some of them busy: distributed by count, not by chance."""
     gateway = start_gateway(FOUR)
     with many(gateway, 40) as callers:
         for caller in callers:
@@ -70,7 +70,7 @@ def test_connections_are_spread_evenly(start_gateway):
 
 
 def test_burst_is_spread_evenly(start_gateway):
-    """Connections that come faster than workers take them over are counted at once."""
+    """Connections that arrive faster than workers accept them are counted at once."""
     gateway = start_gateway(FOUR)
     with many(gateway, 64):
         eventually(lambda: sum(sockets_by_loop(gateway)) == 64, 3, "all are taken")
@@ -99,7 +99,7 @@ def test_all_workers_serve(start_gateway, endpoint):
 
 
 def test_limits_are_shared_by_all_workers(start_gateway, endpoint):
-    """One place, callers on every worker: one after the other, and each gets it."""
+    """One slot, clients on every worker: one after the other, and each gets it."""
     gateway = start_gateway(FOUR)
     endpoint.next_fault(delay_ms=500)
     with many(gateway, 12) as callers:
@@ -150,7 +150,7 @@ def test_draining_with_many_connections(start_gateway, endpoint, workers):
 
 
 def test_clients_come_and_go_at_the_cap(start_gateway):
-    """The cap is the process's: departures on any worker let the next one in."""
+    """The cap applies to the process: a disconnect on any worker admits the next client."""
     gateway = start_gateway("limits: { connections: 6 }\n" + FOUR)
     gateway.allow_warnings("limits.connections")
     served = []
