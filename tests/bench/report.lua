@@ -1,6 +1,6 @@
--- wrk's part of a measurement: one POST of BENCH_BODY bytes again and again, the result as one line of JSON.
+-- wrk's part of a measurement: repeats a POST of BENCH_BODY bytes and prints the result as one line of JSON.
 -- BENCH_CLOSE_EVERY=N: a connection is closed after about N requests. BENCH_PAUSE=MS: a connection waits between two
--- requests, for a time drawn from an exponential distribution with that mean: arrivals as of many independent callers.
+-- requests for an exponentially distributed time with that mean, like many independent clients.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = string.rep("x", tonumber(os.getenv("BENCH_BODY")))

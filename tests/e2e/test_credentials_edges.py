@@ -118,7 +118,7 @@ def test_clock_offset_is_learned_from_sts(keys, start, endpoint, ca_file, tmp_pa
         gateway.diagnostic(topic="clock", level="info")
 
 
-@pytest.mark.parametrize("skew_s", [-3600, 3600], ids=["the machine is ahead", "the machine is behind"])
+@pytest.mark.parametrize("skew_s", [-3600, 3600], ids=["machine ahead", "machine behind"])
 def test_credentials_are_renewed_by_aws_time(skew_s, keys, start, endpoint, ca_file, tmp_path):
     """Credentials of six seconds, by a clock that is an hour off the machine's: each is renewed once before it
     expires."""

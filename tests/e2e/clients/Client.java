@@ -1,6 +1,6 @@
-// Java's two plainest HTTP clients, as a program of long ago (HttpURLConnection) and of today (HttpClient) uses them.
+// Java's two standard HTTP clients: the old HttpURLConnection and the current HttpClient.
 // Arguments: a URL and files. Posts each file with both and prints, tab-separated: client, file, status, outcome,
-// length and SHA-256 of the answer.
+// length and SHA-256 of the response.
 import java.io.*;
 import java.net.*;
 import java.net.http.*;
@@ -29,14 +29,14 @@ public class Client {
             try (OutputStream out = connection.getOutputStream()) {
                 Files.copy(file, out);
             } catch (IOException broken) {
-                // The answer may be there all the same.
+                // The response may have arrived anyway.
             }
             int status = connection.getResponseCode();
             InputStream in = status < 400 ? connection.getInputStream() : connection.getErrorStream();
-            tell("HttpURLConnection", file, status, connection.getHeaderField("X-Sagegate-Outcome"),
+            print("HttpURLConnection", file, status, connection.getHeaderField("X-Sagegate-Outcome"),
                  in == null ? new byte[0] : in.readAllBytes());
         } catch (IOException broken) {
-            tell("HttpURLConnection", file, 0, broken.getClass().getSimpleName(), new byte[0]);
+            print("HttpURLConnection", file, 0, broken.getClass().getSimpleName(), new byte[0]);
         }
     }
 
@@ -44,15 +44,15 @@ public class Client {
         HttpRequest request = HttpRequest.newBuilder(uri).header("Content-Type", "application/octet-stream")
             .POST(HttpRequest.BodyPublishers.ofFile(file)).build();
         try {
-            HttpResponse<byte[]> answer = client.send(request, HttpResponse.BodyHandlers.ofByteArray());
-            tell("HttpClient", file, answer.statusCode(), answer.headers().firstValue("X-Sagegate-Outcome").orElse(null),
-                 answer.body());
+            HttpResponse<byte[]> response = client.send(request, HttpResponse.BodyHandlers.ofByteArray());
+            print("HttpClient", file, response.statusCode(), response.headers().firstValue("X-Sagegate-Outcome").orElse(null),
+                 response.body());
         } catch (IOException broken) {
-            tell("HttpClient", file, 0, broken.getClass().getSimpleName(), new byte[0]);
+            print("HttpClient", file, 0, broken.getClass().getSimpleName(), new byte[0]);
         }
     }
 
-    static void tell(String client, Path file, int status, String outcome, byte[] body) throws Exception {
+    static void print(String client, Path file, int status, String outcome, byte[] body) throws Exception {
         String hash = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(body));
         System.out.println(String.join("\t", client, file.getFileName().toString(), String.valueOf(status),
                                        outcome == null ? "-" : outcome, String.valueOf(body.length), hash));

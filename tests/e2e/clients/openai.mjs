@@ -1,4 +1,4 @@
-// The openai package against a gateway: chats once whole and once as a stream, and prints what it got as JSON.
+// The openai package against a gateway: one chat without and one with a stream; prints the results as JSON.
 import OpenAI from 'openai';
 
 const [base, model] = process.argv.slice(2);

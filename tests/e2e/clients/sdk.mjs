@@ -1,5 +1,5 @@
 // The AWS SDK for JavaScript against a gateway: reads calls from stdin (a JSON list of {command, input}, a Body given
-// in base64), makes them one after the other and prints a JSON list of what came back.
+// in base64), makes them in sequence and prints a JSON list of the results.
 import * as sagemaker from '@aws-sdk/client-sagemaker-runtime';
 import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
@@ -26,7 +26,7 @@ async function call({ command, input }) {
 async function read(body) {
     if (body === undefined)
         return {};
-    body ??= new Uint8Array(0); // an empty answer
+    body ??= new Uint8Array(0); // an empty response
     if (body instanceof Uint8Array)
         return { length: body.length, sha256: createHash('sha256').update(body).digest('hex'),
                  start: Buffer.from(body.subarray(0, 4096)).toString('latin1') };
@@ -36,8 +36,8 @@ async function read(body) {
     return { parts };
 }
 
-const answers = [];
+const results = [];
 for (const one of JSON.parse(await text(process.stdin)))
-    answers.push(await call(one));
-console.log(JSON.stringify(answers));
+    results.push(await call(one));
+console.log(JSON.stringify(results));
 client.destroy();
