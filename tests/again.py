@@ -42,7 +42,7 @@ def pytest(arguments, failed_file):
 
 
 def is_unsteady(test, options, root, failed_file):
-    """Runs one test, alone, RUNS times; returns whether it passed every time."""
+    """Runs one test, alone, TIMES times; returns whether it passed every time."""
     for turn in range(1, TIMES + 1):
         print(f"\n==== again, alone, {turn} of {TIMES}: {test}", flush=True)
         status, _ = pytest([*options, str(root / test)], failed_file)
@@ -62,7 +62,7 @@ def main(junit, *arguments):
         if status != 1 or not failed or len(failed) > FEW:
             return status
         if fault := FAULT.search(said):
-            print(f"\n==== not run again, for this is no chance: {fault[0]}")
+            print(f"\n==== not rerun, defect of the program: {fault[0]}")
             return status
         root = pathlib.Path(config).resolve().parent  # pytest's names of tests are relative to it
         unsteady = [test for test in failed if is_unsteady(test, ["-c", config], root, failed_file)]

@@ -1,19 +1,20 @@
-"""Reads the documents and runs the commands that they show, exactly as they are written.
+"""Reads the documents and runs the commands that they show, exactly as written.
 
     /usr/bin/python3 -m tests.documents [PAGE[#CHAPTER]]...
 
-Prints PAGE:LINE and the difference for every command that fails or prints something else, and exits with 1.
-Without arguments it runs every page. It needs build/release/sagegate and root (or unprivileged namespaces).
+Prints PAGE:LINE and the difference for every command that fails or prints something else, and exits with 1. Without
+arguments it runs every page. It needs build/release/sagegate and root (or unprivileged namespaces).
 
-A chapter (a heading of level 2) is one session. It runs in network, mount and process namespaces of its own, so that
-the ports on the page are free, in the repository's root, with a build/ that contains nothing but build/release,
-build/npm and the files that the page has told the reader to save. The AWS account behind it is played by the local endpoint: /etc/hosts leads the names of SageMaker Runtime and STS in
-us-east-1 to it, and the environment has keys that it knows and its CA. Nothing else is changed for the test.
+A chapter (a heading of level 2) is one session. It runs in its own network, mount and process namespaces, so that the
+ports on the page are free, in the repository's root, with a build/ that contains only build/release, build/npm and the
+files that the page tells the reader to save. The local endpoint plays the AWS account: /etc/hosts points the names of
+SageMaker Runtime and STS in us-east-1 to it, and the environment has keys that it knows and its CA. Nothing else is
+changed for the test.
 
     ```sh      commands, run by `bash -e`; exported variables and the directory carry over to the next block
-    ```text    directly behind ```sh: the output. "..." stands for any text, alone on a line for any lines. Values that
-               differ from run to run (ids, times, ports of clients) may be any.
-    other      a file: `save FILE` writes it. A configuration of sagegate (yaml) is checked by `sagegate check`
+    ```text    directly after ```sh: the output. "..." stands for any text, alone on a line for any lines. Values that
+               differ from run to run (ids, times, client ports) may be any.
+    other      a file: `save FILE` writes it. `sagegate check` checks a configuration of sagegate (yaml)
 
 A comment directly before a block says how it is run:
 
@@ -62,7 +63,7 @@ class Block:
     language: str
     options: dict
     text: str = ""
-    output: str = None             # the ```text directly behind
+    output: str = None             # the ```text directly after
     output_line: int = None
 
     @property
@@ -81,13 +82,13 @@ class Page:
 
     @property
     def chapters(self):
-        """Those with commands that are run."""
+        """Returns those with commands to run."""
         return list(dict.fromkeys(block.chapter for block in self.blocks
                                   if block.language == "sh" and not NOT_RUN & block.options.keys()))
 
 
 def anchor_of(heading):
-    """As GitHub makes it."""
+    """Returns the anchor as GitHub generates it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -139,9 +140,9 @@ def read_page(name):
     return page
 
 
-# ---- what is shown against what is printed ----
+# ---- expected against actual output ----
 
-# (what stands before it, the value): differs from run to run
+# (preceding text, value): differs from run to run
 VOLATILE = (
     ("", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),   # request ids
     ("", r"00-[0-9a-f]{32}-[0-9a-f]{16}-01"),                                # traceparent
@@ -157,7 +158,7 @@ ANY = re.compile("|".join([r"(?P<gap>\.\.\.)",
 
 
 def pattern_of(shown):
-    """A regular expression that matches every output that the page may have shown so."""
+    """Returns a regular expression that matches every output the page may show this way."""
     lines = []
     for line in shown.splitlines():
         if line == "...":
@@ -177,7 +178,7 @@ def matches(shown, printed):
 
 
 def plain(output):
-    """Output as a page shows it: no carriage returns, no blanks at the end of a line."""
+    """Output as a page shows it: no carriage returns, no spaces at the end of a line."""
     return "".join(line.rstrip() + "\n" for line in output.decode(errors="replace").replace("\r", "").splitlines())
 
 
@@ -189,11 +190,11 @@ class Failed(Exception):
 
 
 class Session:
-    """One terminal after the other, in this process's namespaces; see the top of the file."""
+    """A sequence of terminals, in this process's namespaces; see the top of the file."""
 
     def __init__(self, scratch):
         self.scratch = pathlib.Path(scratch)
-        self.serving = []          # (block, process, its output's file)
+        self.serving = []          # (block, process, its output file)
         self.directory = str(ROOT)
         self.env = {
             "PATH": "/usr/bin:" + os.environ["PATH"], "HOME": str(self.scratch / "home"), "LANG": "C.UTF-8", "TERM": "dumb",
@@ -230,7 +231,7 @@ class Session:
         self.sts.__exit__()
 
     def run(self, block):
-        time.sleep(0.2)  # a reader takes longer; access lines are written behind the responses
+        time.sleep(0.2)  # a reader takes longer; access lines are written after the responses
         if "serves" in block.options:
             return self.serve(block)
         state = self.scratch / "state"
@@ -275,7 +276,7 @@ class Session:
             time.sleep(0.05)
 
     def stop(self):
-        """Ctrl-C in every terminal, the last one first."""
+        """Presses Ctrl-C in every terminal, the last one first."""
         for block, process, log in reversed(self.serving):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
@@ -292,7 +293,7 @@ class Session:
 
 
 def listening():
-    """The addresses that something listens on, in this network namespace."""
+    """Returns the listening addresses in this network namespace."""
     found = set()
     for table in ("tcp", "tcp6"):
         rows = (row.split() for row in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:])
@@ -301,7 +302,7 @@ def listening():
 
 
 def check_configuration(block):
-    """A configuration, or a part of one, as it stands in a page."""
+    """Checks a configuration, or a part of one, from a page."""
     text = block.text
     if "routes:" not in text:
         text += "routes: [{ name: a, match: { path: /a }, endpoint: a }]\n"
@@ -337,7 +338,7 @@ def check_elsewhere(block):
 
 
 def run_chapter(page, chapter, scratch):
-    """In namespaces already. Returns a list of problems; the first one ends the chapter."""
+    """Runs inside the namespaces. Returns a list of problems; the first one ends the chapter."""
     with Session(scratch) as session:
         try:
             for block in page.blocks:
@@ -357,9 +358,9 @@ NAMESPACES = ("unshare", "--net", "--mount", "--propagation", "private", "--pid"
 
 
 def run_in_namespaces(page, chapter):
-    """The problems of a chapter, found by another process of this program."""
+    """Runs a chapter in another process of this program and returns its problems."""
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    # Made and removed outside, where the mounts below it do not exist: build/release must survive.
+    # Created and removed outside, where the mounts below it do not exist: build/release must survive.
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run([*NAMESPACES, *root, sys.executable, "-m", "tests.documents", "--inside", page.name,
                                chapter, scratch], cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -1,4 +1,4 @@
-"""One run of the load, what it saw and what it cost; and what is said of the machine."""
+"""One run of the load with its results and costs, and a description of the machine."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from proxies import LOAD_CPU, Proxy, pinned
 import lib
 
 REPORT = pathlib.Path(__file__).with_name("report.lua")
-WARM = (32, 256)  # connections to each of the two upstreams, few and many
+WARM = (32, 256)  # upstream connections, few and many
 
 
 def wrk(url, connections, seconds, body=1024, before=(), **environment):
@@ -30,7 +30,7 @@ def wrk(url, connections, seconds, body=1024, before=(), **environment):
 
 
 def load(proxy, connections, seconds, path="/predict/fraud-1", body=1024):
-    """What wrk saw on the other core, and what the proxy's processes used meanwhile."""
+    """wrk's results on the other core, and the resources that the proxy's processes used meanwhile."""
     before, begun = proxy.cpu_s(), time.monotonic()
     result = wrk(f"http://127.0.0.1:{proxy.port}{path}", connections, seconds, body, pinned(LOAD_CPU))
     wall, cpu = time.monotonic() - begun, proxy.cpu_s() - before
@@ -39,18 +39,18 @@ def load(proxy, connections, seconds, path="/predict/fraud-1", body=1024):
 
 
 def idle_connection_kib(directory, words):
-    """Of an idle TLS connection upstream. From few to many, so that what the first ones bring along is not counted."""
+    """Memory of an idle upstream TLS connection. Measured from few to many, so that one-time costs do not count."""
     rss = []
     for warm in WARM:
         with Proxy("sagegate", directory / f"warm-{warm}", words, warm) as proxy:
             lib.eventually(lambda: established(proxy) >= 2 * warm, 20, "warm connections")
-            time.sleep(3)  # their buffers are released once they rest
+            time.sleep(3)  # idle connections release their buffers
             rss.append(proxy.memory_kib()[0])
     return (rss[1] - rss[0]) / (2 * (WARM[1] - WARM[0]))
 
 
 def established(proxy):
-    """Open sockets of all its processes but a listener."""
+    """Returns the number of open sockets of all its processes, except listeners."""
     count = 0
     for pid in proxy.pids():
         for entry in os.scandir(f"/proc/{pid}/fd"):

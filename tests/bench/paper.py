@@ -1,6 +1,7 @@
-"""What 100,000 calls a second need, reckoned from the measured figures; each line says how. Run by tests/bench/scale.
+"""Estimates the needs of 100,000 requests per second from the measured figures; each line shows the calculation. Run by
+tests/bench/scale.
 
-The gateways are those of deploy/kubernetes/gateway; what they may and request is read from there.
+The gateways are those of deploy/kubernetes/gateway; limits and requests are read from there.
 """
 
 import math
@@ -11,12 +12,12 @@ from proxies import ROOT
 CALLS = 100_000
 TARGET = 0.6             # of the requested CPU: averageUtilization of the autoscaler
 BODY = ANSWER = 1024
-HEADS_UP, HEADS_DOWN = 1900, 350   # bytes of a signed request's head with a role's session token, of an answer's
-RECORDS = 2 * 22         # TLS's own bytes
-AGE_S = 600              # pool.age_max: an older connection is not used again
-SPARE = 1.3              # connections for each call in progress on average
+HEADS_UP, HEADS_DOWN = 1900, 350   # bytes of a signed request's head with a role's session token, and of a response
+RECORDS = 2 * 22         # TLS overhead
+AGE_S = 600              # pool.age_max: older connections are not reused
+SPARE = 1.3              # average connections per request in flight
 SEGMENT = 1448           # bytes of a TCP segment at an MTU of 1,500
-TIME_WAIT_S, CONNTRACK_WAIT_S, PORTS = 60, 120, 28_232  # Linux's own
+TIME_WAIT_S, CONNTRACK_WAIT_S, PORTS = 60, 120, 28_232  # Linux's default
 
 
 def setting(pattern):
@@ -30,7 +31,7 @@ def cores(told):
 
 
 def by_duration(told):
-    """How long the model takes decides what is in progress; it costs memory and connections, hardly CPU."""
+    """The model's response time determines the requests in flight; it costs memory and connections, hardly any CPU."""
     kib, limit = told["memory"], setting(r"concurrency: (\d+)")
     by_cpu = math.ceil(cores(told) / TARGET / setting(r'cpu: "(\d+)"'))
     rows = [("duration at the model", "in progress", f"replicas by CPU, by `concurrency: {limit}`",
@@ -53,7 +54,7 @@ def arithmetic(told):
     call_us, line, renewed_us = told["calls"]["1 KiB"]["cpu_us"], told["line_bytes"], told["handshakes"]["resumed"]
     replicas = math.ceil(cores(told) / TARGET / setting(r'cpu: "(\d+)"'))
     up, down = BODY + HEADS_UP + RECORDS, ANSWER + HEADS_DOWN + RECORDS
-    packets = 1.5 * (segments(up) + segments(down))  # an acknowledgement for two segments
+    packets = 1.5 * (segments(up) + segments(down))  # one acknowledgement for two segments
     renewed = CALLS * 0.05 * SPARE / AGE_S
     return [
         ("what", "arithmetic", "result"),

@@ -1,4 +1,4 @@
-"""The gateway and its peers as they are measured: the same upstreams, TLS 1.3, verified, kept alive; one worker each."""
+"""The gateway and its peers as measured: the same upstreams, TLS 1.3, verified, keep-alive; one worker each."""
 
 import os
 import pathlib
@@ -20,7 +20,7 @@ CPUS = sorted(os.sched_getaffinity(0))
 PROXY_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# Answers 1 KiB from memory.
+# Responds with 1 KiB from memory.
 SMALL = """
 daemon off; master_process off; worker_processes 1; pid @DIR@/pid; error_log @DIR@/errors;
 events { worker_connections 4096; }
@@ -103,7 +103,7 @@ TEXTS = {"sagegate": SAGEGATE, "nginx": NGINX, "haproxy": HAPROXY}
 
 
 class Proxy(peers.Server):
-    """One of the three, pinned to its core. text: another configuration than the one above."""
+    """One of the three proxies, pinned to its core. text: a configuration other than the one above."""
 
     def __init__(self, name, directory, words, warm=0, text=None):
         text = (text or TEXTS[name]).replace("@WARM@", str(warm))
@@ -130,7 +130,7 @@ class Proxy(peers.Server):
         return [own, *map(int, children)]
 
     def cpu_s(self):
-        """User and system time so far, of all its processes."""
+        """User and system time so far of all its processes."""
         total = 0
         for pid in self.pids():
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -138,7 +138,7 @@ class Proxy(peers.Server):
         return total / TICKS
 
     def memory_kib(self):
-        """(RSS, PSS) of all its processes together."""
+        """(RSS, PSS) of all its processes."""
         rss = pss = 0
         for pid in self.pids():
             text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -152,7 +152,7 @@ def pinned(cpu):
 
 
 def start_to_ready_ms(name, directory, words):
-    """From the fork of the program to the first connection that it takes."""
+    """Time from the fork of the program to the first accepted connection."""
     proxy = Proxy(name, directory, words)
     with open(proxy.output, "ab") as output:
         begun = time.monotonic()

@@ -1,6 +1,6 @@
-"""Replicas behind a Service of Kubernetes, on one machine: each gateway has its own cgroup with a share of a core, and a
-network namespace has the rules that kube-proxy writes in its iptables mode: one address, and each new connection goes to
-one of the replicas at random. Run by tests/bench/scale inside `unshare --net`; prints one line of JSON.
+"""Replicas behind a Kubernetes Service on one machine: each gateway has its own cgroup with a share of a core, and a
+network namespace has the rules that kube-proxy writes in its iptables mode: one address, and each new connection goes
+to a random replica. Run by tests/bench/scale inside `unshare --net`; prints one line of JSON.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from proxies import LOAD_CPU, PROXY_CPU, Proxy, pinned
 from sizing import KIB, Upstreams, path
 
 ADDRESS = "10.96.0.1"
-QUOTA_US = 1000  # the least that Linux takes: the shorter the period, the less a pause shows in the latencies
+QUOTA_US = 1000  # the minimum that Linux accepts: with a short period, throttling shows less in the latencies
 JOIN = 'echo $$ >"$0" && exec "$@"'
 median = statistics.median
 
 
 class Group:
-    """A cgroup that may use a share of one core; of version 2, or of version 1 where that has the CPU."""
+    """A cgroup that may use a share of one core; version 2, or version 1 if that has the CPU controller."""
 
     def __init__(self, name, share):
         self.period_us = int(QUOTA_US / share)
@@ -50,12 +50,12 @@ class Group:
 
     @property
     def before(self):
-        """Words before a command that is to run in it."""
+        """Command prefix that runs the command in the cgroup."""
         return ["sh", "-c", JOIN, str(self.path / "cgroup.procs")]
 
 
 def balance(replicas):
-    """What kube-proxy would write: of n rules the first takes one connection in n, the next one in n - 1, and so on."""
+    """Writes kube-proxy's rules: the first of n takes one connection in n, the next one in n - 1, and so on."""
     rules = ["*nat"]
     for number, replica in enumerate(replicas):
         left = len(replicas) - number
@@ -65,7 +65,7 @@ def balance(replicas):
 
 
 def load(replicas, connections, seconds, **environment):
-    """wrk against the Service, and the CPU seconds that each replica used."""
+    """wrk against the Service, and the CPU seconds of each replica."""
     before = [replica.cpu_s() for replica in replicas]
     result = wrk(f"http://{ADDRESS}{path(KIB)}", connections, seconds, KIB, pinned(LOAD_CPU), **environment)
     used = [replica.cpu_s() - one for replica, one in zip(replicas, before)]
@@ -74,8 +74,8 @@ def load(replicas, connections, seconds, **environment):
 
 
 def grow(replicas, options):
-    """For each number of replicas: as much as they take; then callers that pause, for about 70 % of it. Every round goes
-    through all numbers, and what is linear is judged within the round."""
+    """For each number of replicas: maximum throughput, then clients that pause, for about 70 % of it. Every round
+    covers all numbers, and linearity is judged within the round."""
     counts = range(1, len(replicas) + 1)
     full, calm = {count: [] for count in counts}, {count: [] for count in counts}
     for _ in range(options.rounds):
@@ -96,7 +96,7 @@ def grow(replicas, options):
 
 
 def added_while_busy(replicas, options, **environment):
-    """Two replicas become four under load: what each does of the work before and after, and calls a second of both."""
+    """Two replicas become four under load: each replica's share before and after, and requests per second of both."""
     half, seconds = len(replicas) // 2, 3
     balance(replicas[:half])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -111,7 +111,7 @@ def added_while_busy(replicas, options, **environment):
 
 
 def watch(replicas, seconds):
-    """The share of a core that each one uses."""
+    """Returns the share of a core that each replica uses."""
     begun, used = time.monotonic(), [replica.cpu_s() for replica in replicas]
     time.sleep(seconds)
     return [(replica.cpu_s() - one) / (time.monotonic() - begun) for replica, one in zip(replicas, used)]

@@ -1,6 +1,6 @@
-"""What a call, a body, a connection, a handshake and a stream cost: CPU time and memory of the gateway's process alone.
+"""Costs of a request, a body, a connection, a handshake and a stream: CPU time and memory of the gateway's process.
 
-CPU time is the process's own, user and system, and so hardly depends on what else the machine does.
+CPU time is the process's own, user and system, and hardly depends on other load on the machine.
 """
 
 import pathlib
@@ -20,12 +20,13 @@ from tests.endpoint import certificates
 HERE = pathlib.Path(__file__).resolve().parent
 KIB, MIB = 1024, 1024 * 1024
 SIZES = {"1 KiB": KIB, "64 KiB": 64 * KIB, "1 MiB": MIB}
-SHOWN = {"1 KiB": 32, "64 KiB": 16, "1 MiB": 4}  # connections of the load
+SHOWN = {"1 KiB": 32, "64 KiB": 16, "1 MiB": 4}  # connections used for the load
 CALLERS = 2000
 median = statistics.median
 
-# Answers 1 KiB from memory; else reads the request's body to its end (mirror does) and answers a file. The second server
-# resumes no TLS session.
+# Responds with 1 KiB from memory; otherwise reads the request's body to its end (mirror does) and sends a file. The
+# second
+# server resumes no TLS session.
 UPSTREAM = """
 daemon off; master_process off; worker_processes 1; pid @DIR@/pid; error_log @DIR@/errors crit;
 events { worker_connections 8192; }
@@ -50,7 +51,7 @@ http {
 
 
 class Upstreams:
-    """What stands behind the gateways that are measured; `words` is what their configuration needs of it."""
+    """The upstreams of the measured gateways; `words` is what their configuration needs."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -83,7 +84,7 @@ def path(size):
 
 
 def calls(upstreams, rounds, seconds):
-    """By name of the size: CPU microseconds a call, and calls a second as seen; bytes of an access line."""
+    """By size name: CPU microseconds per request, requests per second as measured, and bytes of an access line."""
     told, line = {}, 0
     with Proxy("sagegate", upstreams.directory / "calls", upstreams.words) as proxy:
         load(proxy, 32, 1, path(KIB))
@@ -97,7 +98,7 @@ def calls(upstreams, rounds, seconds):
 
 
 def handshakes(upstreams, rounds, seconds, kept_alive_us):
-    """CPU microseconds that a new TLS connection upstream adds to a call, full and resumed."""
+    """CPU microseconds that a new upstream TLS connection adds to a request, full and resumed."""
     told = {}
     for name, port in (("full", upstreams.words["FULL"]), ("resumed", upstreams.words["SMALL"])):
         text = SAGEGATE.replace("idle_max: 512", "idle_max: 0").replace("@SMALL@", str(port))
@@ -108,7 +109,8 @@ def handshakes(upstreams, rounds, seconds, kept_alive_us):
 
 
 def streams(upstreams, count, seconds):
-    """Many that rest tell their memory; few that speak every 20 ms, as a language model may, what a part costs."""
+    """Many idle streams show their memory; a few that send every 20 ms, as a language model may, show the cost of a
+    part."""
     certificate_files = upstreams.words["CA"], upstreams.directory / "server.pem"
     resting = streaming.measure(upstreams.directory / "resting", "sagegate", count, seconds, 2.0, certificate_files)
     speaking = streaming.measure(upstreams.directory / "speaking", "sagegate", 100, seconds, 0.02, certificate_files)
@@ -116,7 +118,7 @@ def streams(upstreams, count, seconds):
 
 
 def memory(upstreams):
-    """KiB: of the fresh process, and of what each connection and body adds."""
+    """KiB: the fresh process, and what each connection and body adds."""
     told = {}
     with Proxy("sagegate", upstreams.directory / "memory", upstreams.words) as proxy:
         time.sleep(0.3)
@@ -134,7 +136,7 @@ def connect(proxy):
 
 
 def idle_caller_kib(proxy):
-    """Of callers that have made a call each and keep their connection."""
+    """For clients that have made one request each and keep their connection."""
     request = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" % path(KIB).encode()
 
     def call(caller):
@@ -162,7 +164,7 @@ def idle_caller_kib(proxy):
 
 
 def waiting_kib(proxy, size, count):
-    """Of a call that waits for its answer, with its body and both connections."""
+    """For a request that waits for its response, with its body and both connections."""
     head = b"POST /slow/silent HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size
     time.sleep(0.3)
     before, callers = proxy.memory_kib()[0], []
@@ -178,7 +180,7 @@ def waiting_kib(proxy, size, count):
 
 
 def settled(proxy):
-    """Whether nothing is done any more."""
+    """Returns whether the process has become idle."""
     used = proxy.cpu_s()
     time.sleep(0.5)
     return proxy.cpu_s() == used

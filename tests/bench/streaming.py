@@ -1,7 +1,7 @@
-"""Event streams as they are measured: an upstream that sends parts by the clock, callers that check that none is lost or out
-of order, and between them nothing, the gateway that unpacks them, or nginx that passes them on unbuffered.
+"""Event streams as measured: an upstream that sends parts on a schedule, clients that check that none is lost or out of
+order, and between them nothing, the gateway that decodes them, or nginx that forwards them unbuffered.
 
-Upstream and callers are two processes of Python's asyncio, the same for all; each part holds the time at which it was
+Upstream and clients are two Python asyncio processes, the same for all; each part contains the time at which it was
 written, its stream and its number.
 """
 
@@ -52,14 +52,14 @@ PART = re.compile(rb"<(\d+) (\d+) (\d+)>")
 
 
 async def serve(port, seconds, every_s, framed, pem):
-    """Answers each request with a part now and then; framed: as messages of an event stream."""
+    """Responds to each request with a part at intervals; framed: as messages of an event stream."""
     count = 0
 
     async def stream(reader, writer):
         nonlocal count
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.IncompleteReadError:  # somebody looked whether the port is open
+        except asyncio.IncompleteReadError:  # a check whether the port is open
             return writer.close()
         length = re.search(rb"(?i)content-length: (\d+)", head)
         await reader.readexactly(int(length[1]) if length else 0)
@@ -73,7 +73,7 @@ async def serve(port, seconds, every_s, framed, pem):
             part = b"<%d %d %d>%s\n" % (time.monotonic_ns(), me, number, PAD)
             data = eventstream.part(part) if framed else part
             writer.write(b"%x\r\n%s\r\n" % (len(data), data))
-            await asyncio.sleep(every_s if number else every_s * (me % 997) / 997)  # the first one at once
+            await asyncio.sleep(every_s if number else every_s * (me % 997) / 997)  # the first one immediately
             number += 1
         writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -89,7 +89,7 @@ async def serve(port, seconds, every_s, framed, pem):
 
 
 async def call(port, streams, came, totals):
-    """Opens all and reads them to their ends; checks that no part is lost or out of order."""
+    """Opens all streams and reads them to their ends; checks that no part is lost or out of order."""
     opening = asyncio.Semaphore(200)
 
     async def one():
@@ -110,7 +110,7 @@ async def call(port, streams, came, totals):
                 assert number == wanted and owner in (None, me), "lost or out of order"
                 owner, wanted = me, wanted + 1
                 came.append((now, (now - sent) / 1000))
-            last = data.rfind(b"<")  # of a part whose end is still to come
+            last = data.rfind(b"<")  # of an incomplete part
             data = data[last:] if last >= 0 and not PART.match(data, last) else b""
         assert wanted, "an empty stream"
         writer.close()
@@ -133,9 +133,9 @@ def call_and_tell(queue, port, streams):
 
 
 def measure(directory, through, streams, seconds, every_s, certificates, tls=True, before=()):
-    """through: None, sagegate or nginx. certificates: files of the authority's and of the server's. What is told: `late`,
-    the delays of the parts in microseconds; `parts`, by stream; and of a proxy, while all streams were open, `kib`, RSS
-    a stream, and `cpu_us`, of a part. before: words before the proxy's command."""
+    """through: None, sagegate or nginx. certificates: files of the CA's and the server's certificate. Result: `late`,
+    the delays of the parts in microseconds; `parts`, by stream; and for a proxy, while all streams were open, `kib`,
+    RSS per stream, and `cpu_us`, per part. before: command prefix of the proxy."""
     port, queue, told = lib.free_port(), multiprocessing.Queue(), {}
     words = {"UPSTREAM": port, "SCHEME": "https" if tls else "http", "CA": certificates[0]}
     upstream = multiprocessing.Process(
@@ -158,7 +158,7 @@ def measure(directory, through, streams, seconds, every_s, certificates, tls=Tru
             told["kib"] = (proxy.memory_kib()[0] - fresh_kib) / streams
         came, told["parts"] = queue.get(timeout=seconds * 4 + 120)
         caller.join()
-    assert len(told["parts"]) == streams, f"of {streams} streams {len(told['parts'])} came whole"
+    assert len(told["parts"]) == streams, f"only {len(told['parts'])} of {streams} streams are complete"
     told["late"] = [late for _, late in came]
     if proxy:
         told["cpu_us"] = used * 1e6 / max(1, sum(begun <= when <= end for when, _ in came))

@@ -1,7 +1,7 @@
-"""The upstream of streams and of large bodies: TLS 1.3, a thread for each connection. Run by tests/bench/run.
+"""The upstream for streams and large bodies: TLS 1.3, a thread per connection. Run by tests/bench/run.
 
-The body is read to its end. /hold: the head and one chunk of an answer, and then nothing until the connection ends.
-/silent: nothing. Any other: a line.
+Reads the body to its end. /hold: sends the head and one chunk of a response, then nothing until the connection ends.
+/silent: sends nothing. Other paths: one line.
 """
 
 import socketserver

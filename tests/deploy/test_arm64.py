@@ -1,4 +1,4 @@
-"""Cross-built for arm64: the unit tests and signatures under qemu's emulation, and the image by the Dockerfile."""
+"""Cross-built for arm64: unit tests and signatures under qemu, and the image from the Dockerfile."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_signatures_match_amd64(root):
 
 
 def test_image_is_cross_built_from_the_same_dockerfile(corner, build, context, root, tmp_path):
-    # The base has what the build needs already, so that nothing is fetched twice.
+    # The base already has what the build needs, so nothing is downloaded twice.
     base = "localhost/debian-for-arm64"
     path = "ENV=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     corner.outside("podman", "import", "--quiet", "--change", path, debian_for_arm64(), base)

@@ -1,4 +1,4 @@
-"""The archive and the RPM, in a root that has busybox and not one library."""
+"""The archive and the RPM, in a root with busybox and no libraries."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def bare(tmp_path):
-    """A root with a shell, and no libraries."""
+    """A root with a shell and no libraries."""
     root = tmp_path / "root"
     for folder in ("bin", "tmp", "etc", "dev", "proc", "var/lib/rpm", "run"):
         (root / folder).mkdir(parents=True)
@@ -40,7 +40,7 @@ def the(bundle, suffix):
 
 
 def signed_call(corner, endpoint, root, program):
-    """What a call through the program in that root answers, and how the program ended."""
+    """Returns the response to a request through the program in that root, and how the program ended."""
     shutil.copy(endpoint / "ca.pem", root / "etc/ca.pem")
     (root / "etc/sagegate.yaml").write_text(
         f'listen: [{{ address: 127.0.0.1:8090 }}]\nupstream: {{ endpoint_url: "https://127.0.0.1:{ENDPOINT_PORT}", '
@@ -76,7 +76,7 @@ def test_rpm_installs_runs_and_uninstalls(bundle, bare, corner, endpoint):
         file.write("# mine\n")
     rpm("--erase", "sagegate")
     assert not (bare / "opt/sagegate").exists() and not (bare / "usr/bin/sagegate").is_symlink()
-    assert list((bare / "etc/sagegate").iterdir()), "what the administrator changed is kept"
+    assert list((bare / "etc/sagegate").iterdir()), "the administrator's changes are kept"
 
 
 def test_bundle_is_self_contained(bundle):

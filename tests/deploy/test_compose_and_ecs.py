@@ -1,4 +1,4 @@
-"""The compose file, at work, and the ECS task definitions: their fields, and what they promise."""
+"""The Compose file, run, and the ECS task definitions: their fields and properties."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ def test_compose_hardens_the_gateway_and_shares_its_network():
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     gateway, app = services["sagegate"], services["app"]
     assert gateway["read_only"] and gateway["cap_drop"] == ["ALL"]
-    assert "ports" not in gateway, "nobody but the program reaches it"
+    assert "ports" not in gateway, "only the application reaches it"
     assert app["network_mode"] == "service:sagegate"
     assert app["depends_on"]["sagegate"]["condition"] == "service_healthy"
     profile = next(o.removeprefix("seccomp:") for o in gateway["security_opt"] if o.startswith("seccomp:"))
@@ -29,8 +29,8 @@ def test_compose_hardens_the_gateway_and_shares_its_network():
 
 @pytest.fixture
 def docker(corner, tmp_path):
-    """A socket that speaks Docker's API; podman answers it. Health checks, which podman leaves to
-    systemd's timers, are run by a thread."""
+    """A socket that speaks Docker's API, served by podman. A thread runs health checks, which podman leaves to systemd
+    timers."""
     service = corner.start("podman", "system", "service", "--time", "0", f"unix://{tmp_path}/docker.sock")
     ended = threading.Event()
 
@@ -55,8 +55,8 @@ def test_compose_starts_the_application_after_the_gateway_is_healthy(corner, ima
     config = (ROOT / "conf/sidecar.yaml").read_text().replace("fraud-prod", "json-fraud")
     (tmp_path / "sagegate.yaml").write_text(
         config + f'upstream: {{ endpoint_url: "https://127.0.0.1:{ENDPOINT_PORT}", ca_file: /etc/sagegate/ca.pem }}\n')
-    # What differs from the file that is shipped: images by their names here, the endpoint that is here;
-    # and podman's socket takes a seccomp profile's name where Docker's takes its text.
+    # Differences from the shipped file: local image names and the local endpoint;
+    # podman's socket takes a seccomp profile's path, Docker's takes its text.
     (tmp_path / "here.yaml").write_text(f"""
 services:
   sagegate:

@@ -1,4 +1,4 @@
-"""The Helm chart: Helm itself renders it, and the objects are those that Kustomize makes."""
+"""The Helm chart, rendered by Helm: its objects equal those of Kustomize."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from tests.deploy.test_kubernetes import SCHEMAS, of_kind, pod_of, problems, ren
 
 CHART = ROOT / "deploy/helm"
 ROLE = {"roleArn": "arn:aws:iam::111122223333:role/sagegate"}
-SAME = {  # the values that make the chart an overlay
+SAME = {  # values that reproduce an overlay
     "gateway-irsa": ROLE,
     "gateway-pod-identity": {},
     "gateway-static-secret": {"secret": "sagegate-aws", "gateway": {"autoscaling": {"enabled": False}}},
     "gateway-all": {**ROLE, "image": {"repository": "111122223333.dkr.ecr.us-east-1.amazonaws.com/sagegate"},
                     "gateway": {"serviceMonitor": {"enabled": True}}},
 }
-# A chart of somebody's with one Deployment, whose pods get the sidecar by the named templates.
+# A user's chart with one Deployment whose pods get the sidecar from the named templates.
 PARENT = {
     "Chart.yaml": "apiVersion: v2\nname: scoring\nversion: 1.0.0\n",
     "templates/deployment.yaml": """
@@ -47,7 +47,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """template(values, release, chart): the objects, or with check=False how Helm ended."""
+    """template(values, release, chart): the objects, or with check=False Helm's result."""
     folder = tmp_path_factory.mktemp("helm")
     environment = {**os.environ, **{f"HELM_{what}_HOME": str(folder) for what in ("CACHE", "CONFIG", "DATA")}}
 
@@ -66,8 +66,8 @@ def by_name(objects):
 
 
 def as_a_chart_has_it(objects):
-    """What Kustomize made, less that in which it differs by its nature: hashes in names, the namespace,
-    and references that are optional because the map or secret may not be there."""
+    """Kustomize's objects without inherent differences: hashes in names, the namespace, and references that are
+    optional because the map or secret may not exist."""
     hashed = {o["metadata"]["name"] for o in of_kind(objects, "ConfigMap", "Secret")}
     text = json.dumps([o for o in objects if o["kind"] not in ("Namespace", "Secret")])
     for name in hashed:
@@ -87,7 +87,7 @@ def as_a_chart_has_it(objects):
 
 
 def without_marks_of_helm(thing):
-    """The object less the label of its release and the checksum that stands for a hash in a name."""
+    """The object without its release label and the checksum that replaces a hash in a name."""
     if isinstance(thing, list):
         return [without_marks_of_helm(t) for t in thing]
     if not isinstance(thing, dict):

@@ -1,4 +1,4 @@
-"""The image: what is in it, that it can be built again to the same bytes, and how it bears a hardened container."""
+"""The image: its contents, reproducible builds, and a hardened container."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="session")
 def files(corner, image, tmp_path_factory):
-    """The image's files by name: what tar says of each, and its bytes."""
+    """The image's files by name: tar entry and bytes."""
     found = {}
     for layer in corner.layers_of("localhost/sagegate:0.1.0", tmp_path_factory.mktemp("image")):
         for member in layer:
@@ -41,7 +41,7 @@ def text_of(files, name):
     return files[name][1].decode()
 
 
-# ---- what is in it ----
+# ---- contents ----
 
 def test_image_size_and_labels(image):
     assert image["Size"] < 12 * 1000 * 1000
@@ -75,7 +75,7 @@ def test_scanners_find_every_package(files):
 
 
 def test_build_is_reproducible(build, context, image):
-    # A file that is not in the image: everything after the packages is done again.
+    # A file that is not in the image: everything after the packages is built again.
     (context / "conf/unrelated.yaml").write_text("# nothing\n")
     again = build(context, "localhost/sagegate:again")
     assert again["Digest"] == image["Digest"]
@@ -94,7 +94,7 @@ def configured(endpoint, tmp_path):
 
 @pytest.fixture
 def container(corner, image):
-    """container(folder, option...): the image running with this configuration, hardened, as `tested`."""
+    """container(folder, option...): runs the image with this configuration, hardened, as `tested`."""
     def start(folder, *options, ready=True):
         environment = [f"--env={name}={value}" for name, value in KEYS.items()]
         corner.podman("run", "--detach", "--name", "tested", *HARDENED, *environment, *options,
@@ -147,7 +147,7 @@ def test_sigterm_finishes_requests_in_flight(corner, container, configured):
 
 
 def post_many(corner, folder):
-    """Thirty callers at once with 4 MB each; the answers' statuses."""
+    """Thirty concurrent clients with 4 MB each; returns the response statuses."""
     (folder / "body").write_bytes(b"x" * 4_000_000)
     script = ("for i in $(seq 30); do curl -s --noproxy '*' --max-time 20 -o /dev/null -w '%{http_code}\\n' "
               f"http://127.0.0.1:8080/slow --data-binary @{folder}/body & done; wait")

@@ -1,4 +1,4 @@
-"""Every manifest that Kustomize makes of deploy/kubernetes: its fields, its promises, its copies."""
+"""Every manifest that Kustomize renders from deploy/kubernetes: its fields, properties and copies."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ NEWER = pathlib.Path(os.environ.get("K8S_OPENAPI", ROOT / "../shared/data/k8s-1.
 GATEWAYS = sorted(f"overlays/{d.name}" for d in (KUBERNETES / "overlays").iterdir())
 SIDECARS = sorted(f"examples/{d.name}" for d in (KUBERNETES / "examples").iterdir())
 ALL = ["gateway", *GATEWAYS, *SIDECARS]
-# Of the Prometheus operator, which no Kubernetes schema has.
+# Defined by the Prometheus operator, so in no Kubernetes schema.
 FOREIGN = {"monitoring.coreos.com/v1"}
 
 
@@ -49,7 +49,7 @@ WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 # ---- the schema ----
 
 def strict(definition):
-    """A definition under which a field that it does not name is an error."""
+    """Makes fields that a definition does not name an error."""
     if isinstance(definition, list):
         return [strict(d) for d in definition]
     if not isinstance(definition, dict):
@@ -68,7 +68,7 @@ def schema(which):
         found = tools().rglob("swagger-with-shared-parameters.json")
         document = json.loads(next(found).read_text())
         handler = document["definitions"]["io.k8s.api.core.v1.LifecycleHandler"]["properties"]
-        # Kubernetes 1.30, and the file is of about 1.28.
+        # Kubernetes 1.30; the file has about 1.28.
         handler.setdefault("sleep", {"properties": {"seconds": {"type": "integer"}}, "required": ["seconds"]})
     definitions = strict(document["definitions"])
     definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {"type": ["integer", "string"]}
@@ -113,7 +113,7 @@ def test_schema_check_finds_errors(which):
     assert "livenesProbe" in found and "'http' is not of type" in found and "'selector'" in found
 
 
-# ---- promises ----
+# ---- properties ----
 
 def gateway_container(objects):
     for workload in of_kind(objects, *WORKLOADS):
@@ -144,13 +144,13 @@ def test_every_container_passes_pod_security_restricted(folder):
 def test_component_adds_a_native_sidecar(folder):
     container, workload = gateway_container(rendered(folder))
     template = pod_of(workload)
-    assert template["spec"]["initContainers"][0] == container, "it starts before any other"
+    assert template["spec"]["initContainers"][0] == container, "it starts first"
     assert container["restartPolicy"] == "Always"
     assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "resources"} <= set(container)
     assert [c["name"] for c in template["spec"]["containers"]] == ["app"]
     assert template["metadata"]["annotations"]["eks.amazonaws.com/skip-containers"] == "app"
     app = template["spec"]["containers"][0]
-    assert "volumeMounts" not in app and "envFrom" not in app, "the program gets no credentials"
+    assert "volumeMounts" not in app and "envFrom" not in app, "the application gets no credentials"
     (token,) = [v for v in template["spec"]["volumes"] if v["name"] == "sagegate-token"]
     assert token["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "sts.amazonaws.com"
 
@@ -188,7 +188,7 @@ def test_configuration_is_valid_and_fits_its_container(folder, tmp_path):
     assert settings["health"]["address"] == "0.0.0.0:9901"
     bodies = int(settings["limits"]["body_bytes"].removesuffix("MiB"))
     memory = int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
-    assert bodies + 48 <= memory, "bodies in memory and room for the rest"
+    assert bodies + 48 <= memory, "room for bodies and everything else"
     if workload["kind"] == "Deployment" and folder not in SIDECARS:
         grace = pod_of(workload)["spec"]["terminationGracePeriodSeconds"]
         drain = int(settings["drain"]["limit"].removesuffix("s"))
@@ -254,10 +254,10 @@ def test_network_policy_allows_only_required_egress():
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
     kinds = {o["kind"] for o in rendered("overlays/gateway-all")}
     assert {"HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor", "Service"} <= kinds
-    assert "replicas" not in deployment["spec"], "the autoscaler alone says how many"
+    assert "replicas" not in deployment["spec"], "only the autoscaler sets replicas"
 
 
-# ---- a real API server, where K8S_BIN_DIR has kube-apiserver, etcd and kubectl ----
+# ---- a real API server, if K8S_BIN_DIR has kube-apiserver, etcd and kubectl ----
 
 def free_port():
     with socket.socket() as probe:
@@ -267,7 +267,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory):
-    """kubectl(argument..., input=TEXT) against an API server of our own."""
+    """kubectl(argument..., input=TEXT) against a local API server."""
     binaries = pathlib.Path(os.environ.get("K8S_BIN_DIR", "/nonexistent"))
     if not (binaries / "kube-apiserver").exists():
         pytest.skip("optional: K8S_BIN_DIR names no folder with kube-apiserver, etcd and kubectl")

@@ -1,5 +1,5 @@
-"""The manifests at work: a pod of program and gateway, and what kubelet does with a native sidecar,
-step by step. Podman knows no native sidecars, so the steps are done here, with the manifest's own words."""
+"""Runs the manifests: a pod with application and gateway, and kubelet's handling of a native sidecar, step by step.
+Podman does not support native sidecars, so the test performs the steps with the manifest's own settings."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def locally(objects, endpoint):
-    """The manifest's maps, with the local endpoint instead of AWS and one endpoint that it has."""
+    """The manifest's maps, with the local endpoint instead of AWS and one existing endpoint name."""
     maps = {o["metadata"]["name"]: o["data"] for o in of_kind(objects, "ConfigMap")}
     for data in maps.values():
         if "sagegate.yaml" in data:
@@ -39,7 +39,7 @@ def test_pod_with_application_and_gateway(corner, image, endpoint, verdicts, tmp
     for name in ("restartPolicy", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports"):
         del gateway[name]
     gateway["volumeMounts"] = [m for m in gateway["volumeMounts"] if m["name"] == "sagegate-config"]
-    # An ordinary container starts together with the program, which would call too early.
+    # An ordinary container starts together with the application, which would send requests too early.
     app["command"] = ["sh", "-c", "for i in $(seq 100); do perl -MIO::Socket::INET -e '"
                       "exit !IO::Socket::INET->new(\"127.0.0.1:8080\")' && break; sleep 0.1; done; exec \"$@\"",
                       "_", *app["command"]]
@@ -61,7 +61,7 @@ def test_pod_with_application_and_gateway(corner, image, endpoint, verdicts, tmp
 
 
 class Kubelet:
-    """Does with a pod's containers what kubelet does, in its order (Kubernetes, "Sidecar Containers")."""
+    """Handles a pod's containers like kubelet, in its order (Kubernetes, "Sidecar Containers")."""
 
     def __init__(self, corner, pod, maps, folder):
         self.corner, self.spec, self.maps, self.folder = corner, pod["spec"], maps, folder
@@ -122,17 +122,17 @@ def kubelet(corner, image, endpoint, tmp_path):
 
 def test_job_completes_although_its_sidecar_dies(kubelet, corner, verdicts):
     (sidecar,), (app,) = kubelet.spec["initContainers"], kubelet.spec["containers"]
-    kubelet.start_sidecar(sidecar)  # 1. the sidecar, until its startup probe answers
-    # 2. it is killed and, being restartPolicy: Always, started again
+    kubelet.start_sidecar(sidecar)  # 1. the sidecar starts, until its startup probe succeeds
+    # 2. it is killed and, being restartPolicy: Always, restarted
     corner.podman("kill", "--signal", "KILL", "sagegate")
     assert kubelet.ended("sagegate") == 128 + signal.SIGKILL
     corner.podman("start", "sagegate")
     kubelet.wait_for(sidecar, "startupProbe")
-    kubelet.start(app)  # 3. the program, whose first call must succeed: it tries once
+    kubelet.start(app)  # 3. the application starts; its first request must succeed because it does not retry
     assert kubelet.ended("app") == 0
     assert '"endpoint": "json-fraud"' in corner.podman("logs", "app").stdout
     assert verdicts() == ["ok"]
-    # 4. the Job's program has ended: preStop, then SIGTERM for the sidecar
+    # 4. the Job's container has ended: preStop, then SIGTERM for the sidecar
     time.sleep(sidecar["lifecycle"]["preStop"]["sleep"]["seconds"])
     assert kubelet.status("sagegate")["Status"] == "running"
     corner.podman("kill", "--signal", "TERM", "sagegate")

@@ -1,4 +1,4 @@
-"""deploy/quickstart and deploy/install-deps, as a newcomer runs them."""
+"""deploy/quickstart and deploy/install-deps, as a new user runs them."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def ports():
 
 @pytest.fixture
 def start(ports):
-    """start(option...): the quickstart in a session of its own, which does not outlive the test."""
+    """start(option...): runs the quickstart in its own session, which ends with the test."""
     started = []
 
     def start(*options):
@@ -62,11 +62,11 @@ def processes_of_session(session):
 
 
 def end_of(process, timeout=300):
-    """(exit status, output), and a check that nothing of it is left running."""
+    """Returns (exit status, output) and checks that no process of it is left."""
     told, _ = process.communicate(timeout=timeout)
     deadline = time.monotonic() + 5
     while processes_of_session(process.pid):
-        assert time.monotonic() < deadline, "it left processes behind"
+        assert time.monotonic() < deadline, "processes left running"
         time.sleep(0.05)
     return process.returncode, told
 
@@ -78,7 +78,7 @@ def test_once_shows_responses_verdicts_and_timing(start):
     assert "HTTP/1.1 200 OK" in told
     assert '"body_length": 16' in told and '"verdict": "ok"' in told
     moments = [int(ms) for ms in re.findall(r"^ *(\d+) ms  data: ", told, re.MULTILINE)]
-    assert len(moments) >= 8 and moments[-1] - moments[0] > 700, "the parts came one by one"
+    assert len(moments) >= 8 and moments[-1] - moments[0] > 700, "parts arrived one by one"
     assert told.count("signature   ok") == 2
     assert re.search(r"^outcome +ok +ok$", told, re.MULTILINE)
     assert re.search(r"^total +\d+ +\d{6,}$", told, re.MULTILINE)

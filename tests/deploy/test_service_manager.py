@@ -1,4 +1,4 @@
-"""What a service manager hears from the gateway and hands to it: sd_notify(3), sd_listen_fds(3)."""
+"""The protocol with a service manager: sd_notify(3), sd_listen_fds(3)."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ routes: [{{ name: all, match: {{ path: /* }}, endpoint: echo }}]
 
 
 class Manager:
-    """Starts the gateway as systemd would, with these sockets from descriptor 3 on."""
+    """Starts the gateway like systemd, with these sockets from descriptor 3 on."""
 
     def __init__(self, folder, watchdog_us=None, abstract=False):
         self.folder, self.watchdog_us = folder, watchdog_us
@@ -68,7 +68,7 @@ class Manager:
 
 @pytest.fixture
 def folder():
-    with tempfile.TemporaryDirectory(prefix="sagegate-") as name:  # short enough for a socket's name
+    with tempfile.TemporaryDirectory(prefix="sagegate-") as name:  # short enough for a socket path
         yield pathlib.Path(name)
 
 
@@ -76,7 +76,7 @@ BEYOND = itertools.count(40)
 
 
 def high(sock):
-    """The same socket at a descriptor beyond those that are to be filled."""
+    """Duplicates the socket to a descriptor above those that will be used."""
     here = sock.detach()
     moved = os.dup2(here, next(BEYOND))
     os.close(here)
@@ -113,7 +113,7 @@ def test_reload_notifies_reloading_with_time_then_ready(folder):
     with Manager(folder) as manager:
         manager.start(0)
         assert "READY=1" in manager.next()
-        for text in (None, "routse: []"):  # taken, then refused: the manager hears the same
+        for text in (None, "routse: []"):  # accepted, then rejected: the notifications are the same
             if text is not None:
                 (folder / "sagegate.yaml").write_text(text)
             before = time.monotonic_ns() // 1000
@@ -132,18 +132,18 @@ def test_watchdog_stops_while_a_worker_is_stuck(folder):
         assert manager.next(5) == ["WATCHDOG=1"]
         tasks = sorted(int(t.name) for t in pathlib.Path(f"/proc/{manager.process.pid}/task").iterdir())
         stuck = [t for t in tasks if t != manager.process.pid]
-        # One thread that is not the main one, held as a debugger holds it.
+        # One thread, not the main one, stopped like in a debugger.
         held = hold(stuck[-1])
         try:
-            manager.next(2)  # one more may come, for turns that were made before
-            assert manager.next(4) is None, "silence, although the main thread turns"
+            manager.next(2)  # one more may arrive, from earlier iterations
+            assert manager.next(4) is None, "no ping, although the main thread is running"
         finally:
             held()
         assert manager.next(5) == ["WATCHDOG=1"]
 
 
 def hold(thread):
-    """Stops one thread by ptrace; the function that it returns lets it go."""
+    """Stops one thread by ptrace; returns a function that resumes it."""
     import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
@@ -170,7 +170,7 @@ def test_inherited_sockets_are_used_and_their_files_kept(folder):
             assert caller.recv(100).startswith(b"HTTP/1.1 4")
         manager.process.send_signal(signal.SIGTERM)
         assert manager.process.wait(10) == 0
-        assert (folder / "gateway.sock").is_socket(), "the manager's file is not the gateway's to remove"
+        assert (folder / "gateway.sock").is_socket(), "the gateway must not remove the manager's file"
 
 
 def test_unused_inherited_socket_is_reported(folder):

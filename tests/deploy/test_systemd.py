@@ -1,4 +1,4 @@
-"""The Debian package on a booted systemd: installed, started, killed, starved of turns, stopped, purged."""
+"""The Debian package on a booted systemd: installed, started, killed, hung, stopped, purged."""
 
 import json
 import pathlib
@@ -38,7 +38,7 @@ def the_deb(package):
 
 
 class Booted:
-    """A Debian system that systemd runs, in the corner's network."""
+    """A Debian system running systemd, in the isolated network."""
 
     def __init__(self, corner, root):
         self.corner, self.root = corner, root
@@ -66,12 +66,12 @@ class Booted:
         return None
 
     def __call__(self, *command, **more):
-        """A command inside."""
+        """Runs a command inside."""
         return run("nsenter", f"--target={self.leader}", "--mount", "--pid", "--uts", "--ipc", "--net", "--root",
                    "--wd=/", *command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, **more)
 
     def unit(self, verb, name="sagegate"):
-        """systemctl, and what the journal has where it fails."""
+        """Runs systemctl; shows the journal if it fails."""
         done = self("systemctl", verb, name, check=False)
         assert done.returncode == 0, self("journalctl", "-n", "30", "--output", "cat", check=False).stdout
 
@@ -114,7 +114,7 @@ def configure(system, endpoint, credentials="{ source: env }", routes="{ name: a
 
 @pytest.fixture
 def serving(system, endpoint):
-    """The system with the service configured and started, whichever test came before."""
+    """The system with the service configured and started, regardless of earlier tests."""
     if system.property("ActiveState") != "active":
         configure(system, endpoint)
         system.unit("start")
@@ -181,7 +181,7 @@ def test_unit_file_verifies(system):
         told = system("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{unit}", check=False)
         assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
     system("systemd-analyze", "security", "--offline=true", "--threshold=15", "/lib/systemd/system/sagegate.service")
-    assert system.property("ActiveState") == "inactive", "it waits for its administrator"
+    assert system.property("ActiveState") == "inactive", "the administrator starts it"
 
 
 # ---- the service ----
@@ -194,7 +194,7 @@ def test_start_waits_for_ready(system, endpoint, verdicts):
     assert verdicts() == ["ok"]
     status = system("cat", f"/proc/{system.property('MainPID')}/status").stdout
     held = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert int(held["Uid"].split()[0]) >= 61184, "a user of its own, made for the run"
+    assert int(held["Uid"].split()[0]) >= 61184, "a dynamic user"
     assert held["CapBnd"] == "0" * 16 and held["Seccomp"] == "2"
     lines = eventually(lambda: system("cat", "/var/log/sagegate/access.log").stdout.splitlines(), 10, "the access line")
     assert json.loads(lines[-1])["outcome"] == "ok"
@@ -239,7 +239,7 @@ def test_watchdog_replaces_a_hung_process(serving):
     system.unit("restart")
     before = system.property("MainPID")
     system("sleep", "4")
-    assert system.property("MainPID") == before, "fed, it lives"
+    assert system.property("MainPID") == before, "it stays alive while it sends pings"
     system("systemctl", "kill", "--signal=STOP", "--kill-who=main", "sagegate")
     eventually(lambda: system.property("MainPID") not in ("0", before) and system.property("StatusText") == "serving",
                20, "another process serves")
@@ -263,7 +263,7 @@ def test_socket_activation(serving):
     system.unit("stop")
     system.unit("start", "sagegate.socket")
     assert system.property("ActiveState") == "inactive"
-    assert call(system, "five") == "five", "the call started it"
+    assert call(system, "five") == "five", "the request started it"
     system.unit("restart")
     assert call(system, "six") == "six"
     system.unit("stop", "sagegate.socket")

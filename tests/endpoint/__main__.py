@@ -1,4 +1,4 @@
-"""The endpoint as a program. It runs until SIGTERM or Ctrl-C."""
+"""Runs the endpoint as a program until SIGTERM or Ctrl-C."""
 
 import argparse
 import signal

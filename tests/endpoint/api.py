@@ -1,4 +1,4 @@
-"""The service's operations, parameters, limits and errors, as its public model has them. No I/O."""
+"""The service's operations, parameters, limits and errors, from its public model. Does no I/O."""
 
 import json
 import re
@@ -8,7 +8,7 @@ ACCOUNT = "111122223333"
 NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 PRINT = r"[\x21-\x7e][\x20-\x7e]*"  # Java's \A\S[\p{Print}]*\z
 
-# parameter, header, least, most, pattern
+# parameter, header, minimum, maximum, pattern
 _COMMON = [
     ("CustomAttributes", "x-amzn-sagemaker-custom-attributes", 0, 1024, r"[\x20-\x7e\t]*"),
     ("InferenceId", "x-amzn-sagemaker-inference-id", 1, 64, PRINT),
@@ -43,21 +43,21 @@ OPERATIONS = {
         ("InvocationTimeoutSeconds", "x-amzn-sagemaker-invocationtimeoutseconds", 1, 4, r"[0-9]+"),
     ],
 }
-# The OpenAI-compatible path: no header of the API is taken there; a component is a part of the path.
+# The OpenAI-compatible path: accepts no API headers; a component is part of the path.
 OPENAI = "openai"
 _OPENAI_PATH = re.compile(r"/endpoints/([^/]*)(?:/inference-components/([^/]+))?/openai/v1/chat/completions\Z")
-# A container that is called itself.
+# A container called directly.
 CONTAINER = {"/invocations": "container", "/ping": "container-ping"}
 _PATH = re.compile(r"/endpoints/([^/]*)/([a-z-]+)\Z")
 
-# What may stand in a request besides its operation's parameters without being remarked upon.
+# Headers allowed in a request in addition to its operation's parameters.
 EXPECTED_HEADERS = {
     "host", "content-length", "authorization", "user-agent", "accept", "accept-encoding", "content-type",
     "x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent",
     "amz-sdk-invocation-id", "amz-sdk-request", "connection",
 }
 
-# The usual status of each error, and what it says where nothing else was asked for.
+# The usual status of each error, and its default message.
 ERRORS = {
     "ValidationError": (400, "Value failed to satisfy constraint"),
     "ModelError": (424, None),
@@ -90,7 +90,7 @@ BY_STATUS = {
 
 @dataclass
 class Refusal(Exception):
-    """An answer of the service that is an error."""
+    """An error response of the service."""
 
     code: str
     message: str = None
@@ -107,7 +107,7 @@ class Refusal(Exception):
 
 
 def model_error(endpoint, region, status, text, log_stream=None):
-    """A container answered `status` (0: it did not answer in time), as the service reports it."""
+    """The service's report of a container that returned `status` (0: it did not respond in time)."""
     group = f"/aws/sagemaker/Endpoints/{endpoint}"
     whose = "client" if 400 <= status < 500 else "server"
     message = (
@@ -121,7 +121,7 @@ def model_error(endpoint, region, status, text, log_stream=None):
 
 
 def operation_of(path):
-    """(endpoint name, operation) of a path; Refusal if it is none."""
+    """Returns (endpoint name, operation) of a path; raises Refusal if there is none."""
     openai = _OPENAI_PATH.match(path)
     found = openai or _PATH.match(path)
     if not found or (not openai and found.group(2) not in OPERATIONS):
@@ -133,7 +133,7 @@ def operation_of(path):
 
 
 def parameters(operation, headers):
-    """The parameters that the headers carry; Refusal at the first that breaks a rule of the model."""
+    """Returns the parameters in the headers; raises Refusal at the first violation of a rule of the model."""
     values = {}
     for parameter, header, least, most, pattern in OPERATIONS.get(operation, []):
         given = [value for name, value in headers if name.lower() == header]
@@ -154,7 +154,7 @@ def parameters(operation, headers):
 
 
 def unexpected(operation, headers):
-    """What must not arrive: headers of one hop, and any that the operation does not know."""
+    """Returns headers that must not arrive: hop-by-hop headers and those unknown to the operation."""
     known = EXPECTED_HEADERS | {header for _, header, _, _, _ in OPERATIONS.get(operation, [])}
     strange = []
     for name, value in headers:

@@ -1,4 +1,4 @@
-"""Certificates for the endpoint, good and bad, under a CA made on the spot."""
+"""Certificates for the endpoint, valid and invalid, from a CA made on the fly."""
 
 import datetime
 import functools
@@ -16,12 +16,12 @@ FAULTS = ("wrong-name", "expired", "not-yet", "self-signed", "untrusted", "tls1.
 
 @functools.cache
 def authority(name="sagegate tests"):
-    """One CA a process and name: making a key takes a while."""
+    """One CA per process and name, because making a key is slow."""
     return trustme.CA(organization_name=name)
 
 
 def context(names, fault=None):
-    """A server's SSLContext for `names`, with one thing wrong if `fault` says so."""
+    """Returns a server's SSLContext for `names`, with one defect if `fault` is set."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if fault in ("expired", "not-yet", "self-signed"):
         _load(tls, *_made_by_hand(names, fault))

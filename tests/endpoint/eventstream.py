@@ -1,4 +1,4 @@
-"""Messages of application/vnd.amazon.eventstream, written and read byte by byte."""
+"""Encodes and decodes messages of application/vnd.amazon.eventstream."""
 
 import json
 import struct
@@ -8,7 +8,7 @@ STRING = 7
 
 
 def message(headers, payload=b""):
-    """One message: headers are (name, text) pairs, all of type string."""
+    """Encodes one message: headers are (name, text) pairs, all of type string."""
     block = b""
     for name, value in headers:
         raw_name, raw_value = name.encode(), value.encode()
@@ -49,19 +49,19 @@ def error(code, text):
 
 
 def unknown(payload):
-    """An event of a kind that no client knows: to be skipped."""
+    """An event of an unknown type, which clients must skip."""
     return message([(":message-type", "event"), (":event-type", "FutureEvent")], payload)
 
 
 def flip(frame, offset):
-    """The same frame with one bit wrong at `offset` (negative: from the end)."""
+    """Returns the same frame with one bit flipped at `offset` (negative: from the end)."""
     broken = bytearray(frame)
     broken[offset] ^= 0x40
     return bytes(broken)
 
 
 def read(data):
-    """All messages of `data` as (headers, payload); ValueError if a byte is wrong or missing."""
+    """Decodes all messages of `data` as (headers, payload); raises ValueError if a byte is wrong or missing."""
     messages = []
     while data:
         if len(data) < 16:

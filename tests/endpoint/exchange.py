@@ -1,4 +1,4 @@
-"""One request on one connection: read it, judge it as the service would, answer it or fail as told."""
+"""One request on one connection: read it, judge it as the service would, respond or fail as requested."""
 
 import datetime
 import email.utils
@@ -117,7 +117,7 @@ def _read_chunks(wire, most):
 
 
 def _drain(wire):
-    """Lets the peer read an early answer before the connection goes, as a front-end does."""
+    """Lets the peer read an early response before the connection closes, as a front end does."""
     deadline = time.monotonic() + 0.3
     try:
         while time.monotonic() < deadline and wire.fill(0.3):
@@ -126,11 +126,11 @@ def _drain(wire):
         pass
 
 
-# -- the answer
+# -- the response
 
 
 def _answer(endpoint, wire, seen, body, fault):
-    """True if the connection may be used again."""
+    """Returns True if the connection may be reused."""
     seen.request_id = str(uuid.uuid4())
     now = endpoint.now + datetime.timedelta(seconds=fault.skew_s)
     try:
@@ -157,7 +157,7 @@ def _answer(endpoint, wire, seen, body, fault):
 
 
 def _judge(endpoint, seen, body, fault, now):
-    """The model's answer and its status; Refusal for everything that the service would not pass on."""
+    """Returns the model's response and its status; raises Refusal for everything that the service would not forward."""
     if endpoint.container is not None and seen.path in api.CONTAINER:
         return _contain(endpoint, seen, body, fault)
     seen.endpoint, seen.operation = api.operation_of(seen.path)
@@ -167,7 +167,7 @@ def _judge(endpoint, seen, body, fault, now):
     if not fault.early:
         _check_signature(endpoint, seen, body, now)
     seen.parameters = api.parameters(seen.operation, seen.headers)
-    inside = fault.exception or fault.error  # then the message is that of the stream
+    inside = fault.exception or fault.error  # then the error message is that of the stream
     if fault.code or (fault.message and not inside) or (fault.status or 0) >= 400:
         raise _commanded(endpoint, seen, fault)
     _check_target(endpoint, seen)
@@ -190,7 +190,7 @@ def _judge(endpoint, seen, body, fault, now):
 
 
 def _contain(endpoint, seen, body, fault):
-    """What a model's container answers itself; its errors are its own."""
+    """A model's container called directly; its errors are passed as they are."""
     seen.endpoint, seen.operation, seen.verdict = endpoint.container, api.CONTAINER[seen.path], "ok"
     if any(name.lower() == "authorization" or name.lower().startswith("x-amz-") for name, _ in seen.headers):
         seen.verdict, seen.reason = "unwanted", "a container was sent credentials"
@@ -270,7 +270,7 @@ def _refused(refusal, fault):
 
 
 def _messages(parts, fault):
-    """The parts as messages of an event stream, with the exception or the corruption that was asked for."""
+    """Encodes the parts as messages of an event stream, with the requested exception or corruption."""
     wrong = {"prelude": 8, "payload": -6, "crc": -1, "length": 2}
     if fault.unknown:
         yield 0, eventstream.unknown(b"not for you")
@@ -291,7 +291,7 @@ def _messages(parts, fault):
         yield 0, eventstream.error(fault.error_code or "InternalServerError", text)
 
 
-# -- the bytes of the answer
+# -- the bytes of the response
 
 
 def _send(wire, seen, answer, status, fault, now):
@@ -344,7 +344,7 @@ def _send_slowly(wire, data, at_a_time, every_ms):
 
 
 def _send_body(wire, seen, parts, length, framing, fault):
-    """False if a fault ended it early."""
+    """Returns False if a fault ended it early."""
     broken = fault.stall == "body" or fault.reset == "body" or fault.cut
     allowed = None
     if broken:
@@ -364,7 +364,7 @@ def _send_body(wire, seen, parts, length, framing, fault):
         if fault.stall == "body":
             wire.wait(None)
         if fault.reset == "body":
-            wire.wait(0.05)  # so that what was sent arrives before the RST
+            wire.wait(0.05)  # so that the bytes sent arrive before the RST
             wire.reset()
         return False
     if framing == "chunked":

@@ -1,4 +1,4 @@
-"""Ways to fail, as values: their textual form, and the broken HTTP that can be sent on command."""
+"""Faults as values: their textual form, and the broken HTTP that can be sent on command."""
 
 import re
 import urllib.parse
@@ -9,56 +9,56 @@ _IN_ATTRIBUTES = re.compile(r"(?:^|[;,\s])x-fault=(.*)")
 
 @dataclass
 class Fault:
-    """What goes wrong with one answer. Every field left alone changes nothing."""
+    """The faults of one response. Fields left at their default change nothing."""
 
-    # The answer's head
+    # Response head
     status: int = None            # the status; with code or message the body is the service's error JSON
     code: str = None              # an error code of the service, e.g. ThrottlingException
     message: str = None           # its message
-    original_status: int = None   # ModelError: what the container answered (0: nothing in time)
+    original_status: int = None   # ModelError: the container's status (0: no response in time)
     original_message: str = None
-    html: bool = False            # the error has an HTML body and no error code, as a proxy in front makes it
+    html: bool = False            # the error has an HTML body and no error code, as from a front-end proxy
     empty: bool = False           # ... or no body at all
-    header: str = None            # one more header line, "Name: value"
-    attributes: str = None        # CustomAttributes of the answer instead of the caller's
-    type: str = None              # Content-Type of the answer; "" leaves it out
-    variant: str = None           # the production variant named in the answer
+    header: str = None            # one additional header line, "Name: value"
+    attributes: str = None        # CustomAttributes of the response instead of the request's
+    type: str = None              # Content-Type of the response; "" omits it
+    variant: str = None           # the production variant named in the response
     version: str = None           # e.g. "1.0" in the status line
     connection: str = None        # e.g. "close"
-    framing: str = None           # length, chunked or close, instead of the model's choice
+    framing: str = None           # length, chunked or close, overrides the model's framing
     informational: int = None     # a 1xx status sent first ...
-    times: int = 1                # ... so often
+    times: int = 1                # ... this many times
     bad: str = None               # a kind of broken HTTP, see BAD
-    skew_s: int = 0               # the endpoint's clock for this request: its Date, and what it checks against
+    skew_s: int = 0               # the endpoint's clock for this request: sets its Date and is used for checks
 
-    # Time and the transport
+    # Timing and transport
     delay_ms: int = 0             # before the head
     delay_body_ms: int = 0        # between head and body
-    stall: str = None             # head | body: never goes on
+    stall: str = None             # head | body: stops there forever
     after: int = None             # body bytes sent before stall, reset or cut; default half
-    trickle: int = None           # so many bytes of the body at a time ...
-    every_ms: int = 10            # ... so far apart
+    trickle: int = None           # this many body bytes at a time ...
+    every_ms: int = 10            # ... this far apart
     trickle_head: int = None      # the same for the head
     reset: str = None             # read | head | body: RST while the body is read, before the head, in the body
-    reset_after: int = 65536      # read: so many bytes of the request's body first
+    reset_after: int = 65536      # read: after this many bytes of the request's body
     cut: bool = False             # an orderly close inside the body
     close: str = None             # read | head: an orderly close while the body is read, before the head
-    early: bool = False           # answer as soon as the request's head is read, ignore its body, close
-    tls_end: str = None           # abrupt | notify: after the answer no close_notify, or that but an open TCP
-    idle_ms: int = None           # closes the kept connection after so long without a request
-    drop_next: str = None         # close | reset: as the next request on this connection arrives, without a byte
+    early: bool = False           # responds as soon as the request's head is read, ignores the body, closes
+    tls_end: str = None           # abrupt | notify: after the response no close_notify, or only that with TCP left open
+    idle_ms: int = None           # closes an idle kept connection after this long
+    drop_next: str = None         # close | reset: when the next request on this connection arrives, before any byte
 
     # Inside an event stream
     exception: str = None         # ModelStreamError, InternalStreamFailure or anything else
-    error_code: str = None        # ErrorCode of the exception; for error its code
+    error_code: str = None        # ErrorCode of the exception; for error, its code
     error: bool = False           # a message of type error instead
-    at: int = 0                   # before the message of this number, counted from 0
+    at: int = 0                   # before this message, counted from 0
     corrupt: str = None           # prelude | payload | crc | length: one message with wrong bytes
-    unknown: bool = False         # an event of an unknown kind first
+    unknown: bool = False         # an event of an unknown type first
 
     @classmethod
     def parse(cls, text):
-        """From `key:value;key:value`. ValueError names what is wrong."""
+        """Parses `key:value;key:value`. ValueError names the error."""
         kinds = {field.name: field.type for field in fields(cls)}
         values = {}
         for item in filter(None, (part.strip() for part in text.split(";"))):
@@ -94,7 +94,7 @@ def _head(*lines):
     return "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: text/plain") + lines).encode("latin-1") + b"\r\n\r\n"
 
 
-# Each is the whole answer, byte for byte. After it the connection is closed in order, unless it is in KEEP_OPEN.
+# Each is the complete response, byte for byte. Then the connection is closed in order, unless it is in KEEP_OPEN.
 BAD = {
     "cl-te": _head("Content-Length: 5", "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n",
     "cl-differs": _head("Content-Length: 5", "Content-Length: 6") + b"hello!",
@@ -133,7 +133,7 @@ BAD = {
     "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello",
     "cut-head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "nothing": b"",
-    # Well-formed, but dangerous to mix up:
+    # Well-formed, but easily confused:
     "cl-same": _head("Content-Length: 5", "Content-Length: 5") + b"hello",
     "no-reason": b"HTTP/1.1 200\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
     "bare-lf": b"HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 5\n\nhello",

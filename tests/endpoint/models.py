@@ -1,4 +1,4 @@
-"""The built-in models: what a container would answer. Chosen by the beginning of the endpoint's name."""
+"""The built-in models: the responses of a container. Selected by the beginning of the endpoint's name."""
 
 import json
 import time
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Answer:
-    """parts: (seconds to wait before, bytes) pairs, produced as they are sent."""
+    """parts: (seconds to wait before, bytes) pairs, generated as they are sent."""
 
     parts: object
     content_type: str = None
-    length: int = None            # None: not known beforehand, so chunked
+    length: int = None            # None: unknown in advance, so chunked
     headers: list = field(default_factory=list)
 
 
 def answer_of(seen, body):
-    """The answer of the model that `seen.endpoint` names. seen: the request's record."""
+    """Returns the response of the model that `seen.endpoint` names. seen: the request's record."""
     prefix = seen.endpoint.split("-")[0]
     numbers = [int(word) for word in seen.endpoint.split("-")[1:] if word.isdigit()]
     return _MODELS.get(prefix, _echo)(seen, body, numbers)
@@ -77,7 +77,7 @@ def _chat(seen, body, numbers):
 
 
 def _events(base, words, pause):
-    """Server-sent events, cut two bytes before each end and inside each umlaut."""
+    """Server-sent events, split two bytes before each end and inside each umlaut."""
     held = b""
     for n, word in enumerate(words):
         choice = {"index": 0, "delta": {"content": word + " "}, "finish_reason": None}

@@ -1,4 +1,4 @@
-"""The endpoint itself: a listener, a thread for each connection, and the record of what came."""
+"""The endpoint itself: a listener, a thread per connection, and the record of requests."""
 
 import collections
 import datetime
@@ -27,15 +27,15 @@ class Key:
 
 @dataclass
 class Seen:
-    """One request as it arrived, and what became of it. Times are of time.monotonic()."""
+    """One request as it arrived, and its result. Times are from time.monotonic()."""
 
-    connection: int               # of this endpoint, from 1
-    number: int                   # of this connection, from 1
+    connection: int               # per endpoint, from 1
+    number: int                   # per connection, from 1
     tls_version: str = None
     sni: str = None
     resumed: bool = False
-    began: float = 0.0            # the head was there
-    received: float = 0.0         # the body was there
+    began: float = 0.0            # head received
+    received: float = 0.0         # body received
     ended: float = 0.0
     method: str = ""
     path: str = ""
@@ -46,20 +46,20 @@ class Seen:
     endpoint: str = ""
     operation: str = ""
     parameters: dict = field(default_factory=dict)
-    verdict: str = ""             # ok, or the service's code of refusal
+    verdict: str = ""             # ok, or the service's error code
     reason: str = ""
     access_key: str = ""
     signed: list = field(default_factory=list)
-    unsigned: list = field(default_factory=list)    # sent, worth signing, not signed
+    unsigned: list = field(default_factory=list)    # sent, should be signed, not signed
     unexpected: list = field(default_factory=list)  # headers that must not arrive
     fault: str = ""
     status: int = 0
     request_id: str = ""
-    sent: int = 0                 # body bytes of the answer handed to the kernel
+    sent: int = 0                 # response body bytes handed to the kernel
     outcome: str = "reading"      # answered | peer left: ... | the fault that was played | malformed: ...
 
     def header(self, name):
-        """The value of the header, None if there is none; a list if there are several."""
+        """Returns the header's value, None without one; a list if there are several."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         return values[0] if len(values) == 1 else values or None
 
@@ -71,9 +71,9 @@ class Seen:
 
 
 class Endpoint:
-    """Start and stop it, or use it as a context manager. All attributes may be changed while it runs."""
+    """Start and stop it, or use it as a context manager. All attributes may be changed while it is running."""
 
-    witness = None  # called with each Seen, once its head is there
+    witness = None  # called with each Seen once its head has arrived
 
     def __init__(self, listen="127.0.0.1:0", tls=False, names=("localhost", "127.0.0.1", "::1"), keys=None,
                  region="us-east-1", variants=("AllTraffic", "A", "B"), body_max=25 * 1024 * 1024, log=None):
@@ -84,7 +84,7 @@ class Endpoint:
         self.keys = keys if keys is not None else {ACCESS_KEY: Key(SECRET_KEY)}
         self.body_max = body_max
         self.clock_skew_s = 0
-        self.container = None         # a model's name: it is served unsigned at /invocations, and /ping answers
+        self.container = None         # a model's name: served unsigned at /invocations, with /ping
         self.requests = []            # Seen, in the order in which their heads arrived
         self.connections = 0          # accepted so far
         self.open = {}                # connection id -> Wire
@@ -132,7 +132,7 @@ class Endpoint:
 
     @property
     def authorities(self):
-        """What its Host may be: names with the port, or without it if it is the scheme's own."""
+        """Valid Host values: names with the port, or without it if it is the scheme's default."""
         names = {f"[{name}]" if ":" in name else name for name in self.names}
         bare = names if self.port == (443 if self.tls else 80) else set()
         return {f"{name}:{self.port}" for name in names} | bare
@@ -146,7 +146,7 @@ class Endpoint:
         return certificates.authority().cert_pem.bytes()
 
     def ca_file(self, path=None):
-        """Writes the CA's certificate and returns where."""
+        """Writes the CA's certificate and returns its path."""
         if path is None:
             handle, path = tempfile.mkstemp(suffix=".pem", prefix="endpoint-ca-")
             os.close(handle)
@@ -155,35 +155,35 @@ class Endpoint:
         return path
 
     def next_fault(self, text=None, **fields):
-        """The next request without a fault of its own gets this one. Several calls queue up."""
+        """Sets the fault of the next request that has none of its own. Several calls queue up."""
         self._faults.append(Fault.parse(text) if text is not None else Fault(**fields))
 
     def next_connection(self, kind):
-        """The next connection fails so: see CONNECTION_FAULTS."""
+        """Sets the fault of the next connection: see CONNECTION_FAULTS."""
         if kind not in CONNECTION_FAULTS:
             raise ValueError(f"unknown connection fault '{kind}'; known: {', '.join(CONNECTION_FAULTS)}")
         self._connection_faults.append(kind)
 
     def clear(self):
-        """Forgets requests and faults that were queued."""
+        """Forgets recorded requests and queued faults."""
         with self._changed:
             self.requests.clear()
             self._faults.clear()
             self._connection_faults.clear()
 
     def open_connections(self):
-        """The numbers of those that are open now."""
-        return set(self.open.copy())  # in one step: the threads that serve them come and go
+        """Returns the numbers of the open connections."""
+        return set(self.open.copy())  # atomic: the threads that serve them come and go
 
     def cut_connections(self):
-        """Ends all that are open, without a word, and returns their numbers."""
+        """Closes all open connections abruptly and returns their numbers."""
         wires = self.open.copy()
         for wire in wires.values():
             wire.cut()
         return set(wires)
 
     def wait_for(self, what, timeout=20.0):
-        """Waits until `what(endpoint)` is true, or until there are so many requests if it is a number."""
+        """Waits until `what(endpoint)` is true or, if it is a number, until there are that many requests."""
         test = what if callable(what) else lambda endpoint: len(endpoint.requests) >= what
         deadline = time.monotonic() + timeout
         while not test(self):

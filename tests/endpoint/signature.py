@@ -1,6 +1,6 @@
-"""Checks a request's SigV4 signature with botocore's own signer. Time is passed in; no I/O.
+"""Checks a request's SigV4 signature with botocore's own signer. Takes the time as a parameter; does no I/O.
 
-The request is rebuilt from what came over the wire, the timestamp is the one that the caller signed.
+The request is rebuilt from the bytes received; the timestamp is the one that the client signed.
 """
 
 import base64
@@ -23,7 +23,7 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/, ]+)/(\d{8})/([^/, ]+)/([^/, ]+)/aws4_request, ?"
     r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})\Z"
 )
-# Parameters and what describes the body: unsigned, someone on the way could change them.
+# Parameters and headers that describe the body: left unsigned, they could be changed in transit.
 _WORTH_SIGNING = re.compile(r"content-type|accept|x-amzn-sagemaker-.*", re.IGNORECASE)
 
 
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def check(verdict, *, method, target, headers, body, tls, authorities, keys, region, now):
-    """Fills `verdict` in and raises Refusal if the service would refuse the request.
+    """Fills in `verdict` and raises Refusal if the service would reject the request.
 
     keys: access key id -> object with .secret and .token; now: aware datetime in UTC.
     """
@@ -88,7 +88,7 @@ TOKEN_LEAD, TOKEN_HOST, TOKEN_LIFE_MAX_S = "sagemaker-api-key-", "sagemaker.amaz
 
 
 def check_bearer(verdict, *, headers, authorities, keys, region, now):
-    """The same for a bearer token: a presigned URL, which botocore's query signer must make just so."""
+    """The same for a bearer token: a presigned URL that must equal what botocore's query signer makes."""
     given = [value for name, value in headers if name.lower() == "authorization"]
     if len(given) != 1 or not given[0].startswith("Bearer " + TOKEN_LEAD):
         verdict.refuse("MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -168,7 +168,7 @@ def _check_time(verdict, stamp, now):
 
 
 def _compute(key, access_key, stamp, region, method, target, headers, signed, body, tls, host):
-    """Canonical request, string to sign and signature as botocore makes them from the wire's bytes."""
+    """Returns canonical request, string to sign and signature as botocore computes them from the received bytes."""
     request = AWSRequest(method=method, url=f"{'https' if tls else 'http'}://{host}{target}", data=body)
     for name, value in headers:
         if name.lower() in signed:

@@ -1,4 +1,4 @@
-"""One accepted connection: bytes in, bytes out, HTTP/1.1 framing of requests, and every way to end it."""
+"""One accepted connection: bytes in, bytes out, HTTP/1.1 framing of requests, and every way to close it."""
 
 import os
 import select
@@ -12,11 +12,11 @@ HEAD_MAX = 256 * 1024
 
 
 class PeerLeft(Exception):
-    """The other side closed, reset or was never there."""
+    """The peer closed, reset or never connected."""
 
 
 class Malformed(Exception):
-    """What came is not HTTP/1.1."""
+    """The input is not HTTP/1.1."""
 
 
 class Wire:
@@ -25,12 +25,13 @@ class Wire:
         self.stopping = stopping  # threading.Event
         self.buffer = bytearray()
         self.closed = False
-        self._held = threading.Lock()  # against another thread's cut() while the socket changes
+        self._held = threading.Lock()  # guards the socket against cut() by another thread
 
     # -- reading
 
     def fill(self, timeout=None):
-        """Reads something into the buffer: True; False at the end of the stream; PeerLeft when broken."""
+        """Reads into the buffer and returns True; returns False at the end of the stream; raises PeerLeft if it is
+        broken."""
         if not self.readable(timeout):
             raise TimeoutError
         try:
@@ -82,7 +83,7 @@ class Wire:
             raise PeerLeft(str(error)) from None
 
     def wait(self, seconds):
-        """Sleeps, but raises PeerLeft as soon as the peer closes. None waits for that alone."""
+        """Sleeps, but raises PeerLeft as soon as the peer closes. None waits for that only."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while deadline is None or time.monotonic() < deadline:
             left = None if deadline is None else deadline - time.monotonic()
@@ -95,7 +96,7 @@ class Wire:
     # -- TLS
 
     def wrap(self, context):
-        """The handshake of a server."""
+        """Performs a server's handshake."""
         with self._held:
             self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
         self.sock.do_handshake()
@@ -103,16 +104,16 @@ class Wire:
     # -- ends
 
     def cut(self):
-        """For other threads: the connection is over, and the one that serves it finds that out. Does nothing if it
-        has ended meanwhile."""
+        """For other threads: ends the connection, which its serving thread then notices. Does nothing if it has already
+        ended."""
         with self._held:
             try:
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS and its state are the serving thread's
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS and its state belong to the serving thread
             except OSError:
                 pass
 
     def close(self):
-        """Orderly: close_notify under TLS, then FIN."""
+        """Orderly close: close_notify under TLS, then FIN."""
         if not self.closed:
             self._notify()
         self.abandon()
@@ -126,7 +127,7 @@ class Wire:
             pass
 
     def reset(self):
-        """RST: the peer loses what it has not read."""
+        """RST: the peer loses unread data."""
         self.closed = True
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
