@@ -127,7 +127,7 @@ def read_page(name):
             options = options_of(comment.group(1), place, page.problems)
         elif line:
             if options:
-                page.problems.append(f"{place}: the comment above must stand directly before a block")
+                page.problems.append(f"{place}: the comment above must be directly before a block")
             options, last = {}, None
             heading = re.match(r"(#+) (.*)", line)
             if heading:

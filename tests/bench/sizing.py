@@ -35,7 +35,7 @@ http {
   client_max_body_size 64m; client_body_buffer_size 2m; output_buffers 2 256k;
   client_body_temp_path @DIR@/b; proxy_temp_path @DIR@/p; fastcgi_temp_path @DIR@/f; uwsgi_temp_path @DIR@/u;
   scgi_temp_path @DIR@/s;
-  ssl_protocols TLSv1.3; ssl_certificate @PEM@; ssl_certificate_key @PEM@; root @DIR@/answers;
+  ssl_protocols TLSv1.3; ssl_certificate @PEM@; ssl_certificate_key @PEM@; root @DIR@/responses;
   server {
     listen 127.0.0.1:@PORT@ ssl backlog=4096; ssl_session_cache shared:s:1m;
     location ^~ /endpoints/fraud-1024-prod/ { return 200 "@ANSWER@"; }
@@ -58,10 +58,10 @@ class Upstreams:
         pem, authority = self.directory / "server.pem", self.directory / "ca.pem"
         certificates.authority().cert_pem.write_to_path(str(authority))
         certificates.authority().issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
-        answers = self.directory / "nginx/answers"
-        answers.mkdir(parents=True)
+        responses = self.directory / "nginx/responses"
+        responses.mkdir(parents=True)
         for size in (*SIZES.values(), 25 * MIB):
-            (answers / str(size)).write_bytes(b"a" * size)
+            (responses / str(size)).write_bytes(b"a" * size)
         full, slow = lib.free_port(), lib.free_port()
         text = UPSTREAM.replace("@PEM@", str(pem)).replace("@FULL@", str(full)).replace("@ANSWER@", "a" * KIB)
         self.nginx = peers.Server("nginx", self.directory / "nginx", text)
@@ -141,10 +141,10 @@ def idle_caller_kib(proxy):
 
     def call(caller):
         caller.sendall(request)
-        answer = b""
-        while len(answer.partition(b"\r\n\r\n")[2]) < KIB:
-            answer += (more := caller.recv(65536))
-            assert more, answer
+        response = b""
+        while len(response.partition(b"\r\n\r\n")[2]) < KIB:
+            response += (more := caller.recv(65536))
+            assert more, response
 
     callers = []
     try:

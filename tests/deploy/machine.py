@@ -39,7 +39,7 @@ def eventually(test, timeout=10.0, what="it"):
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            raise AssertionError(f"{what}: timeout after {timeout} s")
         time.sleep(0.05)
 
 

@@ -49,13 +49,13 @@ def signed_call(corner, endpoint, root, program):
     process = corner.start("env", "-i", *environment, "/usr/sbin/chroot", root, program, "run", "-c",
                            "/etc/sagegate.yaml", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        answer = eventually(lambda: corner.run(
+        response = eventually(lambda: corner.run(
             "curl", "-sf", "--noproxy", "*", "http://127.0.0.1:8090/x", "-H", "Content-Type: text/plain",
-            "-d", "carried along", check=False).stdout, 20, "an answer")
+            "-d", "carried along", check=False).stdout, 20, "a response")
     finally:
         corner.signal(process, signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
-    return answer, json.loads(out.splitlines()[-1])["outcome"], process.returncode
+    return response, json.loads(out.splitlines()[-1])["outcome"], process.returncode
 
 
 def test_archive_runs_from_any_directory(bundle, bare, corner, endpoint, verdicts):

@@ -53,8 +53,8 @@ def test_pod_with_application_and_gateway(corner, image, endpoint, verdicts, tmp
     try:
         corner.podman("play", "kube", tmp_path / "pod.yaml", timeout=60)
         assert corner.podman("wait", "played-app", timeout=60).stdout.strip() == "0"
-        answer = corner.podman("logs", "played-app").stdout
-        assert answer.startswith("HTTP/1.1 200 ") and '"endpoint": "json-fraud"' in answer
+        response = corner.podman("logs", "played-app").stdout
+        assert response.startswith("HTTP/1.1 200 ") and '"endpoint": "json-fraud"' in response
         assert verdicts() == ["ok"]
     finally:
         corner.podman("pod", "rm", "--force", "--time", "5", "played", check=False)
@@ -148,5 +148,5 @@ def test_sidecar_without_credentials_starts_and_reports_why(kubelet, corner):
     kubelet.start_sidecar(sidecar)
     told = corner.run("curl", "-s", "--noproxy", "*", "http://127.0.0.1:9901/ready").stdout
     assert "no_credentials" in told
-    answer = corner.run("curl", "-si", "--noproxy", "*", "http://127.0.0.1:8080/predict/fraud", "-d", "x").stdout
-    assert answer.startswith("HTTP/1.1 503 ") and "no_credentials" in answer
+    response = corner.run("curl", "-si", "--noproxy", "*", "http://127.0.0.1:8080/predict/fraud", "-d", "x").stdout
+    assert response.startswith("HTTP/1.1 503 ") and "no_credentials" in response

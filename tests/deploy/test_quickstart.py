@@ -92,10 +92,10 @@ def test_runs_until_ctrl_c(start, ports):
         told += line
         if line == "Access log:\n":
             break
-    answer = subprocess.run(
+    response = subprocess.run(
         ["curl", "-sS", "--noproxy", "*", f"http://127.0.0.1:{ports['QUICKSTART_PORT']}/predict/echo", "-d", "again"],
         capture_output=True, text=True)
-    assert answer.stdout == "again", told
+    assert response.stdout == "again", told
     assert json.loads(process.stdout.readline())["route"] == "echo"
     os.killpg(process.pid, signal.SIGINT)
     status, _ = end_of(process)

@@ -88,7 +88,7 @@ def listening(port=0):
     return high(sock)
 
 
-def answers(port):
+def responses(port):
     try:
         with socket.create_connection(("127.0.0.1", port), 2) as caller:
             caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -163,7 +163,7 @@ def test_inherited_sockets_are_used_and_their_files_kept(folder):
     with tcp, local, Manager(folder) as manager:
         manager.start(port, [local, tcp])
         assert manager.next()[0] == "READY=1"
-        assert answers(port).startswith("HTTP/1.1 4")
+        assert responses(port).startswith("HTTP/1.1 4")
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(f"{folder}/gateway.sock")
             caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -88,7 +88,7 @@ def eventually(test, timeout=20.0, what="it"):
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s")
+            raise AssertionError(f"{what}: timeout after {timeout} s")
         time.sleep(0.01)
 
 
@@ -112,7 +112,7 @@ def run(*arguments, env=None, timeout=30, **more):
     """Runs a command of the program to its end."""
     done = subprocess.run([BINARY, *map(str, arguments)], env=environment(env), timeout=timeout,
                           capture_output=True, text=True, **more)
-    leaks.look(f"what {' '.join(map(str, arguments))} told", done.stdout + done.stderr,
+    leaks.look(f"the output of {' '.join(map(str, arguments))}", done.stdout + done.stderr,
                signs=arguments[:1] == ("sign",))
     return done
 
@@ -163,7 +163,7 @@ class Gateway:
     def _is_ready(self):
         if self.process.poll() is not None:
             self._join()
-            raise AssertionError(f"the gateway ended with {self.process.returncode}: {self.told()}")
+            raise AssertionError(f"the gateway exited with {self.process.returncode}: {self.told()}")
         return any(line["topic"] == "start" and line["message"].startswith("serving") for line in self.diagnostics)
 
     def signal(self, number=signal.SIGTERM):
@@ -184,7 +184,7 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the gateway did not end within {timeout} s of SIGTERM: {self.told()}") from None
+            raise AssertionError(f"the gateway did not exit within {timeout} s of SIGTERM: {self.told()}") from None
         self._join()
         self.check_alive()
         self.check_quiet()
@@ -204,7 +204,7 @@ class Gateway:
             self.process.kill()
         self.process.wait()
         self._join()
-        print(f"the gateway said:\n{self.told()}")
+        print(f"the gateway's output:\n{self.told()}")
         return None
 
     # -- its output
@@ -271,7 +271,7 @@ class Gateway:
         """Checks that neither its output so far nor its access log contains a secret of this run."""
         with self._changed:
             said = b"".join(self.said)
-        leaks.look("what the gateway said", said)
+        leaks.look("the gateway's output", said)
         for file in self._log_files():
             leaks.look(str(file), file.read_bytes())
 
@@ -326,10 +326,10 @@ def get(address, path, method="GET"):
     connection = http.client.HTTPConnection(*address, timeout=5)
     try:
         connection.request(method, path)
-        answer = connection.getresponse()
-        body = answer.read()
-        leaks.look(f"the answer to {method} {path}", str(answer.headers).encode() + body)
-        return answer.status, body
+        response = connection.getresponse()
+        body = response.read()
+        leaks.look(f"the response to {method} {path}", str(response.headers).encode() + body)
+        return response.status, body
     finally:
         connection.close()
 
@@ -342,15 +342,15 @@ def is_sanitized():
 
 
 class Broken(Exception):
-    """The response is incomplete: `answer` has the part received."""
+    """The response is incomplete: `response` has the part received."""
 
-    def __init__(self, why, answer):
+    def __init__(self, why, response):
         super().__init__(why)
-        self.answer = answer
+        self.response = response
 
 
 @dataclass
-class Answer:
+class Response:
     status: int = 0
     reason: str = ""
     version: str = ""
@@ -422,39 +422,39 @@ class Caller:
 
     def call(self, path, body=b"", headers=(), method="POST", **more):
         self.ask(path, body, headers, method, **more)
-        return self.answer(method)
+        return self.response(method)
 
-    def answer(self, method="POST"):
+    def response(self, method="POST"):
         """Reads one response. Raises Broken if it is incomplete or malformed."""
-        answer = Answer()
+        response = Response()
         while True:
-            self._read_head(answer)
-            if answer.status >= 200:
+            self._read_head(response)
+            if response.status >= 200:
                 break
-            answer.interim.append(answer.status)
-            if len(answer.interim) > 100:
-                raise Broken("no end of 1xx answers", answer)
-        length, coding = answer.header("Content-Length"), answer.header("Transfer-Encoding")
+            response.interim.append(response.status)
+            if len(response.interim) > 100:
+                raise Broken("too many 1xx responses", response)
+        length, coding = response.header("Content-Length"), response.header("Transfer-Encoding")
         if length is not None and coding is not None:
-            raise Broken("Content-Length and Transfer-Encoding", answer)
-        if method == "HEAD" or answer.status in (204, 304):
-            answer.framing = "none"
+            raise Broken("Content-Length and Transfer-Encoding", response)
+        if method == "HEAD" or response.status in (204, 304):
+            response.framing = "none"
         elif coding is not None:
-            answer.framing = "chunked"
-            self._read_chunks(answer, coding)
+            response.framing = "chunked"
+            self._read_chunks(response, coding)
         elif length is not None:
-            answer.framing = "length"
+            response.framing = "length"
             if not re.fullmatch(r"\d{1,15}", length):
-                raise Broken(f"Content-Length: {length}", answer)
-            self._take(answer, int(length))
+                raise Broken(f"Content-Length: {length}", response)
+            self._take(response, int(length))
         else:
-            answer.framing = "close"
-            while self._fill(answer):
-                self._take(answer, len(self.buffer))
-        leaks.look("an answer", answer.head)
-        if answer.outcome:
-            leaks.look("an answer of the gateway's own", answer.body)
-        return answer
+            response.framing = "close"
+            while self._fill(response):
+                self._take(response, len(self.buffer))
+        leaks.look("a response", response.head)
+        if response.outcome:
+            leaks.look("an error response of the gateway", response.body)
+        return response
 
     def read_some(self, size=65536):
         """Returns the next bytes, b"" at the end of the connection, outside of any response."""
@@ -476,55 +476,55 @@ class Caller:
         except ConnectionResetError:
             return True
 
-    def _fill(self, answer):
+    def _fill(self, response):
         try:
             data = self.sock.recv(262144)
         except (ConnectionResetError, TimeoutError) as error:
-            raise Broken(type(error).__name__, answer) from None
+            raise Broken(type(error).__name__, response) from None
         self.buffer += data
         return bool(data)
 
-    def _read_head(self, answer):
+    def _read_head(self, response):
         while b"\r\n\r\n" not in self.buffer:
-            if not self._fill(answer):
-                raise Broken(f"closed after {self.buffer!r}", answer)
-        answer.head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        lines = answer.head.decode("latin-1").split("\r\n")
+            if not self._fill(response):
+                raise Broken(f"closed after {self.buffer!r}", response)
+        response.head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        lines = response.head.decode("latin-1").split("\r\n")
         match = re.fullmatch(r"HTTP/(1\.[01]) ([1-9]\d\d) ([^\r\n]*)", lines[0])
         if not match:
-            raise Broken(f"status line {lines[0]!r}", answer)
-        answer.version, answer.status, answer.reason = match[1], int(match[2]), match[3]
-        answer.headers = []
+            raise Broken(f"status line {lines[0]!r}", response)
+        response.version, response.status, response.reason = match[1], int(match[2]), match[3]
+        response.headers = []
         for line in lines[1:]:
             if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0\r\n]*", line):
-                raise Broken(f"header {line!r}", answer)
+                raise Broken(f"header {line!r}", response)
             name, _, value = line.partition(":")
-            answer.headers.append((name, value.strip(" \t")))
+            response.headers.append((name, value.strip(" \t")))
 
-    def _read_chunks(self, answer, coding):
+    def _read_chunks(self, response, coding):
         if coding != "chunked":
-            raise Broken(f"Transfer-Encoding: {coding}", answer)
+            raise Broken(f"Transfer-Encoding: {coding}", response)
         while True:
-            size = self._read_line(answer)
+            size = self._read_line(response)
             if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", size):
-                raise Broken(f"chunk size {size!r}", answer)
-            self._take(answer, int(size, 16))
-            if self._read_line(answer) != b"":
-                raise Broken("a chunk without its end", answer)
+                raise Broken(f"chunk size {size!r}", response)
+            self._take(response, int(size, 16))
+            if self._read_line(response) != b"":
+                raise Broken("missing CRLF after a chunk", response)
             if int(size, 16) == 0:
                 return
 
-    def _read_line(self, answer):
+    def _read_line(self, response):
         while b"\r\n" not in self.buffer:
-            if not self._fill(answer):
-                raise Broken("closed inside the chunked coding", answer)
+            if not self._fill(response):
+                raise Broken("closed inside the chunked coding", response)
         line, self.buffer = self.buffer.split(b"\r\n", 1)
         return line
 
-    def _take(self, answer, length):
+    def _take(self, response, length):
         while length:
-            if not self.buffer and not self._fill(answer):
-                raise Broken(f"closed {length} bytes early", answer)
+            if not self.buffer and not self._fill(response):
+                raise Broken(f"closed {length} bytes early", response)
             data, self.buffer = self.buffer[:length], self.buffer[length:]
             length -= len(data)
-            answer.pieces.append((time.monotonic(), data))
+            response.pieces.append((time.monotonic(), data))

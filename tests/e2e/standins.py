@@ -187,7 +187,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.standin.asked.append(self.asked)
         leaks.learn_request(self.headers.items(), form.items())
 
-    def _answer(self, status, text, content_type="text/plain", **headers):
+    def _respond(self, status, text, content_type="text/plain", **headers):
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -201,9 +201,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _misbehave(self, fault):
         self.close_connection = True
         if isinstance(fault, int):
-            self._answer(fault, '{"code":"Broken","message":"on command"}')
+            self._respond(fault, '{"code":"Broken","message":"on command"}')
         elif isinstance(fault, tuple):
-            self._answer(*fault)
+            self._respond(*fault)
         elif fault == "stall":
             self.standin.stopping.wait(20)
         elif fault == "cut":
@@ -211,13 +211,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fault == "garbage":
             self.wfile.write(b"\0\1\2garbage\r\n\r\n")
         elif fault == "huge":
-            self._answer(200, "x" * 1000000)
+            self._respond(200, "x" * 1000000)
         elif fault == "endless":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while not self.standin.stopping.wait(0.05):
                 self.wfile.write(b"1\r\nx\r\n")
         elif fault == "redirect":
-            self._answer(302, "", Location="http://127.0.0.1:9/elsewhere")
+            self._respond(302, "", Location="http://127.0.0.1:9/elsewhere")
 
     def _serve(self):
         self._take()
@@ -253,36 +253,36 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _container(self):
         if self.standin.fault == "denied" or self.headers.get("Authorization") != self.standin.bearer:
-            self._answer(401, '{"code":"AccessDenied","message":"the token is not right"}')
+            self._respond(401, '{"code":"AccessDenied","message":"the token is not right"}')
             return
-        self._answer(200, self._issue("Token", RoleArn=ROLE_ARN), "application/json")
+        self._respond(200, self._issue("Token", RoleArn=ROLE_ARN), "application/json")
 
     def _imds(self):
         standin = self.standin
         if self.command == "PUT":
             if not standin.v2:
-                self._answer(404, "")
+                self._respond(404, "")
                 return
             token = f"session-{len(standin.session_tokens)}=="
             standin.session_tokens.add(token)
-            self._answer(200, "" if standin.empty_token else token)
+            self._respond(200, "" if standin.empty_token else token)
         elif self.headers.get("x-aws-ec2-metadata-token") not in standin.session_tokens and standin.v2:
-            self._answer(401, "")
+            self._respond(401, "")
         elif self.path == "/latest/meta-data/placement/region":
-            self._answer(200, "us-east-1")
+            self._respond(200, "us-east-1")
         elif self.path == "/latest/meta-data/iam/security-credentials/":
-            self._answer(200, standin.role_name) if standin.role_name else self._answer(404, "")
+            self._respond(200, standin.role_name) if standin.role_name else self._respond(404, "")
         elif standin.fault == "denied":
-            self._answer(200, '{"Code":"AssumeRoleUnauthorizedAccess"}', "application/json")
+            self._respond(200, '{"Code":"AssumeRoleUnauthorizedAccess"}', "application/json")
         else:
-            self._answer(200, self._issue("Token", Code="Success", Type="AWS-HMAC"), "application/json")
+            self._respond(200, self._issue("Token", Code="Success", Type="AWS-HMAC"), "application/json")
 
     def _sso(self):
         if self.standin.fault == "denied" or self.headers.get("x-amz-sso_bearer_token") != "sso-bearer-EXAMPLE":
-            self._answer(401, '{"message":"Session token not found or invalid"}')
+            self._respond(401, '{"message":"Session token not found or invalid"}')
             return
         key_id, secret, token, _ = self.standin.issuer.issue()
-        self._answer(200, json.dumps({"roleCredentials": {
+        self._respond(200, json.dumps({"roleCredentials": {
             "accessKeyId": key_id, "secretAccessKey": secret, "sessionToken": token,
             "expiration": int((time.time() + self.standin.issuer.life) * 1000)}}), "application/json")
 
@@ -300,7 +300,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif action != "AssumeRoleWithWebIdentity" and standin.issuer.keys.get(key_id) is None:
             self._sts_error(403, "InvalidClientTokenId", "the security token included is invalid")
         elif action == "GetCallerIdentity":
-            self._answer(200, f'<R xmlns="{XMLNS}"><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn>'
+            self._respond(200, f'<R xmlns="{XMLNS}"><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn>'
                               "<Account>111122223333</Account></GetCallerIdentityResult></R>", "text/xml")
         else:
             self._sts_set(action)
@@ -316,12 +316,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             issuer.life = -60
         key_id, secret, token, expiration = issuer.issue()
         issuer.life = life
-        self._answer(200, f'<{action}Response xmlns="{XMLNS}"><{action}Result>'
+        self._respond(200, f'<{action}Response xmlns="{XMLNS}"><{action}Result>'
                      f"<Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{escape(secret)}"
                      f"</SecretAccessKey><SessionToken>{escape(token)}</SessionToken>"
                      f"<Expiration>{expiration}</Expiration></Credentials><AssumedRoleUser>"
                      f"<Arn>{ROLE_ARN}/x</Arn></AssumedRoleUser></{action}Result></{action}Response>", "text/xml")
 
     def _sts_error(self, status, code, message):
-        self._answer(status, f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>Sender</Type><Code>{code}</Code>'
+        self._respond(status, f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>Sender</Type><Code>{code}</Code>'
                      f"<Message>{message}</Message></Error></ErrorResponse>", "text/xml")

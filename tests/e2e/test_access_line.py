@@ -28,7 +28,7 @@ PHASES = ("receive_us", "wait_us", "credentials_us", "hash_us", "sign_us", "conn
 
 def test_every_field_of_a_successful_request(gateway, endpoint):
     before = datetime.datetime.now(datetime.timezone.utc)
-    answer = gateway.call("/call/echo?token=secret", b"12345", [
+    response = gateway.call("/call/echo?token=secret", b"12345", [
         ("Content-Type", "a/b"), ("X-Amzn-SageMaker-Target-Model", "m.tar.gz"), ("X-Odd", "1"),
         ("X-Amzn-SageMaker-Inference-Component", "part"), ("X-Amzn-SageMaker-Target-Variant", "B")])
     line = gateway.line()
@@ -48,8 +48,8 @@ def test_every_field_of_a_successful_request(gateway, endpoint):
     assert "target_variant" in line["overridden"] and "x-odd" in line["dropped_headers"]
     assert "aws_error" not in line and "model_status" not in line
     assert isinstance(line["reused"], bool)
-    assert answer.header("X-Request-Id") == line["request_id"]
-    assert answer.header("X-Amzn-SageMaker-Inference-Id") == line["inference_id"] == seen.parameters["InferenceId"]
+    assert response.header("X-Request-Id") == line["request_id"]
+    assert response.header("X-Amzn-SageMaker-Inference-Id") == line["inference_id"] == seen.parameters["InferenceId"]
     for name in PHASES + ("total_us",):
         assert isinstance(line[name], int) and 0 <= line[name] < 5_000_000, name
 
@@ -82,7 +82,7 @@ def test_slow_client_counts_as_receiving(gateway):
     with gateway.caller() as caller:
         caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
         time.sleep(0.2)
-        caller.send("b").answer()
+        caller.send("b").response()
     line = gateway.line()
     assert 195_000 <= line["receive_us"] <= line["total_us"]
 
@@ -119,8 +119,8 @@ def test_streams_count_parts_and_gaps(gateway):
 
 def test_server_timing_has_completed_phases(gateway, endpoint):
     endpoint.next_fault(delay_ms=100)
-    answer = gateway.call()
-    timing = dict(re.findall(r"([a-z_]+);dur=([0-9.]+)", answer.header("Server-Timing")))
+    response = gateway.call()
+    timing = dict(re.findall(r"([a-z_]+);dur=([0-9.]+)", response.header("Server-Timing")))
     assert timing and all(float(value) >= 0 for value in timing.values())
     assert any(100 <= float(value) < 400 for value in timing.values()), timing
 
@@ -141,10 +141,10 @@ def test_client_trace_is_used(gateway):
     ("/call/no_such_name", "POST", b"x", "bad_parameter", 400),
 ])
 def test_rejections_have_a_line(gateway, endpoint, path, method, body, outcome, status):
-    answer = gateway.call(path, body, method=method)
-    assert (answer.status, answer.outcome) == (status, outcome)
-    error = answer.json()
-    assert error["Code"] == outcome and error["Message"] and error["RequestId"] == answer.header("X-Request-Id")
+    response = gateway.call(path, body, method=method)
+    assert (response.status, response.outcome) == (status, outcome)
+    error = response.json()
+    assert error["Code"] == outcome and error["Message"] and error["RequestId"] == response.header("X-Request-Id")
     line = gateway.line(outcome=outcome)
     assert (line["status"], line["method"], line["attempts"]) == (status, method, 0)
     assert line["total_us"] >= 0 and "first_byte_us" not in line

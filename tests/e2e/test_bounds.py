@@ -95,8 +95,8 @@ class Upload(threading.Thread):
                 for _ in range(self.size // len(piece)):
                     caller.send(piece)
             with contextlib.suppress(Broken):
-                answer = caller.answer()
-                self.status, self.outcome = answer.status, answer.outcome
+                response = caller.response()
+                self.status, self.outcome = response.status, response.outcome
 
 
 def test_fifty_times_25_mib_in_64_mib(start_gateway, endpoint):
@@ -111,9 +111,9 @@ def test_fifty_times_25_mib_in_64_mib(start_gateway, endpoint):
         uploads = [Upload(gateway, 25 * MIB) for _ in range(50)]
         small = 0
         while any(upload.is_alive() for upload in uploads):
-            answer = gateway.call("/call/echo", b"small")
-            assert answer.body == b"small" or answer.outcome == "memory_full"
-            small += answer.status == 200
+            response = gateway.call("/call/echo", b"small")
+            assert response.body == b"small" or response.outcome == "memory_full"
+            small += response.status == 200
             time.sleep(0.05)
         assert small >= 1
         ends = [(upload.status, upload.outcome) for upload in uploads]
@@ -133,12 +133,12 @@ def test_full_memory_is_rejected_at_once(start_gateway, endpoint):
     with gateway.caller() as first, gateway.caller() as second:
         first.ask("/call/json", b"x" * 700_000)
         endpoint.wait_for(1)
-        answer = second.ask("/call/echo", b"", [("Content-Length", "700000")]).answer()
+        response = second.ask("/call/echo", b"", [("Content-Length", "700000")]).response()
         assert first.is_silent(), "it still holds its memory"
-        assert (answer.status, answer.outcome) == (503, "memory_full")
-        assert answer.header("Retry-After") and answer.header("Connection") == "close"
+        assert (response.status, response.outcome) == (503, "memory_full")
+        assert response.header("Retry-After") and response.header("Connection") == "close"
         assert gateway.line(outcome="memory_full")["attempts"] == 0
-        assert first.answer().json()["body_length"] == 700_000
+        assert first.response().json()["body_length"] == 700_000
 
 
 def test_body_max_over_memory_limit_warns(start_gateway):
@@ -146,8 +146,8 @@ def test_body_max_over_memory_limit_warns(start_gateway):
     gateway.allow_warnings("body_max")
     assert "call" in gateway.diagnostic(level="warning", message="body_max")["message"]
     with gateway.caller() as caller:
-        answer = caller.ask("/call/echo", b"", [("Content-Length", "2000000")]).answer()
-    assert (answer.status, answer.outcome) == (413, "body_too_large"), "it could never be accepted"
+        response = caller.ask("/call/echo", b"", [("Content-Length", "2000000")]).response()
+    assert (response.status, response.outcome) == (413, "body_too_large"), "it could never be accepted"
 
 
 def test_chunked_bodies_reserve_memory_as_they_arrive(start_gateway, endpoint):
@@ -160,15 +160,15 @@ def test_chunked_bodies_reserve_memory_as_they_arrive(start_gateway, endpoint):
         second.send(head + chunk * 4)
         time.sleep(0.3)
         third.send(head + chunk * 5)  # 17 of 16
-        answer = third.answer()
-        assert (answer.status, answer.outcome) == (503, "memory_full")
+        response = third.response()
+        assert (response.status, response.outcome) == (503, "memory_full")
         assert third.is_closed()
-        assert first.send(b"0\r\n\r\n").answer().json()["body_length"] == 8 * 65536
+        assert first.send(b"0\r\n\r\n").response().json()["body_length"] == 8 * 65536
         second.close()  # frees what it had reserved
         gateway.line(outcome="client_gone")
         with gateway.caller() as fourth:
-            answer = fourth.send(head + chunk * 15 + b"0\r\n\r\n").answer()
-            assert answer.json()["body_length"] == 15 * 65536
+            response = fourth.send(head + chunk * 15 + b"0\r\n\r\n").response()
+            assert response.json()["body_length"] == 15 * 65536
 
 
 def test_body_is_freed_at_the_first_response_byte(start_gateway, endpoint):
@@ -198,8 +198,8 @@ def test_slow_reader_is_waited_for(start_gateway, endpoint):
         assert sent < 50_000_000
         assert status_kib(gateway, "VmHWM") - before < 12 * 1024
         assert is_resting(gateway, 0.6)
-        answer = caller.answer()
-        assert len(answer.body) == 100_000_000
+        response = caller.response()
+        assert len(response.body) == 100_000_000
     assert gateway.line(bytes_out=100_000_000)["outcome"] == "ok"
 
 
@@ -224,8 +224,8 @@ def test_connections_over_the_cap_wait_in_the_kernel(start_gateway):
     assert idle[0].call("/call/echo", b"still").body == b"still"
     for left in range(5):
         idle.pop().close()
-        answer = late[left].answer()
-        assert answer.body == b"late"
+        response = late[left].response()
+        assert response.body == b"late"
     for caller in idle + late:
         caller.close()
 
@@ -248,8 +248,8 @@ def test_no_busy_loop_when_descriptors_run_out(start_gateway):
         caller.ask("/call/echo", b"in turn")
     while callers:  # each disconnect makes room for another; the upstream's own descriptor may be missing
         caller = callers.pop(0)
-        answer = caller.answer()
-        assert (answer.status, answer.outcome) in ((200, None), (502, "connect_failed"))
+        response = caller.response()
+        assert (response.status, response.outcome) in ((200, None), (502, "connect_failed"))
         caller.close()
     assert gateway.call("/call/echo", b"again").body == b"again"
 
@@ -282,10 +282,10 @@ def test_route_concurrency(start_gateway, endpoint):
     with gateway.caller() as holder:
         holder.ask("/one/echo", b"held")
         endpoint.wait_for(1)
-        answer = gateway.call("/one/echo", b"x")
-        assert (answer.status, answer.outcome) == (503, "busy") and answer.header("Retry-After")
+        response = gateway.call("/one/echo", b"x")
+        assert (response.status, response.outcome) == (503, "busy") and response.header("Retry-After")
         assert gateway.call("/call/echo", b"others pass").body == b"others pass"
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
     assert gateway.call("/one/echo", b"free").body == b"free"
 
 
@@ -297,7 +297,7 @@ def test_queue_is_fifo(start_gateway, endpoint):
         caller.ask("/one/echo", b"%d" % number)
         time.sleep(0.05)
     for number, caller in enumerate(callers):
-        assert caller.answer().body == b"%d" % number
+        assert caller.response().body == b"%d" % number
         caller.close()
     assert [seen.body for seen in endpoint.requests] == [b"0", b"1", b"2", b"3", b"4"]
     eventually(lambda: len(gateway.lines) == 5)
@@ -316,8 +316,8 @@ def test_nothing_overtakes_the_queue(start_gateway, endpoint):
         endpoint.wait_for(1)
         patient.ask("/one/echo", b"patient")
         for number in range(10):
-            assert greedy.answer().body == b"g%d" % number
-        assert patient.answer().body == b"patient"
+            assert greedy.response().body == b"g%d" % number
+        assert patient.response().body == b"patient"
     order = [seen.body for seen in endpoint.requests]
     assert order.index(b"patient") <= 3, order
 
@@ -329,11 +329,11 @@ def test_queue_timeout(start_gateway, endpoint):
         holder.ask("/one/echo", b"held")
         endpoint.wait_for(1)
         began = time.monotonic()
-        answer = waits.call("/one/echo", b"x")
-        assert (answer.status, answer.outcome) == (503, "busy") and answer.header("Retry-After")
+        response = waits.call("/one/echo", b"x")
+        assert (response.status, response.outcome) == (503, "busy") and response.header("Retry-After")
         assert time.monotonic() - began > 0.3 and holder.is_silent()
         assert gateway.line(outcome="busy")["wait_us"] >= 300_000
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
 
 
 def test_queueing_ends_at_the_total_timeout(start_gateway, endpoint):
@@ -344,10 +344,10 @@ def test_queueing_ends_at_the_total_timeout(start_gateway, endpoint):
         holder.ask("/call/echo", b"held")
         endpoint.wait_for(1)
         began = time.monotonic()
-        answer = waits.call("/one/echo", b"x")
-        assert (answer.status, answer.outcome) in ((504, "deadline"), (503, "busy"))
+        response = waits.call("/one/echo", b"x")
+        assert (response.status, response.outcome) in ((504, "deadline"), (503, "busy"))
         assert time.monotonic() - began > 0.5 and holder.is_silent()
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
 
 
 def test_queued_bodies_are_not_read(start_gateway, endpoint):
@@ -361,8 +361,8 @@ def test_queued_bodies_are_not_read(start_gateway, endpoint):
         waits.ask("/one/json", b"w" * 900_000)
         time.sleep(0.2)
         assert gateway.call("/call/json", b"o" * 900_000).json()["body_length"] == 900_000
-        assert holder.answer().body == b"small"
-        assert waits.answer().json()["body_length"] == 900_000
+        assert holder.response().body == b"small"
+        assert waits.response().json()["body_length"] == 900_000
 
 
 def test_global_concurrency_queues(start_gateway, endpoint):
@@ -373,7 +373,7 @@ def test_global_concurrency_queues(start_gateway, endpoint):
     for caller in callers:
         caller.ask("/call/echo", b"x")
     for caller in callers:
-        assert caller.answer().body == b"x"
+        assert caller.response().body == b"x"
         caller.close()
 
 
@@ -387,5 +387,5 @@ def test_queued_keep_alive_client_keeps_its_body(start_gateway, endpoint):
         for body in (b"one", b"two"):
             waits.ask("/one/echo", body)
         waits.ask("/one/echo", b"", chunks=[b"three", b" in chunks"])
-        assert holder.answer().body == b"held"
-        assert [waits.answer().body for _ in range(3)] == [b"one", b"two", b"three in chunks"]
+        assert holder.response().body == b"held"
+        assert [waits.response().body for _ in range(3)] == [b"one", b"two", b"three in chunks"]

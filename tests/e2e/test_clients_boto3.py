@@ -25,8 +25,8 @@ EVERYTHING = {
 
 
 def test_every_parameter_reaches_the_container(client, endpoint, gateway):
-    answer = client.invoke_endpoint(EndpointName="json-all", Body=b"1,2,3", **EVERYTHING)
-    container = json.load(answer["Body"])
+    response = client.invoke_endpoint(EndpointName="json-all", Body=b"1,2,3", **EVERYTHING)
+    container = json.load(response["Body"])
     assert container["parameters"] == EVERYTHING
     assert container["body_length"] == 5
     assert container["access_key"] == "AKIDEXAMPLE", "the gateway signs with its own key"
@@ -40,21 +40,21 @@ def test_every_parameter_reaches_the_container(client, endpoint, gateway):
 
 
 def test_every_response_field_is_returned(client, endpoint):
-    endpoint.next_fault(attributes="model says: 12 ms", variant="A", type="application/x-answer")
-    answer = client.invoke_endpoint(EndpointName="echo", Body=b"body", TargetVariant="A")
-    assert answer["ContentType"] == "application/x-answer"
-    assert answer["InvokedProductionVariant"] == "A"
-    assert answer["CustomAttributes"] == "model says: 12 ms"
-    assert answer["Body"].read() == b"body"
-    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    endpoint.next_fault(attributes="model says: 12 ms", variant="A", type="application/x-response")
+    response = client.invoke_endpoint(EndpointName="echo", Body=b"body", TargetVariant="A")
+    assert response["ContentType"] == "application/x-response"
+    assert response["InvokedProductionVariant"] == "A"
+    assert response["CustomAttributes"] == "model says: 12 ms"
+    assert response["Body"].read() == b"body"
+    headers = response["ResponseMetadata"]["HTTPHeaders"]
     assert headers["x-amzn-requestid"] == endpoint.requests[-1].request_id
-    assert answer["ResponseMetadata"]["RequestId"] == endpoint.requests[-1].request_id
+    assert response["ResponseMetadata"]["RequestId"] == endpoint.requests[-1].request_id
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body(client, endpoint, name):
-    answer = client.invoke_endpoint(EndpointName="echo", Body=BODIES[name], ContentType="a/b")
-    assert answer["Body"].read() == BODIES[name]
+    response = client.invoke_endpoint(EndpointName="echo", Body=BODIES[name], ContentType="a/b")
+    assert response["Body"].read() == BODIES[name]
     assert endpoint.requests[-1].body_sha256 == sha256(BODIES[name])
 
 
@@ -71,10 +71,10 @@ def test_one_byte_over_the_limit(client, endpoint, gateway):
 def test_asynchronous(client, endpoint, gateway):
     wanted = {"ContentType": "text/csv", "Accept": "a/b", "CustomAttributes": "c", "InferenceId": "i",
               "InputLocation": "s3://bucket/key", "RequestTTLSeconds": 600}
-    answer = client.invoke_endpoint_async(EndpointName="later", **wanted)
-    assert answer["InferenceId"] == "i"
-    assert answer["OutputLocation"].startswith("s3://")
-    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
+    response = client.invoke_endpoint_async(EndpointName="later", **wanted)
+    assert response["InferenceId"] == "i"
+    assert response["OutputLocation"].startswith("s3://")
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert endpoint.requests[-1].parameters == {**wanted, "RequestTTLSeconds": "600"}
     assert gateway.line(operation="async")["status"] == 202
 

@@ -23,8 +23,8 @@ def curl(*arguments, body=None):
 
 @pytest.mark.parametrize("name", BODIES)
 def test_posts_every_body(gateway, endpoint, name):
-    status, _, answer = curl(f"{gateway.url}/call/json", "-H", "Content-Type: x/y", body=BODIES[name])
-    container = json.loads(answer)
+    status, _, response = curl(f"{gateway.url}/call/json", "-H", "Content-Type: x/y", body=BODIES[name])
+    container = json.loads(response)
     assert status == 200 and container["verdict"] == "ok"
     assert container["body_sha256"] == sha256(BODIES[name])
     line = gateway.line(route="call")
@@ -33,23 +33,23 @@ def test_posts_every_body(gateway, endpoint, name):
 
 @pytest.mark.parametrize("name", ["every-byte", "six-mib"])
 def test_echoes_the_same_bytes(gateway, name):
-    status, headers, answer = curl(f"{gateway.url}/call/echo", "-H", "Content-Type: a/b", body=BODIES[name])
+    status, headers, response = curl(f"{gateway.url}/call/echo", "-H", "Content-Type: a/b", body=BODIES[name])
     assert (status, headers["content-type"]) == (200, "a/b")
-    assert answer == BODIES[name]
+    assert response == BODIES[name]
 
 
 def test_one_byte_over_the_limit(gateway, endpoint):
-    status, headers, answer = curl(f"{gateway.url}/call/echo", body=ONE_OVER)
+    status, headers, response = curl(f"{gateway.url}/call/echo", body=ONE_OVER)
     assert (status, headers["x-sagegate-outcome"]) == (413, "body_too_large")
-    assert json.loads(answer)["Code"] == "body_too_large"
+    assert json.loads(response)["Code"] == "body_too_large"
     assert gateway.line(outcome="body_too_large")["status"] == 413
     assert endpoint.requests == []
 
 
 def test_chunked_from_a_pipe(gateway):
-    status, _, answer = curl(f"{gateway.url}/call/json", "-H", "Transfer-Encoding: chunked",
+    status, _, response = curl(f"{gateway.url}/call/json", "-H", "Transfer-Encoding: chunked",
                              body=BODIES["six-mib"])
-    assert status == 200 and json.loads(answer)["body_sha256"] == sha256(BODIES["six-mib"])
+    assert status == 200 and json.loads(response)["body_sha256"] == sha256(BODIES["six-mib"])
 
 
 def test_two_urls_on_one_connection(gateway):
@@ -73,16 +73,16 @@ routes:
       content_type: { default: text/csv, strict_default: true }
       accept: { default: application/json, strict_default: true }
 """)
-    _, _, answer = curl(f"{gateway.url}/defaults", "-d", "1,2")
-    assert chosen(answer) == ("text/csv", "application/json")
-    _, _, answer = curl(f"{gateway.url}/defaults", "-d", "1,2", "-H", "Content-Type: a/b", "-H", "Accept: c/d")
-    assert chosen(answer) == ("a/b", "c/d")
-    _, _, answer = curl(f"{gateway.url}/strict", "-d", "1,2")
-    assert chosen(answer) == ("application/x-www-form-urlencoded", "*/*")
+    _, _, response = curl(f"{gateway.url}/defaults", "-d", "1,2")
+    assert chosen(response) == ("text/csv", "application/json")
+    _, _, response = curl(f"{gateway.url}/defaults", "-d", "1,2", "-H", "Content-Type: a/b", "-H", "Accept: c/d")
+    assert chosen(response) == ("a/b", "c/d")
+    _, _, response = curl(f"{gateway.url}/strict", "-d", "1,2")
+    assert chosen(response) == ("application/x-www-form-urlencoded", "*/*")
 
 
-def chosen(answer):
-    parameters = json.loads(answer)["parameters"]
+def chosen(response):
+    parameters = json.loads(response)["parameters"]
     return parameters["ContentType"], parameters["Accept"]
 
 
@@ -97,6 +97,6 @@ routes:
 """, head=False)
     path = gateway.directory / "gateway.sock"
     assert oct(path.stat().st_mode)[-3:] == "660"
-    status, _, answer = curl("--unix-socket", str(path), "http://localhost/predict", body=BODIES["every-byte"])
-    assert (status, answer) == (200, BODIES["every-byte"])
+    status, _, response = curl("--unix-socket", str(path), "http://localhost/predict", body=BODIES["every-byte"])
+    assert (status, response) == (200, BODIES["every-byte"])
     assert gateway.line(outcome="ok")["client"] == "unix"

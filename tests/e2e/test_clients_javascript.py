@@ -49,8 +49,8 @@ def test_every_parameter_both_ways(sdk, endpoint, gateway):
 
 
 def test_every_body(sdk, endpoint):
-    answers = sdk(*(("InvokeEndpoint", {"EndpointName": "echo", "Body": body}) for body in BODIES.values()))
-    assert [answer["sha256"] for answer in answers] == [sha256(body) for body in BODIES.values()]
+    responses = sdk(*(("InvokeEndpoint", {"EndpointName": "echo", "Body": body}) for body in BODIES.values()))
+    assert [response["sha256"] for response in responses] == [sha256(body) for body in BODIES.values()]
 
 
 def test_one_byte_over_the_limit(sdk, endpoint, gateway):
@@ -67,10 +67,10 @@ def test_errors_map_to_sdk_exceptions(sdk, endpoint):
              "InternalDependencyException", "ValidationError", "ThrottlingException"]
     for code in codes:
         endpoint.next_fault(code=code, message="told so", original_status=418 if code == "ModelError" else None)
-    answers = sdk(*(("InvokeEndpoint", {"EndpointName": "echo", "Body": b"x"}) for _ in codes))
-    assert [answer["error"] for answer in answers] == codes
-    assert {answer["message"] for answer in answers} == {"told so"}
-    assert answers[0]["OriginalStatusCode"] == 418
+    responses = sdk(*(("InvokeEndpoint", {"EndpointName": "echo", "Body": b"x"}) for _ in codes))
+    assert [response["error"] for response in responses] == codes
+    assert {response["message"] for response in responses} == {"told so"}
+    assert responses[0]["OriginalStatusCode"] == 418
 
 
 def test_streaming_and_asynchronous_through_native(sdk, endpoint, gateway):

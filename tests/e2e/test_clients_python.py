@@ -12,10 +12,10 @@ from payloads import BODIES, ONE_OVER, sha256
 @pytest.mark.parametrize("name", BODIES)
 def test_urllib_posts_every_body(gateway, name):
     request = urllib.request.Request(f"{gateway.url}/call/echo", BODIES[name], {"Content-Type": "x/y"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        assert answer.read() == BODIES[name]
-        assert answer.headers["Content-Type"] == "x/y"
-        assert answer.headers["X-Request-Id"] and answer.headers["X-Amzn-SageMaker-Inference-Id"]
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.read() == BODIES[name]
+        assert response.headers["Content-Type"] == "x/y"
+        assert response.headers["X-Request-Id"] and response.headers["X-Amzn-SageMaker-Inference-Id"]
 
 
 def test_urllib_gets_the_model_error(gateway, endpoint):
@@ -59,5 +59,5 @@ def test_one_byte_over_the_limit(gateway, endpoint):
 
 
 def test_streamed_response_is_read_incrementally(gateway):
-    with urllib.request.urlopen(f"{gateway.url}/call/count-4-20", b"x", timeout=10) as answer:
-        assert answer.read().splitlines() == [b"part %d of 4" % n for n in range(1, 5)]
+    with urllib.request.urlopen(f"{gateway.url}/call/count-4-20", b"x", timeout=10) as response:
+        assert response.read().splitlines() == [b"part %d of 4" % n for n in range(1, 5)]

@@ -32,33 +32,33 @@ def caller(gateway):
 
 def test_keeps_the_connection(caller):
     for number in range(5):
-        answer = caller.call("/call/echo", b"%d" % number)
-        assert (answer.status, answer.body, answer.version) == (200, b"%d" % number, "1.1")
+        response = caller.call("/call/echo", b"%d" % number)
+        assert (response.status, response.body, response.version) == (200, b"%d" % number, "1.1")
 
 
 def test_closes_when_asked(caller):
-    answer = caller.call("/call/echo", b"x", [("Connection", "close")])
-    assert answer.header("Connection").lower() == "close"
+    response = caller.call("/call/echo", b"x", [("Connection", "close")])
+    assert response.header("Connection").lower() == "close"
     assert caller.is_closed()
 
 
 def test_http_1_0_is_framed_by_close_or_length(caller):
-    answer = caller.call("/call/echo", b"x", version="1.0")
-    assert answer.body == b"x" and answer.framing in ("length", "close")
+    response = caller.call("/call/echo", b"x", version="1.0")
+    assert response.body == b"x" and response.framing in ("length", "close")
     assert caller.is_closed()
 
 
 def test_http_1_0_keeps_alive_on_request(caller):
     for _ in range(2):
-        answer = caller.call("/call/echo", b"x", [("Connection", "keep-alive")], version="1.0")
-        assert answer.framing == "length"
-        assert answer.header("Connection").lower() == "keep-alive"
+        response = caller.call("/call/echo", b"x", [("Connection", "keep-alive")], version="1.0")
+        assert response.framing == "length"
+        assert response.header("Connection").lower() == "keep-alive"
 
 
 def test_http_1_0_gets_no_chunks(caller):
-    answer = caller.call("/call/count-3-10", b"x", version="1.0")
-    assert answer.framing == "length", "an abort would look like the end"
-    assert answer.body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
+    response = caller.call("/call/count-3-10", b"x", version="1.0")
+    assert response.framing == "length", "an abort would look like the end"
+    assert response.body == b"part 1 of 3\npart 2 of 3\npart 3 of 3\n"
 
 
 def test_http_1_0_response_over_the_buffer_limit(caller, endpoint, gateway):
@@ -71,23 +71,23 @@ def test_http_1_0_response_over_the_buffer_limit(caller, endpoint, gateway):
 
 def test_pipelined_requests_are_answered_in_order(caller, endpoint):
     caller.ask("/call/count-2-100", b"one").ask("/call/echo", b"two").ask("/call/echo", b"3").ask("/nowhere", b"four")
-    bodies = [caller.answer().body for _ in range(3)]
+    bodies = [caller.response().body for _ in range(3)]
     assert bodies == [b"part 1 of 2\npart 2 of 2\n", b"two", b"3"]
-    assert caller.answer().status == 404
+    assert caller.response().status == 404
     assert [seen.body for seen in endpoint.requests] == [b"one", b"two", b"3"]
 
 
 def test_pipelined_in_one_write(caller):
     one = b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"
     caller.send(b"".join(one + b"%d" % number for number in range(8)))
-    assert [caller.answer().body for _ in range(8)] == [b"%d" % number for number in range(8)]
+    assert [caller.response().body for _ in range(8)] == [b"%d" % number for number in range(8)]
 
 
 def test_request_in_single_bytes(caller):
     for byte in b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":
         caller.send(bytes([byte]))
         time.sleep(0.001)
-    assert caller.answer().body == b"abc"
+    assert caller.response().body == b"abc"
 
 
 def test_empty_lines_before_a_request(caller):
@@ -103,25 +103,25 @@ def test_hosts(caller):
 
 
 def test_head_has_no_body(caller):
-    answer = caller.call("/any/echo", method="HEAD")
-    assert answer.status == 200 and caller.buffer == b""
+    response = caller.call("/any/echo", method="HEAD")
+    assert response.status == 200 and caller.buffer == b""
     assert caller.call("/call/echo", b"still").body == b"still"
 
 
 def test_head_on_a_post_route(caller):
-    answer = caller.call("/call/echo", method="HEAD")
-    assert (answer.status, answer.outcome, answer.header("Allow")) == (405, "method_not_allowed", "POST")
+    response = caller.call("/call/echo", method="HEAD")
+    assert (response.status, response.outcome, response.header("Allow")) == (405, "method_not_allowed", "POST")
     assert caller.call("/call/echo", b"still").body == b"still"
 
 
 def test_methods_and_paths_without_a_route(caller, endpoint):
     for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS"):
-        answer = caller.call("/call/echo", b"", method=method, headers=[("Content-Length", "0")])
-        assert (answer.status, answer.header("Allow")) == (405, "POST"), method
-        assert answer.outcome == "method_not_allowed"
+        response = caller.call("/call/echo", b"", method=method, headers=[("Content-Length", "0")])
+        assert (response.status, response.header("Allow")) == (405, "POST"), method
+        assert response.outcome == "method_not_allowed"
     for path in ("/", "/call", "/call/", "/call/a/b", "/calls/echo", "/CALL/echo", "//call/echo"):
-        answer = caller.call(path)
-        assert answer.status in (404, 400), path
+        response = caller.call(path)
+        assert response.status in (404, 400), path
     assert endpoint.requests == []
 
 
@@ -146,7 +146,7 @@ def test_every_body_in_chunks(caller, name):
 def test_chunks_of_one_byte_with_extensions_and_trailers(caller, endpoint):
     caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\nTrailer: X-T\r\n\r\n")
     caller.send(b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in b"hello") + b"0\r\nX-T: 1\r\n\r\n")
-    assert caller.answer().body == b"hello"
+    assert caller.response().body == b"hello"
     assert endpoint.requests[-1].header("content-length") == "5", "SageMaker gets a Content-Length"
     assert endpoint.requests[-1].header("x-t") is None
     assert caller.call("/call/echo", b"next").body == b"next"
@@ -157,8 +157,8 @@ def test_body_limit_in_chunks(caller, endpoint, gateway):
     assert caller.call("/call/json", chunks=[megabyte] * 25).json()["body_length"] == LIMIT
     with gateway.caller() as second:
         try:
-            answer = second.call("/call/json", chunks=[megabyte] * 25 + [b"!"])
-            assert (answer.status, answer.outcome) == (413, "body_too_large")
+            response = second.call("/call/json", chunks=[megabyte] * 25 + [b"!"])
+            assert (response.status, response.outcome) == (413, "body_too_large")
         except (BrokenPipeError, ConnectionResetError, Broken):
             pass  # reported while it was still sending
     assert gateway.line(outcome="body_too_large")["status"] == 413
@@ -170,30 +170,30 @@ def test_waits_for_100_continue(caller, name):
     body = BODIES[name]
     caller.send(f"POST /call/json HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-Continue\r\n\r\n")
     assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
-    answer = caller.send(body).answer()
-    assert answer.json()["body_sha256"] == sha256(body)
-    assert answer.interim == []
+    response = caller.send(body).response()
+    assert response.json()["body_sha256"] == sha256(body)
+    assert response.interim == []
 
 
 def test_no_100_continue_before_a_rejection(gateway, endpoint):
     for path, length, outcome in (("/call/echo", len(ONE_OVER), "body_too_large"), ("/nowhere", 5, "no_route")):
         with gateway.caller() as caller:
             caller.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n")
-            answer = caller.answer()
-            assert (answer.interim, answer.outcome) == ([], outcome)
+            response = caller.response()
+            assert (response.interim, response.outcome) == ([], outcome)
     assert endpoint.requests == []
 
 
 def test_no_100_continue_if_the_body_has_arrived(caller):
     caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n!")
-    answer = caller.answer()
-    assert answer.body == b"!" and answer.interim in ([], [100])
+    response = caller.response()
+    assert response.body == b"!" and response.interim in ([], [100])
 
 
 def test_content_encoding_is_rejected(caller, endpoint):
     assert caller.call("/call/echo", b"x", [("Content-Encoding", "identity")]).status == 200
-    answer = caller.call("/call/echo", b"x", [("Content-Encoding", "gzip")])
-    assert (answer.status, answer.outcome) == (415, "unsupported_encoding")
+    response = caller.call("/call/echo", b"x", [("Content-Encoding", "gzip")])
+    assert (response.status, response.outcome) == (415, "unsupported_encoding")
     assert len(endpoint.requests) == 1
 
 
@@ -228,8 +228,8 @@ REFUSED = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_rejected_heads(gateway, endpoint, kind):
     with gateway.caller() as caller:
-        answer = caller.send(REFUSED[kind]).answer()
-        assert (answer.status, answer.outcome) == (400, "bad_request")
+        response = caller.send(REFUSED[kind]).response()
+        assert (response.status, response.outcome) == (400, "bad_request")
         assert caller.is_closed()
     line = gateway.line(outcome="bad_request")
     assert line["status"] == 400 and line["attempts"] == 0
@@ -240,8 +240,8 @@ def test_rejected_heads(gateway, endpoint, kind):
 def test_rejected_chunks(gateway, endpoint, chunk):
     with gateway.caller() as caller:
         caller.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
-        answer = caller.answer()
-        assert (answer.status, answer.outcome) in ((400, "bad_request"), (413, "body_too_large"))
+        response = caller.response()
+        assert (response.status, response.outcome) in ((400, "bad_request"), (413, "body_too_large"))
         assert caller.is_closed()
     assert endpoint.requests == []
 
@@ -249,8 +249,8 @@ def test_rejected_chunks(gateway, endpoint, chunk):
 def test_oversized_head(gateway, endpoint):
     with gateway.caller() as caller:
         caller.send(HEAD + "X: " + "x" * 100_000 + "\r\n\r\n")
-        answer = caller.answer()
-        assert (answer.status, answer.outcome) == (431, "head_too_large")
+        response = caller.response()
+        assert (response.status, response.outcome) == (431, "head_too_large")
     assert gateway.line(outcome="head_too_large")["status"] == 431
     assert gateway.call().status == 200
 

@@ -36,7 +36,7 @@ def test_source_starts_serves_rotates_fails_and_recovers(kind, standin, start, e
 
     source.fail()
     gateway.diagnostic(10, topic="credentials", level="warning")
-    lib.eventually(lambda: (answer := call(gateway)).status == 503 and answer.outcome == "no_credentials", 10, "its end")
+    lib.eventually(lambda: (response := call(gateway)).status == 503 and response.outcome == "no_credentials", 10, "its end")
     assert gateway.admin("/ready")[0] == 503
 
     source.mend()
@@ -225,8 +225,8 @@ def test_failing_source_does_not_fall_through_to_imds(standin, start, tmp_path):
     standin.web_token = "another"
     gateway = start(f'credentials: {{ imds_endpoint: "{standin.url}" }}',
                     {**source.env, "AWS_EC2_METADATA_DISABLED": None})
-    answer = call(gateway)
-    assert answer.status == 503 and answer.outcome == "no_credentials"
+    response = call(gateway)
+    assert response.status == 503 and response.outcome == "no_credentials"
     assert "InvalidIdentityToken" in gateway.diagnostic(topic="credentials")["message"]
     assert standin.count("/latest/") == 0
     assert "web-token-EXAMPLE" not in gateway.told()
@@ -377,8 +377,8 @@ def test_process_failures_are_reported(start, tmp_path, script, part):
     helper = write(tmp_path / "helper", f"#!/bin/bash\n{script}\n")
     helper.chmod(0o700)
     gateway = start(f'credentials: {{ source: process, process: "{helper}", wait: 200ms }}')
-    answer = call(gateway)
-    assert answer.status == 503 and answer.outcome == "no_credentials"
+    response = call(gateway)
+    assert response.status == 503 and response.outcome == "no_credentials"
     if part:
         assert part in gateway.diagnostic(5, topic="credentials", level="warning")["message"]
     gateway.stop()
@@ -453,8 +453,8 @@ def test_request_waits_for_first_fetch_up_to_limit(standin, start, tmp_path):
     standin.fault = "stall"
     gateway = start("credentials: { source: container, wait: 300ms }", source.env)
     begun = time.monotonic()
-    answer = call(gateway)
-    assert answer.outcome == "no_credentials" and answer.header("Retry-After") == "5"
+    response = call(gateway)
+    assert response.outcome == "no_credentials" and response.header("Retry-After") == "5"
     assert 0.25 < time.monotonic() - begun < 1.5
     standin.fault = None
     lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
@@ -473,7 +473,7 @@ def test_client_disconnect_while_waiting_is_harmless(standin, start, tmp_path):
         caller.reset()
     standin.fault = None
     for caller in callers[3:]:
-        assert caller.answer().status in (200, 503)
+        assert caller.response().status in (200, 503)
         caller.close()
     lib.eventually(lambda: call(gateway).status == 200, 10, "a set")
 
@@ -502,8 +502,8 @@ def test_expired_token_error_refetches_and_signs_again(
     gateway.line(outcome="ok")
     first = key_of(endpoint)
     endpoint.next_fault(status=403, code=code, message="The security token included in the request is expired")
-    answer = gateway.call("/call/echo", b"b" * 100000)
-    assert answer.status == 200 and answer.body == b"b" * 100000
+    response = gateway.call("/call/echo", b"b" * 100000)
+    assert response.status == 200 and response.body == b"b" * 100000
     assert gateway.line()["attempts"] == 2
     assert key_of(endpoint) != first
     # A second rejection in a row does not trigger another fetch: the error goes to the client.
@@ -557,8 +557,8 @@ def test_rejected_signature_is_reported_with_its_cause(start, endpoint, keys):
     """A secret that does not match the key id; private data of the request is not logged."""
     endpoint.strict = False
     gateway = start("", {"AWS_ACCESS_KEY_ID": lib.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "another-secret-EXAMPLE"})
-    answer = gateway.call("/call/echo", b"x", [("X-Amzn-SageMaker-Custom-Attributes", "private-EXAMPLE")])
-    assert answer.outcome == "access_denied" and answer.status == 502
+    response = gateway.call("/call/echo", b"x", [("X-Amzn-SageMaker-Custom-Attributes", "private-EXAMPLE")])
+    assert response.outcome == "access_denied" and response.status == 502
     assert "does not belong to the access key id" in gateway.diagnostic(topic="signature")["message"]
     assert "EXAMPLE" not in gateway.told()
 
@@ -575,10 +575,10 @@ def test_no_output_contains_a_secret(standin, start, endpoint, tmp_path):
         standin.bearer = None
         source = kind(standin, directory)
         gateway = start(source.more + "\nlog: { level: debug }", {**source.env, "HOME": str(directory)})
-        answer = call(gateway)
-        assert answer.status == 200
+        response = call(gateway)
+        assert response.status == 200
         endpoint.next_fault(status=403, code="ExpiredTokenException", message="expired")
-        said += [answer.head, answer.body, call(gateway).head, gateway.admin("/ready")[1]]
+        said += [response.head, response.body, call(gateway).head, gateway.admin("/ready")[1]]
         source.fail()
         doctor = lib.run("doctor", "-c", gateway.config_file, env={**NO_KEYS, "HOME": str(directory), **source.env})
         printed = lib.run("check", "-c", gateway.config_file, "--print", env={"HOME": str(directory)})

@@ -33,10 +33,10 @@ def test_many_rejections_cause_one_fetch(standin, start, endpoint, tmp_path):
     callers = [gateway.caller() for _ in range(100)]
     for caller in callers:
         caller.ask("/call/echo", b"x" * 1000)
-    answers = [caller.answer() for caller in callers]
+    responses = [caller.response() for caller in callers]
     for caller in callers:
         caller.close()
-    assert [(answer.status, answer.outcome) for answer in answers if answer.status != 200] == []
+    assert [(response.status, response.outcome) for response in responses if response.status != 200] == []
     assert standin.count("/v1/") == 2
     lib.eventually(lambda: len(gateway.lines) >= 101, 10, "the lines")
     attempts = [line["attempts"] for line in gateway.lines]
@@ -90,7 +90,7 @@ def test_credentials_expiring_during_connect_are_awaited(standin, start_gateway,
             connected.set()
             time.sleep(max(0, begun + 4.5 - time.monotonic()))
             (tmp_path / "go").touch()
-            assert caller.answer().status == 200
+            assert caller.response().status == 200
         line = gateway.line()
         assert line["outcome"] == "ok" and line["attempts"] == 1 and line["credentials_us"] > 1_000_000
 

@@ -122,7 +122,7 @@ def test_close_while_queued(gateway, endpoint, kind, how):
             time.sleep(0.1)
             LEAVE[how](caller)
             assert gateway.line(outcome="client_gone", timeout=10)["attempts"] == 0
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
     assert gateway.call("/one/echo", b"free").body == b"free"
     assert len(endpoint.requests) == 2
 
@@ -190,8 +190,8 @@ def test_half_close(gateway, endpoint, who, kind):
         if not waits:
             gateway.line(outcome="client_gone", timeout=10)
             return
-        answer = caller.answer()
-        assert (answer.status, answer.body) == (200, b"half")
+        response = caller.response()
+        assert (response.status, response.body) == (200, b"half")
         assert caller.is_closed()
     assert gateway.line(outcome="ok")["attempts"] == 1
 
@@ -214,7 +214,7 @@ def test_half_close_while_streaming(gateway):
     with gateway.caller() as caller:
         caller.ask("/finish/count-6-100", b"x")
         shut(caller)
-        assert caller.answer().body.endswith(b"part 6 of 6\n")
+        assert caller.response().body.endswith(b"part 6 of 6\n")
 
 
 def test_half_close_while_queued_is_served(gateway, endpoint):
@@ -225,8 +225,8 @@ def test_half_close_while_queued_is_served(gateway, endpoint):
         endpoint.wait_for(1)
         waits.ask("/patient/echo", b"whole")
         shut(waits)
-        assert holder.answer().body == b"held"
-        assert waits.answer().body == b"whole"
+        assert holder.response().body == b"held"
+        assert waits.response().body == b"whole"
 
 
 def test_half_close_before_the_body_is_an_incomplete_request(gateway, endpoint):
@@ -236,6 +236,6 @@ def test_half_close_before_the_body_is_an_incomplete_request(gateway, endpoint):
         endpoint.wait_for(1)
         waits.ask("/patient/echo", b"", [("Content-Length", "5")])
         shut(waits)
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
         gateway.line(outcome="client_gone", timeout=10)
     assert len(endpoint.requests) == 1

@@ -76,11 +76,11 @@ def at(gateway, listener):
 
 def refused_by_page(caller, status, outcome):
     """The same on an admin or health listener."""
-    answer = caller.answer()
-    assert (answer.status, answer.json()["error"]) == (status, outcome)
-    assert answer.header("Connection") == "close" and answer.json()["message"]
+    response = caller.response()
+    assert (response.status, response.json()["error"]) == (status, outcome)
+    assert response.header("Connection") == "close" and response.json()["message"]
     assert caller.is_closed()
-    return answer
+    return response
 
 
 def refused_at(listener, gateway, caller, status, outcome):
@@ -91,16 +91,16 @@ def refused_at(listener, gateway, caller, status, outcome):
 
 def refused(gateway, caller, status, outcome, **fields):
     """Reads the rejection and its access line, and expects the close."""
-    answer = caller.answer()
-    assert (answer.status, answer.outcome) == (status, outcome)
-    assert answer.header("Connection") == "close"
-    assert answer.json()["Code"] == outcome
+    response = caller.response()
+    assert (response.status, response.outcome) == (status, outcome)
+    assert response.header("Connection") == "close"
+    assert response.json()["Code"] == outcome
     assert caller.is_closed()
-    line = gateway.line(request_id=answer.header("X-Request-Id"))
+    line = gateway.line(request_id=response.header("X-Request-Id"))
     assert (line["status"], line["outcome"], line["attempts"]) == (status, outcome, 0)
     for name, value in fields.items():
         assert line[name] == value
-    return answer
+    return response
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
@@ -156,7 +156,7 @@ def test_slow_body_is_not_a_stalled_one(gateway):
         for byte in b"twelve bytes":
             caller.send(bytes([byte]))
             time.sleep(0.1)
-        assert caller.answer().body == b"twelve bytes"
+        assert caller.response().body == b"twelve bytes"
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
@@ -228,7 +228,7 @@ def test_rejected_body_is_not_read_completely(gateway):
     """At most 64 KiB are discarded after a rejection; then the connection closes, whatever else is sent."""
     with gateway.caller() as caller:
         caller.ask("/nowhere", b"", [("Content-Length", "200000000")])
-        assert caller.answer().status == 404
+        assert caller.response().status == 404
         sent = 0
         with pytest.raises((ConnectionError, TimeoutError)):
             while sent < 200_000_000:
@@ -258,7 +258,7 @@ def test_100_continue_of_an_admin_page(gateway, listener):
     with at(gateway, listener) as caller:
         caller.ask("/live", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
         assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert caller.send(b"hello").answer().status == 405
+        assert caller.send(b"hello").response().status == 405
         caller.ask("/live", b"", [("Expect", "a miracle")], method="GET")
         assert refused_by_page(caller, 400, "bad_request")
 
@@ -286,7 +286,7 @@ def test_100_continue_is_sent_after_admission(gateway, endpoint):
     with gateway.caller() as caller:
         caller.ask("/call/echo", b"", [("Content-Length", "5"), ("Expect", "100-continue")])
         assert caller.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert caller.send(b"hello").answer().body == b"hello"
+        assert caller.send(b"hello").response().body == b"hello"
 
 
 def test_100_continue_is_sent_after_queueing(gateway, endpoint):
@@ -300,9 +300,9 @@ def test_100_continue_is_sent_after_queueing(gateway, endpoint):
         with pytest.raises(BlockingIOError):
             waits.sock.recv(1)
         waits.sock.settimeout(10)
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"
         assert waits.read_some() == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert waits.send(b"hello").answer().body == b"hello"
+        assert waits.send(b"hello").response().body == b"hello"
     line = eventually(lambda: [line for line in gateway.lines if line["bytes_in"] == 5])[0]
     assert line["wait_us"] > 200_000
 
@@ -316,4 +316,4 @@ def test_no_100_continue_after_queue_timeout(gateway, endpoint):
         time.sleep(0.2)
         waits.close()
         assert gateway.line(outcome="client_gone")["attempts"] == 0
-        assert holder.answer().body == b"held"
+        assert holder.response().body == b"held"

@@ -57,8 +57,8 @@ def test_last_response_closes_the_connection(start_gateway, endpoint):
         fresh.ask("/echo", b"connected before, asked after")
         begun.send(HEAD_OF_ONE[20:] + b"y")
         for caller, body in ((begun, b"y"), (fresh, b"connected before, asked after"), (under_way, b"x")):
-            answer = caller.answer()
-            assert (answer.status, answer.body, answer.header("Connection")) == (200, body, "close")
+            response = caller.response()
+            assert (response.status, response.body, response.header("Connection")) == (200, body, "close")
             assert caller.is_closed()
     gateway.stop()
 
@@ -71,8 +71,8 @@ def test_requests_after_the_last_response_are_not_processed(start_gateway, endpo
         caller.send(HEAD_OF_ONE + b"1" + HEAD_OF_ONE + b"2")
         endpoint.wait_for(1)
         gateway.signal()
-        answer = caller.answer()
-        assert (answer.body, answer.header("Connection")) == (b"1", "close")
+        response = caller.response()
+        assert (response.body, response.header("Connection")) == (b"1", "close")
         assert caller.is_closed()
     gateway.stop()
     assert len(endpoint.requests) == 1
@@ -86,8 +86,8 @@ def test_idle_connections_stay_for_drain_idle(start_gateway):
         gateway.signal()
         began = time.monotonic()
         gateway.diagnostic(topic="drain")
-        answer = asks_once_more.call("/echo", b"y")
-        assert (answer.body, answer.header("Connection")) == (b"y", "close")
+        response = asks_once_more.call("/echo", b"y")
+        assert (response.body, response.header("Connection")) == (b"y", "close")
         assert says_nothing.is_closed(5)
         assert 0.7 < time.monotonic() - began < 4
     gateway.stop()
@@ -104,9 +104,9 @@ def test_streams_finish_or_are_cut_at_the_limit(start_gateway, endpoint):
         is_cut.ask("/echo", b"abcdef")
         endpoint.wait_for(lambda e: len(e.requests) == 2 and e.requests[-1].sent == 3)
         gateway.signal()
-        assert finishes.answer().body.endswith(b"part 4 of 4\n")
+        assert finishes.response().body.endswith(b"part 4 of 4\n")
         with pytest.raises(Broken):
-            is_cut.answer()
+            is_cut.response()
     gateway.stop()
     assert gateway.line(outcome="ok")
     assert gateway.line(outcome="drain_cut")
@@ -120,8 +120,8 @@ def test_unanswered_requests_fail_at_the_limit(start_gateway, endpoint):
         caller.ask("/echo", b"x")
         endpoint.wait_for(1)
         gateway.signal()
-        answer = caller.answer()
-        assert (answer.status, answer.outcome, answer.header("Connection")) == (503, "drain_cut", "close")
+        response = caller.response()
+        assert (response.status, response.outcome, response.header("Connection")) == (503, "drain_cut", "close")
     gateway.stop()
 
 
@@ -137,8 +137,8 @@ def test_queued_requests_fail_at_the_limit(start_gateway, endpoint):
     time.sleep(0.2)
     gateway.signal()
     for caller in [holder, *waiting]:
-        answer = caller.answer()
-        assert (answer.status, answer.outcome) == (503, "drain_cut")
+        response = caller.response()
+        assert (response.status, response.outcome) == (503, "drain_cut")
     gateway.stop()
     for caller in [holder, *waiting]:
         caller.close()
@@ -156,8 +156,8 @@ def test_queued_requests_are_served_while_draining(start_gateway, endpoint):
     time.sleep(0.1)
     gateway.signal()
     for number, caller in enumerate(callers):
-        answer = caller.answer()
-        assert (answer.body, answer.header("Connection")) == (b"%d" % number, "close")
+        response = caller.response()
+        assert (response.body, response.header("Connection")) == (b"%d" % number, "close")
         caller.close()
     gateway.stop()
 
@@ -172,8 +172,8 @@ def test_accept_queue_is_not_reset(start_gateway, workers):
         callers.append(caller.send(HEAD_OF_ONE + b"q"))
     gateway.signal()
     for caller in callers:
-        answer = caller.answer()
-        assert (answer.status, answer.body) == (200, b"q")
+        response = caller.response()
+        assert (response.status, response.body) == (200, b"q")
         caller.close()
     gateway.stop()
 
@@ -189,8 +189,8 @@ def test_connections_over_the_cap_are_not_reset(start_gateway):
     time.sleep(0.2)
     gateway.signal()
     for caller in late:
-        answer = caller.answer()
-        assert (answer.status, answer.body) == (200, b"l")
+        response = caller.response()
+        assert (response.status, response.body) == (200, b"l")
         caller.close()
     gateway.stop()
     for caller in idle:
@@ -213,5 +213,5 @@ def test_listeners_are_closed_after_the_drain(start_gateway):
             return False
         eventually(refused, 2, "new connections are refused, not left waiting")
         assert gateway.process.poll() is None
-        assert half.send(b"z").answer().body == b"z"
+        assert half.send(b"z").response().body == b"z"
     gateway.stop()

@@ -27,10 +27,10 @@ def refused(call, **parameters):
 
 
 def test_accepts_botocore_signatures(endpoint, ca_file):
-    answer = client(endpoint, ca_file).invoke_endpoint(
+    response = client(endpoint, ca_file).invoke_endpoint(
         EndpointName="echo", Body=b"\0\1\2", ContentType="a/b", CustomAttributes="a  b", TargetVariant="B")
-    assert answer["Body"].read() == b"\0\1\2"
-    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("a/b", "B")
+    assert response["Body"].read() == b"\0\1\2"
+    assert (response["ContentType"], response["InvokedProductionVariant"]) == ("a/b", "B")
     seen = endpoint.requests[-1]
     assert seen.verdict == "ok" and seen.sni == "localhost" and seen.tls_version == "TLSv1.3"
 
@@ -104,7 +104,7 @@ def test_sends_every_kind_of_broken_http():
             with Caller(("127.0.0.1", plain.port), timeout=1) as caller:
                 caller.ask("/endpoints/echo/invocations", b"x", [("Connection", "close")])
                 try:
-                    caller.answer()
+                    caller.response()
                 except (Broken, AssertionError):
                     pass
         plain.wait_for(len(BAD))

@@ -237,7 +237,7 @@ class Lab:
         """Returns (response, the endpoint's record of the request or None)."""
         self.endpoint.requests.clear()
         with self.gateway.caller() as caller:
-            response = caller.send(request).answer(request.split(b" ", 1)[0].decode("latin-1"))
+            response = caller.send(request).response(request.split(b" ", 1)[0].decode("latin-1"))
         seen = self.endpoint.requests[:]
         assert len(seen) <= 1
         return response, seen[0] if seen else None
@@ -281,9 +281,9 @@ class Lab:
             assert in_path or (len(sent) == 1 and re.match(as_pattern(value), sent[0])), name
         assert response.outcome in (None, "rejected", "upstream_error", "model_error")
 
-    def compare_lines(self, answers):
-        """answers: request id -> explain's result. The access lines must agree."""
-        for identity, told in answers.items():
+    def compare_lines(self, responses):
+        """responses: request id -> explain's result. The access lines must agree."""
+        for identity, told in responses.items():
             line = self.gateway.line(request_id=identity)
             wanted = {"route": told.get("route", {}).get("name")}
             if told["outcome"] == "ok":
@@ -331,4 +331,4 @@ def test_explain_matches_the_gateway(lab, routes, sent):
     lab.write(routes)
     told = lab.explain(sent)
     lab.reload()
-    lab.compare_lines({lab.compare(request, answer): answer for request, answer in zip(sent, told, strict=True)})
+    lab.compare_lines({lab.compare(request, response): response for request, response in zip(sent, told, strict=True)})

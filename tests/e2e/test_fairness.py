@@ -120,7 +120,7 @@ def test_client_flood_does_not_delay_probes(start_gateway):
             while not stop.is_set():
                 caller.send(b"GET /r0 HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
                 for _ in range(200):
-                    caller.answer()
+                    caller.response()
     waiting = [gateway.caller() for _ in range(60)]
     floods = [threading.Thread(target=flood, daemon=True) for _ in range(4)]
     for caller in waiting[:30]:
@@ -176,5 +176,5 @@ def test_unread_metrics_do_not_delay_clients(start_gateway):
     whole = []
     for caller in slow:
         with contextlib.suppress(Broken), caller:
-            whole.append(len(caller.answer("GET").body) > size - 100)
+            whole.append(len(caller.response("GET").body) > size - 100)
     assert whole == [True] * 4, "the last four"

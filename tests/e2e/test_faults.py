@@ -33,8 +33,8 @@ ANSWERED = {
 
 
 def works_again(gateway):
-    answer = gateway.call("/call/echo", b"again")
-    assert (answer.status, answer.body) == (200, b"again")
+    response = gateway.call("/call/echo", b"again")
+    assert (response.status, response.body) == (200, b"again")
 
 
 @pytest.mark.parametrize("fault", ANSWERED)
@@ -42,30 +42,30 @@ def test_service_errors(gateway, endpoint, fault):
     unwrapped, passed, outcome = ANSWERED[fault]
     for path, status in (("/call/echo", unwrapped), ("/pass/echo", passed)):
         endpoint.next_fault(fault)
-        answer = gateway.call(path, b"x")
-        assert (answer.status, answer.outcome) == (status, outcome), path
+        response = gateway.call(path, b"x")
+        assert (response.status, response.outcome) == (status, outcome), path
         line = gateway.line(outcome=outcome)
         assert line["status"] == status
         assert line["aws_request_id"] == endpoint.requests[-1].request_id
-        assert answer.header("X-Request-Id") == line["request_id"]
-        assert (answer.header("Retry-After") is not None) or outcome not in ("throttled", "model_not_ready") \
+        assert response.header("X-Request-Id") == line["request_id"]
+        assert (response.header("Retry-After") is not None) or outcome not in ("throttled", "model_not_ready") \
             or path == "/pass/echo"
     works_again(gateway)
 
 
 def test_model_error_text_is_passed_without_account_ids(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column: age")
-    answer = gateway.call("/call/echo")
-    assert b"no such column: age" in answer.body
-    assert b"111122223333" not in answer.body and b"arn:aws" not in answer.body and b"console" not in answer.body
+    response = gateway.call("/call/echo")
+    assert b"no such column: age" in response.body
+    assert b"111122223333" not in response.body and b"arn:aws" not in response.body and b"console" not in response.body
     assert gateway.line(outcome="model_error")["model_status"] == 422
 
 
 def test_passed_errors_are_unchanged(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=422, original_message="no such column")
-    answer = gateway.call("/pass/echo").json()
-    assert (answer["OriginalStatusCode"], answer["OriginalMessage"]) == (422, "no such column")
-    assert answer["LogStreamArn"].startswith("arn:aws:logs:")
+    response = gateway.call("/pass/echo").json()
+    assert (response["OriginalStatusCode"], response["OriginalMessage"]) == (422, "no such column")
+    assert response["LogStreamArn"].startswith("arn:aws:logs:")
 
 
 # fault -> status, outcome; nothing of a response has arrived
@@ -82,9 +82,9 @@ def test_no_response(gateway, endpoint, fault):
     status, outcomes = BEFORE_THE_ANSWER[fault]
     endpoint.next_fault(fault)
     endpoint.next_fault(fault)  # a first attempt on a kept connection is retried
-    answer = gateway.call("/short/echo", b"x")
-    assert answer.status == status and answer.outcome in outcomes
-    assert gateway.line(outcome=answer.outcome)["status"] == status
+    response = gateway.call("/short/echo", b"x")
+    assert response.status == status and response.outcome in outcomes
+    assert gateway.line(outcome=response.outcome)["status"] == status
     endpoint.clear()
     works_again(gateway)
 
@@ -94,8 +94,8 @@ def test_upload_is_cut(gateway, endpoint, kind):
     endpoint.strict = False
     for _ in range(2):
         endpoint.next_fault(f"{kind};reset_after:100000")
-    answer = gateway.call("/short/echo", b"x" * 3_000_000)
-    assert (answer.status, answer.outcome) == (502, "send_failed")
+    response = gateway.call("/short/echo", b"x" * 3_000_000)
+    assert (response.status, response.outcome) == (502, "send_failed")
     assert gateway.line(outcome="send_failed")["status"] == 502
     endpoint.clear()
     works_again(gateway)
@@ -105,10 +105,10 @@ def test_upload_is_cut(gateway, endpoint, kind):
 def test_early_response_is_used(gateway, endpoint, length):
     endpoint.strict = False
     endpoint.next_fault(early=True, code="RequestEntityTooLarge")
-    answer = gateway.call("/call/echo", b"x" * length)
-    assert (answer.status, answer.outcome) in ((413, "rejected"), (502, "send_failed"))
+    response = gateway.call("/call/echo", b"x" * length)
+    assert (response.status, response.outcome) in ((413, "rejected"), (502, "send_failed"))
     if length < 10_000:
-        assert answer.status == 413
+        assert response.status == 413
     works_again(gateway)
 
 
@@ -131,11 +131,11 @@ IN_THE_BODY = {
 def test_truncated_response(gateway, endpoint, fault):
     endpoint.next_fault(fault)
     try:
-        answer = gateway.call("/short/echo", b"0123456789" * 5000)
+        response = gateway.call("/short/echo", b"0123456789" * 5000)
     except Broken as broken:
-        assert broken.answer.status == 200
+        assert broken.response.status == 200
     else:
-        assert answer.status in (502, 504), "either an error or an aborted connection, never a complete response"
+        assert response.status in (502, 504), "either an error or an aborted connection, never a complete response"
     line = gateway.line(route="short")
     assert line["outcome"] in IN_THE_BODY[fault]
     works_again(gateway)
@@ -148,8 +148,8 @@ def test_total_timeout(gateway, endpoint):
     line = gateway.line(route="hurried")
     assert line["outcome"] == "deadline" and 500_000 < line["total_us"] < 6_000_000
     endpoint.next_fault(delay_ms=2000)
-    answer = gateway.call("/hurried/echo", b"x")
-    assert (answer.status, answer.outcome) == (504, "deadline")
+    response = gateway.call("/hurried/echo", b"x")
+    assert (response.status, response.outcome) == (504, "deadline")
     works_again(gateway)
 
 
@@ -164,15 +164,15 @@ def test_responses_that_are_not_http(gateway, endpoint, kind):
     for _ in range(2 if kind == "nothing" else 1):
         endpoint.next_fault(bad=kind)
     try:
-        answer = gateway.call("/short/echo", b"x")
+        response = gateway.call("/short/echo", b"x")
     except Broken as broken:
         assert kind in LATE, "anything is forwarded only after a valid head"
-        assert broken.answer.status == 200
+        assert broken.response.status == 200
         assert gateway.line(route="short")["outcome"] in ("bad_response", "stream_broken")
     else:
-        assert (answer.status, answer.outcome) in ((502, "bad_response"), (502, "stream_broken"),
+        assert (response.status, response.outcome) in ((502, "bad_response"), (502, "stream_broken"),
                                                    (502, "send_failed"), (504, "first_byte_timeout"))
-        assert gateway.line(route="short")["outcome"] == answer.outcome
+        assert gateway.line(route="short")["outcome"] == response.outcome
     endpoint.clear()
     works_again(gateway)
 
@@ -186,18 +186,18 @@ def test_extra_bytes_after_a_response_are_discarded(gateway, endpoint):
 
 def test_upstream_headers_that_are_not_forwarded(gateway, endpoint):
     endpoint.next_fault(bad="inject")
-    answer = gateway.call("/call/echo", b"x")
-    assert (answer.status, answer.body) == (200, b"hello")
-    names = {name.lower() for name, _ in answer.headers}
+    response = gateway.call("/call/echo", b"x")
+    assert (response.status, response.body) == (200, b"hello")
+    names = {name.lower() for name, _ in response.headers}
     assert not names & {"set-cookie", "x-named", "keep-alive"}
-    assert answer.outcome in (None, "ok") and "X-Named" not in (answer.header("Connection") or "")
+    assert response.outcome in (None, "ok") and "X-Named" not in (response.header("Connection") or "")
 
 
 def test_harmless_anomaly(gateway, endpoint):
     for kind in ("no-reason", "cl-same"):
         endpoint.next_fault(bad=kind)
-        answer = gateway.call("/call/echo", b"x")
-        assert (answer.status, answer.body) == (200, b"hello") or answer.outcome == "bad_response"
+        response = gateway.call("/call/echo", b"x")
+        assert (response.status, response.body) == (200, b"hello") or response.outcome == "bad_response"
     works_again(gateway)
 
 
@@ -206,8 +206,8 @@ def test_harmless_anomaly(gateway, endpoint):
                                    "trickle_head:5;every_ms:1", "tls_end:abrupt", "tls_end:notify"])
 def test_unusual_but_valid_responses(gateway, endpoint, fault):
     endpoint.next_fault(fault)
-    answer = gateway.call("/call/echo", b"unusual")
-    assert (answer.status, answer.body) == (200, b"unusual")
+    response = gateway.call("/call/echo", b"unusual")
+    assert (response.status, response.body) == (200, b"unusual")
     works_again(gateway)
     works_again(gateway)
 
@@ -215,8 +215,8 @@ def test_unusual_but_valid_responses(gateway, endpoint, fault):
 def test_responses_without_a_body(gateway, endpoint):
     for status in (204, 304):
         endpoint.next_fault(status=status)
-        answer = gateway.call("/call/echo", b"x")
-        assert (answer.status, answer.body) in ((status, b""), (502, answer.body))
+        response = gateway.call("/call/echo", b"x")
+        assert (response.status, response.body) in ((status, b""), (502, response.body))
         works_again(gateway)
 
 
@@ -257,9 +257,9 @@ def test_connection_failures(gateway, endpoint, kind):
     works_again(gateway)
     for _ in range(3):
         endpoint.next_connection(kind)
-    answer = gateway.call("/short/echo", b"x")
-    assert answer.status == (504 if kind == "stall" else 502) and answer.outcome in CONNECTIONS[kind]
-    gateway.line(outcome=answer.outcome)
+    response = gateway.call("/short/echo", b"x")
+    assert response.status == (504 if kind == "stall" else 502) and response.outcome in CONNECTIONS[kind]
+    gateway.line(outcome=response.outcome)
     endpoint.clear()
     works_again(gateway)
 
@@ -269,8 +269,8 @@ def test_untrusted_certificates(start_gateway, fault):
     with Endpoint(tls=fault) as bad:
         gateway = start_gateway(url=bad.url)
         gateway.allow_warnings("tls|upstream")
-        answer = gateway.call("/call/echo", b"secret")
-        assert (answer.status, answer.outcome) == (502, "tls_failed")
+        response = gateway.call("/call/echo", b"secret")
+        assert (response.status, response.outcome) == (502, "tls_failed")
         assert gateway.line()["outcome"] == "tls_failed"
         assert bad.requests == [], "no signed request goes to the wrong host"
 
@@ -287,23 +287,23 @@ def test_both_tls_versions(start_gateway, version, name):
 def test_connection_refused(start_gateway):
     gateway = start_gateway(url="https://localhost:9")
     gateway.allow_warnings("connect|upstream")
-    answer = gateway.call()
-    assert (answer.status, answer.outcome) == (502, "connect_failed")
+    response = gateway.call()
+    assert (response.status, response.outcome) == (502, "connect_failed")
 
 
 def test_unknown_host_name(start_gateway):
     gateway = start_gateway(url="https://no-such-host.invalid")
     gateway.allow_warnings("dns|upstream|resolv")
-    answer = gateway.call()
-    assert (answer.status, answer.outcome) == (502, "dns_failed")
+    response = gateway.call()
+    assert (response.status, response.outcome) == (502, "dns_failed")
 
 
 def test_no_credentials(start_gateway, endpoint):
     gateway = start_gateway(env={"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None})
     gateway.allow_warnings("credentials")
-    answer = gateway.call()
-    assert (answer.status, answer.outcome) == (503, "no_credentials")
-    assert answer.header("Retry-After")
+    response = gateway.call()
+    assert (response.status, response.outcome) == (503, "no_credentials")
+    assert response.header("Retry-After")
     assert endpoint.requests == [], "never unsigned"
 
 
@@ -320,7 +320,7 @@ def test_wrong_secret_is_a_gateway_error(start_gateway, endpoint):
     endpoint.strict = False
     gateway = start_gateway(env={"AWS_SECRET_ACCESS_KEY": "wrong"})
     gateway.allow_warnings("signature|upstream|denied|credentials")
-    answer = gateway.call()
-    assert (answer.status, answer.outcome) == (502, "access_denied")
-    assert b"Canonical" not in answer.body
+    response = gateway.call()
+    assert (response.status, response.outcome) == (502, "access_denied")
+    assert b"Canonical" not in response.body
     assert gateway.line()["aws_error"] == "InvalidSignatureException"

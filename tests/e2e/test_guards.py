@@ -43,17 +43,17 @@ routes:
 ])
 def test_web_page_requests_are_rejected(gateway, endpoint, headers):
     with gateway.caller() as caller:
-        answer = caller.call("/call", b"x", headers)
-        assert (answer.status, answer.outcome) == (403, "forbidden_host")
-        assert "guards." in answer.json()["Message"] and "'call'" in answer.json()["Message"]
+        response = caller.call("/call", b"x", headers)
+        assert (response.status, response.outcome) == (403, "forbidden_host")
+        assert "guards." in response.json()["Message"] and "'call'" in response.json()["Message"]
         assert gateway.line(outcome="forbidden_host")["route"] == "call"
         assert caller.call("/call", b"next").body == b"next", "the connection stays open"
     assert len(endpoint.requests) == 1
 
 
 def test_web_page_cannot_ping(gateway):
-    answer = gateway.call("/ping", method="GET", headers=[("Origin", "https://evil.example")])
-    assert (answer.status, answer.outcome) == (403, "forbidden_host")
+    response = gateway.call("/ping", method="GET", headers=[("Origin", "https://evil.example")])
+    assert (response.status, response.outcome) == (403, "forbidden_host")
 
 
 def test_allowed_clients(gateway):
@@ -67,8 +67,8 @@ def test_allowed_clients(gateway):
 
 def test_peers_by_address(gateway, endpoint):
     assert gateway.call("/here", b"x").status == 200
-    answer = gateway.call("/elsewhere", b"x", [("Expect", "100-continue")])
-    assert (answer.status, answer.outcome, answer.interim) == (403, "forbidden_peer", [])
+    response = gateway.call("/elsewhere", b"x", [("Expect", "100-continue")])
+    assert (response.status, response.outcome, response.interim) == (403, "forbidden_peer", [])
     assert gateway.line(outcome="forbidden_peer")["route"] == "elsewhere"
     assert len(endpoint.requests) == 1
 
@@ -80,8 +80,8 @@ def test_peers_by_user(start_gateway, endpoint, ca_file, tmp_path):
                   + CONFIG, head=False)
     with Caller(path) as caller:
         assert caller.call("/here", b"x").status == 200
-        answer = caller.call("/elsewhere", b"x")
-        assert (answer.status, answer.outcome) == (403, "forbidden_peer")
+        response = caller.call("/elsewhere", b"x")
+        assert (response.status, response.outcome) == (403, "forbidden_peer")
 
 
 def test_any_host_is_allowed_by_default(start_gateway):

@@ -30,13 +30,13 @@ def test_sigterm_stops_an_idle_gateway_at_once(start_gateway):
 
 def test_sigterm_finishes_requests_in_flight(start_gateway, endpoint):
     gateway = start_gateway(ONE)
-    answers = []
+    responses = []
     with gateway.caller() as caller:
         caller.ask("/count-5-200", b"x")
         endpoint.wait_for(1)
         gateway.signal(signal.SIGTERM)
-        answers.append(caller.answer())
-    assert answers[0].status == 200 and answers[0].body.endswith(b"part 5 of 5\n")
+        responses.append(caller.response())
+    assert responses[0].status == 200 and responses[0].body.endswith(b"part 5 of 5\n")
     gateway.stop()
     assert gateway.line(route="only")["outcome"] == "ok"
 
@@ -52,7 +52,7 @@ def test_unfinished_requests_are_cut_at_the_drain_limit(start_gateway, endpoint)
         gateway.stop()
         assert 0.4 < time.monotonic() - began < 5
         with pytest.raises(Broken):
-            caller.answer()
+            caller.response()
     assert gateway.line(route="only")["outcome"] == "drain_cut"
 
 
@@ -88,7 +88,7 @@ def test_signals_sent_twice_at_once_still_drain(start_gateway, endpoint, signals
             for each in signals:
                 gateway.signal(each)
                 time.sleep(pause)
-            assert caller.answer().body.endswith(b"part 5 of 5\n")
+            assert caller.response().body.endswith(b"part 5 of 5\n")
         gateway.stop()
         assert gateway.line(route="only")["outcome"] == "ok"
 
@@ -131,7 +131,7 @@ def test_not_ready_while_draining(start_gateway, endpoint):
             return status == 503 and "drain" in body.decode()
         eventually(draining, 1.2, "/ready tells that it drains")
         assert get(("127.0.0.1", gateway.health_port), "/live")[0] == 200
-        assert caller.answer().body == b"x"
+        assert caller.response().body == b"x"
 
 
 def test_ipv6(start_gateway):
@@ -216,8 +216,8 @@ def test_without_a_file(start_gateway, endpoint, ca_file):
     gateway = start_gateway(None, head=False, arguments=[
         "run", "--endpoint", "json", "--listen", "@LISTEN@", "--region", "us-east-1",
         "--set", f"upstream.endpoint_url={endpoint.url}", "--set", f"upstream.ca_file={ca_file}"])
-    answer = gateway.call("/any/path/at/all", b"x")
-    assert (answer.status, answer.json()["endpoint"]) == (200, "json")
+    response = gateway.call("/any/path/at/all", b"x")
+    assert (response.status, response.json()["endpoint"]) == (200, "json")
     assert gateway.line()["outcome"] == "ok"
 
 

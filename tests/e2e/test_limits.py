@@ -30,9 +30,9 @@ def test_unfinished_head(gateway, endpoint):
         for byte in b"POST /call/echo HTTP/1.1\r\n":
             caller.send(bytes([byte]))
             time.sleep(0.01)  # occasional bytes do not extend the timeout
-        answer = caller.answer()
+        response = caller.response()
         assert 0.3 < time.monotonic() - began < 6
-        assert (answer.status, answer.outcome) == (408, "head_timeout")
+        assert (response.status, response.outcome) == (408, "head_timeout")
         assert caller.is_closed()
     assert gateway.line(outcome="head_timeout")["status"] == 408
 
@@ -40,9 +40,9 @@ def test_unfinished_head(gateway, endpoint):
 def test_missing_body(gateway, endpoint):
     with gateway.caller() as caller:
         began = time.monotonic()
-        answer = caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").answer()
+        response = caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").response()
         assert 0.3 < time.monotonic() - began < 6
-        assert (answer.status, answer.outcome) == (408, "body_timeout")
+        assert (response.status, response.outcome) == (408, "body_timeout")
         assert caller.is_closed()
     assert gateway.line(outcome="body_timeout")["attempts"] == 0
     assert endpoint.requests == []
@@ -64,12 +64,12 @@ def test_requests_over_concurrency_limit(gateway, endpoint):
         endpoint.next_fault(delay_ms=1000)
         caller.ask("/call/echo", b"slow")
     endpoint.wait_for(2)
-    answer = gateway.call("/call/echo", b"x")
-    assert (answer.status, answer.outcome) == (503, "busy")
-    assert int(answer.header("Retry-After")) >= 1
+    response = gateway.call("/call/echo", b"x")
+    assert (response.status, response.outcome) == (503, "busy")
+    assert int(response.header("Retry-After")) >= 1
     assert gateway.line(outcome="busy")["attempts"] == 0
     for caller in callers:
-        assert caller.answer().body == b"slow"
+        assert caller.response().body == b"slow"
         caller.close()
     assert gateway.call("/call/echo", b"free again").status == 200
 
@@ -79,11 +79,11 @@ def test_bodies_over_memory_limit(gateway, endpoint):
     with gateway.caller() as first:
         first.ask("/call/json", b"x" * 700_000)
         endpoint.wait_for(1)
-        answer = gateway.call("/call/echo", b"y" * 700_000)
-        assert (answer.status, answer.outcome) == (503, "memory_full")
-        assert answer.header("Retry-After")
+        response = gateway.call("/call/echo", b"y" * 700_000)
+        assert (response.status, response.outcome) == (503, "memory_full")
+        assert response.header("Retry-After")
         assert gateway.call("/call/echo", b"small").body == b"small", "small requests still pass"
-        assert first.answer().json()["body_length"] == 700_000
+        assert first.response().json()["body_length"] == 700_000
     assert gateway.line(outcome="memory_full")["attempts"] == 0
     assert gateway.call("/call/json", b"y" * 700_000).status == 200
 
@@ -102,7 +102,7 @@ def test_memory_is_released_on_every_ending(gateway, endpoint):
         with gateway.caller() as caller:
             caller.send("POST /call/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                         + "186A0\r\n" + "x" * 100_000 + "\r\nno size\r\n")
-            assert caller.answer().status == 400
+            assert caller.response().status == 400
     eventually(lambda: gateway.call("/call/json", b"y" * 900_000).status == 200)
 
 
@@ -113,8 +113,8 @@ def test_connections_over_limit(gateway):
         late.ask("/call/echo", b"late")
         time.sleep(0.2)
         idle.pop().close()  # the late one waits in the queue or is rejected
-        answer = late.answer()
-        assert answer.body == b"late" or answer.outcome == "busy"
+        response = late.response()
+        assert response.body == b"late" or response.outcome == "busy"
     except Broken:
         pytest.fail("a connection over the limit was cut without a word")
     finally:
@@ -130,6 +130,6 @@ def test_requests_per_connection_limit(start_gateway, endpoint):
         assert caller.is_closed()
     with gateway.caller() as piped:
         piped.send(b"POST /call/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\ny" * 5)
-        assert [piped.answer().body for _ in range(3)] == [b"y"] * 3
+        assert [piped.response().body for _ in range(3)] == [b"y"] * 3
         assert piped.is_closed()
     eventually(lambda: len(endpoint.requests) == 6, 5)

@@ -164,7 +164,7 @@ def refused(gateway, endpoint):
     assert gateway.call("/call/no_such_name").outcome == "bad_parameter"
     assert gateway.call("/short/echo", b"x" * 65537).outcome == "body_too_large"
     with gateway.caller() as caller:
-        assert caller.send("nonsense\r\n\r\n").answer().status == 400
+        assert caller.send("nonsense\r\n\r\n").response().status == 400
     return 5
 
 
@@ -355,7 +355,7 @@ def test_overhead_excludes_client_and_model_time(start_gateway, endpoint):
             time.sleep(0.7)
             caller.send("b")
             time.sleep(1.4)
-            assert len(caller.answer().body) == 3_000_000
+            assert len(caller.response().body) == 3_000_000
         return 1
 
     def queued(gateway, endpoint):

@@ -63,18 +63,18 @@ PREFIX = "X-Amzn-SageMaker-"
 
 def sent(gateway, path, *headers, body=b"x"):
     """Returns the parameters that the container received."""
-    answer = gateway.call(path, body, list(headers))
-    assert answer.status == 200, answer.body
-    return answer.json()["parameters"]
+    response = gateway.call(path, body, list(headers))
+    assert response.status == 200, response.body
+    return response.json()["parameters"]
 
 
 def refused(gateway, endpoint, path, *headers):
     """Returns the message of a 400; nothing may have been sent upstream."""
-    answer = gateway.call(path, b"x", list(headers))
-    assert (answer.status, answer.outcome) == (400, "bad_parameter"), answer.body
+    response = gateway.call(path, b"x", list(headers))
+    assert (response.status, response.outcome) == (400, "bad_parameter"), response.body
     assert gateway.line(outcome="bad_parameter")["attempts"] == 0
     assert endpoint.requests == []
-    return answer.json()["Message"]
+    return response.json()["Message"]
 
 
 # -- policies
@@ -151,24 +151,24 @@ def test_invalid_endpoint_names(gateway, endpoint, name):
 
 
 def test_inference_id_is_generated_once_and_returned(gateway, endpoint):
-    answer = gateway.call("/free", b"x")
-    made = answer.json()["parameters"]["InferenceId"]
+    response = gateway.call("/free", b"x")
+    made = response.json()["parameters"]["InferenceId"]
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made)
-    assert answer.header("X-Amzn-SageMaker-Inference-Id") == made == gateway.line()["inference_id"]
+    assert response.header("X-Amzn-SageMaker-Inference-Id") == made == gateway.line()["inference_id"]
     assert gateway.call("/free", b"x").json()["parameters"]["InferenceId"] != made
 
 
 def test_client_inference_id_is_kept(gateway):
-    answer = gateway.call("/free", b"x", [(PREFIX + "Inference-Id", "mine 1")])
-    assert answer.json()["parameters"]["InferenceId"] == "mine 1"
-    assert answer.header("X-Amzn-SageMaker-Inference-Id") == "mine 1"
+    response = gateway.call("/free", b"x", [(PREFIX + "Inference-Id", "mine 1")])
+    assert response.json()["parameters"]["InferenceId"] == "mine 1"
+    assert response.header("X-Amzn-SageMaker-Inference-Id") == "mine 1"
 
 
 def test_second_attempt_has_the_same_inference_id(gateway, endpoint):
     endpoint.next_fault(drop_next="close")
     gateway.call("/free", b"x")
-    answer = gateway.call("/free", b"x")
-    assert answer.status == 200 and gateway.line(attempts=2)["inference_id"] == \
+    response = gateway.call("/free", b"x")
+    assert response.status == 200 and gateway.line(attempts=2)["inference_id"] == \
         endpoint.requests[-1].parameters["InferenceId"]
 
 
@@ -213,9 +213,9 @@ def test_duplicate_parameter(gateway, endpoint):
 
 
 def test_parameter_of_another_operation(gateway, endpoint):
-    answer = gateway.call("/free", b"x", [(PREFIX + "InputLocation", "s3://b/k")])
-    assert (answer.status, answer.outcome) == (400, "bad_parameter")
-    assert "InputLocation" in answer.json()["Message"]
+    response = gateway.call("/free", b"x", [(PREFIX + "InputLocation", "s3://b/k")])
+    assert (response.status, response.outcome) == (400, "bad_parameter")
+    assert "InputLocation" in response.json()["Message"]
 
 
 GOOD = [
@@ -244,11 +244,11 @@ def test_values_are_trimmed_and_inner_spaces_kept(gateway, endpoint):
 
 
 def test_session_headers_are_returned(gateway):
-    answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "NEW_SESSION")])
-    assert "; Expires=" in answer.header(PREFIX + "New-Session-Id")
-    answer = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "closed1")])
-    assert answer.header(PREFIX + "Closed-Session-Id") == "closed1"
-    assert answer.header("x-Amzn-Invoked-Production-Variant") == "AllTraffic"
+    response = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "NEW_SESSION")])
+    assert "; Expires=" in response.header(PREFIX + "New-Session-Id")
+    response = gateway.call("/free", b"x", [(PREFIX + "Session-Id", "closed1")])
+    assert response.header(PREFIX + "Closed-Session-Id") == "closed1"
+    assert response.header("x-Amzn-Invoked-Production-Variant") == "AllTraffic"
 
 
 # -- the other operations
@@ -266,18 +266,18 @@ def test_asynchronous_accepts_every_parameter(gateway, endpoint):
     wanted = {"ContentType": "a/b", "Accept": "c/d", "CustomAttributes": "c", "InferenceId": "i",
               "InputLocation": "s3://b/k", "RequestTTLSeconds": "60", "S3OutputPathExtension": "out/x",
               "Filename": "name.csv", "InvocationTimeoutSeconds": "3600"}
-    answer = gateway.call("/endpoints/later/async-invocations", b"", [(ASYNC[name], wanted[name]) for name in wanted])
-    assert answer.status == 202 and answer.json() == {"InferenceId": "i"}
-    assert answer.header("X-Amzn-SageMaker-OutputLocation").startswith("s3://")
-    assert answer.header("X-Amzn-SageMaker-FailureLocation").startswith("s3://")
+    response = gateway.call("/endpoints/later/async-invocations", b"", [(ASYNC[name], wanted[name]) for name in wanted])
+    assert response.status == 202 and response.json() == {"InferenceId": "i"}
+    assert response.header("X-Amzn-SageMaker-OutputLocation").startswith("s3://")
+    assert response.header("X-Amzn-SageMaker-FailureLocation").startswith("s3://")
     assert endpoint.requests[-1].parameters == wanted
     assert gateway.line()["operation"] == "async"
 
 
 def test_asynchronous_route(gateway, endpoint):
     """The client sends Content-Type and Accept as to any server."""
-    answer = gateway.call("/later", b"", [("X-Key", "k"), ("Content-Type", "a/b"), ("Accept", "c/d")])
-    assert answer.status == 202
+    response = gateway.call("/later", b"", [("X-Key", "k"), ("Content-Type", "a/b"), ("Accept", "c/d")])
+    assert response.status == 202
     seen = endpoint.requests[-1].parameters
     assert (seen["InputLocation"], seen["RequestTTLSeconds"]) == ("s3://bucket/k", "600")
     assert (seen["ContentType"], seen["Accept"]) == ("a/b", "c/d")

@@ -84,8 +84,8 @@ def test_requests_in_flight_keep_their_configuration(start_gateway, endpoint, re
         reload(gateway, "limits: { concurrency: 1 }\nroutes:\n" + route("new", "/count", "echo"))
         reload(gateway, "limits: { concurrency: 9 }\nroutes:\n" + route("new", "/count", "echo"))
         assert gateway.call("/count", b"now").body == b"now"
-        answer = caller.answer()
-        assert answer.status == 200 and answer.body.endswith(b"part 5 of 5\n")
+        response = caller.response()
+        assert response.status == 200 and response.body.endswith(b"part 5 of 5\n")
         assert caller.call("/count", b"then").body == b"then"
     assert gateway.line(route="old")["outcome"] == "ok"
     assert gateway.line(route="new")["outcome"] == "ok"
@@ -99,10 +99,10 @@ def test_many_reloads_under_load_lose_no_request(start_gateway, reload):
         while not stop.is_set():
             with gateway.caller() as caller:
                 for _ in range(20):
-                    answer = caller.call("/one", b"body")
+                    response = caller.call("/one", b"body")
                     served[index] += 1
-                    if (answer.status, answer.body) != (200, b"body"):
-                        failed.append(answer)
+                    if (response.status, response.body) != (200, b"body"):
+                        failed.append(response)
 
     threads = [threading.Thread(target=call_on, args=(i,)) for i in range(len(served))]
     for thread in threads:
@@ -246,7 +246,7 @@ def test_queued_requests_continue_after_a_reload(start_gateway, endpoint, reload
         second.ask("/one", b"second")
         reload(gateway, TWO)
         first.close()
-        assert second.answer().body == b"second"
+        assert second.response().body == b"second"
 
 
 def test_sighup_while_draining_is_ignored(start_gateway, endpoint):
@@ -270,8 +270,8 @@ def test_reload_without_a_file_keeps_the_flags(start_gateway, endpoint, ca_file)
 def post(gateway, path="/reload", port=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port or gateway.admin_port, timeout=10)
     connection.request("POST", path, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
 
 
 def test_reload_by_the_admin_listener(start_gateway, endpoint, ca_file):
@@ -282,10 +282,10 @@ def test_reload_by_the_admin_listener(start_gateway, endpoint, ca_file):
     assert gateway.call("/two").status == 200
     gateway.allow_warnings('"topic": "reload"')
     gateway.config_file.write_text(gateway._fill(head + "routse: []\n" + TWO))
-    status, answer = post(gateway)
-    assert status == 422 and answer["reloaded"] is False
-    assert answer["reasons"][0]["code"] == "error" and "sagegate.yaml:" in answer["reasons"][0]["message"]
-    assert answer["reasons"][-1] == {"code": "refused", "message": "it has errors"}
+    status, response = post(gateway)
+    assert status == 422 and response["reloaded"] is False
+    assert response["reasons"][0]["code"] == "error" and "sagegate.yaml:" in response["reasons"][0]["message"]
+    assert response["reasons"][-1] == {"code": "refused", "message": "it has errors"}
     assert gateway.call("/two").status == 200
 
 
@@ -326,7 +326,7 @@ def test_queued_requests_start_when_the_limit_is_raised(start_gateway, endpoint,
         waiting.ask("/one", b"y")
         eventually(lambda: b"sagegate_waiting_requests 1" in gateway.admin("/metrics")[1], 5)
         reload(gateway, "limits: { concurrency: 2 }\n" + waits)
-        assert waiting.answer().body == b"y"
+        assert waiting.response().body == b"y"
 
 
 def test_connection_limit_changes_under_load(start_gateway, reload):
@@ -433,5 +433,5 @@ def test_reload_response_lists_settings_that_need_a_restart(start_gateway, endpo
     gateway = start_gateway(ONE)
     gateway.allow_warnings("takes effect when")
     gateway.config_file.write_text(gateway._fill(HEAD.format(url=endpoint.url, ca=ca_file) + "workers: 3\n" + ONE))
-    status, answer = post(gateway)
-    assert status == 200 and answer["reasons"][0]["message"].startswith("workers has changed")
+    status, response = post(gateway)
+    assert status == 200 and response["reasons"][0]["message"].startswith("workers has changed")

@@ -279,7 +279,7 @@ def in_pieces(data, count):
 
 def attempt(caller, data, pieces):
     """Returns all responses until the connection ends or goes silent."""
-    answers = []
+    responses = []
     with caller:
         for piece in in_pieces(data if isinstance(data, bytes) else data.encode("latin-1"), pieces):
             try:
@@ -287,25 +287,25 @@ def attempt(caller, data, pieces):
             except (BrokenPipeError, ConnectionResetError):
                 break
         try:
-            answers.append(caller.answer())
+            responses.append(caller.response())
             caller.sock.settimeout(0.15)
             while True:
-                answers.append(caller.answer())
+                responses.append(caller.response())
         except Broken as broken:
-            assert broken.answer.status == 0, "incomplete response"
-    return answers
+            assert broken.response.status == 0, "incomplete response"
+    return responses
 
 
 def is_one_request(gateway, peer, data, pieces):
     """Returns the one response to `data`, after checking that peer and server saw as many requests as they answered,
     none of them hidden, and that the next client gets its own response."""
     before, behind_before = len(seen_by(peer)), len(peer.behind.requests)
-    answers = attempt(gateway.caller(timeout=3), data, pieces)
-    assert len(answers) == 1, [answer.head for answer in answers]
+    responses = attempt(gateway.caller(timeout=3), data, pieces)
+    assert len(responses) == 1, [response.head for response in responses]
     with gateway.caller() as other:
         for word in (b"mine", b"and mine"):
             assert other.call("/call/next", word).body == word
-    sent_on = sum(answer.outcome is None for answer in answers) + 2
+    sent_on = sum(response.outcome is None for response in responses) + 2
     eventually(lambda: len(seen_by(peer)) - before >= sent_on, what="the peer's log")
     logged, requests = seen_by(peer)[before:], peer.behind.requests[behind_before:]
     assert len(logged) == len(requests) == sent_on, (logged, requests)
@@ -314,14 +314,14 @@ def is_one_request(gateway, peer, data, pieces):
         assert re.fullmatch(r"POST /endpoints/(outer|next|fixed)/invocations HTTP/1\.1", line), line
         assert len(headers[b"host"]) == len(headers[b"content-length"]) == 1 and b"transfer-encoding" not in headers
         assert b"x-y" not in headers and b"upgrade" not in headers
-    return answers[0], requests[:-2]
+    return responses[0], requests[:-2]
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
 @pytest.mark.parametrize("name", REFUSED)
 def test_rejected(guarded, peer, name, pieces):
-    answer, requests = is_one_request(guarded, peer, REFUSED[name], pieces)
-    assert answer.status == 400 and answer.outcome in ("bad_request", "bad_parameter")
+    response, requests = is_one_request(guarded, peer, REFUSED[name], pieces)
+    assert response.status == 400 and response.outcome in ("bad_request", "bad_parameter")
     assert requests == []
 
 
@@ -329,14 +329,14 @@ def test_rejected(guarded, peer, name, pieces):
 @pytest.mark.parametrize("name", TAKEN)
 def test_accepted_as_one_request(guarded, peer, name, pieces):
     data, body = TAKEN[name]
-    answer, [(_, _, received)] = is_one_request(guarded, peer, data, pieces)
-    assert (answer.status, answer.body, received) == (200, body.encode(), body.encode())
+    response, [(_, _, received)] = is_one_request(guarded, peer, data, pieces)
+    assert (response.status, response.body, received) == (200, body.encode(), body.encode())
 
 
 def test_two_requests_are_two(guarded, peer):
     before = len(peer.behind.requests)
-    answers = attempt(guarded.caller(timeout=3), HEAD + "Content-Length: 3\r\n\r\none" + HEAD + "Content-Length: 3\r\n\r\ntwo", 1)
-    assert [answer.body for answer in answers] == [b"one", b"two"]
+    responses = attempt(guarded.caller(timeout=3), HEAD + "Content-Length: 3\r\n\r\none" + HEAD + "Content-Length: 3\r\n\r\ntwo", 1)
+    assert [response.body for response in responses] == [b"one", b"two"]
     assert [body for _, _, body in peer.behind.requests[before:]] == [b"one", b"two"]
 
 
@@ -355,9 +355,9 @@ def test_one_admin_request_is_one_request(start_gateway, listener):
     table |= {name: (data, 404) for name, (data, _) in TAKEN.items()}
     for name, (data, status) in table.items():
         for pieces in (1, 3):
-            answers = attempt(Caller(address, 3), data, pieces)
-            assert [answer.status for answer in answers] == [status], (name, pieces)
+            responses = attempt(Caller(address, 3), data, pieces)
+            assert [response.status for response in responses] == [status], (name, pieces)
     with Caller(address) as caller:
         caller.send((HEAD + length() + "\r\n" + INNER) * 2)
-        assert [caller.answer().status for _ in range(2)] == [404] * 2
+        assert [caller.response().status for _ in range(2)] == [404] * 2
         assert caller.call("/live", method="GET").status == 200

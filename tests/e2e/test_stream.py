@@ -13,9 +13,9 @@ pytestmark = pytest.mark.threads
 
 
 def test_pieces_arrive_as_they_were_sent(gateway):
-    answer = gateway.call("/call/count-5-100", b"x")
-    arrived = [when for when, data in answer.pieces if data]
-    assert answer.framing == "chunked" and len(arrived) >= 3
+    response = gateway.call("/call/count-5-100", b"x")
+    arrived = [when for when, data in response.pieces if data]
+    assert response.framing == "chunked" and len(arrived) >= 3
     assert arrived[-1] - arrived[0] > 0.2, "sent over 0.4 s"
 
 
@@ -23,33 +23,33 @@ def test_head_arrives_before_the_body(gateway, endpoint):
     endpoint.next_fault(delay_body_ms=300)
     with gateway.caller() as caller:
         began = time.monotonic()
-        answer = caller.call("/call/echo", b"late")
-        assert answer.body == b"late"
-        assert answer.pieces[-1][0] - began >= 0.29
+        response = caller.call("/call/echo", b"late")
+        assert response.body == b"late"
+        assert response.pieces[-1][0] - began >= 0.29
 
 
 def test_server_sent_events(gateway):
-    answer = gateway.call("/call/chat-4-30", b'{"stream": true}', [("Content-Type", "application/json")])
-    assert answer.header("Content-Type") == "text/event-stream"
-    events = answer.body.decode().strip().split("\n\n")
+    response = gateway.call("/call/chat-4-30", b'{"stream": true}', [("Content-Type", "application/json")])
+    assert response.header("Content-Type") == "text/event-stream"
+    events = response.body.decode().strip().split("\n\n")
     assert len(events) == 5 and events[-1] == "data: [DONE]" and "w\u00f6rd3" in events[3]
 
 
 def test_event_streams_pass_unchanged_through_native(gateway):
-    answer = gateway.call("/endpoints/count-3-50/invocations-response-stream", b"x")
-    assert answer.header("Content-Type") == "application/vnd.amazon.eventstream"
-    assert answer.header("X-Amzn-SageMaker-Content-Type") == "text/plain"
-    assert [payload for _, payload in eventstream.read(answer.body)] == [b"part %d of 3\n" % n for n in (1, 2, 3)]
+    response = gateway.call("/endpoints/count-3-50/invocations-response-stream", b"x")
+    assert response.header("Content-Type") == "application/vnd.amazon.eventstream"
+    assert response.header("X-Amzn-SageMaker-Content-Type") == "text/plain"
+    assert [payload for _, payload in eventstream.read(response.body)] == [b"part %d of 3\n" % n for n in (1, 2, 3)]
     assert gateway.line()["operation"] == "stream"
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_large_responses_are_complete(gateway, endpoint, framing):
     endpoint.next_fault(framing=framing)
-    answer = gateway.call("/call/size-12000000", b"x")
+    response = gateway.call("/call/size-12000000", b"x")
     block = bytes(range(251))
-    assert len(answer.body) == 12_000_000
-    assert answer.body == (block * (12_000_000 // 251 + 1))[:12_000_000]
+    assert len(response.body) == 12_000_000
+    assert response.body == (block * (12_000_000 // 251 + 1))[:12_000_000]
     assert gateway.line()["bytes_out"] == 12_000_000
 
 
@@ -79,7 +79,7 @@ def test_slow_reader_gets_the_complete_response(gateway):
     with slow_caller(gateway) as caller:
         caller.ask("/call/size-5000000", b"x")
         time.sleep(0.5)
-        assert len(caller.answer().body) == 5_000_000
+        assert len(caller.response().body) == 5_000_000
     assert gateway.line()["outcome"] == "ok"
 
 
@@ -126,7 +126,7 @@ def test_late_truncation_aborts_the_response(gateway, endpoint):
     endpoint.next_fault(cut=True, after=2_000_000)
     with pytest.raises(Broken) as caught:
         gateway.call("/call/size-4000000", b"x")
-    assert 0 < len(caught.value.answer.body) <= 2_000_000
+    assert 0 < len(caught.value.response.body) <= 2_000_000
     assert gateway.line()["outcome"] == "stream_broken"
 
 
@@ -136,7 +136,7 @@ def test_many_concurrent_streams(gateway, endpoint):
         caller.ask("/call/count-5-50", b"%d" % number)
     began = time.monotonic()
     for caller in callers:
-        answer = caller.answer()
-        assert answer.body.endswith(b"part 5 of 5\n")
+        response = caller.response()
+        assert response.body.endswith(b"part 5 of 5\n")
         caller.close()
     assert time.monotonic() - began < 8, "sequentially it would take 12 s"

@@ -29,8 +29,8 @@ JSON = [("Content-Type", "application/json")]
 
 
 def operation(gateway, path="/auto/count-2-0", body=b"{}", headers=()):
-    answer = gateway.call(path, body, [*JSON, *headers])
-    assert answer.status == 200, answer.body
+    response = gateway.call(path, body, [*JSON, *headers])
+    assert response.status == 200, response.body
     return gateway.line()["operation"]
 
 
@@ -56,8 +56,8 @@ def test_member_after_a_megabyte(gateway, endpoint):
 
 def test_chunked_body(gateway):
     with gateway.caller() as caller:
-        answer = caller.call("/auto/count-2-0", headers=JSON, chunks=[b'{"str', b'eam"', b": tr", b"ue }"])
-    assert answer.status == 200 and gateway.line()["operation"] == "stream"
+        response = caller.call("/auto/count-2-0", headers=JSON, chunks=[b'{"str', b'eam"', b": tr", b"ue }"])
+    assert response.status == 200 and gateway.line()["operation"] == "stream"
 
 
 @pytest.mark.parametrize("headers, query, wanted", [
@@ -85,9 +85,9 @@ def test_accept_is_sent_with_either_operation(gateway, endpoint):
 def test_invoke_only_parameters_pass_without_a_stream(gateway, endpoint):
     model = ("X-Amzn-SageMaker-Target-Model", "m.tar.gz")
     assert operation(gateway, headers=[model]) == "invoke"
-    answer = gateway.call("/auto/count-2-0", b'{"stream": true}', [*JSON, model])
-    assert (answer.status, answer.outcome) == (400, "bad_parameter")
-    assert "TargetModel" in answer.json()["Message"] and len(endpoint.requests) == 1
+    response = gateway.call("/auto/count-2-0", b'{"stream": true}', [*JSON, model])
+    assert (response.status, response.outcome) == (400, "bad_parameter")
+    assert "TargetModel" in response.json()["Message"] and len(endpoint.requests) == 1
 
 
 @pytest.mark.parametrize("body, headers, path", [
@@ -97,15 +97,15 @@ def test_invoke_only_parameters_pass_without_a_stream(gateway, endpoint):
     (b'{"model": "echo", "model": "chat-1"}', [], "/v1/chat/completions"),
 ])
 def test_duplicates_are_rejected(gateway, endpoint, body, headers, path):
-    answer = gateway.call(path, body, [*JSON, *headers])
-    assert (answer.status, answer.outcome) == (400, "bad_parameter") and "duplicate" in answer.json()["Message"]
+    response = gateway.call(path, body, [*JSON, *headers])
+    assert (response.status, response.outcome) == (400, "bad_parameter") and "duplicate" in response.json()["Message"]
     assert endpoint.requests == []
 
 
 def test_encoded_body_is_rejected_before_it_is_read(gateway, endpoint):
     with gateway.caller() as caller:
         caller.send("POST /auto/echo HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n")
-        assert caller.answer().status == 415
+        assert caller.response().status == 415
 
 
 # -- many models behind one address
@@ -114,16 +114,16 @@ def test_encoded_body_is_rejected_before_it_is_read(gateway, endpoint):
 def test_model_selects_the_endpoint(gateway, endpoint):
     for name, stream in (("chat-3-0", True), ("chat-2-0", False)):
         body = json.dumps({"model": name, "messages": [], "stream": stream}).encode()
-        answer = gateway.call("/v1/chat/completions", body, JSON)
-        assert answer.header("Content-Type") == ("text/event-stream" if stream else "application/json")
+        response = gateway.call("/v1/chat/completions", body, JSON)
+        assert response.header("Content-Type") == ("text/event-stream" if stream else "application/json")
         assert endpoint.requests[-1].endpoint == name
 
 
 @pytest.mark.parametrize("body", [b'{"model": "secret"}', b'{"model": 3}', b"{}", b"not json", b'{"model": "chat-/../x"}',
                                   b'{"model": "chat-\\u0000"}', b'{"model": "%s"}' % (b"c" * 300)])
 def test_unknown_model_is_rejected(gateway, endpoint, body):
-    answer = gateway.call("/v1/chat/completions", body, JSON)
-    assert (answer.status, answer.outcome) == (400, "bad_parameter") and endpoint.requests == []
+    response = gateway.call("/v1/chat/completions", body, JSON)
+    assert (response.status, response.outcome) == (400, "bad_parameter") and endpoint.requests == []
 
 
 def test_model_selects_component_and_artefact(gateway, endpoint):
@@ -133,8 +133,8 @@ def test_model_selects_component_and_artefact(gateway, endpoint):
     gateway.call("/component", b'{"x": [1]}', JSON)
     assert endpoint.requests[-1].parameters["InferenceComponentName"] == "base"
     assert "TargetModel" not in endpoint.requests[-1].parameters
-    answer = gateway.call("/component", b'{"model": "adapter-77"}', JSON)
-    assert (answer.status, answer.outcome) == (400, "bad_parameter")
+    response = gateway.call("/component", b'{"model": "adapter-77"}', JSON)
+    assert (response.status, response.outcome) == (400, "bad_parameter")
 
 
 def test_explain_reads_the_body(gateway, tmp_path):

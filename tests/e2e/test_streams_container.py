@@ -37,11 +37,11 @@ def container(endpoint, ca_file, start_gateway):
 
 def test_request_matches_sagemaker(container, endpoint):
     gateway = container()
-    answer = gateway.call("/predict", b"1,2", [("Accept", "application/json"), (SM + "Custom-Attributes", "a=b"),
+    response = gateway.call("/predict", b"1,2", [("Accept", "application/json"), (SM + "Custom-Attributes", "a=b"),
                                                (SM + "Target-Model", "m.tar.gz"), ("X-Other", "dropped"),
                                                ("Authorization", "secret")])
     seen = endpoint.requests[0]
-    assert (answer.status, seen.operation, seen.path, seen.body) == (200, "container", "/invocations", b"1,2")
+    assert (response.status, seen.operation, seen.path, seen.body) == (200, "container", "/invocations", b"1,2")
     assert seen.parameters.pop("InferenceId")
     assert seen.parameters == {"ContentType": "text/csv", "Accept": "application/json", "CustomAttributes": "a=b",
                                "TargetModel": "m.tar.gz"}
@@ -59,8 +59,8 @@ def test_container_stream(container):
 def test_container_errors_are_passed(container, endpoint, status, fault):
     gateway = container()
     endpoint.next_fault(status=status, message="no amount")
-    answer = gateway.call("/predict", b"x")
-    assert (answer.status, answer.outcome, answer.body) == (status, "model_error", b"no amount")
+    response = gateway.call("/predict", b"x")
+    assert (response.status, response.outcome, response.body) == (status, "model_error", b"no amount")
     line = gateway.line()
     assert (line["outcome"], line["model_status"]) == ("model_error", status)
 
@@ -84,8 +84,8 @@ def test_gateway_ping(container, endpoint, method):
     gateway = container()
     with gateway.caller() as caller:
         for _ in range(2):
-            answer = caller.call("/ping", method=method)
-            assert (answer.status, answer.body) == (200, b"")
+            response = caller.call("/ping", method=method)
+            assert (response.status, response.body) == (200, b"")
         line = gateway.line()
         assert line["operation"] == "ping" and "region" not in line, "nothing was signed"
         for header in (("Accept", "*/*"), ("Accept", "application/json"), ("Content-Type", "text/plain"),
@@ -106,5 +106,5 @@ routes:
     endpoint: echo
 """, env=NO_AWS)
     gateway.allow_warnings("credentials")
-    answer = gateway.call("/ping", method="GET")
-    assert (answer.status, answer.outcome) == (503, "no_credentials")
+    response = gateway.call("/ping", method="GET")
+    assert (response.status, response.outcome) == (503, "no_credentials")

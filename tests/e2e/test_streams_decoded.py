@@ -48,21 +48,21 @@ def broken(gateway, path, *outcomes, body=b"x"):
         gateway.call(path, body)
     line = gateway.line()
     assert line["outcome"] in outcomes
-    return caught.value.answer, line
+    return caught.value.response, line
 
 
-def events(answer):
-    return answer.body.decode(errors="replace").strip().split("\n\n")  # a cut may split a character
+def events(response):
+    return response.body.decode(errors="replace").strip().split("\n\n")  # a cut may split a character
 
 
 # -- success
 
 
 def test_payload_bytes_with_the_model_content_type(gateway, endpoint):
-    answer = gateway.call("/stream/count-3-0", b"x", [("Accept", "text/plain")])
-    assert (answer.status, answer.body) == (200, b"part 1 of 3\npart 2 of 3\npart 3 of 3\n")
-    assert answer.header("Content-Type") == "text/plain"
-    assert answer.header("X-Amzn-SageMaker-Content-Type") is None and answer.framing == "chunked"
+    response = gateway.call("/stream/count-3-0", b"x", [("Accept", "text/plain")])
+    assert (response.status, response.body) == (200, b"part 1 of 3\npart 2 of 3\npart 3 of 3\n")
+    assert response.header("Content-Type") == "text/plain"
+    assert response.header("X-Amzn-SageMaker-Content-Type") is None and response.framing == "chunked"
     assert endpoint.requests[0].operation == "invocations-response-stream"
     assert endpoint.requests[0].header("X-Amzn-SageMaker-Accept") == "text/plain"
     assert endpoint.requests[0].header("Accept") is None
@@ -71,8 +71,8 @@ def test_payload_bytes_with_the_model_content_type(gateway, endpoint):
 
 
 def test_pieces_arrive_as_they_were_sent(gateway):
-    answer = gateway.call("/stream/count-5-100", b"x")
-    arrived = [when for when, data in answer.pieces if data]
+    response = gateway.call("/stream/count-5-100", b"x")
+    arrived = [when for when, data in response.pieces if data]
     assert len(arrived) >= 3, "a stalled machine may merge two"
     assert arrived[-1] - arrived[0] > 0.2, "sent over 0.4 s"
     line = gateway.line()
@@ -80,17 +80,17 @@ def test_pieces_arrive_as_they_were_sent(gateway):
 
 
 def test_split_server_sent_events_and_characters(gateway):
-    answer = gateway.call("/stream/chat-4-10", b'{"stream": true}', [("Content-Type", "application/json")])
-    assert answer.header("Content-Type") == "text/event-stream"
-    assert len(events(answer)) == 5 and events(answer)[-1] == "data: [DONE]" and "w\u00f6rd3" in events(answer)[3]
+    response = gateway.call("/stream/chat-4-10", b'{"stream": true}', [("Content-Type", "application/json")])
+    assert response.header("Content-Type") == "text/event-stream"
+    assert len(events(response)) == 5 and events(response)[-1] == "data: [DONE]" and "w\u00f6rd3" in events(response)[3]
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_large_streams_are_complete(gateway, endpoint, framing):
     endpoint.next_fault(framing=framing)
-    answer = gateway.call("/stream/size-5000000", b"x")
+    response = gateway.call("/stream/size-5000000", b"x")
     block = bytes(range(251))
-    assert answer.body == (block * (5_000_000 // 251 + 1))[:5_000_000]
+    assert response.body == (block * (5_000_000 // 251 + 1))[:5_000_000]
 
 
 def test_messages_in_pieces_of_three_bytes(gateway, endpoint):
@@ -104,15 +104,15 @@ def test_unknown_event_type_is_skipped(gateway, endpoint):
 
 
 def test_stream_without_messages_is_an_empty_response(gateway):
-    answer = gateway.call("/stream/size-0", b"x")
-    assert (answer.status, answer.body) == (200, b"")
+    response = gateway.call("/stream/size-0", b"x")
+    assert (response.status, response.body) == (200, b"")
     assert gateway.line()["outcome"] == "ok"
 
 
 def test_http_1_0_client_gets_the_complete_body(gateway):
     with gateway.caller() as caller:
-        answer = caller.call("/stream/count-3-20", b"x", version="1.0")
-    assert answer.framing == "length" and answer.body.endswith(b"part 3 of 3\n")
+        response = caller.call("/stream/count-3-20", b"x", version="1.0")
+    assert response.framing == "length" and response.body.endswith(b"part 3 of 3\n")
 
 
 def test_connections_are_kept_on_both_sides(gateway, endpoint):
@@ -126,10 +126,10 @@ def test_connections_are_kept_on_both_sides(gateway, endpoint):
 
 def test_raw_messages_on_request(gateway):
     decoded = gateway.call("/stream/count-3-0", b"x").body
-    answer = gateway.call("/raw/count-3-0", b"x")
-    assert answer.header("Content-Type") == "application/vnd.amazon.eventstream"
-    assert answer.header("X-Amzn-SageMaker-Content-Type") == "text/plain"
-    assert b"".join(payload for _, payload in eventstream.read(answer.body)) == decoded
+    response = gateway.call("/raw/count-3-0", b"x")
+    assert response.header("Content-Type") == "application/vnd.amazon.eventstream"
+    assert response.header("X-Amzn-SageMaker-Content-Type") == "text/plain"
+    assert b"".join(payload for _, payload in eventstream.read(response.body)) == decoded
 
 
 # -- parameters that streams do not have
@@ -138,10 +138,10 @@ def test_raw_messages_on_request(gateway):
 @pytest.mark.parametrize("header, parameter", [("X-Amzn-SageMaker-Target-Model", "TargetModel"),
                                                ("X-Amzn-SageMaker-Enable-Explanations", "EnableExplanations")])
 def test_invoke_only_parameters_are_rejected(gateway, endpoint, header, parameter):
-    answer = gateway.call("/stream/echo", b"x", [(header, "x")])
-    assert (answer.status, answer.outcome) == (400, "bad_parameter")
-    assert "InvokeEndpointWithResponseStream has no such parameter" in answer.json()["Message"]
-    assert parameter in answer.json()["Message"] and endpoint.requests == []
+    response = gateway.call("/stream/echo", b"x", [(header, "x")])
+    assert (response.status, response.outcome) == (400, "bad_parameter")
+    assert "InvokeEndpointWithResponseStream has no such parameter" in response.json()["Message"]
+    assert parameter in response.json()["Message"] and endpoint.requests == []
 
 
 # -- errors before the stream
@@ -149,8 +149,8 @@ def test_invoke_only_parameters_are_rejected(gateway, endpoint, header, paramete
 
 def test_error_instead_of_a_stream(gateway, endpoint):
     endpoint.next_fault(code="ModelError", original_status=400, original_message="no prompt")
-    answer = gateway.call("/stream/count-3-0", b"x")
-    assert (answer.status, answer.outcome, answer.body) == (400, "model_error", b"no prompt")
+    response = gateway.call("/stream/count-3-0", b"x")
+    assert (response.status, response.outcome, response.body) == (400, "model_error", b"no prompt")
 
 
 # -- exceptions
@@ -170,9 +170,9 @@ EXCEPTIONS = [
 def test_first_exception_becomes_a_status(gateway, endpoint, fault, status, code):
     gateway.allow_warnings(f"stream_error: .*: {code}")
     endpoint.next_fault(message="in account 111122223333 it broke", **fault)
-    answer = gateway.call("/stream/count-3-0", b"x")
-    assert (answer.status, answer.outcome) == (status, "stream_error")
-    assert answer.json()["Message"].startswith(code) and "[redacted] it broke" in answer.json()["Message"]
+    response = gateway.call("/stream/count-3-0", b"x")
+    assert (response.status, response.outcome) == (status, "stream_error")
+    assert response.json()["Message"].startswith(code) and "[redacted] it broke" in response.json()["Message"]
     line = gateway.line()
     assert (line["outcome"], line["aws_error"], line["status"]) == ("stream_error", code, status)
 
@@ -186,39 +186,39 @@ def test_first_exception_with_errors_pass(gateway, endpoint):
 @pytest.mark.parametrize("fault, status, code", EXCEPTIONS)
 def test_later_exception_aborts(gateway, endpoint, fault, status, code):
     endpoint.next_fault(at=2, message="too late", **fault)
-    answer, line = broken(gateway, "/stream/count-4-30", "stream_error")
-    assert (answer.status, answer.body) == (200, b"part 1 of 4\npart 2 of 4\n")
+    response, line = broken(gateway, "/stream/count-4-30", "stream_error")
+    assert (response.status, response.body) == (200, b"part 1 of 4\npart 2 of 4\n")
     assert (line["aws_error"], line["parts"]) == (code, 2)
 
 
 def test_later_exception_becomes_an_error_event(gateway, endpoint):
     endpoint.next_fault(exception="ModelStreamError", error_code="StreamBroken", at=3, message="it broke")
-    answer, _ = broken(gateway, "/told/chat-4-20", "stream_error")
-    name, data = events(answer)[-1].strip().split("\n")
+    response, _ = broken(gateway, "/told/chat-4-20", "stream_error")
+    name, data = events(response)[-1].strip().split("\n")
     told = json.loads(data.removeprefix("data: "))["error"]
     assert name == "event: error"
     assert (told["code"], told["message"]) == ("stream_error", "ModelStreamError (StreamBroken): it broke")
-    assert told["request_id"] == answer.header("X-Request-Id")
+    assert told["request_id"] == response.header("X-Request-Id")
 
 
 def test_other_content_types_get_no_event(gateway, endpoint):
     endpoint.next_fault(exception="ModelStreamError", at=1)
-    answer, _ = broken(gateway, "/told/count-4-20", "stream_error")
-    assert answer.body == b"part 1 of 4\n"
+    response, _ = broken(gateway, "/told/count-4-20", "stream_error")
+    assert response.body == b"part 1 of 4\n"
 
 
 def test_stall_becomes_an_error_event(gateway, endpoint):
     endpoint.next_fault(stall="body", after=300)
-    answer, _ = broken(gateway, "/told/chat-4-0", "stream_stalled")
-    assert '"code":"stream_stalled"' in events(answer)[-1]
+    response, _ = broken(gateway, "/told/chat-4-0", "stream_stalled")
+    assert '"code":"stream_stalled"' in events(response)[-1]
 
 
 def test_exception_reaches_the_sdk_unchanged(gateway, endpoint):
     for path in ("/raw/count-3-0", "/endpoints/count-3-0/invocations-response-stream"):
         endpoint.next_fault(exception="InternalStreamFailure", at=1)
-        answer = gateway.call(path, b"x")
-        kinds = [headers[":message-type"] for headers, _ in eventstream.read(answer.body)]
-        assert (answer.status, kinds) == (200, ["event", "exception"])
+        response = gateway.call(path, b"x")
+        kinds = [headers[":message-type"] for headers, _ in eventstream.read(response.body)]
+        assert (response.status, kinds) == (200, ["event", "exception"])
         line = gateway.line()
         assert (line["outcome"], line["aws_error"], line["status"]) == ("stream_error", "InternalStreamFailure", 200)
 
@@ -233,12 +233,12 @@ def test_corrupt_byte(gateway, endpoint, kind, at):
     gateway.allow_warnings("bad_response", "stream_broken", "stream_stalled")
     endpoint.next_fault(corrupt=kind, at=at)
     if at == 0:
-        answer = gateway.call("/stream/count-4-20", b"x")
-        assert (answer.status, answer.outcome) == (502, "bad_response")
+        response = gateway.call("/stream/count-4-20", b"x")
+        assert (response.status, response.outcome) == (502, "bad_response")
         assert gateway.line()["outcome"] == "bad_response"
     else:
-        answer, _ = broken(gateway, "/stream/count-4-20", "bad_response")
-        assert answer.body == b"part 1 of 4\npart 2 of 4\n"
+        response, _ = broken(gateway, "/stream/count-4-20", "bad_response")
+        assert response.body == b"part 1 of 4\npart 2 of 4\n"
 
 
 def frame_length(payload):
@@ -253,15 +253,15 @@ def test_truncation_inside_a_message(gateway, endpoint, into, orderly):
     after = size + into % size
     fault = dict(framing="close") if orderly else dict()
     endpoint.next_fault(cut=True, after=after, **fault)
-    answer, _ = broken(gateway, "/stream/count-4-0", "stream_broken")
-    assert answer.body == b"part 1 of 4\n"
+    response, _ = broken(gateway, "/stream/count-4-0", "stream_broken")
+    assert response.body == b"part 1 of 4\n"
 
 
 def test_truncation_inside_the_first_message_is_a_status(gateway, endpoint):
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=40)
-    answer = gateway.call("/stream/count-4-0", b"x")
-    assert (answer.status, answer.outcome, gateway.line()["outcome"]) == (502, "stream_broken", "stream_broken")
+    response = gateway.call("/stream/count-4-0", b"x")
+    assert (response.status, response.outcome, gateway.line()["outcome"]) == (502, "stream_broken", "stream_broken")
 
 
 def test_end_between_messages_is_valid(gateway, endpoint):
@@ -272,8 +272,8 @@ def test_end_between_messages_is_valid(gateway, endpoint):
 
 def test_truncation_hidden_by_http_reaches_the_sdk(gateway, endpoint):
     endpoint.next_fault(cut=True, framing="close", after=frame_length(b"part 1 of 4\n") + 30)
-    answer, _ = broken(gateway, "/endpoints/count-4-0/invocations-response-stream", "stream_broken")
-    assert len(answer.body) == frame_length(b"part 1 of 4\n")
+    response, _ = broken(gateway, "/endpoints/count-4-0/invocations-response-stream", "stream_broken")
+    assert len(response.body) == frame_length(b"part 1 of 4\n")
 
 
 def test_other_content_types_pass_unchanged(gateway, endpoint):
@@ -304,5 +304,5 @@ def test_slow_reader_pauses_the_stream(gateway, endpoint):
 def test_many_concurrent_streams(gateway):
     callers = [gateway.caller().ask("/stream/count-5-50", b"x") for _ in range(50)]
     for caller in callers:
-        assert caller.answer().body == b"".join(b"part %d of 5\n" % n for n in range(1, 6))
+        assert caller.response().body == b"".join(b"part %d of 5\n" % n for n in range(1, 6))
         caller.close()

@@ -55,10 +55,10 @@ def test_openai_package(gateway, endpoint, npm, base):
 
 
 def test_only_required_headers_are_sent(gateway, endpoint):
-    answer = chat(gateway, headers=[("Authorization", "Bearer sk-any"), ("X-Stainless-Lang", "js"),
+    response = chat(gateway, headers=[("Authorization", "Bearer sk-any"), ("X-Stainless-Lang", "js"),
                                     ("OpenAI-Organization", "o"), ("Accept", "application/json")])
     seen = endpoint.requests[0]
-    assert (answer.status, seen.operation, seen.path) == (200, "openai", "/endpoints/chat-3-0/openai/v1/chat/completions")
+    assert (response.status, seen.operation, seen.path) == (200, "openai", "/endpoints/chat-3-0/openai/v1/chat/completions")
     assert {name.lower() for name, _ in seen.headers} == {
         "host", "content-type", "accept", "user-agent", "content-length", "authorization"}
     line = gateway.line()
@@ -67,10 +67,10 @@ def test_only_required_headers_are_sent(gateway, endpoint):
 
 def test_events_pass_immediately(gateway, endpoint):
     body = b'{"model": "chat-4-80", "stream": true}'
-    answer = gateway.call("/v1/chat/completions", body, JSON)
-    arrived = [when for when, data in answer.pieces if data]
-    assert answer.header("Content-Type") == "text/event-stream" and arrived[-1] - arrived[0] > 0.1
-    assert answer.body.endswith(b"data: [DONE]\n\n")
+    response = gateway.call("/v1/chat/completions", body, JSON)
+    arrived = [when for when, data in response.pieces if data]
+    assert response.header("Content-Type") == "text/event-stream" and arrived[-1] - arrived[0] > 0.1
+    assert response.body.endswith(b"data: [DONE]\n\n")
 
 
 def test_component_is_in_the_path(gateway, endpoint):
@@ -110,19 +110,19 @@ def test_tokens_are_never_logged(gateway, endpoint):
 def test_without_credentials_nothing_is_sent(endpoint, start_gateway):
     gateway = start_gateway(CONFIG, env={"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None})
     gateway.allow_warnings("credentials", "no_credentials")
-    answer = chat(gateway)
-    assert (answer.status, answer.outcome, endpoint.requests) == (503, "no_credentials", [])
+    response = chat(gateway)
+    assert (response.status, response.outcome, endpoint.requests) == (503, "no_credentials", [])
 
 
 @pytest.mark.parametrize("header", ["X-Amzn-SageMaker-Target-Variant", "X-Amzn-SageMaker-Inference-Id"])
 def test_unsupported_parameters_are_rejected(gateway, endpoint, header):
-    answer = chat(gateway, headers=[(header, "A")])
-    assert (answer.status, answer.outcome, endpoint.requests) == (400, "bad_parameter", [])
+    response = chat(gateway, headers=[(header, "A")])
+    assert (response.status, response.outcome, endpoint.requests) == (400, "bad_parameter", [])
 
 
 def test_error_and_truncation(gateway, endpoint):
-    answer = chat(gateway, model="missing")
-    assert (answer.status, answer.outcome) == (400, "rejected")
+    response = chat(gateway, model="missing")
+    assert (response.status, response.outcome) == (400, "rejected")
     gateway.allow_warnings("stream_broken")
     endpoint.next_fault(cut=True, after=300)
     with pytest.raises(Broken):

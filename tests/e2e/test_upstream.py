@@ -207,7 +207,7 @@ def at_once(gateway, count, path="/call/echo"):
     for caller in callers:
         caller.ask(path, b"x")
     for caller in callers:
-        assert caller.answer().status == 200
+        assert caller.response().status == 200
         caller.close()
 
 
@@ -216,7 +216,7 @@ def test_idle_connections_are_limited(start_gateway, endpoint):
     for _ in range(6):
         endpoint.next_fault(delay_ms=400)
     at_once(gateway, 6)
-    eventually(lambda: len(endpoint.open) == 2, 15, "two are kept")
+    eventually(lambda: len(endpoint.open) == 2, 15, "two connections are kept")
 
 
 def test_old_connections_are_not_reused(start_gateway, endpoint):
@@ -232,14 +232,14 @@ def test_old_connections_are_not_reused(start_gateway, endpoint):
 
 def test_warm_connections(start_gateway, endpoint):
     gateway = start_gateway("pool: { warm: 3 }\n" + ROUTE)
-    eventually(lambda: len(endpoint.open) == 3, 10, "three stand ready")
+    eventually(lambda: len(endpoint.open) == 3, 10, "three connections are open")
     assert gateway.call("/call/echo", b"x").status == 200
     line = gateway.line()
     assert line["reused"] is False or line["connect_us"] == 0
     assert line["connect_us"] + line["tls_us"] == 0, "nothing to wait for"
     eventually(lambda: len(endpoint.open) >= 3, 10)
     dead = endpoint.cut_connections()
-    eventually(lambda: len(endpoint.open_connections() - dead) == 3, 10, "those that died are replaced")
+    eventually(lambda: len(endpoint.open_connections() - dead) == 3, 10, "closed connections are replaced")
 
 
 @pytest.mark.parametrize("pool", ["idle_max: 1, warm: 3", "idle_max: 0, warm: 1"])
@@ -285,7 +285,7 @@ def test_concurrent_connects_are_limited(start_gateway, endpoint):
         for caller in callers:
             caller.ask("/call/echo", b"x")
         for caller in callers:
-            caller.answer()
+            caller.response()
             caller.close()
         assert state["most"] <= 2
         gateway.allow_warnings("upstream", "signature", "credentials")
@@ -301,8 +301,8 @@ def test_stale_connection_costs_one_retry(start_gateway, endpoint):
     endpoint.next_fault(drop_next="close")
     gateway.call("/call/echo", b"x")
     endpoint.next_fault("close:head")  # the new one fails as well
-    answer = gateway.call("/call/echo", b"y")
-    assert (answer.status, answer.outcome) == (502, "bad_response")
+    response = gateway.call("/call/echo", b"y")
+    assert (response.status, response.outcome) == (502, "bad_response")
     assert gateway.line(outcome="bad_response")["attempts"] == 2
 
 
@@ -328,8 +328,8 @@ def test_wrong_certificate_gets_no_signed_request(start_gateway, fault, version)
         endpoint._context.minimum_version = endpoint._context.maximum_version = version
         gateway = start_gateway(ROUTE, url=endpoint.url)
         gateway.allow_warnings("tls_failed")
-        answer = gateway.call("/call/echo", b"secret")
-        assert (answer.status, answer.outcome) == (502, "tls_failed")
+        response = gateway.call("/call/echo", b"secret")
+        assert (response.status, response.outcome) == (502, "tls_failed")
         assert endpoint.requests == []
 
 
@@ -375,8 +375,8 @@ def test_early_413_is_reported(start_gateway, tls):
         gateway = start_gateway(ROUTE, url=f"{'https' if tls else 'http'}://localhost:{server.port}")
         gateway.allow_warnings("http:// uses no certificates")
         began = time.monotonic()
-        answer = gateway.call("/call/echo", b"x" * 24_000_000)
-        assert (answer.status, answer.outcome) == (413, "rejected")
+        response = gateway.call("/call/echo", b"x" * 24_000_000)
+        assert (response.status, response.outcome) == (413, "rejected")
         assert time.monotonic() - began < 4.5
         assert gateway.line(outcome="rejected")["attempts"] == 1
         done.set()
@@ -394,8 +394,8 @@ def test_first_byte_timeout_starts_after_a_slow_body(start_gateway):
                                 url=f"http://127.0.0.1:{server.port}")
         gateway.allow_warnings("http:// uses no certificates")
         begun = time.monotonic()
-        answer = gateway.call("/call/a", b"x" * 24_000_000)
-        assert (answer.status, answer.outcome) == (504, "first_byte_timeout")
+        response = gateway.call("/call/a", b"x" * 24_000_000)
+        assert (response.status, response.outcome) == (504, "first_byte_timeout")
         assert time.monotonic() - begun < 8
         assert gateway.line()["send_us"] > 300_000
 
@@ -494,8 +494,8 @@ REFUSALS = {
     "502": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", 502, "proxy_refused"),
     "garbage": (b"220 mail.example ESMTP\r\n\r\n", 502, "proxy_refused"),
     "an endless head": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000, 502, "proxy_refused"),
-    "more than an answer": (b"HTTP/1.1 200 OK\r\n\r\nhello", 502, "proxy_refused"),
-    "half an answer": (b"HTTP/1.1 200 OK\r\nVia", 502, "proxy_refused"),
+    "more than a response": (b"HTTP/1.1 200 OK\r\n\r\nhello", 502, "proxy_refused"),
+    "half a response": (b"HTTP/1.1 200 OK\r\nVia", 502, "proxy_refused"),
     "a hang-up": ("close", 502, "proxy_refused"),
     "silence": ("stall", 504, "connect_timeout"),
     "a hang-up behind 200": (b"HTTP/1.1 200 OK\r\n\r\n", 502, "tls_failed"),
@@ -509,9 +509,9 @@ def test_proxy_rejects(start_gateway, named, ca_file, kind):
     with Proxy(named.port, script) as proxy:
         gateway = start_behind(start_gateway, named, ca_file, f', proxy: "{through(proxy, "user:proxy-password@")}"')
         gateway.allow_warnings("upstream")
-        answer = gateway.call("/call/echo", b"x")
-        assert (answer.status, answer.outcome) == (status, outcome)
-        assert b"proxy-password" not in answer.body
+        response = gateway.call("/call/echo", b"x")
+        assert (response.status, response.outcome) == (status, outcome)
+        assert b"proxy-password" not in response.body
         assert named.requests == []
         proxy.script = None
         assert gateway.call("/call/echo", b"again").body == b"again"

@@ -73,7 +73,7 @@ def test_burst_is_spread_evenly(start_gateway):
     """Connections that arrive faster than workers accept them are counted at once."""
     gateway = start_gateway(FOUR)
     with many(gateway, 64):
-        eventually(lambda: sum(sockets_by_loop(gateway)) == 64, 3, "all are taken")
+        eventually(lambda: sum(sockets_by_loop(gateway)) == 64, 3, "all are accepted")
         counts = sockets_by_loop(gateway)
         assert len(counts) == 4 and counts[-1] - counts[0] <= 4, counts
 
@@ -106,7 +106,7 @@ def test_limits_are_shared_by_all_workers(start_gateway, endpoint):
         for number, caller in enumerate(callers):
             caller.ask("/one/echo", b"%d" % number)
         for number, caller in enumerate(callers):
-            assert caller.answer().body == b"%d" % number
+            assert caller.response().body == b"%d" % number
     times = sorted((seen.began, seen.ended) for seen in endpoint.requests)
     assert len(times) == 12
     assert all(ended <= began + 0.05 for (_, ended), (began, _) in zip(times, times[1:])), "never two at once"
@@ -140,8 +140,8 @@ def test_draining_with_many_connections(start_gateway, endpoint, workers):
                 caller.ask("/call/echo", b"late")
             gateway.signal()
             for caller in busy + late:
-                answer = caller.answer()
-                assert answer.status == 200 and answer.body in (b"busy", b"late")
+                response = caller.response()
+                assert response.status == 200 and response.body in (b"busy", b"late")
                 assert caller.is_closed()
             for caller in idle:
                 assert caller.is_closed()

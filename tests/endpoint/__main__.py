@@ -18,7 +18,7 @@ def main():
     parser.add_argument("--tls", action="store_true", help="speak TLS, with a certificate of a CA made now")
     parser.add_argument("--tls-fault", choices=certificates.FAULTS, help="speak TLS, with this wrong")
     parser.add_argument("--ca-out", metavar="FILE", help="write the CA's certificate there")
-    parser.add_argument("--name", action="append", metavar="HOST", help="a host name that it answers to (repeatable)")
+    parser.add_argument("--name", action="append", metavar="HOST", help="a host name that it serves (repeatable)")
     parser.add_argument("--access-key", default=ACCESS_KEY, metavar="ID")
     parser.add_argument("--secret-key", default=SECRET_KEY, metavar="SECRET")
     parser.add_argument("--session-token", metavar="TOKEN")

@@ -26,7 +26,7 @@ def context(names, fault=None):
     if fault in ("expired", "not-yet", "self-signed"):
         _load(tls, *_made_by_hand(names, fault))
     elif fault == "untrusted":
-        authority("nobody trusts this").issue_cert(*names).configure_cert(tls)
+        authority("untrusted CA").issue_cert(*names).configure_cert(tls)
     elif fault == "wrong-name":
         authority().issue_cert("elsewhere.test").configure_cert(tls)
     else:

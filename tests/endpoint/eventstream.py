@@ -65,12 +65,12 @@ def read(data):
     messages = []
     while data:
         if len(data) < 16:
-            raise ValueError("a message cut in its prelude")
+            raise ValueError("truncated prelude")
         total, headers_length, prelude_crc = struct.unpack(">III", data[:12])
         if zlib.crc32(data[:8]) != prelude_crc:
             raise ValueError("prelude checksum")
         if total < 16 or headers_length > total - 16 or total > len(data):
-            raise ValueError("lengths that do not fit")
+            raise ValueError("inconsistent lengths")
         if zlib.crc32(data[: total - 4]) != struct.unpack(">I", data[total - 4 : total])[0]:
             raise ValueError("message checksum")
         headers, at, end = {}, 12, 12 + headers_length

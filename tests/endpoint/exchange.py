@@ -10,7 +10,7 @@ import uuid
 
 from . import api, eventstream, signature
 from .faults import BAD, KEEP_OPEN, Fault
-from .models import answer_of, Answer
+from .models import response_of, Response
 from .wire import HEAD_MAX, Malformed, PeerLeft
 
 BODY_KEPT = 256 * 1024
@@ -29,7 +29,7 @@ def serve_request(endpoint, wire, seen):
         if wire.closed:
             seen.outcome = f"played {seen.fault}"
             return None
-        keep = _answer(endpoint, wire, seen, body, fault)
+        keep = _respond(endpoint, wire, seen, body, fault)
         return fault if keep else None
     except _TooLarge as large:
         seen.status = 413
@@ -113,7 +113,7 @@ def _read_chunks(wire, most):
         if len(body) > most:
             raise _TooLarge(f"HTTP content length exceeded {most} bytes.")
         if wire.exactly(2) != b"\r\n":
-            raise Malformed("a chunk without its end")
+            raise Malformed("missing CRLF after a chunk")
 
 
 def _drain(wire):
@@ -129,15 +129,15 @@ def _drain(wire):
 # -- the response
 
 
-def _answer(endpoint, wire, seen, body, fault):
+def _respond(endpoint, wire, seen, body, fault):
     """Returns True if the connection may be reused."""
     seen.request_id = str(uuid.uuid4())
     now = endpoint.now + datetime.timedelta(seconds=fault.skew_s)
     try:
-        answer, status = _judge(endpoint, seen, body, fault, now)
+        response, status = _judge(endpoint, seen, body, fault, now)
     except api.Refusal as refusal:
         seen.verdict = seen.verdict or "ok"
-        answer, status = _refused(refusal, fault), refusal.status
+        response, status = _refused(refusal, fault), refusal.status
     if fault.delay_ms:
         wire.wait(fault.delay_ms / 1000)
     if fault.stall == "head":
@@ -153,7 +153,7 @@ def _answer(endpoint, wire, seen, body, fault):
         seen.outcome = f"played {seen.fault}"
         return fault.bad in KEEP_OPEN
     seen.status = status
-    return _send(wire, seen, answer, status, fault, now)
+    return _send(wire, seen, response, status, fault, now)
 
 
 def _judge(endpoint, seen, body, fault, now):
@@ -173,20 +173,21 @@ def _judge(endpoint, seen, body, fault, now):
     _check_target(endpoint, seen)
     if seen.operation == "async-invocations":
         return _accepted(endpoint, seen, body), fault.status or 202
-    answer = answer_of(seen, body)
+    response = response_of(seen, body)
     variant = fault.variant or seen.parameters.get("TargetVariant") or endpoint.variants[0]
-    answer.headers += [("x-Amzn-Invoked-Production-Variant", variant)]
+    response.headers += [("x-Amzn-Invoked-Production-Variant", variant)]
     attributes = fault.attributes if fault.attributes is not None else seen.parameters.get("CustomAttributes")
     if attributes is not None:
-        answer.headers += [("X-Amzn-SageMaker-Custom-Attributes", attributes)]
+        response.headers += [("X-Amzn-SageMaker-Custom-Attributes", attributes)]
     if seen.operation == "invocations-response-stream":
-        answer.headers += [("X-Amzn-SageMaker-Content-Type", answer.content_type or "application/octet-stream")]
-        answer = Answer(_messages(answer.parts, fault), "application/vnd.amazon.eventstream", None, answer.headers)
+        response.headers += [("X-Amzn-SageMaker-Content-Type", response.content_type or "application/octet-stream")]
+        response = Response(_messages(response.parts, fault), "application/vnd.amazon.eventstream", None,
+                            response.headers)
     elif seen.parameters.get("SessionId") == "NEW_SESSION":
-        answer.headers += [("X-Amzn-SageMaker-New-Session-Id", f"{uuid.uuid4()}; Expires=2030-01-01T00:00:00Z")]
+        response.headers += [("X-Amzn-SageMaker-New-Session-Id", f"{uuid.uuid4()}; Expires=2030-01-01T00:00:00Z")]
     elif seen.parameters.get("SessionId", "").startswith("closed"):
-        answer.headers += [("X-Amzn-SageMaker-Closed-Session-Id", seen.parameters["SessionId"])]
-    return answer, fault.status or 200
+        response.headers += [("X-Amzn-SageMaker-Closed-Session-Id", seen.parameters["SessionId"])]
+    return response, fault.status or 200
 
 
 def _contain(endpoint, seen, body, fault):
@@ -197,13 +198,13 @@ def _contain(endpoint, seen, body, fault):
     seen.parameters = api.parameters("invocations", seen.headers)
     wanted = "GET" if seen.operation == "container-ping" else "POST"
     if seen.method != wanted:
-        return Answer([], None, 0), 405
+        return Response([], None, 0), 405
     if wanted == "GET":
-        return Answer([], None, 0), fault.status or 200
+        return Response([], None, 0), fault.status or 200
     if (fault.status or 0) >= 400:
         text = (fault.message or "model failed").encode()
-        return Answer([(0, text)], "text/plain", len(text)), fault.status
-    return answer_of(seen, body), fault.status or 200
+        return Response([(0, text)], "text/plain", len(text)), fault.status
+    return response_of(seen, body), fault.status or 200
 
 
 def _check_signature(endpoint, seen, body, now):
@@ -240,7 +241,7 @@ def _accepted(endpoint, seen, body):
     identity = seen.parameters.get("InferenceId") or str(uuid.uuid4())
     text = b'{"InferenceId":"%s"}' % identity.encode()
     where = f"s3://sagemaker-{endpoint.region}-{api.ACCOUNT}/{seen.endpoint}"
-    return Answer([(0, text)], "application/json", len(text), [
+    return Response([(0, text)], "application/json", len(text), [
         ("X-Amzn-SageMaker-OutputLocation", f"{where}/{identity}.out"),
         ("X-Amzn-SageMaker-FailureLocation", f"{where}/{identity}-error.out")])
 
@@ -260,13 +261,13 @@ def _commanded(endpoint, seen, fault):
 
 def _refused(refusal, fault):
     if fault.empty:
-        return Answer([], None, 0)
+        return Response([], None, 0)
     if fault.html:
         text = f"<html><head><title>{refusal.status}</title></head><body>{refusal.message}</body></html>".encode()
-        return Answer([(0, text)], "text/html", len(text))
+        return Response([(0, text)], "text/html", len(text))
     body = refusal.body()
     kind = f"{refusal.code}:http://internal.amazon.com/coral/com.amazonaws.sagemaker.runtime/"
-    return Answer([(0, body)], "application/json", len(body), [("x-amzn-ErrorType", kind)])
+    return Response([(0, body)], "application/json", len(body), [("x-amzn-ErrorType", kind)])
 
 
 def _messages(parts, fault):
@@ -294,17 +295,17 @@ def _messages(parts, fault):
 # -- the bytes of the response
 
 
-def _send(wire, seen, answer, status, fault, now):
+def _send(wire, seen, response, status, fault, now):
     bodiless = seen.method == "HEAD" or status in (204, 304)
-    framing = fault.framing or ("length" if answer.length is not None else "chunked")
-    parts = answer.parts
-    if framing == "length" and answer.length is None:
+    framing = fault.framing or ("length" if response.length is not None else "chunked")
+    parts = response.parts
+    if framing == "length" and response.length is None:
         whole = b"".join(data for _, data in parts)
-        parts, answer.length = [(0, whole)], len(whole)
-    _send_slowly(wire, _head(seen, answer, status, framing, bodiless, fault, now), fault.trickle_head, fault.every_ms)
+        parts, response.length = [(0, whole)], len(whole)
+    _send_slowly(wire, _head(seen, response, status, framing, bodiless, fault, now), fault.trickle_head, fault.every_ms)
     if fault.delay_body_ms:
         wire.wait(fault.delay_body_ms / 1000)
-    if not bodiless and not _send_body(wire, seen, parts, answer.length, framing, fault):
+    if not bodiless and not _send_body(wire, seen, parts, response.length, framing, fault):
         seen.outcome = f"played {seen.fault}"
         return False
     seen.outcome = "answered"
@@ -319,19 +320,19 @@ def _send(wire, seen, answer, status, fault, now):
     return not over and not wire.closed
 
 
-def _head(seen, answer, status, framing, bodiless, fault, now):
+def _head(seen, response, status, framing, bodiless, fault, now):
     reason = http.client.responses.get(status, "Dependency Failed" if status == 530 else "Status")
     lines = [f"HTTP/{fault.version or '1.1'} {status} {reason}", f"x-amzn-RequestId: {seen.request_id}"]
-    kind = fault.type if fault.type is not None else answer.content_type
+    kind = fault.type if fault.type is not None else response.content_type
     lines += [f"Content-Type: {kind}"] if kind else []
-    lines += [f"{name}: {value}" for name, value in answer.headers]
+    lines += [f"{name}: {value}" for name, value in response.headers]
     lines += [fault.header] if fault.header else []
     lines += [f"Connection: {fault.connection}"] if fault.connection else []
     lines += [f"Date: {email.utils.format_datetime(now, usegmt=True)}"]
     if framing == "chunked":
         lines += [] if bodiless else ["Transfer-Encoding: chunked"]
     elif framing == "length" and not (bodiless and status == 204):
-        lines += [f"Content-Length: {answer.length}"]
+        lines += [f"Content-Length: {response.length}"]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 

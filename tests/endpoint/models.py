@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Answer:
+class Response:
     """parts: (seconds to wait before, bytes) pairs, generated as they are sent."""
 
     parts: object
@@ -15,7 +15,7 @@ class Answer:
     headers: list = field(default_factory=list)
 
 
-def answer_of(seen, body):
+def response_of(seen, body):
     """Returns the response of the model that `seen.endpoint` names. seen: the request's record."""
     prefix = seen.endpoint.split("-")[0]
     numbers = [int(word) for word in seen.endpoint.split("-")[1:] if word.isdigit()]
@@ -23,7 +23,7 @@ def answer_of(seen, body):
 
 
 def _whole(data, content_type):
-    return Answer([(0, data)], content_type, len(data))
+    return Response([(0, data)], content_type, len(data))
 
 
 def _echo(seen, body, numbers):
@@ -44,12 +44,13 @@ def _json(seen, body, numbers):
 
 def _count(seen, body, numbers):
     count, pause = (numbers + [3, 50][len(numbers):])[:2]
-    return Answer(((pause / 1000 if n else 0, b"part %d of %d\n" % (n + 1, count)) for n in range(count)), "text/plain")
+    parts = ((pause / 1000 if n else 0, b"part %d of %d\n" % (n + 1, count)) for n in range(count))
+    return Response(parts, "text/plain")
 
 
 def _size(seen, body, numbers):
     size = numbers[0] if numbers else 1024
-    return Answer(_pattern(size), "application/octet-stream", size)
+    return Response(_pattern(size), "application/octet-stream", size)
 
 
 def _pattern(size):
@@ -67,7 +68,7 @@ def _chat(seen, body, numbers):
         stream = False
     base = {"id": "chatcmpl-1", "created": int(time.time()), "model": seen.endpoint}
     if stream or seen.operation == "invocations-response-stream":
-        return Answer(_events(base, words, pause / 1000), "text/event-stream")
+        return Response(_events(base, words, pause / 1000), "text/event-stream")
     message = {"role": "assistant", "content": " ".join(words)}
     return _whole(json.dumps({
         **base, "object": "chat.completion",

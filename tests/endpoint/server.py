@@ -189,7 +189,7 @@ class Endpoint:
         while not test(self):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"not so within {timeout} s; requests: "
+                raise TimeoutError(f"timeout after {timeout} s; requests: "
                                    f"{[(seen.path, seen.status, seen.outcome) for seen in self.requests]}")
             with self._changed:
                 self._changed.wait(min(left, 0.02))

@@ -47,7 +47,7 @@ class Wire:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self.stopping.is_set():
-                raise PeerLeft("the endpoint stops")
+                raise PeerLeft("the endpoint is stopping")
             left = 0.1 if deadline is None else max(0, min(0.1, deadline - time.monotonic()))
             if select.select([self.sock], [], [], left)[0]:
                 return True

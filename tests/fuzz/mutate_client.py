@@ -157,7 +157,7 @@ class Upstream:
             return False
         body = await reader.readexactly(length)
         if reader._buffer:  # noqa: SLF001 - not available otherwise
-            self.faults.append(f"more behind a request: {bytes(reader._buffer)[:200]!r}")  # noqa: SLF001
+            self.faults.append(f"bytes after a request: {bytes(reader._buffer)[:200]!r}")  # noqa: SLF001
         self._look(message, body)
         self.serial += 1
         self.seen[self.serial] = (message, body)
@@ -227,19 +227,19 @@ class Wrong(Exception):
     pass
 
 
-def read_answers(data, methods):
+def read_responses(data, methods):
     """Parses the final responses in data: (status, headers, body). The last one may be truncated if the connection was:
     False."""
-    answers, at = [], 0
+    responses, at = [], 0
     while at < len(data):
-        number = len(answers)
+        number = len(responses)
         is_head = number < len(methods) and methods[number] == b"HEAD"
         try:
             message = oracle.read_head(data, at, oracle.STATUS_LINE)
         except oracle.Incomplete:
-            return answers, False
+            return responses, False
         except oracle.Bad:
-            raise Wrong(f"an answer that is not HTTP: {data[at : at + 300]!r}") from None
+            raise Wrong(f"a response that is not HTTP: {data[at : at + 300]!r}") from None
         status = int(message.line[2])
         if status < 200:
             at = message.end
@@ -250,72 +250,72 @@ def read_answers(data, methods):
         if (is_head and not is_last) or (is_last and message.end == len(data)) or status in (204, 304):
             message.framing = "none"
         if message.framing == "close":
-            raise Wrong("an answer whose end nobody can tell")
+            raise Wrong("a response without framing")
         try:
             oracle.read_body(data, message)
         except oracle.Incomplete:
-            return answers, False
+            return responses, False
         except oracle.Bad:
-            raise Wrong(f"an answer whose chunks are bad: {data[at : at + 300]!r}") from None
-        answers.append((status, dict(message.headers), message.body))
+            raise Wrong(f"a response with invalid chunks: {data[at : at + 300]!r}") from None
+        responses.append((status, dict(message.headers), message.body))
         at = message.end
-    return answers, True
+    return responses, True
 
 
 def judge(case, data, ending, upstream):
     """Raises Wrong. Returns the responses, and the serials of their requests."""
     methods = [message.line[1] for message in case.messages]
-    answers, whole = read_answers(data, methods)
+    responses, whole = read_responses(data, methods)
     if ending == "hung":
-        raise Wrong(f"not closed within {PATIENCE_S} s, after {len(answers)} answers")
+        raise Wrong(f"not closed within {PATIENCE_S} s, after {len(responses)} responses")
     if ending == "eof" and not whole:
-        raise Wrong("an answer was cut")
-    told = bool(answers) and b"close" in answers[-1][1].get(b"connection", b"").lower()
+        raise Wrong("truncated response")
+    told = bool(responses) and b"close" in responses[-1][1].get(b"connection", b"").lower()
     # The gateway reads a bounded amount after a rejection; a client that sends more can miss the response.
     if ending == "reset" and not (told and len(case.pieces) > 1) and len(case.data) < 60_000:
-        raise Wrong("reset, though nobody went on sending behind a last answer")
-    if len(answers) > len(case.messages) + 1:
-        raise Wrong(f"{len(answers)} answers to {len(case.messages)} requests and perhaps a refusal")
+        raise Wrong("reset, although nothing was sent after the last response")
+    if len(responses) > len(case.messages) + 1:
+        raise Wrong(f"{len(responses)} responses to {len(case.messages)} requests and possibly a rejection")
     serials = []
-    for number, (status, headers, body) in enumerate(answers):
+    for number, (status, headers, body) in enumerate(responses):
         outcome = headers.get(b"x-sagegate-outcome")
         if status >= 500:
-            raise Wrong(f"answer {number}: {status} {outcome} {body[:200]!r}")
+            raise Wrong(f"response {number}: {status} {outcome} {body[:200]!r}")
         if b"x-request-id" not in headers:
-            raise Wrong(f"answer {number} has no X-Request-Id")
+            raise Wrong(f"response {number} has no X-Request-Id")
         if status != 200:
             continue
         if number >= len(case.messages):
-            raise Wrong(f"answer {number} is 200 for what is no request ({case.goes_on})")
+            raise Wrong(f"response {number} is 200 for an invalid request ({case.goes_on})")
         match = re.fullmatch(rb"serial-(\d+)", headers.get(b"x-amzn-invoked-production-variant", b""))
         if not match:
-            raise Wrong(f"answer {number} is not what the upstream sent: {headers}")
+            raise Wrong(f"response {number} is not the upstream's response: {headers}")
         serial = int(match[1])
         _, received = upstream.seen[serial]
         sent = case.messages[number].body
         if received != sent:
-            raise Wrong(f"request {number}: body {sent[:200]!r} was sent on as {received[:200]!r}")
+            raise Wrong(f"request {number}: body {sent[:200]!r} was forwarded as {received[:200]!r}")
         if methods[number] != b"HEAD" and body != sent:
-            raise Wrong(f"request {number}: another's answer: {body[:200]!r}")
+            raise Wrong(f"request {number}: response of another request: {body[:200]!r}")
         serials.append(serial)
     if serials != sorted(serials):
-        raise Wrong("answered out of order")
+        raise Wrong("responses out of order")
     if ending == "eof":
-        judge_end(case, answers)
-    return answers, serials
+        judge_end(case, responses)
+    return responses, serials
 
 
-def judge_end(case, answers):
+def judge_end(case, responses):
     """A response may only be missing after one that announced to be the last."""
-    statuses = [status for status, _, _ in answers]
+    statuses = [status for status, _, _ in responses]
     wanted = len(case.messages) + (case.goes_on in ("bad", "incomplete"))
-    said = bool(answers) and b"close" in answers[-1][1].get(b"connection", b"").lower()
-    if len(answers) < wanted and not said:
-        raise Wrong(f"{wanted} answers were due, but {statuses} came, and then the end without a word")
-    if len(answers) < wanted and answers[-1][0] == 200 and case.messages[len(answers) - 1].line[3] == b"1":
-        raise Wrong(f"{wanted} answers were due, but {statuses} came, the last one a good one")
+    said = bool(responses) and b"close" in responses[-1][1].get(b"connection", b"").lower()
+    if len(responses) < wanted and not said:
+        raise Wrong(f"{wanted} responses expected, but the connection closed after {statuses}")
+    if len(responses) < wanted and responses[-1][0] == 200 and case.messages[len(responses) - 1].line[3] == b"1":
+        raise Wrong(f"{wanted} responses expected, but only {statuses} arrived, the last one a success")
     if not case.mutations and any(status not in (200, 400, 404, 405) for status in statuses):
-        raise Wrong(f"unchanged, and answered by {statuses}")
+        raise Wrong(f"unchanged, but the statuses are {statuses}")
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ class Run:
             print(f"sent in {len(case.pieces)} pieces: {case.data!r}\ngot, {ending}: {data!r}\n"
                   f"read as {case.messages}, {case.goes_on}")
         try:
-            answers, serials = judge(case, data, ending, self.upstream)
+            responses, serials = judge(case, data, ending, self.upstream)
         except Wrong as wrong:
             await self.report.add_unless_dead(gateway, number, str(wrong), sent=case.data, pieces=[len(piece) for piece in case.pieces],
                             leaves=case.leaves, got=data, ended=ending)
@@ -348,8 +348,8 @@ class Run:
         if again:
             self.report.add(number, f"answered before: {again}", sent=case.data, got=data)
         self.answered |= set(serials)
-        self.ids += [headers[b"x-request-id"].decode() for _, headers, _ in answers]
-        for status, _, _ in answers:
+        self.ids += [headers[b"x-request-id"].decode() for _, headers, _ in responses]
+        for status, _, _ in responses:
             self.statuses[status] = self.statuses.get(status, 0) + 1
 
     async def all(self, numbers):
@@ -387,9 +387,9 @@ class Run:
         assert not self.upstream.faults, "\n".join(self.upstream.faults[:5])
         unanswered = set(self.upstream.seen) - self.answered
         assert self.left or not unanswered, f"upstream requests without a response: {[self.upstream.seen[n] for n in unanswered][:3]}"
-        answer = gateway.call("/call/echo", b"last of all")
-        assert (answer.status, answer.body) == (200, b"last of all")
-        gateway.line(request_id=answer.header("X-Request-Id"))
+        response = gateway.call("/call/echo", b"last of all")
+        assert (response.status, response.body) == (200, b"last of all")
+        gateway.line(request_id=response.header("X-Request-Id"))
         logged = {line["request_id"] for line in gateway.lines}
         missing = set(self.ids) - logged
         assert not missing, f"{len(missing)} responses without an access line: {sorted(missing)[:3]}"
@@ -400,7 +400,7 @@ def run(report, numbers, verbose=False):
     began = time.monotonic()
     this = Run(report, verbose)
     asyncio.run(this.all(numbers))
-    print(f"mutate_client: {len(numbers)} connections, {this.upstream.serial} calls upstream, answers "
+    print(f"mutate_client: {len(numbers)} connections, {this.upstream.serial} upstream requests, responses "
           f"{dict(sorted(this.statuses.items()))}, {len(report.failures)} failures, {time.monotonic() - began:.0f} s")
 
 

@@ -74,7 +74,7 @@ class Case:
         self.version = rng.choice(("1.1", "1.1", "1.1", "1.1", "1.0"))
         self.mutations = 0 if number % 20 == 0 or self.route == "torn" else rng.choice((1, 1, 1, 2, 3, 6, 12))
         self.is_stream = self.route in ("stream", "raw")
-        data = self._answer()
+        data = self._response()
         kept = rng.choice((0, 0, data.find(b"\r\n\r\n") + 4))  # mutated heads rarely remain valid heads
         self.data = data[:kept] + mutate.Mutator(rng)(data[kept:], self.mutations)
         if rng.random() < 0.1 and self.mutations:
@@ -92,7 +92,7 @@ class Case:
         self.pieces = mutate.in_pieces(rng, self.data, [message.end - 1] if kind == "whole" else ())
         self.path = f"/endpoints/c{number}/invocations-response-stream" if self.route == "raw" else f"/{self.route}/c{number}"
 
-    def _answer(self):
+    def _response(self):
         rng, body = self.rng, self._body()
         status = rng.choice((b"200 OK",) * 6 + (b"424 Failed Dependency", b"400 Bad Request", b"503 ", b"500", b"530 X"))
         lines = [b"HTTP/1.1 " + status, b"x-amzn-RequestId: 0-1-2", b"Content-Type: " + self._type(body)]
@@ -263,27 +263,27 @@ class Caller:
         self.writer.write((f"{case.method} {case.path} HTTP/{case.version}\r\nHost: localhost\r\n{keep}"
                            f"Content-Length: {length}\r\n\r\n").encode() + b"body"[:length])
         try:
-            return await asyncio.wait_for(self._answer(case), PATIENCE_S)
+            return await asyncio.wait_for(self._response(case), PATIENCE_S)
         except asyncio.TimeoutError:
-            raise Wrong(f"no end of an answer within {PATIENCE_S} s") from None
+            raise Wrong(f"response not complete within {PATIENCE_S} s") from None
 
     def drop(self):
         if self.writer is not None:
             self.writer.close()
         self.writer = None
 
-    async def _answer(self, case):
+    async def _response(self, case):
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as error:
-            raise Wrong(f"closed without an answer: {error.partial!r}") from None
+            raise Wrong(f"closed without a response: {error.partial!r}") from None
         except ConnectionError:
-            raise Wrong("reset without an answer") from None
+            raise Wrong("reset without a response") from None
         try:
             message = oracle.read_head(head, 0, oracle.STATUS_LINE)
             framing = oracle.framing_of(message, message.line[1], "close")
         except (oracle.Bad, oracle.Incomplete):
-            raise Wrong(f"an answer that is not HTTP: {head!r}") from None
+            raise Wrong(f"a response that is not HTTP: {head!r}") from None
         body = bytearray()
         whole = await self._body(case, message, framing, body)
         if case.method == "HEAD" and case.kind != "whole":
@@ -291,17 +291,17 @@ class Caller:
             return int(message.line[2]), message.headers, b"", True
         if not whole or b"close" in message.options or (case.version == "1.0" and b"keep-alive" not in message.options):
             if whole and await self.reader.read(100):
-                raise Wrong("more behind the last answer")
+                raise Wrong("bytes after the last response")
             self.drop()
         elif self.reader._buffer:  # noqa: SLF001 - not available otherwise
-            raise Wrong(f"more behind the answer: {bytes(self.reader._buffer)[:300]!r}")  # noqa: SLF001
+            raise Wrong(f"bytes after the response: {bytes(self.reader._buffer)[:300]!r}")  # noqa: SLF001
         return int(message.line[2]), message.headers, bytes(body), whole
 
     async def _body(self, case, message, framing, body):
         if case.method == "HEAD" or int(message.line[2]) in (204, 304):
             return True
         if framing == "close":
-            raise Wrong("an answer whose end nobody can tell")
+            raise Wrong("a response without framing")
         try:
             if framing == "length":
                 left = int(message.values(b"content-length")[0])
@@ -322,7 +322,7 @@ class Caller:
                 data = await self.reader.readexactly(size + 2)
                 body += data[:-2]
                 if data[-2:] != b"\r\n":
-                    raise Wrong("a chunk without its end")
+                    raise Wrong("missing CRLF after a chunk")
                 if size == 0:
                     return True
         except asyncio.IncompleteReadError as error:
@@ -352,17 +352,17 @@ def decoded(data):
     return b"".join(parts), "end"
 
 
-def judge(case, answer, statuses):
-    status, headers, body, whole = answer
+def judge(case, response, statuses):
+    status, headers, body, whole = response
     outcome = dict(headers).get(b"x-sagegate-outcome")
     odd = [name for name, _ in headers if not PASSED_ON.fullmatch(name)]
     if odd:
-        raise Wrong(f"headers that must not pass: {odd}")
+        raise Wrong(f"headers that must not be forwarded: {odd}")
     if len([1 for name, _ in headers if name == b"x-sagegate-outcome"]) > 1:
         raise Wrong("two outcomes")
     named = re.findall(rb"<(\d+)\.[0-9a-f]{8}>", body)
     if any(int(number) != case.number for number in named) and not case.mutations:
-        raise Wrong(f"another's answer: {named[:5]}")
+        raise Wrong(f"response of another request: {named[:5]}")
     if outcome and OWN.fullmatch(outcome) and whole:
         statuses["own " + outcome.decode()] = statuses.get("own " + outcome.decode(), 0) + 1
         if status < 500 and outcome != b"stream_error":
@@ -371,9 +371,9 @@ def judge(case, answer, statuses):
         return
     statuses[status if whole else f"{status} cut"] = statuses.get(status if whole else f"{status} cut", 0) + 1
     if case.kind == "bad" and case.ending != "reset":
-        raise Wrong(f"{status} made of what is no answer")
+        raise Wrong(f"{status} made from an invalid response")
     if case.message is None:
-        raise Wrong(f"{status} made of what is no answer")
+        raise Wrong(f"{status} made from an invalid response")
     compare(case, status, body, whole, outcome)
 
 
@@ -384,7 +384,7 @@ def must_fit(case, outcome):
         return
     if case.is_stream and (outcome == b"stream_error" or decoded(case.message.body)[1] != "end"):
         return
-    raise Wrong(f"unchanged, and answered by {outcome}")
+    raise Wrong(f"unchanged, but the outcome is {outcome}")
 
 
 def compare(case, status, body, whole, outcome):
@@ -392,12 +392,12 @@ def compare(case, status, body, whole, outcome):
     expected = int(message.line[2])
     unwrapped = case.route in ("unwrap", "stream") and expected >= 400
     if not unwrapped and status != expected:
-        raise Wrong(f"{status} made of {expected}")
+        raise Wrong(f"{status} made from {expected}")
     if unwrapped:
         if status < 400:
-            raise Wrong(f"{status} made of {expected}")
+            raise Wrong(f"{status} made from {expected}")
         if b"111122223333" in body:
-            raise Wrong("an account's number reached the caller")
+            raise Wrong("an account id reached the client")
         return
     if case.method == "HEAD":
         return
@@ -405,9 +405,9 @@ def compare(case, status, body, whole, outcome):
     if case.is_stream and status == 200 and content and content[0].lower().startswith(STREAM_TYPE) and sent is not None:
         sent, goes_on = decoded(sent) if case.route == "stream" else (sent, "end")
         if whole and (goes_on != "end" or case.kind != "whole"):
-            raise Wrong(f"a whole stream, though it was {case.kind} and went on with: {goes_on}")
+            raise Wrong(f"a complete stream, although it was {case.kind} followed by: {goes_on}")
     elif whole and case.kind != "whole":
-        raise Wrong("a whole answer made of a part")
+        raise Wrong("a complete response made from a truncated one")
     if sent is None:  # broken chunks: comparing the valid part is not worth a third parser
         return
     if whole and body != sent:
@@ -432,11 +432,11 @@ class Run:
 
     async def one(self, case, caller, last=False):
         self.cases[case.number] = case
-        answer = None
+        response = None
         try:
-            answer = await caller.ask(case)
-            judge(case, answer, self.statuses)
-            self.ids.append(dict(answer[1])[b"x-request-id"].decode())
+            response = await caller.ask(case)
+            judge(case, response, self.statuses)
+            self.ids.append(dict(response[1])[b"x-request-id"].decode())
         except (Wrong, KeyError, OSError) as wrong:
             caller.drop()
             # On a busy machine an upstream may close by reset before everything is read, but not twice.
@@ -445,13 +445,13 @@ class Run:
                 return await self.one(Case(self.report.seed, case.number), caller, last=True)
             await self.report.add_unless_dead(
                 self.gateway, case.number, str(wrong) or repr(wrong), route=case.route, method=case.method,
-                version=case.version, sent=case.data, ending=case.ending, read_as=case.kind, got=repr(answer),
+                version=case.version, sent=case.data, ending=case.ending, read_as=case.kind, got=repr(response),
                 pieces=[len(piece) for piece in case.pieces], connection=caller.carried)
         finally:
             self.cases.pop(case.number, None)
         if self.verbose:
             print(f"{case.method} {case.path} {case.version}: {case.pieces}, {case.ending}\nread as {case.kind}: "
-                  f"{case.message}\ngot {answer}")
+                  f"{case.message}\ngot {response}")
 
     async def all(self, numbers):
         await self.upstream.start()
@@ -498,7 +498,7 @@ class Run:
 
     def _after(self, gateway):
         logged = lambda: {line["request_id"] for line in gateway.lines}  # noqa: E731
-        lib.eventually(lambda: set(self.ids) <= logged(), 5, f"the access lines of {len(self.ids)} answers")
+        lib.eventually(lambda: set(self.ids) <= logged(), 5, f"the access lines of {len(self.ids)} responses")
         assert len(set(self.ids)) == len(self.ids), "duplicate request id"
         assert gateway.descriptors() < 200, f"{gateway.descriptors()} descriptors"
 
@@ -507,8 +507,8 @@ def run(report, numbers, verbose=False):
     began = time.monotonic()
     this = Run(report, verbose)
     asyncio.run(this.all(numbers))
-    print(f"mutate_upstream: {len(numbers)} calls, {this.upstream.served} answers sent; callers got "
-          f"{json.dumps(dict(sorted(this.statuses.items(), key=str)))}, {this.again} asked for again, {len(report.failures)} failures, "
+    print(f"mutate_upstream: {len(numbers)} calls, {this.upstream.served} responses sent; clients got "
+          f"{json.dumps(dict(sorted(this.statuses.items(), key=str)))}, {this.again} requested again, {len(report.failures)} failures, "
           f"{time.monotonic() - began:.0f} s")
 
 

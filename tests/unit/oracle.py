@@ -23,9 +23,9 @@ class Driver:
         text = "".join(json.dumps(question) + "\n" for question in questions)
         done = subprocess.run([self.program], input=text, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
-        assert len(answers) == len(questions)
-        return answers
+        responses = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(responses) == len(questions)
+        return responses
 
     def ask_one(self, question):
         return self.ask([question])[0]

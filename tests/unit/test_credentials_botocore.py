@@ -60,17 +60,17 @@ def botocore_identity(env):
         def __init__(self, key_id):
             self.key_id = key_id
 
-        def _answer(self, key_id):
+        def _response(self, key_id):
             return {"Credentials": {"AccessKeyId": key_id, "SecretAccessKey": "s", "SessionToken": "t",
                                     "Expiration": "2999-01-01T00:00:00Z"}, "AssumedRoleUser": {"Arn": "arn:aws:x:::"}}
 
         def assume_role(self, **asked):
             calls.append((self.key_id, asked))
-            return self._answer(f"AKROLE{len(calls)}")
+            return self._response(f"AKROLE{len(calls)}")
 
         def assume_role_with_web_identity(self, **asked):
             calls.append(("web", asked))
-            return self._answer("AKWEB")
+            return self._response("AKWEB")
 
     def create_client(_self, _service, *_, aws_access_key_id=None, **__):
         return Sts(aws_access_key_id)
@@ -257,7 +257,7 @@ def botocore_sts_request(env):
 
     def send(request, **_):
         sent.append(request)
-        raise InterruptedError("nobody is asked")
+        raise InterruptedError("stop before the request")
 
     text = open(env["AWS_CONFIG_FILE"]).read()
     # Older botocore versions need this setting; newer ones have it as the default.

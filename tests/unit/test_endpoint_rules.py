@@ -33,14 +33,14 @@ def test_hosts(provider):
     questions = [{"ask": "host", "region": region, "fips": fips, "dualstack": dualstack}
                  for region in REGIONS for fips, dualstack in VARIANTS]
     compared = 0
-    for question, answer in zip(questions, Driver("aws_driver").ask(questions)):
-        if answer["partition"] not in known_prefixes():
+    for question, response in zip(questions, Driver("aws_driver").ask(questions)):
+        if response["partition"] not in known_prefixes():
             continue
         try:
             endpoint = provider.resolve_endpoint(Region=question["region"], UseFIPS=question["fips"],
                                                  UseDualStack=question["dualstack"])
         except EndpointProviderError:
             continue  # an old partitions.json lacks dual-stack for the isolated partitions
-        assert "https://" + answer["host"] == endpoint.url, question
+        assert "https://" + response["host"] == endpoint.url, question
         compared += 1
     assert compared > 70

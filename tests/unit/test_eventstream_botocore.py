@@ -110,17 +110,17 @@ def test_matches_botocore():
     questions = [{"ask": "eventstream", "pieces": [piece.hex() for piece in pieces_of(rng, stream)]}
                  for stream in streams]
     ends = {"whole": 0, "inside": 0, "corrupt": 0}
-    for number, (stream, answer) in enumerate(zip(streams, Driver("aws_driver").ask(questions))):
+    for number, (stream, response) in enumerate(zip(streams, Driver("aws_driver").ask(questions))):
         messages, corrupt = botocore_messages(stream)
-        assert answer["messages"] == messages, f"stream {number}"
-        assert bool(answer["fault"]) == corrupt, f"stream {number}: {answer['fault']}"
-        ends["corrupt" if corrupt else "whole" if answer["whole"] else "inside"] += 1
+        assert response["messages"] == messages, f"stream {number}"
+        assert bool(response["fault"]) == corrupt, f"stream {number}: {response['fault']}"
+        ends["corrupt" if corrupt else "whole" if response["whole"] else "inside"] += 1
     assert min(ends.values()) > CASES / 20, ends
 
 
 def test_stream_ending_inside_a_message_is_incomplete():
     stream = message(string(":message-type", b"event"), b"payload")
     questions = [{"ask": "eventstream", "pieces": [stream[:cut].hex()]} for cut in range(len(stream) + 1)]
-    for cut, answer in enumerate(Driver("aws_driver").ask(questions)):
-        assert answer["whole"] == (cut in (0, len(stream)))
-        assert answer["fault"] == ""
+    for cut, response in enumerate(Driver("aws_driver").ask(questions)):
+        assert response["whole"] == (cut in (0, len(stream)))
+        assert response["fault"] == ""

@@ -89,9 +89,9 @@ def explained(explain):
     def ask(*arguments, options=()):
         done = explain(*arguments, options=[*options, "--json"])
         assert done.stderr == ""
-        answer = json.loads(done.stdout)
-        assert done.returncode == (0 if answer["outcome"] == "ok" else 1)
-        return answer
+        response = json.loads(done.stdout)
+        assert done.returncode == (0 if response["outcome"] == "ok" else 1)
+        return response
 
     return ask
 
@@ -206,23 +206,23 @@ def test_explains_why_no_route_matches(explain):
 
 
 def test_json_output(explained):
-    answer = explained("POST", "/predict/fraud", "Cookie: c", "Content-Type: a/b")
-    assert answer["route"]["name"] == "fraud" and answer["route"]["line"] == 12
-    assert answer["endpoint"] == "fraud-prod" and answer["region"] == "us-east-1"
-    assert answer["parameters"]["content_type"] == {
+    response = explained("POST", "/predict/fraud", "Cookie: c", "Content-Type: a/b")
+    assert response["route"]["name"] == "fraud" and response["route"]["line"] == 12
+    assert response["endpoint"] == "fraud-prod" and response["region"] == "us-east-1"
+    assert response["parameters"]["content_type"] == {
         "source": "caller",
         "value": "a/b",
         "caller_value": "a/b",
     }
-    assert answer["parameters"]["custom_attributes"] == {
+    assert response["parameters"]["custom_attributes"] == {
         "source": "absent",
         "value": "route=fraud",
         "appended": True,
     }
-    assert answer["sends"]["url"].endswith("/endpoints/fraud-prod/invocations")
-    assert answer["sends"]["headers"]["X-Amzn-SageMaker-Target-Variant"] == "A"
-    assert answer["dropped_headers"] == "cookie"
-    assert answer["timeouts_ms"]["first_byte"] == 1500 and answer["body_max"] == 1000
+    assert response["sends"]["url"].endswith("/endpoints/fraud-prod/invocations")
+    assert response["sends"]["headers"]["X-Amzn-SageMaker-Target-Variant"] == "A"
+    assert response["dropped_headers"] == "cookie"
+    assert response["timeouts_ms"]["first_byte"] == 1500 and response["body_max"] == 1000
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ def test_json_output(explained):
     ],
 )
 def test_rejections(explained, method, path, headers, outcome, status, part):
-    answer = explained(method, path, *headers)
-    assert (answer["outcome"], answer["status"]) == (outcome, status)
-    assert part in answer["message"]
+    response = explained(method, path, *headers)
+    assert (response["outcome"], response["status"]) == (outcome, status)
+    assert part in response["message"]
 
 
 LOCATED = "X-Amzn-SageMaker-InputLocation: s3://b/k"
@@ -357,11 +357,11 @@ def test_raw_input_must_be_one_complete_request(tmp_path, request_bytes, part):
     ],
 )
 def test_native(explained, suffix, header):
-    answer = explained("POST", f"/endpoints/fraud-1/{suffix}", f"{header}: a/b", "Amz-Sdk-Request: 1")
-    assert answer["sends"]["headers"][header] == "a/b"
-    assert answer["sends"]["url"].endswith(f"/endpoints/fraud-1/{suffix}")
-    assert (answer["identity"], answer["session_name"]) == ("apac", "sagegate-sdk")
-    assert answer["dropped_headers"] == "amz-sdk-request"
+    response = explained("POST", f"/endpoints/fraud-1/{suffix}", f"{header}: a/b", "Amz-Sdk-Request: 1")
+    assert response["sends"]["headers"][header] == "a/b"
+    assert response["sends"]["url"].endswith(f"/endpoints/fraud-1/{suffix}")
+    assert (response["identity"], response["session_name"]) == ("apac", "sagegate-sdk")
+    assert response["dropped_headers"] == "amz-sdk-request"
 
 
 def test_ids_come_from_the_client_trace(tmp_path):
@@ -416,5 +416,5 @@ def test_files_in_conf(file):
     done = run("POST", "/no/such/path/anywhere", "--json", file=file)
     if json.loads(done.stdout)["outcome"] == "ok":
         return  # a route for every path
-    answer = json.loads(done.stdout)
-    assert answer["outcome"] in ("no_route", "bad_request") and answer["routes"]
+    response = json.loads(done.stdout)
+    assert response["outcome"] in ("no_route", "bad_request") and response["routes"]

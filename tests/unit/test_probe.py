@@ -22,10 +22,10 @@ def run(*arguments):
 
 
 class Server:
-    """Accepts one connection, keeps the request, sends `answer`; None: stays silent until the end."""
+    """Accepts one connection, keeps the request, sends `response`; None: stays silent until the end."""
 
-    def __init__(self, answer, family=socket.AF_INET, address=("127.0.0.1", 0)):
-        self.answer, self.request = answer, b""
+    def __init__(self, response, family=socket.AF_INET, address=("127.0.0.1", 0)):
+        self.response, self.request = response, b""
         self.listener = socket.socket(family)
         self.listener.bind(address)
         self.listener.listen()
@@ -44,10 +44,10 @@ class Server:
                 if not piece:
                     return
                 self.request += piece
-            if self.answer is None:
+            if self.response is None:
                 self.end.wait(10)
             else:
-                connection.sendall(self.answer)
+                connection.sendall(self.response)
 
     def __enter__(self):
         self.thread.start()
@@ -101,15 +101,15 @@ def test_error_is_one_line_without_control_characters():
         '{"ready":false,"reasons":[{"code":"no_credentials","message":"none  [31m"}]}\n')
 
 
-@pytest.mark.parametrize("answer, told", [
+@pytest.mark.parametrize("response, told", [
     (b"", "closed without a response"),
     (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response is not HTTP"),
     (b"HTTP/1.1 200", "the response is not HTTP"),
     (b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n", ": 301 "),
     (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the response is not HTTP"),
 ])
-def test_failure_statuses(answer, told):
-    with Server(answer) as server:
+def test_failure_statuses(response, told):
+    with Server(response) as server:
         done = run("probe", f"127.0.0.1:{server.port}")
     assert done.returncode == 1
     assert told in done.stderr and done.stderr.count("\n") == 1

@@ -86,14 +86,14 @@ def test_every_value_is_validated_as_by_the_model(model, driver, index, operatio
             good = fits_in_header(value) and not (api_name == "InputLocation" and "\t" in value)
             expected.append(good and accepts(shape, value))
     assert len(questions) > 3500
-    for question, answer, good in zip(questions, driver.ask(questions), expected):
-        told = bytes.fromhex(question["value"]), bytes.fromhex(answer["fault"]).decode()
-        assert answer["ok"] == good, (question["parameter"], *told)
+    for question, response, good in zip(questions, driver.ask(questions), expected):
+        told = bytes.fromhex(question["value"]), bytes.fromhex(response["fault"]).decode()
+        assert response["ok"] == good, (question["parameter"], *told)
         assert good or re.fullmatch(r"[^\n]+: [^\n]+", told[1]), told
 
 
 def test_endpoint_names(model, driver):
     shape = model["shapes"]["EndpointName"]
     values = list(generated(random.Random(1)))
-    answers = driver.ask([{"ask": "check", "parameter": "endpoint_name", "value": hexed(value)} for value in values])
-    assert [answer["ok"] for answer in answers] == [accepts(shape, value) and value != "" for value in values]
+    responses = driver.ask([{"ask": "check", "parameter": "endpoint_name", "value": hexed(value)} for value in values])
+    assert [response["ok"] for response in responses] == [accepts(shape, value) and value != "" for value in values]

@@ -200,7 +200,7 @@ def upward_arrows(sources):
             elif above not in ORDER:
                 yield f"proxy/{name}:{line} {why}: no such folder"
             elif ORDER.index(above) > ORDER.index(folder):
-                yield f"proxy/{name}:{line} {why}: {above or 'proxy'}/ stands above {folder}/"
+                yield f"proxy/{name}:{line} {why}: {above or 'proxy'}/ is above {folder}/"
             elif name.startswith("net/http1") and not re.match(r"base/|net/http1", target):
                 yield f"proxy/{name}:{line} {why}: HTTP/1 framing uses base/ alone"
         for _, include in INCLUDE.findall(text):

@@ -76,7 +76,7 @@ def make_case(rng):
     }
 
 
-def botocore_answer(case):
+def botocore_result(case):
     url = f"https://{case['host']}{case['path']}" + (f"?{case['query']}" if case["query"] else "")
     request = AWSRequest(method=case["method"], url=url, data=case["body"])
     for name, value in case["headers"]:
@@ -109,9 +109,9 @@ def question(case):
     }
 
 
-def readable(answer):
+def readable(response):
     return {key: value if key == "signature" else bytes.fromhex(value).decode(errors="replace")
-            for key, value in answer.items()}
+            for key, value in response.items()}
 
 
 def usable(case):
@@ -126,9 +126,9 @@ def test_every_stage_matches_botocore():
         case = make_case(rng)
         if usable(case):
             cases.append(case)
-    answers = Driver("aws_driver").ask([question(case) for case in cases])
-    for number, (case, answer) in enumerate(zip(cases, answers)):
-        expected, got = readable(botocore_answer(case)), readable(answer)
+    responses = Driver("aws_driver").ask([question(case) for case in cases])
+    for number, (case, response) in enumerate(zip(cases, responses)):
+        expected, got = readable(botocore_result(case)), readable(response)
         for stage in ("canonical_request", "signed_headers", "string_to_sign", "signature", "authorization"):
             assert got[stage] == expected[stage], f"case {number}, {stage}: {case}"
 
@@ -141,15 +141,15 @@ def test_queries_that_botocore_does_not_normalize():
         "a=2&a=1&a": "a=&a=1&a=2", "a-b=1&a=1": "a=1&a-b=1", "A=1&a=1&B=1": "A=1&B=1&a=1", "%61=1": "a=1",
     }
     case = make_case(random.Random(1))
-    answers = Driver("aws_driver").ask([question({**case, "query": query}) for query in rows])
-    got = [bytes.fromhex(answer["canonical_request"]).split(b"\n")[2].decode() for answer in answers]
+    responses = Driver("aws_driver").ask([question({**case, "query": query}) for query in rows])
+    got = [bytes.fromhex(response["canonical_request"]).split(b"\n")[2].decode() for response in responses]
     assert dict(zip(rows, got)) == rows
 
 
 def test_s3_paths_are_not_normalized():
     paths = ["/a//b/../c", "/a%20b", "", "/./x", "/é"]
     case = make_case(random.Random(1))
-    answers = Driver("aws_driver").ask([{**question({**case, "path": path}), "normalize": False, "encode": False}
+    responses = Driver("aws_driver").ask([{**question({**case, "path": path}), "normalize": False, "encode": False}
                                         for path in paths])
-    got = [bytes.fromhex(answer["canonical_request"]).split(b"\n")[1].decode() for answer in answers]
+    got = [bytes.fromhex(response["canonical_request"]).split(b"\n")[1].decode() for response in responses]
     assert got == ["/a//b/../c", "/a%20b", "/", "/./x", "/é"]

@@ -55,13 +55,13 @@ def question_of(case):
 @pytest.mark.parametrize("name", CASES)
 def test_case(name):
     case = SUITE / name
-    answer = Driver("aws_driver").ask_one(question_of(case))
+    response = Driver("aws_driver").ask_one(question_of(case))
     expected = {stage: (case / f"header-{stage}.txt").read_bytes().rstrip(b"\n")
                 for stage in ("canonical-request", "string-to-sign", "signature", "signed-request")}
-    assert bytes.fromhex(answer["canonical_request"]) == expected["canonical-request"]
-    assert bytes.fromhex(answer["string_to_sign"]) == expected["string-to-sign"]
-    assert answer["signature"].encode() == expected["signature"]
-    authorization = bytes.fromhex(answer["authorization"])
+    assert bytes.fromhex(response["canonical_request"]) == expected["canonical-request"]
+    assert bytes.fromhex(response["string_to_sign"]) == expected["string-to-sign"]
+    assert response["signature"].encode() == expected["signature"]
+    authorization = bytes.fromhex(response["authorization"])
     assert b"Authorization:" + authorization in expected["signed-request"].replace(b"Authorization: ", b"Authorization:")
 
 
