@@ -87,6 +87,21 @@ struct span arena_copy(struct arena *arena, struct span s)
     return span_make(at, s.len);
 }
 
+struct span arena_concat(struct arena *arena, const struct span *parts, size_t count)
+{
+    size_t len = 0, used = 0;
+    for (size_t i = 0; i != count; ++i)
+        len += parts[i].len;
+    char *at = arena_alloc(arena, len + 1);
+    for (size_t i = 0; i != count; ++i) {
+        if (parts[i].len != 0)
+            memcpy(at + used, parts[i].at, parts[i].len);
+        used += parts[i].len;
+    }
+    at[len] = '\0';
+    return span_make(at, len);
+}
+
 struct span arena_lower(struct arena *arena, struct span s)
 {
     char *at = arena_alloc(arena, s.len + 1);

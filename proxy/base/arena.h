@@ -34,7 +34,9 @@ struct span arena_copy(struct arena *arena, struct span s);
 struct span arena_lower(struct arena *arena, struct span s);
 /* Returns a copy with every %XX decoded that ends in NUL; a '%' without two hex digits stays. */
 struct span arena_percent_decode(struct arena *arena, struct span s);
-/* printf into the arena; the text ends in NUL. */
+/* Returns the parts one after the other; the text ends in NUL. */
+struct span arena_concat(struct arena *arena, const struct span *parts, size_t count);
+/* printf into the arena; the text ends in NUL. Too slow for what every request does. */
 struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args)

@@ -341,13 +341,17 @@ static bool read_headers(struct filling *f)
 
 /* ---- the endpoint and the path --------------------------------------------------------------- */
 
-/* subject: of what the template is for. False if a source is ambiguous. */
-static bool expand(struct filling *f, const struct template *t, struct span subject,
-                   struct span *value)
+/* False if a source is ambiguous: reject_source. */
+static bool expand(struct filling *f, const struct template *t, struct span *value)
 {
     *value = span_trim(template_expand(t, source_lookup, f->source, f->arena));
-    return f->source->fault.at == NULL ||
-           reject(f, subject, "%.*s, which route '%.*s' refers to", SPAN_ARG(f->source->fault),
+    return f->source->fault.at == NULL;
+}
+
+/* subject: of what the template is for. */
+static bool reject_source(struct filling *f, struct span subject)
+{
+    return reject(f, subject, "%.*s, which route '%.*s' refers to", SPAN_ARG(f->source->fault),
                   SPAN_ARG(f->route->name));
 }
 
@@ -366,8 +370,8 @@ static bool fill_endpoint(struct filling *f)
     struct span name, fault;
     if (route->endpoint == NULL)
         return true;
-    if (!expand(f, route->endpoint, subject, &name))
-        return false;
+    if (!expand(f, route->endpoint, &name))
+        return reject_source(f, subject);
     if (name.len == 0)
         return reject(f, subject, "required, but \"%.*s\" of route '%.*s' is empty",
                       SPAN_ARG(route->endpoint->text), SPAN_ARG(route->name));
@@ -391,8 +395,11 @@ static void set_path(struct filling *f)
     if (out->proof == FILL_NONE)
         out->path = out->is_get ? SPAN("/ping") : SPAN("/invocations");
     else if (out->proof == FILL_SIGNED)
-        out->path = arena_printf(f->arena, "/endpoints/%.*s/%.*s", SPAN_ARG(out->endpoint),
-                                 SPAN_ARG(sagemaker_operation_info(out->operation)->path_suffix));
+        out->path =
+            arena_concat(f->arena,
+                         (struct span[]){SPAN("/endpoints/"), out->endpoint, SPAN("/"),
+                                         sagemaker_operation_info(out->operation)->path_suffix},
+                         4);
     else
         out->path = arena_printf(
             f->arena, "/endpoints/%.*s%s%.*s/openai/v1/chat/completions", SPAN_ARG(out->endpoint),
@@ -448,8 +455,8 @@ static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, 
         p->value = p->caller_value;
         return true;
     }
-    if (t != NULL && !expand(f, t, subject_of(f, parameter), &value))
-        return false;
+    if (t != NULL && !expand(f, t, &value))
+        return reject_source(f, subject_of(f, parameter));
     p->overridden = sent && !span_equals(value, p->caller_value);
     if (value.len != 0) {
         p->source = policy->value != NULL ? FILL_VALUE : FILL_DEFAULT;
@@ -465,8 +472,8 @@ static bool append(struct filling *f, enum sagemaker_parameter parameter, struct
     struct span more;
     if (policy->append == NULL)
         return true;
-    if (!expand(f, policy->append, subject_of(f, parameter), &more))
-        return false;
+    if (!expand(f, policy->append, &more))
+        return reject_source(f, subject_of(f, parameter));
     if (more.len == 0)
         return true;
     struct span separator = p->value.len == 0 ? SPAN("") : policy->separator;
@@ -475,8 +482,7 @@ static bool append(struct filling *f, enum sagemaker_parameter parameter, struct
         return true;
     }
     p->appended = true;
-    p->value = span_trim(arena_printf(f->arena, "%.*s%.*s%.*s", SPAN_ARG(p->value),
-                                      SPAN_ARG(separator), SPAN_ARG(more)));
+    p->value = span_trim(arena_concat(f->arena, (struct span[]){p->value, separator, more}, 3));
     return true;
 }
 

@@ -303,6 +303,9 @@ static void test_percent_decoding(void **state)
     assert_false(span_escapes_are_valid(SPAN("%%20")));
     assert_span(arena_percent_decode(&arena, SPAN("/a%2fb%00%C3%bC")), SPAN("/a/b\0\xc3\xbc"));
     assert_span(arena_percent_decode(&arena, SPAN("%%41%4")), SPAN("%A%4"));
+    assert_span(arena_concat(&arena, (struct span[]){SPAN("a"), SPAN_NONE, SPAN("bc")}, 3),
+                SPAN("abc"));
+    assert_span(arena_concat(&arena, NULL, 0), SPAN(""));
     arena_dispose(&arena);
 }
 
