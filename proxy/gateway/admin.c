@@ -23,7 +23,7 @@ enum {
 
 struct listener {
     struct admin *admin;
-    const struct config_address *address; /* NULL: there is no such listener */
+    const struct config_address *address; /* NULL: no such listener */
     bool is_health;
     struct acceptor acceptor;
     struct downstream_set downstreams;
@@ -32,7 +32,7 @@ struct listener {
 struct admin {
     struct admin_options options;
     struct listener listeners[2]; /* admin, health */
-    /* Descriptors held back, so that callers who use up all others do not keep probes waiting. */
+    /* Reserve descriptors, so that probes are served when callers have used up all others. */
     int spares[SPARES];
     unsigned spare_count;
 };
@@ -42,15 +42,15 @@ struct request {
     struct downstream *downstream;
     struct timer timer; /* REQUEST_TIMEOUT_MS */
     struct downstream_facts facts;
-    void (*respond)(struct request *request); /* once the body is whole */
+    void (*respond)(struct request *request); /* called once the body is complete */
     const struct page *page;                  /* NULL: not found */
     uint64_t body_bytes;
     int minor_version;
     bool is_head, keep_alive, responded;
-    struct buffer text;            /* the response's body, */
-    size_t text_sent;              /* of which this much is with the writer */
+    struct buffer text;            /* the response's body */
+    size_t text_sent;              /* bytes of text that the writer has */
     struct json_writer json;       /* into text, in an open object */
-    struct mono_time metrics_from; /* when text became a page of metrics; 0: it is none */
+    struct mono_time metrics_from; /* when text was filled with metrics; 0: it has none */
 };
 
 static struct span allowed_methods(const struct page *page);
@@ -59,7 +59,7 @@ static void refuse(void *context, enum outcome outcome, struct span message);
 
 /* ---- responses ---- */
 
-/* Passes on what the connection takes of a response, a watermark's worth a turn. */
+/* Writes what the connection takes of a response, up to the watermark per turn. */
 static void flush(void *context)
 {
     struct request *request = context;
@@ -76,7 +76,7 @@ static void flush(void *context)
         end(request, DOWNSTREAM_ABORT);
         return;
     }
-    if (!request->responded) /* 100 Continue; the body is awaited */
+    if (!request->responded) /* sent 100 Continue; waits for the body */
         return;
     if (left != 0) {
         connection_want_writable(&downstream->conn);
@@ -86,7 +86,7 @@ static void flush(void *context)
         end(request, request->keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 
-/* With request->text as the body. May end the request. */
+/* Responds with request->text as the body. May end the request. */
 static void respond(struct request *request, int status, struct span type)
 {
     struct writer *writer = &request->downstream->writer;
@@ -133,7 +133,7 @@ static void respond_live(struct request *request)
     respond_json(request, 200);
 }
 
-/* A yes or no with its reasons. */
+/* Adds a verdict and its reasons. */
 static bool add_verdict(struct request *request, struct span name,
                         bool (*ask)(void *context, struct reasons *reasons))
 {
@@ -161,7 +161,8 @@ static void respond_reload(struct request *request)
     respond_json(request, add_verdict(request, SPAN("reloaded"), options->reload) ? 200 : 422);
 }
 
-/* A page lives until its reader has taken it: readers who do not can hold only so many. */
+/* Aborts the oldest page of metrics if too many are in flight: each stays in memory until its
+ * client has read it. */
 static void make_room_for_metrics(struct admin *admin)
 {
     struct request *oldest = NULL;
@@ -187,10 +188,9 @@ static void respond_metrics(struct request *request)
     buffer_clear(&request->text);
     admin->options.write_metrics(admin->options.context, &request->text);
     if (request->text.overflowed) {
-        log_write(LOG_ERROR, "metrics", "the page of /metrics is longer than %d bytes",
-                  ADMIN_METRICS_MAX);
+        log_write(LOG_ERROR, "metrics", "/metrics exceeds %d bytes", ADMIN_METRICS_MAX);
         begin_json(request);
-        add_error(request, SPAN("too_large"), SPAN("too many series"));
+        add_error(request, SPAN("too_large"), SPAN("the page exceeds 32 MiB: too many series"));
         respond_json(request, 500);
         return;
     }
@@ -208,7 +208,7 @@ static void respond_version(struct request *request)
 
 static void respond_paths(struct request *request);
 
-/* What changes something is a POST and not on the health listener. */
+/* Pages with side effects use POST and are not on the health listener. */
 static const struct page {
     struct span path;
     bool on_health, is_post;
@@ -250,7 +250,7 @@ static void respond_paths(struct request *request)
 
 static void respond_not_found(struct request *request)
 {
-    add_error(request, SPAN("not_found"), SPAN("no such path here"));
+    add_error(request, SPAN("not_found"), SPAN("unknown path; see paths"));
     add_paths(request);
     respond_json(request, 404);
 }
@@ -258,13 +258,14 @@ static void respond_not_found(struct request *request)
 static void respond_wrong_method(struct request *request)
 {
     add_error(request, SPAN("method_not_allowed"),
-              request->page->is_post ? SPAN("POST") : SPAN("GET or HEAD"));
+              request->page->is_post ? SPAN("use POST") : SPAN("use GET or HEAD"));
     respond_json(request, 405);
 }
 
 static void respond_web_page(struct request *request)
 {
-    add_error(request, SPAN("forbidden"), SPAN("a web page sent this"));
+    add_error(request, SPAN("forbidden"),
+              SPAN("requests from web pages (with Origin) not allowed"));
     respond_json(request, 403);
 }
 
@@ -276,7 +277,7 @@ static const struct page *find_page(const struct request *request, struct span p
     return NULL;
 }
 
-/* Browsers send Origin with every POST (Fetch standard, "origin header"); no other program does. */
+/* Browsers send Origin with every POST (Fetch standard, "origin header"); other programs do not. */
 static void choose_response(struct request *request, const struct http1_request *head)
 {
     const struct page *page = request->page = find_page(request, head->path);
@@ -291,7 +292,7 @@ static void choose_response(struct request *request, const struct http1_request 
         request->respond = page->respond;
 }
 
-/* ---- what the connection calls ---- */
+/* ---- the downstream service ---- */
 
 static void on_timeout(struct timer *timer)
 {
@@ -333,8 +334,7 @@ static void take_head(void *context, struct span head)
     if (parsed.framing == HTTP1_LENGTH && parsed.content_length > ADMIN_BODY_MAX)
         refuse(request, OUTCOME_BODY_TOO_LARGE, SPAN_NONE);
     else if (parsed.expect_other)
-        refuse(request, OUTCOME_BAD_REQUEST,
-               SPAN("the only expectation supported is 100-continue"));
+        refuse(request, OUTCOME_BAD_REQUEST, SPAN("Expect must be 100-continue or absent"));
     else
         choose_response(request, &parsed);
 }
@@ -347,7 +347,7 @@ static bool wants_body(const void *context)
 static void take_body(void *context, struct span data)
 {
     struct request *request = context;
-    request->body_bytes += data.len; /* nobody needs them */
+    request->body_bytes += data.len; /* discarded */
     if (request->body_bytes > ADMIN_BODY_MAX && !request->responded)
         refuse(request, OUTCOME_BODY_TOO_LARGE, SPAN_NONE);
 }

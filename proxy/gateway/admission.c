@@ -1,4 +1,4 @@
-/* The process-wide counters, and each worker's queue of tickets. */
+/* Process-wide counters, and each worker's queue of tickets. */
 #include "gateway/admission.h"
 
 #include <stdlib.h>
@@ -49,8 +49,8 @@ void admission_limit_route(struct admission_route *route, uint64_t max)
 
 /* ---- counters ---- */
 
-/* Never counts what it refuses, so that a large refusal does not crowd out a small request
- * elsewhere. */
+/* Takes the amount in one step, without exceeding the limit temporarily: a large request that fails
+ * must not make a small one fail elsewhere. */
 static bool take(atomic_uint_fast64_t *counter, uint64_t amount, const atomic_uint_fast64_t *limit)
 {
     uint64_t max = atomic_load_explicit(limit, memory_order_relaxed);
@@ -65,7 +65,7 @@ static bool take(atomic_uint_fast64_t *counter, uint64_t amount, const atomic_ui
 
 static void release(atomic_uint_fast64_t *counter, uint64_t amount)
 {
-    uint64_t before = atomic_fetch_sub(counter, amount); /* seq_cst: listeners look at it next */
+    uint64_t before = atomic_fetch_sub(counter, amount); /* seq_cst: listeners read it next */
     CHECK(before >= amount);
 }
 
@@ -148,14 +148,14 @@ enum admission_state admission_ask(struct admission_ticket *ticket, struct admis
     if ((is_next && take_slot(ticket)) || !may_wait)
         return ticket->state;
     enqueue(ticket);
-    /* A slot that was released before this ticket counted as waiting woke nobody. */
+    /* Try again: a slot released before this ticket counted as waiting woke no queue. */
     atomic_thread_fence(memory_order_seq_cst);
     if (is_next && take_slot(ticket))
         dequeue(ticket);
     return ticket->state;
 }
 
-/* Each queue serves its own tickets, in a turn of its own loop. */
+/* Wakes all queues; each admits its own tickets in a turn of its own loop. */
 static void wake_queues(struct admission *admission)
 {
     if (atomic_load(&admission->waiting) == 0)

@@ -1,7 +1,7 @@
-/* Admission: what a request takes of the process (a connection, a slot, memory) and the queues of
- * those that wait for a slot. It knows no request: whoever asks for a slot brings a ticket.
+/* Admission: what a request takes from the process (a connection, a slot, memory) and the queues of
+ * requests that wait for a slot. Must not depend on requests: callers pass a ticket.
  *
- * Every take that returned true is paired with one release. Lock-free, shared by all workers; a
+ * Each take that returned true is paired with one release. Lock-free, shared by all workers; one
  * cache line per counter. */
 #ifndef SAGEGATE_GATEWAY_ADMISSION_H
 #define SAGEGATE_GATEWAY_ADMISSION_H
@@ -11,8 +11,7 @@
 #include "config/config.h"
 #include "net/loop.h"
 
-/* A route's slots, by its name: the same one in every configuration that has a route of that
- * name. */
+/* The slots of a route. All configurations with a route of that name share them. */
 struct admission_route {
     _Alignas(64) atomic_uint_fast64_t slots;
     atomic_uint_fast64_t slots_max;
@@ -21,8 +20,8 @@ struct admission_route {
 };
 
 struct admission {
-    _Alignas(64) atomic_uint_fast64_t connections; /* callers' connections open */
-    _Alignas(64) atomic_uint_fast64_t slots;       /* requests admitted and not yet ended */
+    _Alignas(64) atomic_uint_fast64_t connections; /* open downstream connections */
+    _Alignas(64) atomic_uint_fast64_t slots;       /* admitted requests that have not ended */
     _Alignas(64) atomic_uint_fast64_t memory;      /* bytes of bodies, reserved or held */
     _Alignas(64) atomic_uint_fast64_t waiting;     /* requests queued for a slot */
     atomic_uint_fast64_t connections_max, slots_max, memory_max;
@@ -30,28 +29,28 @@ struct admission {
     _Atomic(struct admission_queue *) queues; /* of all workers */
 };
 
-/* limits: those in force, which may be lower than the configuration's. */
+/* limits: the effective ones, which may be lower than the configuration's. */
 void admission_init(struct admission *admission, const struct config_limits *limits);
-/* Replaces the limits; what exceeds a lower one stays until released. From any thread. */
+/* Replaces the limits. What exceeds a lower limit stays until it is released. From any thread. */
 void admission_set_limits(struct admission *admission, const struct config_limits *limits);
-/* limits.body_bytes in force. From any thread. */
+/* Returns the effective limits.body_bytes. From any thread. */
 static inline uint64_t admission_memory_max(const struct admission *admission)
 {
     return atomic_load_explicit(&admission->memory_max, memory_order_relaxed);
 }
-/* No queue is in use any more. */
+/* Frees the routes' counters. No queue may be in use. */
 void admission_dispose(struct admission *admission);
 
-/* The counters of the route of that name, which live until admission_dispose; unlimited at first.
+/* Returns the counters of the named route, unlimited at first. They live until admission_dispose.
  * On the main thread. */
 MUST_USE struct admission_route *admission_open_route(struct admission *admission,
                                                       struct span name);
-/* max 0: no limit of its own. From any thread. */
+/* Sets the route's limit; 0: unlimited. From any thread. */
 void admission_limit_route(struct admission_route *route, uint64_t max);
 
 MUST_USE bool admission_take_connection(struct admission *admission);
-/* One more, whatever the limit: for connections already accepted by the kernel when the process
- * ends. */
+/* Counts one more connection, even above the limit: for those that the kernel has accepted when the
+ * process shuts down. */
 void admission_force_connection(struct admission *admission);
 void admission_release_connection(struct admission *admission);
 
@@ -62,39 +61,40 @@ void admission_release_memory(struct admission *admission, uint64_t bytes);
 
 enum admission_state { ADMISSION_NONE, ADMISSION_WAITING, ADMISSION_ADMITTED };
 
-/* All zero: holds nothing. Embedded in its owner. */
+/* Embedded in its owner. All zero: holds nothing. */
 struct admission_ticket {
     enum admission_state state;
     struct admission_queue *queue;
     struct admission_route *route;
     struct admission_ticket *next; /* in the queue */
-    /* Set before admission_ask. Fires once, from the loop's turn, if the ticket had to wait and has
-     * a slot now. */
+    /* Set before admission_ask. Fires once, from the loop's turn, when a waiting ticket gets its
+     * slot. */
     void (*on_admitted)(struct admission_ticket *ticket);
 };
 
-/* The tickets that wait on one worker, in order of arrival. */
+/* The waiting tickets of one worker, in order of arrival. */
 struct admission_queue {
     struct admission *admission;
     struct admission_queue *next; /* in admission->queues */
     struct admission_ticket *first;
     struct loop *loop;
     struct loop_task wake;
-    atomic_bool woken; /* wake is on its way */
+    atomic_bool woken; /* wake is posted */
 };
 
-/* Lives as long as the admission. */
+/* Initializes and registers a queue, which must live as long as the admission. */
 void admission_open_queue(struct admission *admission, struct admission_queue *queue,
                           struct loop *loop);
 
-/* Takes a slot, or joins the queue if may_wait. A ticket never overtakes an earlier one of its
- * route. Returns the ticket's state: ADMISSION_NONE if there is no slot and it may not wait. */
+/* Takes a slot, or joins the queue if may_wait. Never overtakes an earlier ticket of the same
+ * route. Returns the ticket's state: ADMISSION_NONE if no slot is free and it may not wait. */
 MUST_USE enum admission_state admission_ask(struct admission_ticket *ticket,
                                             struct admission_queue *queue,
                                             struct admission_route *route, bool may_wait);
-/* Leaves the queue, or returns the slot and wakes the queues. No-op if the ticket holds nothing. */
+/* Leaves the queue, or releases the slot and wakes the queues. No-op if the ticket holds
+ * nothing. */
 void admission_leave(struct admission_ticket *ticket);
-/* Admits waiting tickets as far as there are slots, in order: limits have been raised. */
+/* Admits waiting tickets in order while slots are free. Call after raising a limit. */
 void admission_serve(struct admission_queue *queue);
 
 #endif

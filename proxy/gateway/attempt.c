@@ -1,4 +1,4 @@
-/* One try upstream, told in the order things happen. */
+/* One try upstream, in the order in which things happen. */
 #include "gateway/attempt.h"
 
 #include "aws/aws_error.h"
@@ -72,7 +72,7 @@ static const struct credentials *get_credentials(struct attempt *attempt, struct
     return credentials;
 }
 
-/* Without credentials no connection is asked for. */
+/* Waits for credentials before asking for a connection. */
 static bool begin(struct attempt *attempt)
 {
     if (!is_signed(attempt) || get_credentials(attempt, renew_now(&attempt->renew)) != NULL)
@@ -130,11 +130,11 @@ static bool send_request(struct attempt *attempt)
     const struct credentials *credentials =
         is_signed(attempt) ? get_credentials(attempt, wall) : NULL;
     struct mono_time got = loop_read_clock(worker->loop);
-    if (is_signed(attempt) && credentials == NULL) { /* they have expired while it connected */
+    if (is_signed(attempt) && credentials == NULL) { /* expired while connecting */
         upstream_cancel(&attempt->upstream);
         return begin(attempt);
     }
-    wipe_head(attempt); /* of the attempt before this one */
+    wipe_head(attempt); /* of the previous attempt */
     attempt->head =
         authorize_head(&(struct authorize_request){.fill = &options->plan->fill,
                                                    .upstream = route_of(attempt)->upstream,
@@ -235,7 +235,7 @@ static void fail(struct attempt *attempt, const struct attempt_failure *failure)
     attempt->options.callbacks->on_failed(attempt, failure);
 }
 
-/* ---- after a refusal ---- */
+/* ---- after a rejection ---- */
 
 enum renew_result attempt_renew(struct attempt *attempt, enum retry_class class)
 {

@@ -3,7 +3,7 @@
 
 enum {
     HEADERS_MAX = SAGEMAKER_PARAMETERS + 3,
-    FIXED_SIZE = 1024 /* request line's words, date, Authorization, Content-Length, User-Agent */
+    FIXED_SIZE = 1024 /* request line, date, Authorization, Content-Length, User-Agent */
 };
 
 static size_t head_size(const struct authorize_request *request, const struct http1_header *headers,
@@ -51,7 +51,7 @@ static struct sigv4_scope scope_of(const struct authorize_request *request)
     return (struct sigv4_scope){request->upstream->region, SPAN("sagemaker"), request->now};
 }
 
-/* SPAN_NONE unless the proof is a bearer token. */
+/* Returns SPAN_NONE unless the proof is a bearer token. */
 static struct span bearer_token(const struct authorize_request *request)
 {
     if (request->fill->proof != FILL_BEARER)
@@ -61,7 +61,7 @@ static struct span bearer_token(const struct authorize_request *request)
     return bearer_get(request->bearers, &identity, &scope, request->credentials->expires);
 }
 
-/* The signature covers the headers given, but not those that append_start adds. */
+/* Signs the headers given, but not those that append_start adds. */
 static void append_signature(const struct authorize_request *request,
                              const struct http1_header *headers, size_t count, struct buffer *out)
 {

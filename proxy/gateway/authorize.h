@@ -1,5 +1,5 @@
-/* The head of an upstream request: the plan's headers, signed for this second and the very bytes of
- * the body. */
+/* Builds the head of an upstream request: the plan's headers, signed for the current second and the
+ * exact bytes of the body. */
 #ifndef SAGEGATE_GATEWAY_AUTHORIZE_H
 #define SAGEGATE_GATEWAY_AUTHORIZE_H
 
@@ -19,7 +19,7 @@ struct authorize_request {
 };
 
 /* Returns the whole head with its empty line, in arena. It contains the session or bearer token:
- * wipe it (secret_wipe) after use. */
+ * wipe it with secret_wipe after use. */
 struct span authorize_head(const struct authorize_request *request, struct arena *arena);
 
 #endif

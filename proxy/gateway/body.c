@@ -1,4 +1,4 @@
-/* Request bodies: chunks, their hash and the memory they take. */
+/* Request bodies: chunks, hash and memory. */
 #include "gateway/body.h"
 
 #include <stdlib.h>
@@ -34,7 +34,8 @@ bool body_begin(struct body *body, struct admission *admission, struct arena *ar
     return true;
 }
 
-/* A chunk with room. Memory for a body of unknown length is taken chunk by chunk. */
+/* Returns a chunk with room. Takes memory for a body of unknown length chunk by chunk; NULL if
+ * there is none. */
 static struct upstream_chunk *room(struct body *body)
 {
     struct upstream_chunk *last = body->last;

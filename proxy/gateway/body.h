@@ -1,8 +1,8 @@
-/* A request's body while it is held: a chain of bounded chunks, hashed as it fills, counted against
- * the process's memory.
+/* A request's body while it is held: a chain of bounded chunks, hashed as it is appended and
+ * counted against the process's memory limit.
  *
- * Opaque bytes, kept exactly as they came; the plan limits their number. Embedded in its owner; all
- * zero is an empty one. */
+ * The bytes are opaque and kept unchanged; the plan limits their number. Embedded in its owner; all
+ * zero is an empty body. */
 #ifndef SAGEGATE_GATEWAY_BODY_H
 #define SAGEGATE_GATEWAY_BODY_H
 
@@ -24,20 +24,20 @@ struct body {
     bool in_arena; /* the chunk belongs to the arena */
     struct admission *admission;
     struct sha256 sha256;
-    int64_t hash_us;                       /* sum over all pieces */
-    unsigned char digest[SIGV4_HASH_SIZE]; /* after body_end */
+    int64_t hash_us;                       /* time spent hashing */
+    unsigned char digest[SIGV4_HASH_SIZE]; /* valid after body_end */
 };
 
-/* Begins a new body. length: Content-Length, reserved at once, or UINT64_MAX if unknown. Returns
- * false if there is no memory for it. */
+/* Begins a new body. length: Content-Length, for which memory is reserved at once, or UINT64_MAX if
+ * unknown. Returns false if limits.body_bytes has no room for it. */
 MUST_USE bool body_begin(struct body *body, struct admission *admission, struct arena *arena,
                          uint64_t length);
-/* Of a body of known length never more than that in all. Returns false if there is no memory for
- * it. */
+/* Appends data. The total must not exceed a known length. Returns false if limits.body_bytes has no
+ * room for it. */
 MUST_USE bool body_append(struct body *body, struct span data);
-/* The body is whole: computes the digest. */
+/* Ends the body and computes the digest. */
 void body_end(struct body *body);
-/* Frees the chunks and their memory; size, digest and hash_us stay. Safe if empty. */
+/* Frees the chunks and releases their memory; keeps size, digest and hash_us. Safe if empty. */
 void body_release(struct body *body);
 
 #endif

@@ -1,5 +1,5 @@
-/* A caller's connection: heads and bodies in, a request each, and whether the connection goes on
- * after it. */
+/* A downstream connection: reads heads and bodies, opens a request for each, and then keeps or
+ * closes the connection. */
 #include "gateway/downstream.h"
 
 #include "observe/log.h"
@@ -91,7 +91,7 @@ static void on_handshake(struct connection *conn, bool succeeded)
 {
     struct downstream *downstream = conn->owner;
     if (!succeeded) {
-        log_write(LOG_INFO, "tls", "%s: the handshake failed: %s", downstream->remote.name,
+        log_write(LOG_INFO, "tls", "%s: TLS handshake failed: %s", downstream->remote.name,
                   connection_error(conn));
         destroy(downstream);
         return;
@@ -127,7 +127,7 @@ static void on_readable(struct connection *conn)
     pump(downstream, buffer_span(&downstream->in));
 }
 
-/* Keeps the rest of `input`, which is the loop's scratch or downstream->in itself. */
+/* Keeps the rest of `input`, which is in the loop's read buffer or downstream->in. */
 static void keep(struct downstream *downstream, struct span input)
 {
     bool is_own = downstream->in.len != 0;
@@ -143,7 +143,7 @@ static void keep(struct downstream *downstream, struct span input)
     }
 }
 
-/* Pipelined requests wait in `in`, and beyond that in the kernel. */
+/* Pauses reading once `in` holds enough pipelined requests; the rest waits in the kernel. */
 static void set_reading(struct downstream *downstream, bool wants_more)
 {
     bool reading =
@@ -154,8 +154,8 @@ static void set_reading(struct downstream *downstream, bool wants_more)
         connection_pause(&downstream->conn);
 }
 
-/* Uses up as much of `input` as the state allows: some heads and bodies; the rest of a flood waits
- * for the next turn. */
+/* Consumes as much of `input` as the state allows, at most DOWNSTREAM_HEADS_A_TURN heads; the rest
+ * waits for the next turn. */
 static void pump(struct downstream *downstream, struct span input)
 {
     CHECK(!downstream->pumping);
@@ -201,7 +201,7 @@ static void open_request(struct downstream *downstream)
     downstream->request = service_of(downstream)->open(downstream, downstream->since);
 }
 
-/* True: the response is sent, and what still comes is to be discarded. */
+/* Returns true if the response is sent: pump continues by discarding input. */
 static bool refuse(struct downstream *downstream, enum outcome outcome, struct span message)
 {
     if (downstream->request == NULL)
@@ -219,7 +219,7 @@ long downstream_scan_head(struct span bytes, size_t *scanned, uint64_t head_byte
     if (len < 0) {
         *outcome = OUTCOME_BAD_REQUEST;
         *message = bytes.at[0] == TLS_HANDSHAKE
-                       ? SPAN("TLS on a listener that speaks plain HTTP: use http://")
+                       ? SPAN("TLS handshake on a plaintext listener: use http://")
                        : http1_fault_text(HTTP1_BAD_LINE);
         return -1;
     }
@@ -230,13 +230,13 @@ long downstream_scan_head(struct span bytes, size_t *scanned, uint64_t head_byte
     return -1;
 }
 
-/* True: pump may go on. */
+/* Returns true if pump may continue. */
 static bool take_head(struct downstream *downstream, struct span *input)
 {
     enum outcome outcome;
     struct span message;
     if (http1_is_before_head(*input))
-        return false; /* an empty line that old clients send after a body */
+        return false; /* old clients send an empty line after a body */
     if (downstream->state == DOWNSTREAM_IDLE)
         set_state(downstream, DOWNSTREAM_HEAD, limits_of(downstream)->head_timeout_ms);
     long len = downstream_scan_head(*input, &downstream->scanned, downstream->head_bytes_max,
@@ -254,7 +254,7 @@ static bool take_head(struct downstream *downstream, struct span *input)
     ++downstream->requests;
     set_state(downstream, DOWNSTREAM_WAITING, 0);
     service_of(downstream)->take_head(downstream->request, head);
-    if (downstream->request == NULL) /* refused, and the response is sent */
+    if (downstream->request == NULL) /* rejected, and the response is sent */
         return true;
     if (!service_of(downstream)->wants_body(downstream->request))
         return false;
@@ -262,8 +262,8 @@ static bool take_head(struct downstream *downstream, struct span *input)
     return true;
 }
 
-/* The body may be read. Tells a peer that waits for it to send it; `has_come`: some of it has come
- * already. */
+/* Starts reading the body. Sends 100 Continue to a peer that waits for it, unless part of the body
+ * is here (`has_come`). */
 static void begin_body(struct downstream *downstream, bool has_come)
 {
     const struct downstream_service *service = service_of(downstream);
@@ -302,14 +302,14 @@ static bool take_body(struct downstream *downstream, struct span *input)
                 return true;
             if (service->wants_body(downstream->request))
                 continue;
-            /* Refused on the way; the response is not sent yet. */
+            /* Rejected meanwhile; the response is not sent yet. */
             set_state(downstream, DOWNSTREAM_WAITING, 0);
             return false;
         case HTTP1_BODY_MORE:
             return false;
         case HTTP1_BODY_BAD:
             return refuse(downstream, OUTCOME_BAD_REQUEST,
-                          SPAN("the body's chunked coding is malformed"));
+                          SPAN("malformed chunked coding in the body"));
         case HTTP1_BODY_END:
             set_state(downstream, DOWNSTREAM_WAITING, 0);
             service->end_body(downstream->request);
@@ -320,7 +320,7 @@ static bool take_body(struct downstream *downstream, struct span *input)
 
 /* ---- departures ---- */
 
-/* Of a request that waits for admission, and whose body lies in `in`: is it all there? */
+/* Returns whether the whole body of a request that waits for admission is in `in`. */
 static bool has_whole_body(const struct downstream *downstream,
                            const struct downstream_facts *facts)
 {
@@ -328,7 +328,7 @@ static bool has_whole_body(const struct downstream *downstream,
            (facts->framing == HTTP1_LENGTH && downstream->in.len >= facts->content_length);
 }
 
-/* Has a peer that shut its sending side left, or does it wait for its response? */
+/* Returns whether a peer that shut down its sending side still waits for its response. */
 static bool awaits_response(const struct downstream *downstream)
 {
     if (downstream->request == NULL || downstream->state != DOWNSTREAM_WAITING)
@@ -345,7 +345,7 @@ static void on_ended(struct downstream *downstream, bool reset)
     if (!reset && awaits_response(downstream)) {
         downstream->half_closed = true;
         service->make_last(downstream->request);
-        connection_pause(&downstream->conn); /* end of file would be reported again and again */
+        connection_pause(&downstream->conn); /* end of file would be reported repeatedly */
         return;
     }
     if (downstream->request == NULL && downstream->state == DOWNSTREAM_HEAD)
@@ -366,7 +366,7 @@ static void on_writable(struct connection *conn)
     if (downstream->request != NULL)
         service_of(downstream)->flush(downstream->request);
     else if (downstream->in.len != 0)
-        pump(downstream, buffer_span(&downstream->in)); /* it yielded */
+        pump(downstream, buffer_span(&downstream->in)); /* pump yielded */
 }
 
 static void on_departed(struct connection *conn, bool reset)
@@ -376,8 +376,8 @@ static void on_departed(struct connection *conn, bool reset)
 
 /* ---- the end of a request ---- */
 
-/* Shuts the sending side, and drops what the peer still sends, so that it reads the response before
- * it meets a reset. */
+/* Shuts down the sending side and discards further input, so that the peer reads the response
+ * before it gets a reset. */
 static void begin_discarding(struct downstream *downstream)
 {
     set_state(downstream, DOWNSTREAM_DISCARDING, DOWNSTREAM_DISCARD_MS);
@@ -396,7 +396,7 @@ void downstream_end_request(struct downstream *downstream, enum downstream_endin
         set_state(downstream, DOWNSTREAM_IDLE, limits_of(downstream)->keep_alive_timeout_ms);
     }
     if (downstream->pumping)
-        return; /* pump goes on from here */
+        return; /* pump continues */
     if (downstream->closing || downstream->in.len != 0)
         pump(downstream, buffer_span(&downstream->in));
     else
@@ -450,7 +450,7 @@ static void drain(struct downstream *downstream)
         return;
     int64_t idle_ms = limits_of(downstream)->drain_idle_ms;
     if (downstream->requests == 0 && idle_ms < DOWNSTREAM_FIRST_REQUEST_MS)
-        idle_ms = DOWNSTREAM_FIRST_REQUEST_MS; /* just accepted: its request may be on its way */
+        idle_ms = DOWNSTREAM_FIRST_REQUEST_MS; /* just accepted: its request may arrive soon */
     if (idle_ms == 0)
         destroy(downstream);
     else

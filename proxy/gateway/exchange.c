@@ -1,4 +1,4 @@
-/* The request path: one exchange from its head to its access line, told in the order things
+/* The request path: one exchange from its head to its access line, in the order in which things
  * happen. */
 #include "gateway/exchange.h"
 
@@ -14,44 +14,44 @@ enum { SPARE_MAX = 64, ARENA_BLOCK_SIZE = 16 * 1024 };
 /* ---- states ---- */
 
 enum exchange_state {
-    EXCHANGE_OPENED,     /* its head is read */
+    EXCHANGE_OPENED,     /* its head is being read */
     EXCHANGE_QUEUED,     /* waits for a slot */
-    EXCHANGE_BODY,       /* admitted; its body arrives */
-    EXCHANGE_ATTEMPTING, /* sent upstream, or about to be; no head of a response yet */
-    EXCHANGE_HOLDING,    /* the response is held until it can be judged or is whole */
-    EXCHANGE_RENEWING,   /* a rejected signature is held; waits for other credentials */
-    EXCHANGE_STREAMING,  /* the response is passed on as it comes */
-    EXCHANGE_RESPONDED,  /* all of a response is appended; the caller has not taken it all yet */
+    EXCHANGE_BODY,       /* admitted; receives its body */
+    EXCHANGE_ATTEMPTING, /* being sent upstream; no head of a response yet */
+    EXCHANGE_HOLDING,    /* the response is held until it can be judged or is complete */
+    EXCHANGE_RENEWING,   /* AWS rejected the signature: waits for other credentials */
+    EXCHANGE_STREAMING,  /* the response is passed on as it arrives */
+    EXCHANGE_RESPONDED,  /* the whole response is appended; the caller has not read all of it */
 };
 
 struct exchange {
     struct exchange *next_spare;
     struct arena arena;
-    struct http1_request request; /* if plan.parsed; else method, path and headers as far as read */
-    /* From here on all is zero when the exchange opens. */
+    struct http1_request request; /* complete if plan.parsed; else as far as read */
+    /* Everything below is zero when the exchange opens. */
     struct worker *worker;
-    struct snapshot_use *use; /* in which it begins and ends */
+    struct snapshot_use *use; /* of the snapshot in which it begins and ends */
     struct downstream *downstream;
     enum exchange_state state;
     enum outcome outcome;
-    struct timer timer; /* due at the deadline of the state, or earlier */
-    struct plan plan;   /* plan.ids also if no head could be read */
+    struct timer timer; /* due at deadline_of, or earlier */
+    struct plan plan;   /* plan.ids is set even if no head could be read */
     struct admission_ticket ticket;
     struct body body;
     bool body_ended; /* its last byte was read */
-    bool renewed;    /* an attempt was, or is to be, signed anew after a rejection */
+    bool renewed;    /* an attempt has been, or will be, signed again after a rejection */
     struct attempt attempt;
     struct response response;
     struct timing timing;
     struct {
-        struct mono_time progress; /* when it last took some of the response */
-        int queued_bytes;          /* in the kernel when last looked at; 0: not yet */
+        struct mono_time progress; /* when it last read part of the response */
+        int queued_bytes;          /* in the kernel at the last check; 0: not checked yet */
     } caller;
 };
 
 struct deadline {
     struct mono_time at;
-    enum outcome outcome; /* how the exchange ends at that time */
+    enum outcome outcome; /* the exchange's outcome if it expires */
 };
 
 static void enter_queued(struct exchange *ex);
@@ -63,7 +63,7 @@ static struct deadline attempt_deadline(const struct exchange *ex);
 static struct deadline stream_deadline(const struct exchange *ex);
 static struct deadline caller_deadline(const struct exchange *ex);
 
-/* What is done on entering a state, and how long it may last. Only set_state changes the state. */
+/* The action on entering a state, and the state's deadline. Only set_state changes the state. */
 static const struct {
     void (*enter)(struct exchange *ex);
     struct deadline (*deadline)(const struct exchange *ex);
@@ -78,7 +78,7 @@ static const struct {
     [EXCHANGE_RESPONDED] = {enter_responded, caller_deadline},
 };
 
-/* In the order in which they are reached. */
+/* In the order in which they are called. */
 static void on_timer(struct timer *timer);
 static bool begin_body(struct exchange *ex);
 static void on_admitted(struct admission_ticket *ticket);
@@ -111,20 +111,20 @@ static const struct config_route *route_of(const struct exchange *ex)
     return ex->plan.match.route;
 }
 
-/* NULL: it has no route. */
+/* Returns NULL if it has no route. */
 static const struct snapshot_route *counters_of(const struct exchange *ex)
 {
     const struct snapshot *snapshot = ex->use->snapshot;
     return route_of(ex) == NULL ? NULL : &snapshot->routes[route_of(ex) - snapshot->config->routes];
 }
 
-/* Sets the timer to the state's deadline, if it is not due earlier anyway. */
+/* Sets the timer to the state's deadline unless it is due earlier anyway. */
 static void arm(struct exchange *ex)
 {
     if (states[ex->state].deadline == NULL)
         return;
     struct mono_time at = states[ex->state].deadline(ex).at;
-    if (attempt_is_sending(&ex->attempt)) { /* the wait for the first byte may begin at any time */
+    if (attempt_is_sending(&ex->attempt)) { /* the wait for the first byte can begin at any time */
         struct mono_time look = clock_after_ms(now_of(ex), route_of(ex)->timeouts.first_byte_ms);
         at = look.us < at.us ? look : at;
     }
@@ -152,7 +152,7 @@ static void enter_streaming(struct exchange *ex)
     ex->caller.progress = now_of(ex);
 }
 
-/* Nothing but the caller's reading is waited for any more. */
+/* Releases everything that is not needed while the caller reads the response. */
 static void enter_responded(struct exchange *ex)
 {
     if (ex->ticket.state == ADMISSION_WAITING)
@@ -165,7 +165,7 @@ static void enter_responded(struct exchange *ex)
 
 /* ---- deadlines ---- */
 
-/* timeouts.total, or the limit if that is earlier; at.us 0: there is none. */
+/* Returns the limit, or timeouts.total if that is earlier. limit.at.us 0: no limit. */
 static struct deadline within_total(const struct exchange *ex, struct deadline limit)
 {
     struct mono_time total =
@@ -182,7 +182,7 @@ static struct deadline queue_deadline(const struct exchange *ex)
         ex, (struct deadline){clock_after_ms(queued, route_of(ex)->wait_for_ms), OUTCOME_BUSY});
 }
 
-/* The connection itself ends a body that makes no progress. */
+/* The connection limits the time without progress (limits.body_timeout). */
 static struct deadline body_deadline(const struct exchange *ex)
 {
     struct deadline total = within_total(ex, (struct deadline){{0}, OUTCOME_OK});
@@ -196,14 +196,14 @@ static struct deadline attempt_deadline(const struct exchange *ex)
     return within_total(ex, limit);
 }
 
-/* While the caller has a lot to take, it is the one that is waited for. */
+/* Applies the caller's deadline while a lot of the response waits for it, else the upstream's. */
 static struct deadline stream_deadline(const struct exchange *ex)
 {
     bool caller_is_slow = writer_held(&ex->downstream->writer) >= WRITER_LOW_WATERMARK;
     return caller_is_slow ? caller_deadline(ex) : attempt_deadline(ex);
 }
 
-/* timeouts.total ends this too, but for an error, which may be what came of that timeout. */
+/* timeouts.total applies too, except after an error, which that timeout may have caused. */
 static struct deadline caller_deadline(const struct exchange *ex)
 {
     const struct config_route *route = route_of(ex);
@@ -213,8 +213,8 @@ static struct deadline caller_deadline(const struct exchange *ex)
     return route == NULL || ex->outcome != OUTCOME_OK ? idle : within_total(ex, idle);
 }
 
-/* A slow caller is not an absent one: has it taken anything since the last look? Most of what it
- * takes is in the kernel. */
+/* Returns whether the caller has read anything since the last check. Most of what it has not read
+ * is in the kernel. */
 static bool caller_reads(struct exchange *ex)
 {
     int queued = connection_queued(&ex->downstream->conn);
@@ -258,7 +258,7 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, downstreams, downstream->set);
     struct exchange *ex = take_spare(worker);
-    /* The arena stays warm; the parser fills the request's list of headers. */
+    /* Keeps the arena's memory, and the list of headers, which the parser fills. */
     memset(&ex->worker, 0, sizeof(*ex) - offsetof(struct exchange, worker));
     ex->request.headers.count = 0;
     ex->request.method = ex->request.path = SPAN_NONE;
@@ -275,8 +275,8 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
 
 /* ---- 2. head: plan ---- */
 
-/* Whether the rest of a refused request is worth reading, so that the connection lives on. Not if
- * it cannot be framed, or waits for 100-continue. */
+/* Returns whether the rest of a rejected request is small enough to be read, to keep the
+ * connection. It is not if it cannot be framed or waits for 100-continue. */
 static bool rest_is_small(const struct exchange *ex)
 {
     const struct http1_request *request = &ex->request;
@@ -287,7 +287,7 @@ static bool rest_is_small(const struct exchange *ex)
     return request->framing == HTTP1_LENGTH && request->content_length <= DOWNSTREAM_DISCARD_MAX;
 }
 
-/* Responds as a model's container would; nothing is called. */
+/* Responds as a model's container would, without a call upstream. */
 static void respond_to_ping(struct exchange *ex)
 {
     if (!worker_is_ready(ex->worker->group, ex->use->snapshot, NULL)) {
@@ -306,7 +306,7 @@ static void ask_admission(struct exchange *ex)
     struct access_log *log = ex->worker->group->access_log;
     if (snapshot->config->access_log.refuse_on_full && log != NULL &&
         access_log_is_full(log, ex->worker->index)) {
-        fail(ex, OUTCOME_BUSY, SPAN("the access log is full, and access_log.on_full is refuse"));
+        fail(ex, OUTCOME_BUSY, SPAN("the access log is full (access_log.on_full: refuse)"));
         return;
     }
     ex->ticket.on_admitted = on_admitted;
@@ -333,7 +333,7 @@ static void take_head(void *request, struct span head)
         .now = clock_wall(),
         .arena = &ex->arena,
     };
-    /* Copied: the connection's buffer is used again. */
+    /* Copied, because the connection reuses its buffer. */
     bool accepted = plan_take_head(&ex->plan, &input, arena_copy(&ex->arena, head), &ex->request);
     response_keep_alive_if(&ex->response, ex->plan.parsed && ex->request.keep_alive &&
                                               downstream_goes_on(ex->downstream));
@@ -347,11 +347,11 @@ static void take_head(void *request, struct span head)
         ask_admission(ex);
 }
 
-/* No whole head or body can be had. */
+/* Rejects a request whose head or body is incomplete or malformed. */
 static void refuse(void *request, enum outcome outcome, struct span message)
 {
     struct exchange *ex = request;
-    if (ex->state == EXCHANGE_RESPONDED) { /* already refused, for another reason */
+    if (ex->state == EXCHANGE_RESPONDED) { /* already rejected for another reason */
         end(ex, DOWNSTREAM_ABORT);
         return;
     }
@@ -370,8 +370,8 @@ static void on_admitted(struct admission_ticket *ticket)
         downstream_request_admitted(ex->downstream);
 }
 
-/* Reserves memory for a body of known length. Returns false if there is none, and the exchange has
- * failed. */
+/* Reserves memory for a body of known length. Returns false if there is none: the exchange has
+ * failed then. */
 static bool begin_body(struct exchange *ex)
 {
     uint64_t length = ex->request.framing == HTTP1_CHUNKED   ? UINT64_MAX
@@ -399,20 +399,20 @@ static void take_body(void *request, struct span data)
 {
     struct exchange *ex = request;
     if (ex->state != EXCHANGE_BODY)
-        return; /* the rest of a refused request */
+        return; /* the rest of a rejected request */
     if (!plan_take_body(&ex->plan, data))
         fail(ex, ex->plan.outcome, ex->plan.message);
     else if (!body_append(&ex->body, data))
         fail(ex, OUTCOME_MEMORY_FULL, SPAN_NONE);
 }
 
-/* The part that a route would have appended to a parameter, and the API has no room for. */
+/* Logs parameters to which the route's append could not be added for lack of room. */
 static void log_dropped_append(const struct exchange *ex)
 {
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i)
         if (ex->plan.fill.parameters[i].append_dropped)
             log_write(LOG_WARNING, "parameters",
-                      "route %.*s: %.*s was full, the appended part is left out",
+                      "route %.*s: %.*s would exceed its maximum length; append omitted",
                       SPAN_ARG(route_of(ex)->name),
                       SPAN_ARG(sagemaker_parameter_info((enum sagemaker_parameter)i)->name));
 }
@@ -421,7 +421,7 @@ static void end_body(void *request)
 {
     struct exchange *ex = request;
     ex->body_ended = true;
-    if (ex->state == EXCHANGE_RESPONDED) { /* refused; the rest has been dropped */
+    if (ex->state == EXCHANGE_RESPONDED) { /* rejected; the rest has been discarded */
         flush(ex);
         return;
     }
@@ -511,7 +511,7 @@ static void on_head(struct attempt *attempt, const struct http1_response *head)
     struct exchange *ex = of_attempt(attempt);
     response_take_head(&ex->response, head);
     if (attempt_has_sent(attempt) && head->status < 400)
-        body_release(&ex->body); /* neither another attempt nor the rest of this one needs it */
+        body_release(&ex->body); /* neither this attempt nor another one needs it */
     set_state(ex, ex->response.state == RESPONSE_PASSING ? EXCHANGE_STREAMING : EXCHANGE_HOLDING);
 }
 
@@ -531,11 +531,11 @@ static void on_end(struct attempt *attempt)
     struct exchange *ex = of_attempt(attempt);
     enum response_next next = response_end(&ex->response);
     if (ex->response.stream.end == STREAM_EXCEPTION)
-        ex->outcome = OUTCOME_STREAM_ERROR; /* a raw stream passes it on */
+        ex->outcome = OUTCOME_STREAM_ERROR; /* passed on in a raw stream */
     follow(ex, next);
 }
 
-/* Another attempt, signed anew; nothing of the response has been passed on. */
+/* Starts another attempt, signed anew. No part of the response may have been passed on. */
 static void attempt_again(struct exchange *ex)
 {
     response_drop(&ex->response);
@@ -550,7 +550,8 @@ static void pass_error(struct exchange *ex)
     follow(ex, response_pass_error(&ex->response));
 }
 
-/* AWS rejected the signature. Returns true if another attempt is made, or may be. */
+/* Handles a rejected signature. Returns true if another attempt starts, or may start after a
+ * wait. */
 static bool renew(struct exchange *ex, enum retry_class class)
 {
     const struct response *response = &ex->response;
@@ -598,8 +599,8 @@ static void respond(struct exchange *ex)
 
 /* ---- 7. stream back ---- */
 
-/* The rule of back-pressure: the upstream is paused while the caller has WRITER_HIGH_WATERMARK
- * bytes to take. */
+/* The rule of back-pressure: pauses the upstream while WRITER_HIGH_WATERMARK bytes wait for the
+ * caller, until WRITER_LOW_WATERMARK is reached. */
 static void balance(struct exchange *ex)
 {
     size_t held = writer_held(&ex->downstream->writer);
@@ -627,7 +628,7 @@ static void flush(void *request)
     bool keep_alive = ex->response.keep_alive;
     if (writer_held(writer) != 0 || !connection_is_flushed(&ex->downstream->conn))
         timing_stamp(&ex->timing, TIMING_HELD, now_of(ex));
-    else if (!keep_alive || ex->body_ended) /* else the rest of a refused request is awaited */
+    else if (!keep_alive || ex->body_ended) /* otherwise waits for the rest of a rejected request */
         end(ex, keep_alive ? DOWNSTREAM_KEEP : DOWNSTREAM_CLOSE);
 }
 
@@ -638,30 +639,32 @@ static void fail_with(struct exchange *ex, struct response_error error)
     struct response *response = &ex->response;
     attempt_cancel(&ex->attempt);
     ex->outcome = error.outcome;
-    /* The body of a queued request is not read any more. */
+    /* The body of a queued request is no longer read. */
     response_keep_alive_if(response,
                            ex->body_ended || (rest_is_small(ex) && ex->state != EXCHANGE_QUEUED));
     if (response_fail(response, &error)) {
         respond(ex);
         return;
     }
-    /* The caller gets what came; the framing shows that it is cut. */
+    /* Send what is appended; the framing shows that the response is truncated. */
     if (!writer_flush(&ex->downstream->writer, &ex->downstream->conn))
-        log_write(LOG_DEBUG, "listener", "the caller is gone as well");
+        log_write(LOG_DEBUG, "listener", "the caller has closed the connection, too");
     end(ex, DOWNSTREAM_ABORT);
 }
 
-/* message: SPAN_NONE for the outcome's own text; outlives the exchange. */
+/* Ends the request with an error. message: SPAN_NONE for the outcome's text; must outlive the
+ * exchange. */
 static void fail(struct exchange *ex, enum outcome outcome, struct span message)
 {
     fail_with(ex, response_error_of(outcome, message));
 }
 
-/* failure: the attempt's; NULL: its response cannot be passed on to the end. */
+/* Ends the request with an upstream's error. failure: the attempt's; NULL: its response cannot be
+ * passed on completely. */
 static void fail_upstream(struct exchange *ex, const struct attempt_failure *failure)
 {
     const struct response *response = &ex->response;
-    /* What came of an event stream before that is the caller's, even if both came at once. */
+    /* Pass on the events received before the failure, even if both arrived together. */
     if (response->state == RESPONSE_PASSING && response->stream.form != STREAM_NONE &&
         !writer_flush(&ex->downstream->writer, &ex->downstream->conn)) {
         cancel(ex, OUTCOME_CLIENT_GONE);
@@ -677,7 +680,7 @@ static void fail_upstream(struct exchange *ex, const struct attempt_failure *fai
     fail_with(ex, error);
 }
 
-/* The caller has gone. */
+/* Ends the request without a response: the caller has closed the connection. */
 static void cancel(void *request, enum outcome outcome)
 {
     struct exchange *ex = request;
@@ -700,7 +703,7 @@ static void cut(void *request)
 
 /* ---- 8. finish once ---- */
 
-/* "target_variant,accept", built in out. */
+/* Builds "target_variant,accept" in out. */
 static struct span overridden(const struct exchange *ex, struct buffer *out)
 {
     for (unsigned i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
@@ -718,7 +721,7 @@ static struct span parameter(const struct exchange *ex, enum sagemaker_parameter
     return ex->plan.fill.parameters[parameter].value;
 }
 
-/* The request's own path could hold anything. */
+/* Logs the route's pattern by default: the path itself may contain private data. */
 static struct span shown_path(const struct exchange *ex)
 {
     if (ex->use->snapshot->config->access_log.full_path)
@@ -761,13 +764,13 @@ static void set_texts(struct access_record *record, const struct exchange *ex)
          response->is_judged ? response->verdict.aws_error : response->stream.code},
         {ACCESS_OVERRIDDEN, overridden(ex, &list)},
         {ACCESS_DROPPED_HEADERS, plan->fill.dropped_headers},
-        {ACCESS_TARGET_MODEL, parameter(ex, SAGEMAKER_TARGET_MODEL)}, /* the longest: last */
+        {ACCESS_TARGET_MODEL, parameter(ex, SAGEMAKER_TARGET_MODEL)}, /* longest: last */
     };
     for (size_t i = 0; i != sizeof(texts) / sizeof(texts[0]); ++i)
         access_record_set(record, texts[i].field, texts[i].value);
 }
 
-/* Events of an event stream, else reads. */
+/* Returns the number of events of an event stream, else of reads. */
 static uint64_t parts_of(const struct exchange *ex)
 {
     const struct stream *stream = &ex->response.stream;
@@ -794,7 +797,7 @@ static void write_record(const struct exchange *ex, const int64_t times[ACCESS_T
     access_log_commit(log, worker);
 }
 
-/* A model's error is the caller's if the model's status is 4xx. */
+/* A model's error is the caller's fault if the model's status is 4xx. */
 static size_t counted_outcome(const struct exchange *ex)
 {
     const struct response *response = &ex->response;
@@ -820,7 +823,7 @@ static void count(const struct exchange *ex, const int64_t times[ACCESS_TIMES])
                 ex->worker->index, &values);
 }
 
-/* Returns what the request took; its memory stays warm for the next one. */
+/* Releases what the request holds; keeps its memory for the next one. */
 static void dispose(struct exchange *ex)
 {
     struct worker *worker = ex->worker;
@@ -841,7 +844,7 @@ static void dispose(struct exchange *ex)
     ++worker->spare_count;
 }
 
-/* The one way out. */
+/* The only end of an exchange. */
 static void end(struct exchange *ex, enum downstream_ending ending)
 {
     struct downstream *downstream = ex->downstream;
@@ -865,15 +868,15 @@ void exchange_destroy_spares(struct worker *worker)
     worker->spare_count = 0;
 }
 
-/* ---- what the connection calls ---- */
+/* ---- the downstream service ---- */
 
 static void make_last(void *request)
 {
     response_keep_alive_if(&((struct exchange *)request)->response, false);
 }
 
-/* With `auto` only a caller that asked for the connection to close shuts its sending side and still
- * waits. */
+/* Returns whether a caller that shut down its sending side still waits for the response: with
+ * `auto`, if it asked for the connection to close. */
 static bool may_finish(const struct exchange *ex)
 {
     enum config_half_close rule =

@@ -1,5 +1,5 @@
-/* Filling in, in this order: the operation, the caller's headers, the endpoint, each parameter's
- * policy, the API's rules. */
+/* Fills in a call, in this order: the operation, the caller's headers, the endpoint, each
+ * parameter's policy, the API's rules. */
 #include "gateway/fill.h"
 
 #include "base/ascii.h"
@@ -24,7 +24,7 @@ struct filling {
     struct fill_result *out;
 };
 
-/* ---- refusals -------------------------------------------------------------------------------- */
+/* ---- rejections ------------------------------------------------------------------------------ */
 
 static bool refuse(struct filling *f, enum outcome outcome, struct span message)
 {
@@ -33,7 +33,7 @@ static bool refuse(struct filling *f, enum outcome outcome, struct span message)
     return false;
 }
 
-/* BAD_PARAMETER: "SUBJECT: TEXT". */
+/* Rejects with BAD_PARAMETER and "SUBJECT: TEXT". */
 static bool reject(struct filling *f, struct span subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static bool reject(struct filling *f, struct span subject, const char *format, ...)
@@ -79,7 +79,7 @@ static struct span join(const struct span *list, size_t count, struct arena *are
 
 /* ---- the operation --------------------------------------------------------------------------- */
 
-/* A native path ends in the operation's name. If the path's end is a capture over slashes, the
+/* A native path ends in the operation's name. If the end of the path is a capture over slashes, the
  * capture must be the name alone. */
 static bool choose_native_operation(struct filling *f)
 {
@@ -95,16 +95,15 @@ static bool choose_native_operation(struct filling *f)
     struct span known[SAGEMAKER_OPERATIONS];
     for (int i = 0; i != SAGEMAKER_OPERATIONS; ++i)
         known[i] = sagemaker_operation_info((enum sagemaker_operation)i)->path_suffix;
-    return refuse(
-        f, OUTCOME_NO_ROUTE,
-        arena_printf(f->arena,
-                     "unknown operation on route '%.*s', which serves the native API: the "
-                     "path must be /endpoints/NAME/OPERATION, with one of %.*s",
-                     SPAN_ARG(f->route->name),
-                     SPAN_ARG(join(known, SAGEMAKER_OPERATIONS, f->arena))));
+    return refuse(f, OUTCOME_NO_ROUTE,
+                  arena_printf(f->arena,
+                               "unknown operation on native route '%.*s': the path must be "
+                               "/endpoints/NAME/OPERATION, with one of %.*s",
+                               SPAN_ARG(f->route->name),
+                               SPAN_ARG(join(known, SAGEMAKER_OPERATIONS, f->arena))));
 }
 
-/* Accept is a list of types with parameters. */
+/* Returns whether Accept, a list of types with parameters, contains text/event-stream. */
 static bool accepts_events(const struct http1_headers *headers)
 {
     struct span type, rest = http1_header_value(headers, SPAN("Accept"));
@@ -125,8 +124,8 @@ static bool is_yes(struct span value)
            !span_equals_ignore_case(value, SPAN("no"));
 }
 
-/* Sets *stream if the value asks for a stream; false if the value is ambiguous. name: SPAN_NONE
- * asks nothing. */
+/* Sets *stream if the value asks for a stream. Returns false if the value is ambiguous. No-op if
+ * name is SPAN_NONE. */
 static bool ask(struct filling *f, enum template_source source, struct span name, bool *stream)
 {
     if (name.at == NULL)
@@ -179,10 +178,10 @@ static bool choose_operation(struct filling *f)
 
 /* ---- the caller's headers -------------------------------------------------------------------- */
 
-/* By parameter, the index of the header that carries it, or NO_HEADER. */
+/* Index of the header that carries a parameter, or NO_HEADER. */
 struct carriers {
     int own[SAGEMAKER_PARAMETERS];    /* the operation's own header */
-    int common[SAGEMAKER_PARAMETERS]; /* Content-Type or Accept, if the own header is another */
+    int common[SAGEMAKER_PARAMETERS]; /* Content-Type or Accept, if it is not the own header */
 };
 
 static bool check_encoding(struct filling *f, const struct http1_header *header)
@@ -193,11 +192,11 @@ static bool check_encoding(struct filling *f, const struct http1_header *header)
     return refuse(f, OUTCOME_UNSUPPORTED_ENCODING,
                   arena_printf(f->arena,
                                "Content-Encoding: SageMaker drops this header, so the model would "
-                               "read encoded bytes; send the body as it is, not as '%.*s'",
+                               "read encoded bytes; send the body unencoded, not as '%.*s'",
                                SPAN_ARG(shown(header->value))));
 }
 
-/* All that can be refused before the body is known. */
+/* Makes all checks that are possible without the body. */
 static bool check_encodings(struct filling *f)
 {
     for (size_t i = 0; i != f->headers->count; ++i)
@@ -206,8 +205,8 @@ static bool check_encodings(struct filling *f)
     return true;
 }
 
-/* The operation's header that is spelled most alike; SPAN_NONE if less than half of the name
- * agrees. */
+/* Returns the operation's header with the most similar name; SPAN_NONE if the names differ in more
+ * than half of their letters. */
 static struct span nearest_header(enum sagemaker_operation operation, struct span header)
 {
     struct span nearest = SPAN_NONE;
@@ -224,7 +223,7 @@ static struct span nearest_header(enum sagemaker_operation operation, struct spa
     return nearest;
 }
 
-/* An X-Amzn-SageMaker-* that is not one of the operation's. */
+/* Rejects an X-Amzn-SageMaker-* header that the operation does not have. */
 static bool reject_foreign(struct filling *f, struct span header)
 {
     enum sagemaker_operation operation = f->out->operation;
@@ -257,7 +256,7 @@ static bool sort_header(struct filling *f, int index, struct carriers *carriers)
         return !span_starts_with_ignore_case(name, SPAN("X-Amzn-SageMaker-")) ||
                reject_foreign(f, name);
     if (!is_own && f->route->operation == CONFIG_NATIVE)
-        return true; /* of the native API, only its own headers count */
+        return true; /* the native API uses only its own headers */
     int *carrier = is_own ? &carriers->own[parameter] : &carriers->common[parameter];
     if (*carrier != NO_HEADER)
         return reject(f, subject_in(f, parameter, name), "duplicate header; send it once");
@@ -275,7 +274,7 @@ static int choose_carrier(const struct filling *f, const struct carriers *carrie
     return common;
 }
 
-/* Belongs to the connection or the message's framing, which end here. */
+/* Returns whether a header belongs to the connection or the message's framing, which end here. */
 static bool is_framing(struct span name)
 {
     static const struct span names[] = {SPAN("Host"), SPAN("Connection"), SPAN("Content-Length"),
@@ -286,7 +285,7 @@ static bool is_framing(struct span name)
     return false;
 }
 
-/* Names of all headers but the chosen ones; "..." stands for those that do not fit. */
+/* Lists the names of all headers but the chosen ones; "..." stands for those that do not fit. */
 static struct span list_dropped(const struct filling *f, const bool *chosen)
 {
     char *text = arena_alloc(f->arena, DROPPED_MAX + 4);
@@ -341,17 +340,17 @@ static bool read_headers(struct filling *f)
 
 /* ---- the endpoint and the path --------------------------------------------------------------- */
 
-/* False if a source is ambiguous: reject_source. */
+/* Expands a template. Returns false if a source is ambiguous: reject_source. */
 static bool expand(struct filling *f, const struct template *t, struct span *value)
 {
     *value = span_trim(template_expand(t, source_lookup, f->source, f->arena));
     return f->source->fault.at == NULL;
 }
 
-/* subject: of what the template is for. */
+/* subject: what the template is for. */
 static bool reject_source(struct filling *f, struct span subject)
 {
-    return reject(f, subject, "%.*s, which route '%.*s' refers to", SPAN_ARG(f->source->fault),
+    return reject(f, subject, "%.*s, referred to by route '%.*s'", SPAN_ARG(f->source->fault),
                   SPAN_ARG(f->route->name));
 }
 
@@ -423,7 +422,7 @@ static struct span origin_of(const struct filling *f, const struct fill_paramete
     return arena_printf(f->arena, "%s route '%.*s'", origin, SPAN_ARG(f->route->name));
 }
 
-/* What curl (Accept) and old clients (Content-Type) send unasked. */
+/* Returns whether clients send the value by default: curl (Accept), old clients (Content-Type). */
 static bool is_unasked(enum sagemaker_parameter parameter, struct span value)
 {
     if (parameter == SAGEMAKER_ACCEPT)
@@ -432,7 +431,8 @@ static bool is_unasked(enum sagemaker_parameter parameter, struct span value)
            span_equals_ignore_case(value, SPAN("application/x-www-form-urlencoded"));
 }
 
-/* Whether the caller has set the parameter. What it sends unasked passes if the route has no say in
+/* Returns whether the caller has set the parameter. A value that clients send by default counts
+ * only with strict_default, or if the route has no policy for the parameter and callers may set
  * it. */
 static bool is_sent(const struct filling *f, enum sagemaker_parameter parameter, bool may_set)
 {
@@ -443,7 +443,7 @@ static bool is_sent(const struct filling *f, enum sagemaker_parameter parameter,
     return !is_unasked(parameter, value) || policy->strict_default || (may_set && !policy->set);
 }
 
-/* The policy's value, else the caller's, else the policy's default. */
+/* Chooses the policy's value, else the caller's, else the policy's default. */
 static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, bool sent,
                          struct fill_parameter *p)
 {
@@ -465,7 +465,7 @@ static bool choose_value(struct filling *f, enum sagemaker_parameter parameter, 
     return true;
 }
 
-/* If both together are too long, keeps the value and leaves the appended part out. */
+/* Appends the route's append. If both together are too long, keeps the value alone. */
 static bool append(struct filling *f, enum sagemaker_parameter parameter, struct fill_parameter *p)
 {
     const struct config_policy *policy = &f->route->parameters[parameter];
@@ -544,14 +544,14 @@ static bool fill_parameters(struct filling *f)
     return true;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the call -------------------------------------------------------------------------------- */
 
 void fill_request(struct source *source, struct fill_result *out)
 {
     const struct config_route *route = source->match->route;
     struct filling f = {source, route, &source->request->headers, source->arena, out};
     *out = (struct fill_result){.outcome = OUTCOME_OK};
-    bool is_ping = route->operation == CONFIG_PING; /* nothing else of the request matters */
+    bool is_ping = route->operation == CONFIG_PING; /* ignores the rest of the request */
     if (!is_ping && route->watched_count != 0 && source->json == NULL)
         out->needs_body = check_encodings(&f);
     else if (choose_operation(&f) &&

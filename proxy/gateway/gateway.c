@@ -1,4 +1,4 @@
-/* Opening and closing what a gateway consists of, and taking another configuration into service. */
+/* Opens and closes the parts of a gateway, and switches to another configuration. */
 #include "gateway/gateway.h"
 
 #include "base/cgroup.h"
@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-/* In the log, and to whoever asked for the reload. */
+/* Logs a warning and adds it to reasons. */
 static void warn(const char *topic, struct reasons *reasons, struct span message)
 {
     log_write(LOG_WARNING, topic, "%.*s", SPAN_ARG(message));
     reasons_add(reasons, SPAN("warning"), message);
 }
 
-/* The configuration's; limits.body_bytes, unless given, is at most 40 % of the container's
- * memory. */
+/* Returns the effective limits: the configuration's, but limits.body_bytes, unless given, is at
+ * most 40 % of the container's memory limit. */
 static struct config_limits limits_of(const struct config *config, const char *topic,
                                       struct reasons *reasons, struct arena *arena)
 {
@@ -31,14 +31,14 @@ static struct config_limits limits_of(const struct config *config, const char *t
             warn(topic, reasons,
                  arena_printf(
                      arena,
-                     "route %.*s: body_max %llu is held to the %llu bytes of limits.body_bytes",
+                     "route %.*s: body_max %llu exceeds limits.body_bytes: limited to %llu bytes",
                      SPAN_ARG(config->routes[i].name),
                      (unsigned long long)config->routes[i].body_max,
                      (unsigned long long)limits.body_bytes));
     return limits;
 }
 
-/* Every connection is a descriptor: raises the limit to the hard one. */
+/* Raises the limit of file descriptors to the hard limit: every connection needs one. */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
@@ -47,11 +47,11 @@ static void raise_descriptor_limit(const struct config *config)
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    /* Each caller may hold an upstream connection besides its own; some are needed for everything
+    /* Each downstream connection may use an upstream connection; some are needed for everything
      * else. */
     uint64_t wanted = config->limits.connections * 2 + 64;
     log_write(wanted > limit.rlim_cur ? LOG_WARNING : LOG_INFO, "start",
-              "descriptors: %llu may be open, limits.connections %llu can need %llu",
+              "file descriptors: limit %llu; limits.connections %llu can need %llu",
               (unsigned long long)limit.rlim_cur, (unsigned long long)config->limits.connections,
               (unsigned long long)wanted);
 }
@@ -106,7 +106,7 @@ static bool has_same_listeners(const struct config *a, const struct config *b)
     return same;
 }
 
-/* Warns of what only a restart changes. */
+/* Warns of changed settings that only a restart applies. */
 static void tell_not_reloaded(const struct config *started_with, const struct config *config,
                               struct reasons *reasons, struct arena *arena)
 {
@@ -125,9 +125,7 @@ static void tell_not_reloaded(const struct config *started_with, const struct co
     for (size_t i = 0; i != sizeof(keys) / sizeof(*keys); ++i)
         if (!keys[i].same)
             warn("reload", reasons,
-                 arena_printf(arena,
-                              "%s has changed: that takes effect when sagegate is started again",
-                              keys[i].key));
+                 arena_printf(arena, "%s has changed: restart sagegate to apply it", keys[i].key));
 }
 
 bool gateway_reload(struct gateway *gateway, struct config *config, struct reasons *reasons,
@@ -140,8 +138,8 @@ bool gateway_reload(struct gateway *gateway, struct config *config, struct reaso
         ++alive;
     if (alive == GATEWAY_SNAPSHOTS_MAX) {
         *fault = arena_printf(arena,
-                              "requests are still under way in each of the last %zu "
-                              "configurations: reload when some have ended",
+                              "each of the last %zu configurations still has requests in "
+                              "flight: reload after some have ended",
                               alive);
         return false;
     }

@@ -52,8 +52,8 @@ static bool allows_host(const struct config_guards *guards, struct span host, st
            matches(arena_lower(arena, host), guards->hosts, guards->host_count);
 }
 
-/* Returns false if no web page sent the request. Images and links of a page come without Origin,
- * but as cross-site. A duplicate Origin counts as one that only `*` matches. */
+/* Returns whether a web page sent the request. Images and links of a page come without Origin, but
+ * with Sec-Fetch-Site: cross-site. A duplicate Origin counts as one that only `*` matches. */
 static bool find_origin(const struct http1_headers *headers, struct span *origin)
 {
     size_t count = http1_header_count(headers, SPAN("Origin"));
@@ -67,7 +67,7 @@ static struct span shown(struct span text)
     return span_make(text.at, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
 }
 
-/* ---- the whole -- */
+/* ---- all guards -- */
 
 enum outcome guard_check(const struct config_route *route, const struct http1_request *request,
                          const struct remote *remote, struct arena *arena, struct span *message)
@@ -87,7 +87,7 @@ enum outcome guard_check(const struct config_route *route, const struct http1_re
     if (find_origin(&request->headers, &origin) &&
         !matches(origin, guards->origins, guards->origin_count)) {
         *message = arena_printf(arena,
-                                "a web page (Origin '%.*s') may not call route '%.*s' "
+                                "web page (Origin '%.*s') not allowed on route '%.*s' "
                                 "(guards.origins)",
                                 SPAN_ARG(shown(origin)), SPAN_ARG(route->name));
         return OUTCOME_FORBIDDEN_HOST;

@@ -35,7 +35,7 @@ static void format_uuid7(char out[IDS_UUID_SIZE], struct wall_time now,
     }
 }
 
-/* An id must not be all zeroes (Trace Context section 3.2.2). */
+/* Formats random bytes as hex. An id must not be all zeroes (Trace Context section 3.2.2). */
 static void format_nonzero_hex(char *out, const unsigned char *random, size_t len)
 {
     format_hex(out, random, len);

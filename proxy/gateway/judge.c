@@ -1,5 +1,4 @@
-/* The verdict on an error response: classified by AWS's code, then phrased as the route wants
- * it. */
+/* Judges an error response: classifies it by AWS's code and rewrites it as the route wants. */
 #include "gateway/judge.h"
 
 static enum outcome outcome_of(enum aws_error_class class)
@@ -19,8 +18,8 @@ static enum outcome outcome_of(enum aws_error_class class)
     return outcomes[class];
 }
 
-/* A model's own status: 0 (it did not respond in time) becomes 504, one that is not an error
- * 502. */
+/* Returns the status for a model's error: its own; 504 for 0 (the model did not respond in time);
+ * 502 if it is not an error status. */
 static int model_status(const struct aws_error *error)
 {
     if (!error->has_original_status)

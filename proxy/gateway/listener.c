@@ -1,4 +1,4 @@
-/* Accepting and sharing out; switching and draining all workers. */
+/* Accepts connections and distributes them over the workers; switches and drains all workers. */
 #include "gateway/listener.h"
 
 #include "net/acceptor.h"
@@ -13,17 +13,17 @@ enum { BACKLOG = 1024 };
 struct listener {
     struct worker_group *group;
     const struct config_address *address;
-    int fd; /* until it accepts; -1: closed, or the acceptor's */
+    int fd; /* until accepting starts; -1: closed, or the acceptor owns it */
     struct acceptor acceptor;
     struct tls_context *tls; /* NULL: plaintext */
 };
 
-/* After the start only worker 0's thread uses them, except for resume_wanted. Never freed: a loop's
- * queue may still hold `resume`. */
+/* After the start only worker 0's thread uses it, except for resume_wanted. Never freed, because a
+ * loop's queue may still hold `resume`. */
 struct listeners {
     size_t count;
-    atomic_bool resume_wanted; /* paused at the limit: the next departure posts resume */
-    struct loop_task resume;   /* alone ends that pause, so that it is never posted twice */
+    atomic_bool resume_wanted; /* paused at the limit: the next close posts resume */
+    struct loop_task resume;   /* only this ends the pause, so that it is never posted twice */
     struct listener list[];
 };
 
@@ -37,11 +37,10 @@ static bool open_one(struct listener *listener, struct arena *arena, struct span
     struct span name = listen_name(listener->fd, arena);
     log_write(LOG_INFO, "listener", "listening on %.*s", SPAN_ARG(name));
     if (!listener->address->loopback)
-        log_write(
-            LOG_WARNING, "listener",
-            "%.*s can be reached from other machines, and callers are not asked who they are: "
-            "whoever reaches it uses the gateway's AWS identity",
-            SPAN_ARG(name));
+        log_write(LOG_WARNING, "listener",
+                  "%.*s is reachable from other machines without authentication: anyone who can "
+                  "connect uses the gateway's AWS identity",
+                  SPAN_ARG(name));
     return true;
 }
 
@@ -81,7 +80,7 @@ void listener_close_all(struct worker_group *group)
         listen_close(listeners->list[i].fd, listeners->list[i].address);
 }
 
-/* ---- sharing out ---- */
+/* ---- distribution ---- */
 
 struct handover {
     struct loop_task task;
@@ -102,7 +101,7 @@ static struct worker *least_loaded(struct worker_group *group)
     return best;
 }
 
-/* Runs before the worker drains: on_drain_first keeps that order. */
+/* Runs before the worker drains: on_drain_first preserves that order. */
 static void on_handover(struct loop_task *task)
 {
     struct handover *handover = (struct handover *)task;
@@ -129,13 +128,13 @@ static void share_out(struct listener *listener, int fd)
 static void pause_at_limit(struct worker_group *group)
 {
     struct listeners *listeners = group->listeners;
-    log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: callers wait",
+    log_write(LOG_WARNING, "listener", "limits.connections (%llu) is reached: new connections wait",
               (unsigned long long)atomic_load(&group->admission.connections_max));
     for (size_t i = 0; i != listeners->count; ++i)
         acceptor_pause(&listeners->list[i].acceptor);
     atomic_store(&listeners->resume_wanted, true);
     if (atomic_load(&group->admission.connections) < atomic_load(&group->admission.connections_max))
-        listener_on_downstream_gone(&group->workers[0]); /* the last one left before that */
+        listener_on_downstream_gone(&group->workers[0]); /* the last one closed before that */
 }
 
 static bool on_waiting(struct acceptor *acceptor)
@@ -154,7 +153,8 @@ static bool on_waiting(struct acceptor *acceptor)
     }
     admission_release_connection(admission);
     if (error != EAGAIN)
-        log_write(LOG_WARNING, "listener", "cannot accept: %s: callers wait", strerror(error));
+        log_write(LOG_WARNING, "listener", "cannot accept: %s: new connections wait",
+                  strerror(error));
     return false;
 }
 
@@ -195,15 +195,15 @@ static void on_switch(struct worker *worker, void *snapshot)
     sem_post(&worker->group->done);
 }
 
-/* Connections that worker 0 handed over with the old snapshot's certificates stand in the others'
- * queues before the switch. */
+/* Worker 0 switches first: connections that it handed over with the old snapshot's certificates are
+ * then in the other workers' queues before the switch. */
 static void on_switch_first(struct worker *first, void *argument)
 {
     struct snapshot *snapshot = argument;
     struct worker_group *group = first->group;
     for (size_t i = 0; i != group->listeners->count; ++i)
         group->listeners->list[i].tls = snapshot->listen_tls[i];
-    listener_on_downstream_gone(first); /* limits.connections may be higher now */
+    listener_on_downstream_gone(first); /* limits.connections may have been raised */
     for (unsigned i = 1; i < group->count; ++i)
         worker_post(&group->workers[i], on_switch, snapshot);
     on_switch(first, snapshot);
@@ -217,8 +217,8 @@ void listener_switch_all(struct worker_group *group, struct snapshot *snapshot)
 
 /* ---- drain ---- */
 
-/* Serves what the kernel has accepted for us, beyond limits.connections too: closing would reset
- * it. */
+/* Serves connections that the kernel has accepted, even above limits.connections: closing the
+ * socket would reset them. */
 static void accept_last(struct listener *listener)
 {
     int error;
@@ -234,8 +234,8 @@ static void on_drain(struct worker *worker, void *unused)
     worker_drain(worker);
 }
 
-/* Worker 0 hands over the last connections before the others drain: the order of their queues keeps
- * a connection from reaching a worker that has ended. */
+/* Worker 0 hands over the last connections before the others drain: the order of their queues
+ * prevents a connection from reaching a worker that has ended. */
 static void on_drain_first(struct worker *first, void *unused)
 {
     struct worker_group *group = first->group;

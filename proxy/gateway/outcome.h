@@ -1,4 +1,4 @@
-/* How a request can end: one row of outcome.def each. Pure. */
+/* Outcomes: the ways in which a request can end, one row of outcome.def each. Pure. */
 #ifndef SAGEGATE_GATEWAY_OUTCOME_H
 #define SAGEGATE_GATEWAY_OUTCOME_H
 
@@ -11,7 +11,7 @@ enum outcome {
     OUTCOMES
 };
 
-/* As the metrics count them: a model's error is the caller's fault if the model's status is 4xx. */
+/* Counters of the metrics: MODEL_ERROR is the caller's fault if the model's status is 4xx. */
 enum { OUTCOME_MODEL_ERROR_4XX = OUTCOMES, OUTCOME_COUNTERS };
 
 enum outcome_fault {
@@ -22,11 +22,11 @@ enum outcome_fault {
 };
 
 struct outcome_info {
-    struct span token; /* as in the access line and X-Sagegate-Outcome; a public promise */
-    int status;        /* of the gateway's own answer; 0: passed on, or nobody left to tell */
-    enum outcome_fault fault; /* who has to do something about it */
-    int retry_after_s;        /* Retry-After of the gateway's own answer; 0: none */
-    struct span text;         /* one line for people */
+    struct span token;        /* in the access line and X-Sagegate-Outcome; a public promise */
+    int status;               /* of the gateway's own response; 0: the upstream's, or no response */
+    enum outcome_fault fault; /* who can fix it */
+    int retry_after_s;        /* Retry-After of the gateway's own response; 0: none */
+    struct span text;         /* one line for the caller */
 };
 
 const struct outcome_info *outcome_info(enum outcome outcome);

@@ -1,5 +1,5 @@
-/* The plan for one request, in the order in which it is decided: parse, route, guard, fill in,
- * check the body. */
+/* The plan for one request, in the order of decisions: parse, route, guard, fill in, check the
+ * body. */
 #include "gateway/plan.h"
 
 #include "gateway/guard.h"
@@ -47,8 +47,8 @@ static bool find_route(struct plan *plan, const struct route_table *routes)
         break;
     }
     return refuse(plan, OUTCOME_BAD_REQUEST,
-                  SPAN("the path has a malformed %-escape, or a captured part of it is empty, is a "
-                       "dot segment or contains %2F, %5C or %00"));
+                  SPAN("the path has a malformed %-escape, or a captured part that is empty, a dot "
+                       "segment or contains %2F, %5C or %00"));
 }
 
 static bool check_guards(struct plan *plan, const struct remote *remote)
@@ -76,10 +76,9 @@ static bool check_body_size(struct plan *plan, uint64_t size)
     if (size <= plan->body_max)
         return true;
     return refuse(plan, OUTCOME_BODY_TOO_LARGE,
-                  arena_printf(plan->arena, "the body exceeds %llu bytes, %s route '%.*s'",
+                  arena_printf(plan->arena, "the body exceeds %llu bytes (%s, route '%.*s')",
                                (unsigned long long)plan->body_max,
-                               plan->body_max == route->body_max ? "the body_max of"
-                                                                 : "what limits.body_bytes allows",
+                               plan->body_max == route->body_max ? "body_max" : "limits.body_bytes",
                                SPAN_ARG(route->name)));
 }
 
@@ -113,8 +112,8 @@ bool plan_take_body(struct plan *plan, struct span data)
     return true;
 }
 
-/* InvokeEndpointAsync takes its input from the body or from S3. On a native route SageMaker itself
- * checks that. */
+/* Checks the input of InvokeEndpointAsync, which comes from the body or from S3. On a native route
+ * SageMaker checks it. */
 static bool check_input(struct plan *plan)
 {
     bool located = plan->fill.parameters[SAGEMAKER_INPUT_LOCATION].value.len != 0;

@@ -1,4 +1,4 @@
-/* Collecting reasons. */
+/* Collects reasons. */
 #include "gateway/reasons.h"
 
 void reasons_add(struct reasons *reasons, struct span code, struct span message)

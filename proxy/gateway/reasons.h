@@ -12,9 +12,9 @@ struct reasons {
     unsigned count;
 };
 
-/* code: a short word of a public promise ("no_credentials", "draining"). message: a line for
- * people, without secrets, cut at REASONS_MESSAGE_MAX bytes. Ignored after REASONS_MAX, or if
- * reasons is NULL: nobody asked. */
+/* Adds a reason. code: a short word, a public promise ("no_credentials", "draining"). message: one
+ * line without secrets, cut at REASONS_MESSAGE_MAX bytes. No-op after REASONS_MAX reasons, or if
+ * reasons is NULL. */
 void reasons_add(struct reasons *reasons, struct span code, struct span message);
 
 #endif

@@ -1,4 +1,4 @@
-/* The kernel's word on who has connected. */
+/* Asks the kernel who has connected. */
 #define _GNU_SOURCE /* struct ucred */
 #include "gateway/remote.h"
 
@@ -13,7 +13,7 @@ static void read_user(int fd, struct remote *out)
     socklen_t size = sizeof(user);
     memcpy(out->name, "unix", 5);
     out->is_unix = true;
-    out->uid = UINT32_MAX; /* nobody's */
+    out->uid = UINT32_MAX; /* unknown */
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &size) == 0)
         out->uid = user.uid;
 }
@@ -26,7 +26,7 @@ void remote_read(int fd, struct remote *out)
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
     char text[INET6_ADDRSTRLEN];
     *out = (struct remote){0};
-    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0) { /* it has left already */
+    if (getpeername(fd, (struct sockaddr *)&address, &size) != 0) { /* closed already */
         memcpy(out->name, "gone", 5);
         return;
     }

@@ -1,4 +1,4 @@
-/* Waiting for credentials, and what makes a second signature worthwhile. */
+/* Waits for credentials, and finds out whether signing again can help. */
 #include "gateway/renew.h"
 
 #include "observe/log.h"
@@ -55,7 +55,7 @@ void renew_cancel(struct renew *renew)
     loop_cancel_timer(renew->loop, &renew->limit);
 }
 
-/* ---- after a refusal ---- */
+/* ---- after a rejection ---- */
 
 bool renew_has_changed(struct renew *renew)
 {
@@ -63,7 +63,7 @@ bool renew_has_changed(struct renew *renew)
     return credentials != NULL && credentials->generation != renew->generation;
 }
 
-/* Returns true if the offset differs from the one that was signed by: just learned from this
+/* Returns true if the clock's offset differs from the one used for the signature: learned from this
  * response, or meanwhile from another. */
 static bool has_learned_clock(struct renew *renew, struct wall_time date)
 {
@@ -88,7 +88,7 @@ enum renew_result renew_after_refusal(struct renew *renew, enum retry_class clas
     if (renew_wait(renew))
         return RENEW_WAITING;
     return renew_has_changed(renew) ? RENEW_AGAIN
-                                    : RENEW_NOTHING; /* the fetch may just have ended */
+                                    : RENEW_NOTHING; /* a fetch may have ended meanwhile */
 }
 
 void renew_check_clock(struct renew *renew, struct wall_time date)

@@ -1,5 +1,5 @@
-/* The response to the caller: from the upstream's head to the last byte, in the order it comes;
- * then what the gateway says. */
+/* The response to the caller: first the upstream's, from its head to its last byte, then the
+ * gateway's own. */
 #include "gateway/response.h"
 
 #include "base/json_writer.h"
@@ -8,7 +8,7 @@ enum { ERROR_TEXT_MAX = 8 * 1024 };
 
 /* A held response fits into the writer with its head. */
 _Static_assert(RESPONSE_COLLECT_MAX + 128 * 1024 <= WRITER_HELD_MAX, "writer");
-/* And so do the watermark, a read, and a message of an event stream. */
+/* The watermark, a read and a message of an event stream fit, too. */
 _Static_assert(EVENTSTREAM_MESSAGE_MAX + WRITER_HIGH_WATERMARK + 4 * LOOP_READ_SIZE <=
                    WRITER_HELD_MAX,
                "writer");
@@ -79,7 +79,7 @@ struct span response_header(const struct response *response, struct span name)
     return SPAN_NONE;
 }
 
-/* Replaces the upstream's own, and the model's in X-Amzn-SageMaker-Content-Type. */
+/* Replaces the upstream's Content-Type, and the model's in X-Amzn-SageMaker-Content-Type. */
 static void set_content_type(struct response_head *kept, struct span type)
 {
     size_t count = 0;
@@ -94,7 +94,8 @@ static void set_content_type(struct response_head *kept, struct span type)
     kept->header_count = count;
 }
 
-/* Event streams are watched. Decoded, the head becomes that of the model's own response inside. */
+/* Begins parsing an event stream. If it is decoded, the head becomes that of the model's response
+ * inside. */
 static void begin_stream(struct response *response, const struct http1_headers *headers)
 {
     const struct plan *plan = response->plan;
@@ -114,20 +115,20 @@ static void begin_stream(struct response *response, const struct http1_headers *
     head->framing = HTTP1_CHUNKED;
 }
 
-/* HTTP/1.0 could not see a response of unknown length cut: it gets that only when it is whole. */
+/* HTTP/1.0 cannot detect a truncated response of unknown length: collect it first. */
 static bool must_collect(const struct response *response)
 {
     return response->plan->request->minor_version == 0 &&
            (response->head.framing == HTTP1_CHUNKED || response->head.framing == HTTP1_UNTIL_CLOSE);
 }
 
-/* A 202 of InvokeEndpointAsync. */
+/* Returns whether it is a 202 of InvokeEndpointAsync. */
 static bool is_accepted(const struct response *response)
 {
     return response->plan->match.route->operation == CONFIG_ASYNC && response->head.status == 202;
 }
 
-/* Passes the head on; the body follows. */
+/* Appends the head; the body is passed on from now on. */
 static void begin_passing(struct response *response)
 {
     const struct response_head *head = &response->head;
@@ -150,7 +151,7 @@ void response_take_head(struct response *response, const struct http1_response *
         collect && admission_take_memory(response->admission, RESPONSE_COLLECT_MAX);
 }
 
-/* ---- its body ---- */
+/* ---- the upstream's body ---- */
 
 static void take_piece(struct response *response, struct span piece)
 {
@@ -186,7 +187,7 @@ static enum response_next finish(struct response *response)
     return RESPONSE_ENDS;
 }
 
-/* What is held is whole and goes out with its length. */
+/* Appends the held response, which is complete, with its length. */
 static enum response_next pass_held(struct response *response)
 {
     append_passed_head(response, HTTP1_LENGTH, response->held.len);
@@ -207,7 +208,7 @@ enum response_next response_check(struct response *response)
     return is_enough ? RESPONSE_JUDGE : RESPONSE_GOES_ON;
 }
 
-/* The 202's headers, for callers who read none:
+/* Writes the 202's headers into its body, for callers that do not read headers:
  * {"InferenceId","OutputLocation","FailureLocation"}. */
 static void complete_accepted(struct response *response)
 {
@@ -245,7 +246,7 @@ enum response_next response_end(struct response *response)
         if (stream_has_failed(&response->stream))
             return RESPONSE_FAILS;
         if (response->state == RESPONSE_HELD && !must_collect(response))
-            begin_passing(response); /* there was no message */
+            begin_passing(response); /* it had no message */
     }
     if (response->state != RESPONSE_HELD)
         return finish(response);
@@ -277,8 +278,8 @@ struct response_error response_error_because(enum outcome outcome, const char *w
     return error;
 }
 
-/* Before anything was sent, an exception becomes a response with a status and, maybe,
- * unredacted. */
+/* Returns the error for an exception. If nothing was sent yet, the response has a status, and its
+ * text is unredacted with `errors: pass`. */
 static struct response_error exception_of(const struct response *response)
 {
     const struct stream *stream = &response->stream;
@@ -303,7 +304,7 @@ struct response_error response_failure(const struct response *response)
     if (stream->end == STREAM_GOES_ON)
         return response_error_of(
             OUTCOME_BAD_RESPONSE,
-            SPAN("a response of unknown length exceeds 1 MiB for an HTTP/1.0 client"));
+            SPAN("response of unknown length exceeds 1 MiB, the limit for an HTTP/1.0 client"));
     if (stream->end == STREAM_EXCEPTION)
         return exception_of(response);
     return response_error_because(outcomes[stream->end], stream_fault(stream), response->arena);
@@ -361,7 +362,7 @@ void response_drop(struct response *response)
 
 /* ---- heads ---- */
 
-/* "name;dur=1.234" in milliseconds: W3C Server Timing. */
+/* Appends "name;dur=1.234", in milliseconds (W3C Server Timing). */
 static void append_duration(struct buffer *out, const char *name, int64_t us)
 {
     if (us < 0)
@@ -414,7 +415,7 @@ static void append_status(struct response *response, int status)
     writer_append_status(response->writer, status);
 }
 
-/* What every response carries, and the end of its head. */
+/* Appends the headers of every response and ends the head. */
 static void end_head(struct response *response, enum http1_framing framing, uint64_t length)
 {
     const struct plan *plan = response->plan;
@@ -456,7 +457,8 @@ void response_write_ready(struct response *response)
 
 /* ---- the gateway's errors ---- */
 
-/* Three members: code, message (its first ERROR_TEXT_MAX bytes), request id. */
+/* Appends an object of three members: code, message (its first ERROR_TEXT_MAX bytes), request
+ * id. */
 static void append_error_object(const struct response *response, const struct span names[3],
                                 const struct response_error *error, struct buffer *out)
 {
@@ -483,7 +485,7 @@ static struct span error_body(struct response *response, const struct response_e
     return body;
 }
 
-/* The exception that an SDK knows best for a status. */
+/* Returns the exception that AWS SDKs know for a status. */
 static struct span error_type(const struct response_error *error)
 {
     if (error->outcome == OUTCOME_MODEL_ERROR)
@@ -526,7 +528,8 @@ static void append_error(struct response *response, const struct response_error 
     (void)finish(response);
 }
 
-/* The blank line first ends an event of the model's that was cut. */
+/* Appends an error event. Its leading blank line ends an event of the model that may be
+ * truncated. */
 static void append_error_event(struct response *response, const struct response_error *error)
 {
     static const struct span names[] = {SPAN("code"), SPAN("message"), SPAN("request_id")};

@@ -1,4 +1,4 @@
-/* The rules for another attempt. */
+/* The rules for retries. */
 #include "gateway/retry.h"
 
 enum retry_decision retry_decide(enum retry_class class, const struct retry_plan *plan,

@@ -1,8 +1,8 @@
-/* Whether a request is sent again, decided from how an attempt ended and what was tried before.
+/* Decides whether a request is sent again, from how an attempt ended and what was tried before.
  * Pure.
  *
- * A stale connection and a signature that can be corrected are worth one more attempt each; a
- * request is sent at most RETRY_ATTEMPTS_MAX times. */
+ * A stale connection and a correctable signature get one more attempt each. A request is sent at
+ * most RETRY_ATTEMPTS_MAX times. */
 #ifndef SAGEGATE_GATEWAY_RETRY_H
 #define SAGEGATE_GATEWAY_RETRY_H
 
@@ -12,15 +12,15 @@ enum { RETRY_ATTEMPTS_MAX = 2 };
 
 /* How an attempt ended. */
 enum retry_class {
-    RETRY_NONE, /* in any other way: the call may have run, or another attempt would end likewise */
-    RETRY_STALE,       /* a reused connection closed without a byte of response */
+    RETRY_NONE,  /* in any other way: the call may have run, or another attempt would fail too */
+    RETRY_STALE, /* a reused connection closed before any byte of a response */
     RETRY_CREDENTIALS, /* AWS rejected the credentials as expired or unknown */
-    RETRY_CLOCK,       /* AWS rejected the signature; a wrong clock is one of the causes */
+    RETRY_CLOCK,       /* AWS rejected the signature with an error that a wrong clock can cause */
 };
 
-/* What the attempt was made with. */
+/* How the attempt was made. */
 struct retry_plan {
-    bool tls; /* only then is the response's Date known to be the upstream's */
+    bool tls; /* without TLS, the response's Date cannot be trusted */
 };
 
 struct retry_history {
@@ -29,9 +29,9 @@ struct retry_history {
 };
 
 enum retry_decision {
-    RETRY_PASS_ON, /* the caller gets what came */
-    RETRY_AGAIN,   /* at once, on a new connection */
-    RETRY_RENEW,   /* once the credentials or the clock's offset differ from those that signed */
+    RETRY_PASS_ON, /* pass the response or the failure on to the caller */
+    RETRY_AGAIN,   /* try again at once, on a new connection */
+    RETRY_RENEW,   /* try again once other credentials or another clock offset are known */
 };
 
 enum retry_decision retry_decide(enum retry_class class, const struct retry_plan *plan,

@@ -1,5 +1,5 @@
-/* The trie of routes: one edge per segment. A lookup visits a node at most once; the first route in
- * the file wins. */
+/* The trie of routes, with one edge per segment. A lookup visits each node at most once; the first
+ * route in the file wins. */
 #include "gateway/route.h"
 
 #include "base/host.h"
@@ -17,10 +17,10 @@ struct edges {
 };
 
 struct node {
-    struct edges literals; /* by length, then bytes */
+    struct edges literals; /* sorted by length, then bytes */
     struct edges captures; /* within one segment, in file order */
     struct edges spans;    /* captures over slashes, in file order; lead to leaves */
-    size_t *routes;        /* whose path ends here, in file order */
+    size_t *routes;        /* routes whose path ends here, in file order */
     size_t route_count;
     size_t first; /* lowest index of a route at or below this node */
 };
@@ -33,7 +33,7 @@ struct entry {
 
 struct route_table {
     struct arena arena;
-    struct entry *entries; /* as config.routes */
+    struct entry *entries; /* in the order of config.routes */
     size_t count;
     struct node root;
 };
@@ -49,7 +49,7 @@ static int compare_literals(const void *a, const void *b)
     return x.len == 0 ? 0 : memcmp(x.at, y.at, x.len);
 }
 
-/* Routes that name a capture differently share its edge. */
+/* Routes that differ only in a capture's name share its edge. */
 static bool is_same_segment(const struct pattern_segment *a, const struct pattern_segment *b)
 {
     return span_equals(a->prefix, b->prefix) && span_equals(a->suffix, b->suffix) &&
@@ -141,7 +141,7 @@ void route_table_destroy(struct route_table *table)
 
 /* ---- one pattern and one path ---------------------------------------------------------------- */
 
-/* The suffix would start inside an escape: "%eb" does not end in the letter b. */
+/* Returns true if the suffix would start inside an escape: "%eb" does not end in the letter b. */
 static bool cuts_an_escape(struct span captured)
 {
     return (captured.len >= 1 && captured.at[captured.len - 1] == '%') ||
@@ -149,7 +149,7 @@ static bool cuts_an_escape(struct span captured)
 }
 
 /* Strips the segment's literal text off both ends of `text`: one segment of a path, or the rest of
- * it if the segment spans slashes. False if the text differs. *captured may be empty. */
+ * it if the segment spans slashes. Returns false if the text differs. *captured may be empty. */
 static bool strip_literals(const struct pattern_segment *segment, struct span text,
                            struct span *captured)
 {
@@ -164,7 +164,7 @@ static bool strip_literals(const struct pattern_segment *segment, struct span te
     return true;
 }
 
-/* One part between slashes, not yet decoded. */
+/* Checks one part between slashes, not decoded yet. */
 static bool part_is_allowed(struct span part)
 {
     size_t dots = 0, bytes = 0;
@@ -207,7 +207,7 @@ enum route_path_result route_match_path(const struct pattern *pattern, struct sp
         if (!segment->captures)
             continue;
         if (segment->name.len != 0 && !capture_is_allowed(captured))
-            result = ROUTE_PATH_NOT_ALLOWED; /* a lone * is used for nothing */
+            result = ROUTE_PATH_NOT_ALLOWED; /* the value of a lone * is not used */
         CHECK(count != ROUTE_CAPTURES_MAX);
         values[count++] = captured;
     }
@@ -254,8 +254,8 @@ enum { ALLOWED_MAX = 16 };
 
 enum search_for {
     SEARCH_ROUTE,   /* the first route that matches */
-    SEARCH_METHODS, /* the methods of routes that differ in the method only */
-    SEARCH_REFUSED, /* any route that only a capture's rules keep from matching */
+    SEARCH_METHODS, /* the methods of routes that differ only in the method */
+    SEARCH_REFUSED, /* any route that fails only a capture's rules */
 };
 
 struct search {
@@ -263,7 +263,7 @@ struct search {
     struct span method, host; /* host without the port */
     enum search_for purpose;
     size_t best;       /* SIZE_MAX: none yet */
-    bool other_method; /* some route differs in the method only */
+    bool other_method; /* some route differs only in the method */
     struct span allowed[ALLOWED_MAX];
     size_t allowed_count;
 };
@@ -329,7 +329,8 @@ static bool matches_segment(const struct search *search, const struct edge *edge
             capture_is_allowed(captured));
 }
 
-/* rest: the path after the slash that led here. Recurses once per segment of a pattern at most. */
+/* Visits a node. rest: the path after the slash that leads to it. Recurses at most once per segment
+ * of a pattern. */
 static void visit(struct search *search, const struct node *node, struct span rest)
 {
     struct span text, tail;
@@ -417,7 +418,7 @@ enum route_verdict route_judge(const struct route_table *table, size_t index, st
 
 /* ---- routes that can never match ------------------------------------------------------------- */
 
-/* `a` does not span slashes. Whether it matches every text that `b` matches. */
+/* Returns whether `a`, which does not span slashes, matches every text that `b` matches. */
 static bool segment_covers(const struct pattern_segment *a, const struct pattern_segment *b)
 {
     struct span captured;
@@ -429,7 +430,8 @@ static bool segment_covers(const struct pattern_segment *a, const struct pattern
            span_ends_with(b->suffix, a->suffix);
 }
 
-/* `a` spans slashes. Whether it matches every text that the segments of `b` from `at` on match. */
+/* Returns whether `a`, which spans slashes, matches every text that the segments of `b` from `at`
+ * on match. */
 static bool rest_covers(const struct pattern_segment *a, const struct pattern *b, size_t at)
 {
     const struct pattern_segment *first = &b->segments[at];
@@ -437,7 +439,7 @@ static bool rest_covers(const struct pattern_segment *a, const struct pattern *b
     if (first == last && !first->captures)
         return segment_covers(a, first);
     if (!last->captures && last->prefix.len == 0)
-        return false; /* a trailing slash: the last part of a capture would be empty */
+        return false; /* trailing slash: the last part of a capture would be empty */
     if (a->name.len != 0 && last->captures && last->name.len == 0)
         return false; /* a lone * also matches what a named capture does not allow */
     struct span end = last->captures ? last->suffix : last->prefix;
@@ -478,7 +480,7 @@ void route_warn_shadowed(const struct config *config, struct problem_list *probl
     for (size_t i = 0; i != config->route_count; ++i) {
         const struct config_route *later = &config->routes[i];
         if (!pattern_parse(later->path, &arena, &patterns[i], &fault))
-            continue; /* reported elsewhere; the empty pattern covers nothing */
+            continue; /* reported elsewhere; an empty pattern covers nothing */
         for (size_t j = 0; j != i; ++j) {
             const struct config_route *earlier = &config->routes[j];
             if (!pattern_covers(&patterns[j], &patterns[i]) || !route_covers(earlier, later))

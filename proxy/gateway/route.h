@@ -1,9 +1,9 @@
-/* Routes: the configuration's paths compiled into a trie of segments that keeps file order. Pure.
+/* Routes: the configuration's paths, compiled into a trie of segments that keeps file order. Pure.
  *
  * Several routes may match a path; the first in the file that also accepts host and method wins.
- * Paths are never normalized, and compared byte for byte as they came; only captures are decoded. A
- * named capture must not be empty, and no part of it between slashes may be empty, a dot segment
- * ("." or "..") or contain a slash, backslash or NUL, percent-encoded ones included. */
+ * Paths are never normalized and are compared byte for byte as received; only captures are decoded.
+ * A named capture must not be empty, and none of its parts between slashes may be empty, be a dot
+ * segment ("." or "..") or contain a slash, backslash or NUL, including percent-encoded ones. */
 #ifndef SAGEGATE_GATEWAY_ROUTE_H
 #define SAGEGATE_GATEWAY_ROUTE_H
 
@@ -14,13 +14,13 @@ enum { ROUTE_CAPTURES_MAX = PATTERN_CAPTURES_MAX };
 
 struct route_table; /* immutable; points into the config, which must outlive it */
 
-/* Cannot fail for a configuration that was loaded without errors. */
+/* Compiles the routes. Cannot fail for a configuration that loaded without errors. */
 struct route_table *route_table_create(const struct config *config);
 /* Accepts NULL. */
 void route_table_destroy(struct route_table *table);
 
 struct route_capture {
-    struct span name;  /* of the pattern's {name} or {name*}; empty for a lone * */
+    struct span name;  /* of {name} or {name*} in the pattern; empty for a lone * */
     struct span value; /* percent-decoded, in the arena */
 };
 
@@ -38,32 +38,33 @@ enum route_result {
     ROUTE_BAD_PATH,           /* 400: a malformed %-escape, or a capture that is not allowed */
 };
 
-/* path: without the query. host: as in the Host header, or SPAN_NONE. HEAD matches routes that
- * accept GET. A route whose capture is not allowed does not match; if it is the only reason why
- * none does, the result is ROUTE_BAD_PATH. */
+/* Finds the route of a request. path: without the query. host: as in the Host header, or SPAN_NONE.
+ * HEAD matches routes that accept GET. A route whose capture is not allowed does not match; if no
+ * route matches only because of that, the result is ROUTE_BAD_PATH. */
 enum route_result route_find(const struct route_table *table, struct span method, struct span host,
                              struct span path, struct arena *arena, struct route_match *out);
 
-/* The host of a Host header, without the port; an IPv6 address keeps its brackets. */
+/* Returns the host of a Host header, without the port; an IPv6 address keeps its brackets. */
 struct span route_host_name(struct span host);
 
 enum route_path_result { ROUTE_PATH_MATCHES, ROUTE_PATH_DIFFERS, ROUTE_PATH_NOT_ALLOWED };
 
 /* Compares one pattern with one path whose escapes are valid. NOT_ALLOWED: only a capture's rules
- * keep it from matching. Fills in the captures of *out on MATCHES; out and arena may be NULL. */
+ * prevent a match. On MATCHES, fills in the captures of *out; out and arena may be NULL. */
 enum route_path_result route_match_path(const struct pattern *pattern, struct span path,
                                         struct arena *arena, struct route_match *out);
 
 /* Why a route does or does not match a request, for `explain`. */
 enum route_verdict {
-    ROUTE_MATCHES, /* although an earlier route may win */
+    ROUTE_MATCHES, /* an earlier route may still win */
     ROUTE_OTHER_PATH,
     ROUTE_OTHER_HOST,
     ROUTE_OTHER_METHOD,
     ROUTE_CAPTURE_NOT_ALLOWED,
 };
 
-/* Compares path, host, method and captures, in this order. index: of config.routes. */
+/* Compares path, host, method and captures, in this order, and returns the first difference. index:
+ * of config.routes. */
 enum route_verdict route_judge(const struct route_table *table, size_t index, struct span method,
                                struct span host, struct span path);
 

@@ -1,4 +1,4 @@
-/* Gathering the page of GET /metrics. */
+/* Writes the page of GET /metrics. */
 #include "gateway/scrape.h"
 
 #include <dirent.h>
@@ -13,7 +13,7 @@ static void write_one(struct metrics_text *page, enum metric metric, uint64_t va
     metrics_text_u64(page, NULL, value);
 }
 
-/* ---- callers and limits ---- */
+/* ---- connections and limits ---- */
 
 static struct span number_text(unsigned number, char text[12])
 {
@@ -134,7 +134,7 @@ static void write_cpu(const struct worker_group *group, struct metrics_text *pag
         struct timespec time;
         clockid_t clock;
         if (pthread_getcpuclockid(group->workers[i].thread, &clock) == 0 &&
-            clock_gettime(clock, &time) == 0) /* else it has ended */
+            clock_gettime(clock, &time) == 0) /* fails if the thread has ended */
             metrics_text_seconds(page, &worker,
                                  time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000);
     }
@@ -165,7 +165,7 @@ static void write_descriptors(struct metrics_text *page)
         while (readdir(folder) != NULL)
             ++open;
         closedir(folder);
-        metrics_text_u64(page, NULL, open - 3); /* "." and "..", and the folder's own */
+        metrics_text_u64(page, NULL, open - 3); /* without ".", ".." and the directory's own */
     }
     metrics_text_begin(page, METRIC_MAX_FDS);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)

@@ -1,4 +1,4 @@
-/* Comparing two canonical requests, line by line. */
+/* Compares two canonical requests line by line. */
 #include "gateway/signature_diff.h"
 
 #include "aws/sha256.h"
@@ -9,11 +9,11 @@ enum { CANONICAL_MAX = 256 * 1024, TEXT_MAX = 128 };
 
 struct sent {
     struct http1_request request;
-    struct span scope; /* "AKID/20150830/us-east-1/sagemaker/aws4_request", without the key id */
+    struct span scope;          /* "20150830/us-east-1/sagemaker/aws4_request" */
     struct span signed_headers; /* "a;b;c" */
 };
 
-/* ---- what was sent ---- */
+/* ---- the request as sent ---- */
 
 static struct span between(struct span text, const char *from, char to)
 {
@@ -73,7 +73,7 @@ static struct span canonical_of(const struct sent *sent, const unsigned char *bo
     return canonical;
 }
 
-/* ---- what differs ---- */
+/* ---- differences ---- */
 
 static bool is_private(struct span name)
 {
@@ -86,7 +86,7 @@ static bool is_private(struct span name)
     return false;
 }
 
-/* A value as it may be logged. */
+/* Returns a value in a form that may be logged. */
 static struct span shown(struct span name, struct span value, struct arena *arena)
 {
     unsigned char hash[SHA256_SIZE];
@@ -113,16 +113,16 @@ static struct span differ_in_header(struct span ours, struct span theirs, struct
         return arena_printf(arena, "header %.*s did not arrive, or header %.*s was added",
                             SPAN_ARG(shown(SPAN(""), name, arena)),
                             SPAN_ARG(shown(SPAN(""), their_name, arena)));
-    const char *what = span_equals(name, SPAN("host")) ? "the host was changed on the way"
+    const char *what = span_equals(name, SPAN("host")) ? "the host was changed in transit"
                        : span_equals(name, SPAN("x-amz-security-token"))
-                           ? "the session token was changed on the way"
-                           : "a header was changed on the way";
-    return arena_printf(arena, "%s: %.*s was signed as %.*s, AWS saw %.*s", what, SPAN_ARG(name),
-                        SPAN_ARG(shown(name, value, arena)),
+                           ? "the session token was changed in transit"
+                           : "a header was changed in transit";
+    return arena_printf(arena, "%s: %.*s was signed as %.*s, AWS received %.*s", what,
+                        SPAN_ARG(name), SPAN_ARG(shown(name, value, arena)),
                         SPAN_ARG(shown(name, their_value, arena)));
 }
 
-/* The cause, by the first line that differs; SPAN_NONE if none does. */
+/* Returns the cause by the first line that differs; SPAN_NONE if none does. */
 static struct span differ(struct span ours, struct span theirs, struct arena *arena)
 {
     static const char *const first[] = {"the method", "the path", "the query"};
@@ -132,15 +132,15 @@ static struct span differ(struct span ours, struct span theirs, struct arena *ar
         (void)span_split(ours, '\n', &mine, &ours);
         (void)span_split(theirs, '\n', &other, &theirs);
         if (!span_equals(mine, other) && line < 3)
-            return arena_printf(arena, "%s was changed on the way: signed as %.*s, AWS saw %.*s",
-                                first[line], SPAN_ARG(shown(SPAN(""), mine, arena)),
-                                SPAN_ARG(shown(SPAN(""), other, arena)));
+            return arena_printf(
+                arena, "%s was changed in transit: signed as %.*s, AWS received %.*s", first[line],
+                SPAN_ARG(shown(SPAN(""), mine, arena)), SPAN_ARG(shown(SPAN(""), other, arena)));
         if (!span_equals(mine, other) && !past_headers)
             return differ_in_header(mine, other, arena);
         if (!span_equals(mine, other))
             return ours.len == 0 && theirs.len == 0
-                       ? SPAN("the body was changed on the way: its hash differs")
-                       : SPAN("the list of signed headers was changed on the way");
+                       ? SPAN("the body was changed in transit: its hash differs")
+                       : SPAN("the list of signed headers was changed in transit");
         past_headers |= line >= 3 && mine.len == 0;
     }
     return SPAN_NONE;
@@ -153,17 +153,17 @@ static bool says(struct span message, const char *text)
     return message.len != 0 && memmem(message.at, message.len, text, strlen(text)) != NULL;
 }
 
-/* For messages without a canonical request. */
+/* Finds the cause from a message without a canonical request. */
 static struct span cause_without(const struct sent *sent, struct span message, struct arena *arena)
 {
     if (says(message, "Signature expired") || says(message, "not yet current"))
-        return SPAN("clock: the signature's time is too far from AWS's");
+        return SPAN("clock: the signature's timestamp differs too much from AWS's time");
     if (says(message, "should be scoped") || says(message, "Credential scope"))
-        return arena_printf(arena, "scope: signed for %.*s, and AWS expects another",
+        return arena_printf(arena, "scope: signed for %.*s, but AWS expects another scope",
                             SPAN_ARG(shown(SPAN(""), sent->scope, arena)));
     if (says(message, "security token"))
-        return SPAN("token: AWS does not know the access key id or the session token");
-    return SPAN("AWS does not say why");
+        return SPAN("token: unknown access key id or session token");
+    return SPAN("AWS gave no reason");
 }
 
 struct span signature_diff(struct span head, const unsigned char *body_sha256, struct span message,
@@ -171,7 +171,7 @@ struct span signature_diff(struct span head, const unsigned char *body_sha256, s
 {
     struct sent sent;
     if (!read_sent(head, &sent))
-        return SPAN("the request as sent cannot be parsed");
+        return SPAN("cannot parse the request as sent");
     struct span theirs =
         between(message, "Canonical String for this request should have been\n'", '\'');
     if (theirs.len == 0)

@@ -1,11 +1,11 @@
-/* Creating and destroying what one configuration consists of. */
+/* Creates and destroys the parts of a snapshot. */
 #include "gateway/snapshot.h"
 
 #include <stdlib.h>
 
 enum { READY_MARGIN_S = 10 };
 
-/* Zeroed. */
+/* Allocates zeroed memory. */
 static void *allocate(size_t count, size_t size)
 {
     void *memory = calloc(count, size);
@@ -15,8 +15,8 @@ static void *allocate(size_t count, size_t size)
 
 /* ---- trust ---- */
 
-/* Loading a bundle takes 20 ms and 1 MiB: returns the store of an earlier upstream with the same
- * one, or NULL. */
+/* Returns the store of an earlier upstream with the same bundle, or NULL: loading one takes 20 ms
+ * and 1 MiB. */
 static X509_STORE *shared_trust(const struct snapshot *snapshot, size_t index)
 {
     const struct config_upstream *upstreams = snapshot->config->upstreams;
@@ -52,8 +52,8 @@ static bool load_trusts(struct snapshot *snapshot, struct arena *arena, struct s
 
 /* ---- listeners' certificates ---- */
 
-/* This configuration's entry for a listener of the process; if it has none, the entry that the
- * process started with. Equal addresses (port 0) are matched in order. */
+/* Returns this configuration's entry for a listener of the process, or if it has none the entry at
+ * start. Equal addresses (port 0) are matched in order. */
 static const struct config_listener *find_listener(const struct config *config,
                                                    const struct config *started_with, size_t index)
 {
@@ -67,8 +67,8 @@ static const struct config_listener *find_listener(const struct config *config,
     return wanted;
 }
 
-/* Whether a listener speaks TLS cannot change: an edit that loses the key must not turn it into a
- * plaintext port. */
+/* Loads the listeners' certificates. A reload cannot turn TLS on or off: an edit that loses the key
+ * must not make the port plaintext. */
 static bool load_listener_tls(struct snapshot *snapshot, const struct config *started_with,
                               struct arena *arena, struct span *fault)
 {
@@ -78,8 +78,9 @@ static bool load_listener_tls(struct snapshot *snapshot, const struct config *st
         const struct config_listener *listener = find_listener(snapshot->config, started_with, i);
         bool tls = listener->certificate_file.at != NULL;
         if (tls != (started_with->listeners[i].certificate_file.at != NULL)) {
-            *fault = arena_printf(arena, "listen: %.*s: turning TLS on or off needs a restart",
-                                  SPAN_ARG(listener->address.text));
+            *fault = arena_printf(
+                arena, "listen: %.*s: cannot turn TLS on or off by reload: restart sagegate",
+                SPAN_ARG(listener->address.text));
             return false;
         }
         if (!tls)
@@ -94,7 +95,7 @@ static bool load_listener_tls(struct snapshot *snapshot, const struct config *st
 
 /* ---- life ---- */
 
-/* Only for identities that routes use. */
+/* Takes providers for the identities that routes use. */
 static void take_providers(struct snapshot *snapshot, struct credential_service *service)
 {
     const struct config *config = snapshot->config;
@@ -108,7 +109,7 @@ static void take_providers(struct snapshot *snapshot, struct credential_service 
     free(used);
 }
 
-/* What the process counts by name. */
+/* Opens the process's counters by route and by upstream. */
 static void open_counters(struct snapshot *snapshot, struct admission *admission,
                           struct metrics *metrics)
 {
@@ -153,7 +154,7 @@ bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time 
         if (snapshot->providers[i] == NULL)
             continue;
         struct provider_values values = provider_values(snapshot->providers[i], now);
-        /* If its source fails, a set that expires soon counts as expired. */
+        /* If the source fails, credentials that expire soon count as expired. */
         struct wall_time at = {now.us + (values.failing ? READY_MARGIN_S * INT64_C(1000000) : 0)};
         buffer_clear(&text);
         if (i != 0)
@@ -262,5 +263,5 @@ void snapshot_use_destroy(struct snapshot_use *use)
     free(use->pools);
     free(use->credentials);
     free(use);
-    atomic_fetch_sub_explicit(&snapshot->users, 1, memory_order_release); /* may be destroyed now */
+    atomic_fetch_sub_explicit(&snapshot->users, 1, memory_order_release); /* may be destroyed */
 }

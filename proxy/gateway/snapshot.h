@@ -1,8 +1,8 @@
-/* A snapshot: one configuration in service, with everything made from it, and a worker's use of it.
+/* A snapshot: one configuration in service with everything made from it, and a worker's use of it.
  *
- * A reload creates the next snapshot beside the one in force, and each worker switches to it
- * between two events. A request ends in the snapshot in which it began; the old one is destroyed
- * when its last request has ended. Immutable, except for atomics. */
+ * A reload creates the next snapshot beside the current one, and each worker switches to it between
+ * two events. A request ends in the snapshot in which it began; the old snapshot is destroyed after
+ * its last request has ended. Immutable, except for atomics. */
 #ifndef SAGEGATE_GATEWAY_SNAPSHOT_H
 #define SAGEGATE_GATEWAY_SNAPSHOT_H
 
@@ -13,7 +13,8 @@
 #include "net/pool.h"
 #include "observe/metrics.h"
 
-/* Of a route of the configuration, by its index. Both go on with the route's name. */
+/* Of a route of the configuration, by its index. Both belong to the route's name and outlive the
+ * snapshot. */
 struct snapshot_route {
     struct admission_route *admission;
     struct metrics_route *metrics;
@@ -29,36 +30,36 @@ struct snapshot {
     struct config *config; /* retained */
     struct route_table *table;
     struct snapshot_route *routes;
-    struct metrics_route *no_route; /* counts requests that no route took */
+    struct metrics_route *no_route; /* counts requests that match no route */
     struct snapshot_upstream *upstreams;
     struct credential_service *credential_service; /* of the process */
     struct provider **providers;                   /* by identity; NULL: no route uses it */
     struct tls_context **listen_tls;               /* by listener of the process; NULL: plaintext */
     size_t listener_count;
-    atomic_uint users;      /* workers that use it, or are about to */
+    atomic_uint users;      /* workers that use it or will switch to it */
     struct snapshot *older; /* main thread only */
 };
 
 struct snapshot_options {
     struct config *config;
-    const struct config *started_with; /* whose listeners the process has */
+    const struct config *started_with; /* at start: its listeners are in use */
     unsigned workers;
     struct admission *admission;
     struct metrics *metrics;                       /* of the process */
     struct credential_service *credential_service; /* of the process */
 };
 
-/* Returns NULL and sets *fault, one line in arena, if a certificate, key or bundle cannot be
- * loaded. */
+/* Creates a snapshot. Returns NULL and sets *fault, one line in arena, if a certificate, key or
+ * bundle cannot be loaded. */
 MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
                                           struct arena *arena, struct span *fault);
-/* Whether all identities that its routes use have credentials. Adds a reason for each that has
- * none. now: by AWS's clock. From any thread. */
+/* Returns whether all identities that its routes use have credentials. Adds a reason for each that
+ * has none. now: by AWS's clock. From any thread. */
 bool snapshot_has_credentials(const struct snapshot *snapshot, struct wall_time now,
                               struct reasons *reasons);
-/* Puts its routes' `concurrency` in force. */
+/* Applies its routes' `concurrency`. */
 void snapshot_limit_routes(const struct snapshot *snapshot);
-/* No worker may use it any more. Accepts NULL. */
+/* Destroys the snapshot. No worker may be using it. Accepts NULL. */
 void snapshot_destroy(struct snapshot *snapshot);
 
 /* ---- a worker's use of it: on the worker's thread ---- */
@@ -67,18 +68,20 @@ struct snapshot_use {
     struct snapshot *snapshot;
     struct pool **pools;               /* by upstream */
     struct provider_view *credentials; /* by identity */
-    size_t exchanges;                  /* of this worker, begun in it and not ended */
+    size_t exchanges;                  /* of this worker; begun in this snapshot and not ended */
     struct snapshot_use *older;
 };
 
-/* Takes over one of snapshot->users. worker: its index; loop: its own. */
+/* Creates a worker's use and takes over one of snapshot->users. worker: its index; loop: its
+ * own. */
 MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
                                                   struct loop *loop);
-/* A number that changes whenever one of the use's identities has other credentials. */
+/* Returns a number that changes whenever an identity of the use gets other credentials. */
 uint64_t snapshot_use_generation(const struct snapshot_use *use);
-/* Whether no exchange is left in it, and no task is on its way to it. */
+/* Returns whether the use has no exchange left and no task is posted to it. */
 MUST_USE bool snapshot_use_is_over(struct snapshot_use *use);
-/* It must be over, or its loop have ended; not from a callback of one of its connections. */
+/* Destroys the use, which must be over or its loop must have ended. Not from a callback of one of
+ * its connections. */
 void snapshot_use_destroy(struct snapshot_use *use);
 
 #endif

@@ -16,7 +16,7 @@ static struct span look_up_capture(const struct source *s, struct span name)
     return SPAN_NONE;
 }
 
-/* Decodes as HTML forms are encoded: '+' is a space. */
+/* Decodes a value as in HTML forms: '+' is a space. */
 static struct span decode_field(struct source *s, struct span name, struct span value)
 {
     if (!span_escapes_are_valid(value)) {

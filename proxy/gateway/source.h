@@ -8,16 +8,17 @@
 #include "gateway/route.h"
 
 struct source {
-    const struct route_match *match; /* of a route that was found */
+    const struct route_match *match; /* of the route found */
     const struct http1_request *request;
     const struct ids *ids;
-    const struct json_scan *json; /* of the whole body; NULL: the body is not read */
+    const struct json_scan *json; /* of the complete body; NULL: the body is not read */
     struct arena *arena;
-    struct span fault; /* SPAN_NONE at first; why a value that was looked up is ambiguous */
+    struct span fault; /* why a looked-up value is ambiguous; SPAN_NONE at first */
 };
 
-/* A template_lookup; context is a struct source. Sets fault for a duplicate header, query parameter
- * or member of the body, and for a malformed %-escape: another reader might take another value. */
+/* Looks up a value; a template_lookup whose context is a struct source. Sets fault for a duplicate
+ * header, query parameter or member of the body, and for a malformed %-escape, because another
+ * parser might read another value. */
 struct span source_lookup(void *context, enum template_source source, struct span name);
 
 #endif

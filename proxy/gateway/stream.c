@@ -1,9 +1,9 @@
-/* Event streams: which bytes of a message are passed on, and what ends the stream. */
+/* Event streams: selects the bytes of a message to pass on, and detects the end. */
 #include "gateway/stream.h"
 
 #include "aws/aws_error.h"
 
-enum { EXCEPTION_MAX = 64 * 1024 }; /* bytes of an exception that are read */
+enum { EXCEPTION_MAX = 64 * 1024 }; /* bytes of an exception's payload that are parsed */
 
 void stream_begin(struct stream *stream, enum stream_form form, struct admission *admission,
                   struct arena *arena)
@@ -29,7 +29,7 @@ void stream_dispose(struct stream *stream)
     stream->form = STREAM_NONE;
 }
 
-/* Takes memory for the whole of a long message as soon as its length is verified. */
+/* Takes memory for a whole long message as soon as its length is verified. */
 static void reserve(struct stream *stream)
 {
     uint64_t wanted = stream->decoder.total;
@@ -68,7 +68,7 @@ static void keep_exception(struct stream *stream, const struct eventstream_messa
         payload.len = EXCEPTION_MAX;
     if (message->kind == EVENTSTREAM_EXCEPTION)
         aws_error_parse(message->type, payload, stream->arena, &error);
-    struct span code = error.code.len != 0 ? error.code : SPAN("an unnamed error");
+    struct span code = error.code.len != 0 ? error.code : SPAN("unnamed error");
     struct span text = error.message.len != 0 ? error.message : SPAN("no message");
     stream->end = STREAM_EXCEPTION;
     stream->code = arena_copy(stream->arena, error.code);
@@ -82,8 +82,7 @@ static void keep_exception(struct stream *stream, const struct eventstream_messa
 
 /* ---- messages ---- */
 
-/* Returns true if *piece of the message is passed on. Events with other names are skipped, as SDKs
- * do. */
+/* Returns true if *piece of the message is passed on. Skips events with other names, as SDKs do. */
 static bool take_message(struct stream *stream, const struct eventstream_message *message,
                          struct span *piece)
 {
@@ -128,13 +127,13 @@ const char *stream_fault(const struct stream *stream)
 {
     switch (stream->end) {
     case STREAM_EXCEPTION:
-        return stream->code.len != 0 ? stream->code.at : "an unnamed error";
+        return stream->code.len != 0 ? stream->code.at : "unnamed error";
     case STREAM_CORRUPT:
         return eventstream_fault(&stream->decoder);
     case STREAM_TRUNCATED:
-        return "the response ended inside a message of the event stream";
+        return "the response ended within an event-stream message";
     case STREAM_MEMORY_FULL:
-        return "no memory left in limits.body_bytes for a message of the event stream";
+        return "limits.body_bytes is reached: no memory for an event-stream message";
     case STREAM_GOES_ON:
         break;
     }

@@ -1,4 +1,4 @@
-/* Durations from time stamps. */
+/* Computes durations from time stamps. */
 #include "gateway/timing.h"
 
 static int64_t between(struct mono_time from, struct mono_time to)
@@ -14,7 +14,7 @@ static int64_t spent(struct mono_time from, struct mono_time to)
     return us > 0 ? us : 0;
 }
 
-/* How long an upstream request was waited for, once it is idle again. */
+/* Returns how long the gateway waited for an upstream request, once it is idle again. */
 static int64_t upstream_us(const struct upstream_request *upstream)
 {
     if (upstream == NULL)
@@ -31,7 +31,7 @@ void timing_connect(struct timing *timing, const struct upstream_request *upstre
     timing->upstream = upstream;
 }
 
-/* A caller who leaves the queue, and is not dequeued, has waited until now. */
+/* Returns the wait for a slot, up to now if the caller left the queue without getting one. */
 static int64_t wait_us(const struct timing *timing, struct mono_time now)
 {
     struct mono_time dequeued = timing->at[TIMING_DEQUEUED];

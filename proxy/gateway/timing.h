@@ -1,5 +1,5 @@
 /* Where the time of a request went: time stamps, and the durations that the access line,
- * Server-Timing and the metrics show. Pure: the time is passed in. Changed by timing_* alone. */
+ * Server-Timing and the metrics show. Pure: the time is passed in. Only timing_* changes it. */
 #ifndef SAGEGATE_GATEWAY_TIMING_H
 #define SAGEGATE_GATEWAY_TIMING_H
 
@@ -7,13 +7,13 @@
 #include "observe/access.h"
 
 enum timing_stamp {
-    TIMING_OPENED,   /* the first byte of the head came */
+    TIMING_OPENED,   /* the first byte of the head arrived */
     TIMING_QUEUED,   /* began to wait for a slot */
     TIMING_DEQUEUED, /* stopped waiting */
     TIMING_ADMITTED, /* took a slot */
     TIMING_ARRIVED,  /* the last byte of the body was read */
-    TIMING_HASHED,   /* and the body is hashed */
-    TIMING_HELD,     /* all of the response is held, and the caller has not taken it all */
+    TIMING_HASHED,   /* the body is hashed */
+    TIMING_HELD,     /* all of the response is held; the caller has not read all of it */
     TIMING_STAMPS
 };
 
@@ -21,12 +21,12 @@ enum timing_stamp {
 struct timing {
     struct mono_time at[TIMING_STAMPS]; /* us 0: not reached */
     int64_t hash_us, credentials_us, sign_us;
-    unsigned attempts;                       /* requests sent */
-    int64_t earlier_us;                      /* waited for the upstream on earlier connections */
-    const struct upstream_request *upstream; /* its stamps count, too; NULL: none was started */
+    unsigned attempts;                       /* requests sent upstream */
+    int64_t earlier_us;                      /* waits for the upstream in earlier attempts */
+    const struct upstream_request *upstream; /* the current attempt's; NULL: none */
 };
 
-/* The first stamp of a kind counts. */
+/* Sets a stamp unless it is set already. */
 static inline void timing_stamp(struct timing *timing, enum timing_stamp stamp,
                                 struct mono_time now)
 {
@@ -42,9 +42,9 @@ static inline void timing_wait_credentials(struct timing *timing, int64_t us)
 {
     timing->credentials_us += us;
 }
-/* Before upstream_start, each time. upstream outlives the timing. */
+/* Begins an attempt. Call before each upstream_start. upstream must outlive the timing. */
 void timing_connect(struct timing *timing, const struct upstream_request *upstream);
-/* A request is sent; getting its credentials and signing it took so long. */
+/* Counts a request that is being sent, with the time to get its credentials and to sign it. */
 static inline void timing_send(struct timing *timing, int64_t credentials_us, int64_t sign_us)
 {
     ++timing->attempts;
@@ -52,17 +52,21 @@ static inline void timing_send(struct timing *timing, int64_t credentials_us, in
     timing->sign_us += sign_us;
 }
 
-/* Microseconds by phase, -1 for those not reached. */
+/* Returns microseconds by phase, -1 for phases not reached. */
 void timing_times(const struct timing *timing, struct mono_time now, int64_t times[ACCESS_TIMES]);
 
-/* The time the gateway itself added to a request that ends now: its total time without
- *   - the caller's sending: from the first byte of the head to the last byte of the body, except for
- *     the wait for a slot;
- *   - the upstream, for each attempt: connecting, and from the first byte of the request passed to
- *     the kernel to the last byte of the response read, including the caller's reading meanwhile;
- *   - the caller's taking: since all of the response has been held for it.
- * What remains: parsing, planning, waiting for a slot and for credentials, hashing the last piece,
- * signing, judging and passing on. -1: nothing was sent upstream. */
+/* Returns the time that the gateway itself added to a request that ends now; -1 if nothing was sent
+ * upstream. That is its total time minus
+ *
+ * - the caller's sending: from the first byte of the head to the last byte of the body, except the
+ *   wait for a slot;
+ * - the upstream's time, per attempt: connecting, and from the first byte of the request passed to
+ *   the kernel to the last byte of the response read, which includes the caller's reading while the
+ *   response arrives;
+ * - the caller's reading, from the moment when all of the response is held for it.
+ *
+ * The rest is parsing, planning, waiting for a slot and for credentials, hashing the last piece,
+ * signing, judging and passing on. */
 int64_t timing_overhead_us(const struct timing *timing, struct mono_time now);
 
 #endif

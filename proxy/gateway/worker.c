@@ -1,4 +1,4 @@
-/* Workers: threads that serve, switch and drain. */
+/* Workers: threads that serve requests, switch snapshots and drain. */
 #include "gateway/worker.h"
 
 #include "observe/log.h"
@@ -9,7 +9,7 @@
 
 enum { TURN_MS = 1000, LAST_WORD_MS = 500 };
 
-/* ---- what exchanges ask of their worker ---- */
+/* ---- for exchanges ---- */
 
 const unsigned char *worker_take_random(struct worker *worker)
 {
@@ -56,7 +56,7 @@ static void take_limits(struct worker *worker)
     };
 }
 
-/* On its own thread: libh2o keeps memory by thread. */
+/* Runs on the worker's thread, because libh2o keeps memory per thread. */
 static void open_worker(struct worker *worker)
 {
     struct worker_group *group = worker->group;
@@ -84,7 +84,8 @@ static void dispose_worker(struct worker *worker)
     bearer_cache_destroy(worker->bearers);
 }
 
-/* Between two turns, when nothing of theirs is being called back. */
+/* Destroys old uses that are over. Called between two turns, when none of their callbacks is
+ * running. */
 static void drop_old_uses(struct worker *worker)
 {
     for (struct snapshot_use **at = &worker->use->older; *at != NULL;) {
@@ -98,7 +99,7 @@ static void drop_old_uses(struct worker *worker)
     }
 }
 
-/* Nothing derived from credentials outlives them. */
+/* Wipes everything derived from credentials when they change. */
 static void wipe_rotated(struct worker *worker)
 {
     uint64_t generation = snapshot_use_generation(worker->use);
@@ -146,7 +147,7 @@ void worker_start_all(struct worker_group *group)
 void worker_await(struct worker_group *group, unsigned count)
 {
     while (count != 0)
-        count -= sem_wait(&group->done) == 0; /* else a signal */
+        count -= sem_wait(&group->done) == 0; /* fails if interrupted by a signal */
 }
 
 struct work {
@@ -211,16 +212,16 @@ void worker_switch(struct worker *worker, struct snapshot *snapshot)
     use->older = worker->use;
     worker->use = use;
     take_limits(worker);
-    admission_serve(&worker->queue); /* limits may be higher now */
+    admission_serve(&worker->queue); /* limits may have been raised */
 }
 
 static void on_drain_limit(struct timer *timer)
 {
     struct worker *worker = H2O_STRUCT_FROM_MEMBER(struct worker, drain_timer, timer);
-    log_write(LOG_WARNING, "drain", "worker %u: %u connections are cut at drain.limit",
+    log_write(LOG_WARNING, "drain", "worker %u: drain.limit is reached: closing %u connections",
               worker->index, atomic_load(&worker->downstream_count));
     downstream_cut_all(&worker->downstreams);
-    /* Those that could still be told have a last moment to read it. */
+    /* Leave time to read the error responses; then this fires again. */
     loop_set_timer(worker->loop, timer, clock_after_ms(worker->loop->now, LAST_WORD_MS));
 }
 

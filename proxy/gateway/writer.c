@@ -1,4 +1,4 @@
-/* Framing of responses, and the buffer between the upstream's pace and the caller's. */
+/* Frames responses, and buffers them between the upstream's pace and the caller's. */
 #include "gateway/writer.h"
 
 void writer_init(struct writer *writer)
@@ -105,7 +105,7 @@ bool writer_flush(struct writer *writer, struct connection *conn)
         writer->sent += (size_t)taken;
         writer->head_sent |= writer->begun && writer->sent > writer->head_at;
     }
-    /* Reclaim what the kernel has taken once it is the larger part. */
+    /* Discard what the kernel has taken once it is the larger part. */
     if (writer->sent > writer->out.len / 2) {
         buffer_consume(&writer->out, writer->sent);
         writer->head_at -= writer->head_at < writer->sent ? writer->head_at : writer->sent;

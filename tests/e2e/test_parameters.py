@@ -111,7 +111,7 @@ def test_append_adds_the_trace_after_the_client_value(gateway):
 
 def test_append_is_omitted_if_it_does_not_fit(gateway):
     long = "x" * 1000
-    gateway.allow_warnings("custom_attributes was full")
+    gateway.allow_warnings("append omitted")
     assert sent(gateway, "/policies", (PREFIX + "Custom-Attributes", long))["CustomAttributes"] == long
 
 

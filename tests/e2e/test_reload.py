@@ -135,7 +135,7 @@ def test_too_many_configurations_in_use(start_gateway, endpoint, reload):
         again(gateway, refused=number == 7)
     for caller in callers:
         caller.close()
-    gateway.diagnostic(topic="reload", message="still under way in each of the last 8")
+    gateway.diagnostic(topic="reload", message="each of the last 8 configurations still has requests in flight")
     for _ in callers:
         gateway.line(outcome="client_gone")
     eventually(lambda: again(gateway) is None, 5)
@@ -143,7 +143,7 @@ def test_too_many_configurations_in_use(start_gateway, endpoint, reload):
 
 def test_settings_that_need_a_restart_are_reported(start_gateway, reload, endpoint, ca_file):
     gateway = start_gateway(ONE)
-    gateway.allow_warnings("takes effect when sagegate is started again")
+    gateway.allow_warnings("restart sagegate to apply it")
     reload(gateway, "workers: 2\naccess_log: false\n" + TWO)
     for key in ("workers", "access_log"):
         gateway.diagnostic(topic="reload", level="warning", message=f"{key} has changed")
@@ -334,7 +334,7 @@ def test_connection_limit_changes_under_load(start_gateway, reload):
         return f"workers: 4\nlimits: {{ connections: {3 + number % 2} }}\n" + ONE
 
     gateway = start_gateway(text(0))
-    gateway.allow_warnings("is reached: callers wait")
+    gateway.allow_warnings("is reached: new connections wait")
     stop, failed = threading.Event(), []
 
     def call():
@@ -413,7 +413,7 @@ upstream: { endpoint_url: "%s", ca_file: "%s" }
     pair.cert_chain_pems[0].write_to_path(gateway.directory / "chain.pem")
     gateway.config_file.write_text(gateway._fill(text.replace("@TLS@", TLS)))
     again(gateway, refused=True)
-    gateway.diagnostic(topic="reload", message="turning TLS on or off needs a restart")
+    gateway.diagnostic(topic="reload", message="cannot turn TLS on or off by reload")
     assert gateway.call("/one").status == 200
 
 
@@ -431,7 +431,7 @@ upstream: {{ endpoint_url: "{endpoint.url}", ca_file: "{ca_file}" }}
 
 def test_reload_response_lists_settings_that_need_a_restart(start_gateway, endpoint, ca_file):
     gateway = start_gateway(ONE)
-    gateway.allow_warnings("takes effect when")
+    gateway.allow_warnings("to apply it")
     gateway.config_file.write_text(gateway._fill(HEAD.format(url=endpoint.url, ca=ca_file) + "workers: 3\n" + ONE))
     status, response = post(gateway)
     assert status == 200 and response["reasons"][0]["message"].startswith("workers has changed")

@@ -208,7 +208,7 @@ static void admin_serves_every_page(void **state)
         ask_on(scene, fd, "GET", "/"), "HTTP/1.1 200 OK\r\n",
         "{\"paths\":[\"/live\",\"/ready\",\"/metrics\",\"/version\",\"/reload\",\"/\"]}\n");
     assert_response(ask_on(scene, fd, "POST", "/live"), "HTTP/1.1 405 Method Not Allowed\r\n",
-                    "{\"error\":\"method_not_allowed\",\"message\":\"GET or HEAD\"}\n");
+                    "{\"error\":\"method_not_allowed\",\"message\":\"use GET or HEAD\"}\n");
     assert_non_null(strstr(response, "\r\nAllow: GET, HEAD\r\n"));
     close(fd);
 }
@@ -216,8 +216,9 @@ static void admin_serves_every_page(void **state)
 static void health_serves_only_probe_pages(void **state)
 {
     struct scene *scene = *state;
-    static const char not_found[] = "{\"error\":\"not_found\",\"message\":\"no such path here\","
-                                    "\"paths\":[\"/live\",\"/ready\",\"/metrics\"]}\n";
+    static const char not_found[] =
+        "{\"error\":\"not_found\",\"message\":\"unknown path; see paths\","
+        "\"paths\":[\"/live\",\"/ready\",\"/metrics\"]}\n";
     start(scene, 0);
     int fd = connect_health(scene);
     assert_response(ask_on(scene, fd, "GET", "/live"), "HTTP/1.1 200 OK\r\n", "{\"live\":true}\n");
@@ -257,7 +258,7 @@ static void reload_requires_post(void **state)
     int fd = connect_admin(scene);
     assert_response(ask_on(scene, fd, "POST", "/reload"), "HTTP/1.1 200 OK\r\n", responses);
     assert_response(ask_on(scene, fd, "GET", "/reload"), "HTTP/1.1 405 Method Not Allowed\r\n",
-                    "{\"error\":\"method_not_allowed\",\"message\":\"POST\"}\n");
+                    "{\"error\":\"method_not_allowed\",\"message\":\"use POST\"}\n");
     assert_non_null(strstr(response, "\r\nAllow: POST\r\n"));
     const struct span head = SPAN("POST /reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
                                   "\r\n\r\n3\r\nabc\r\n");
@@ -274,7 +275,8 @@ static void reload_requires_post(void **state)
         SPAN("POST /reload HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Length: 2\r\n\r\n{}");
     send(fd, page.at, page.len, 0);
     assert_response(receive(scene, fd, false), "HTTP/1.1 403 Forbidden\r\n",
-                    "{\"error\":\"forbidden\",\"message\":\"a web page sent this\"}\n");
+                    "{\"error\":\"forbidden\",\"message\":\"requests from web pages (with Origin) "
+                    "not allowed\"}\n");
     assert_int_equal(scene->asked, 3);
     close(fd);
 }

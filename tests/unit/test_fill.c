@@ -202,10 +202,9 @@ static void test_native_paths(void **state)
     f->route.operation = CONFIG_NATIVE;
     for (size_t i = 0; i != sizeof(paths) / sizeof(paths[0]); ++i)
         assert_int_equal(fill_target(f, paths[i], ""), OUTCOME_NO_ROUTE);
-    check_message(f,
-                  "unknown operation on route 'r', which serves the native API: the path must be "
-                  "/endpoints/NAME/OPERATION, with one of invocations, "
-                  "invocations-response-stream, async-invocations");
+    check_message(f, "unknown operation on native route 'r': the path must be "
+                     "/endpoints/NAME/OPERATION, with one of invocations, "
+                     "invocations-response-stream, async-invocations");
     capture(f, SPAN(""), SPAN("x/invocations"));
     assert_int_equal(fill_target(f, "/endpoints/e1/x/invocations", ""), OUTCOME_NO_ROUTE);
 }

@@ -233,8 +233,8 @@ static void test_ambiguous_sources_are_rejected(void **state)
     struct config_policy *p = policy(f, SAGEMAKER_TARGET_MODEL);
     p->value = compile(f, "${header.X-Tenant:-none}");
     assert_int_equal(fill(f, "X-Tenant: a\r\nX-Tenant: b\r\n"), OUTCOME_BAD_PARAMETER);
-    check_message(f, "TargetModel (" SM "Target-Model): duplicate header X-Tenant, which route 'r' "
-                     "refers to");
+    check_message(f, "TargetModel (" SM "Target-Model): duplicate header X-Tenant, "
+                     "referred to by route 'r'");
     p->value = compile(f, "${query.m}");
     assert_int_equal(fill_target(f, "/p?m=1&m=2", ""), OUTCOME_BAD_PARAMETER);
     check_says(f, "duplicate query parameter m");

@@ -64,13 +64,13 @@ static void every_cause_has_a_name(void **state)
         const char *part;
     } rows[] = {
         {message_with("POST", "GET", scope),
-         "the method was changed on the way: signed as \"POST\", AWS saw \"GET\""},
+         "the method was changed in transit: signed as \"POST\", AWS received \"GET\""},
         {message_with("/e/", "/f/", scope), "the path was changed"},
         {message_with("h.example", "proxy.example", scope),
-         "the host was changed on the way: host was signed as \"h.example\", AWS saw "
+         "the host was changed in transit: host was signed as \"h.example\", AWS received "
          "\"proxy.example\""},
         {message_with("123600Z\nx", "123601Z\nx", scope),
-         "a header was changed on the way: x-amz-date"},
+         "a header was changed in transit: x-amz-date"},
         {message_with("hunter2", "hunter3", scope), "(7 bytes, SHA-256 "},
         {message_with("x-amz-date:", "x-other:", scope),
          "header \"x-amz-date\" did not arrive, or header \"x-other\" was added"},
@@ -83,7 +83,7 @@ static void every_cause_has_a_name(void **state)
         {SPAN("Signature expired: 1 is now earlier than 2"), "clock: "},
         {SPAN("Credential should be scoped to a valid region, not 'x'."), "scope: signed for"},
         {SPAN("The security token included in the request is invalid."), "token: "},
-        {SPAN(""), "AWS does not say why"},
+        {SPAN(""), "AWS gave no reason"},
     };
     (void)state;
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
