@@ -1,4 +1,4 @@
-/* The access log's rings, one for each worker, and the thread that formats and writes their records. */
+/* The access log's rings, one per worker, and the thread that formats and writes their records. */
 #include "observe/access.h"
 
 #include "base/counter.h"
@@ -20,23 +20,23 @@ enum {
     CACHE_LINE = 64,
     NAP_MS = 20, /* the writer's pause while records arrive */
     NAPS_BEFORE_SLEEP = 5,
-    BATCH_SIZE = 65536,    /* bytes formatted before a write */
+    BATCH_SIZE = 65536,    /* bytes formatted per write */
     PIPE_WRITE_MAX = 4096, /* what a pipe takes after POLLOUT without blocking (PIPE_BUF) */
     FLUSH_LIMIT_MS = 2000
 };
 
-/* What a worker has to do after a commit: */
+/* What a worker must do after a commit. */
 enum writer_state {
     WRITER_AWAKE,   /* nothing: the writer looks again by itself */
     WRITER_NAPPING, /* wake it if the ring is half full */
     WRITER_SLEEPING /* wake it */
 };
 
-/* One producer (the worker), one consumer (the writer). Counters wrap; a slot is the counter modulo
- * the size. */
+/* One producer (the worker), one consumer (the writer). Counters wrap; a record's index is the
+ * counter modulo the size. */
 struct ring {
     _Alignas(CACHE_LINE) atomic_uint head; /* written by the worker: records committed */
-    unsigned tail_seen;                    /* the worker's copy of tail, maybe out of date */
+    unsigned tail_seen;                    /* the worker's copy of tail, possibly outdated */
     struct counter dropped;                /* written by the worker */
     _Alignas(CACHE_LINE) atomic_uint tail; /* written by the writer: records formatted */
     struct access_record *records;
@@ -47,13 +47,13 @@ struct access_log {
     unsigned workers, ring_size;
     char *file; /* NULL: stdout */
     int fd;
-    bool is_regular; /* writes do not wait for a reader */
-    bool torn;       /* the last write ended inside a line */
+    bool is_regular; /* writes never wait for a reader */
+    bool torn;       /* the last write ended within a line */
     int wake_fd;
     pthread_t thread;
     atomic_int state; /* enum writer_state */
     atomic_bool stopping, reopening;
-    struct counter write_lost; /* by the writer: records that a write failed to deliver */
+    struct counter write_lost; /* written by the writer: records lost to failed writes */
     uint64_t dropped_reported;
     struct mono_time dropped_reported_at;
     struct mono_time flush_deadline; /* us 0 until access_log_destroy */
@@ -90,7 +90,7 @@ static void wake(struct access_log *log)
 {
     const uint64_t one = 1;
     ssize_t written = write(log->wake_fd, &one, sizeof(one));
-    (void)written; /* EAGAIN: the counter is full, so the writer is awake already */
+    (void)written; /* EAGAIN: the counter is full, so the writer is awake */
 }
 
 static void forget_wakes(struct access_log *log)
@@ -105,7 +105,7 @@ void access_log_commit(struct access_log *log, unsigned worker)
     struct ring *ring = &log->rings[worker];
     unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed) + 1;
     /* Sequentially consistent, like the load below and the writer's pair in rest(): either the
-     * writer sees this record before it rests, or this sees that it rests. */
+     * writer sees this record before it pauses, or this thread sees that it pauses. */
     atomic_store(&ring->head, head);
     int state = atomic_load(&log->state);
     if (state == WRITER_AWAKE)
@@ -165,7 +165,7 @@ static void reopen_file(struct access_log *log)
         return;
     int fd = open_file(log->file);
     if (fd == -1) {
-        log_write(LOG_ERROR, "access_log", "cannot reopen %s, the old file stays in use: %s",
+        log_write(LOG_ERROR, "access_log", "cannot reopen %s: %s; still writing to the old file",
                   log->file, strerror(errno));
         return;
     }
@@ -175,7 +175,7 @@ static void reopen_file(struct access_log *log)
 
 /* ---- writing ---- */
 
-/* Waits until a pipe, socket or terminal takes bytes. Returns false after the flush deadline. */
+/* Waits until a pipe, socket or terminal accepts bytes. Returns false after the flush deadline. */
 static bool wait_writable(struct access_log *log)
 {
     for (;;) {
@@ -197,8 +197,8 @@ static bool wait_writable(struct access_log *log)
     }
 }
 
-/* Returns how many bytes of `rest` to write at once: at most PIPE_WRITE_MAX, up to the end of a line
- * if there is one, so that lines of several writers do not mix. */
+/* Returns how many bytes of `rest` to write at once: at most PIPE_WRITE_MAX, up to the end of a
+ * line if there is one, so that lines of several processes do not mix. */
 static size_t pipe_slice(struct span rest)
 {
     if (rest.len <= PIPE_WRITE_MAX)
@@ -207,7 +207,7 @@ static size_t pipe_slice(struct span rest)
     return end == NULL ? PIPE_WRITE_MAX : (size_t)(end + 1 - rest.at);
 }
 
-/* Returns the number of bytes written; less than all only after a failure. */
+/* Returns the number of bytes written, which is less than all only after a failure. */
 static size_t write_all(struct access_log *log, struct span rest)
 {
     size_t done = 0;
@@ -235,7 +235,7 @@ static unsigned count_lines(struct span s)
     return lines;
 }
 
-/* Counts the lines that could not be written and drops the batch. */
+/* Counts the lines that were not written, and discards the batch. */
 static void lose_batch(struct access_log *log, struct span rest)
 {
     if (rest.len != 0)
@@ -246,7 +246,7 @@ static void lose_batch(struct access_log *log, struct span rest)
 static void write_batch(struct access_log *log)
 {
     struct span batch = buffer_span(&log->batch);
-    /* A full disk cut the last line and its rest is lost: begin the next one on a line of its own. */
+    /* A full disk truncated the last line and its rest is lost: start a new line. */
     if (log->torn && write_all(log, SPAN("\n")) != 1) {
         lose_batch(log, batch);
         return;
@@ -259,8 +259,8 @@ static void write_batch(struct access_log *log)
 
 /* ---- the writer thread ---- */
 
-/* Formats a ring's records into the batch, writing whenever the batch is full. Returns whether there
- * were any. */
+/* Formats a ring's records into the batch, and writes the batch whenever it is full. Returns
+ * whether there were any. */
 static bool drain_ring(struct access_log *log, struct ring *ring)
 {
     unsigned tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
@@ -296,8 +296,7 @@ static bool has_work(const struct access_log *log, unsigned records)
     return any;
 }
 
-/* Pauses for NAP_MS, so that the records of that time are written together, or, sleeping, until the
- * writer is woken. */
+/* Pauses for NAP_MS to write the records of that time together; if `sleeping`, until woken. */
 static void rest(struct access_log *log, bool sleeping)
 {
     struct pollfd fd = {.fd = log->wake_fd, .events = POLLIN};
@@ -317,7 +316,7 @@ static void report_dropped(struct access_log *log)
     struct mono_time now = clock_mono();
     if (log->dropped_reported != 0 && clock_us_between(log->dropped_reported_at, now) < 1000000)
         return;
-    log_write(LOG_WARNING, "access_log", "%llu lines were dropped (%llu since the start)",
+    log_write(LOG_WARNING, "access_log", "dropped %llu lines (%llu since the start)",
               (unsigned long long)(dropped - log->dropped_reported), (unsigned long long)dropped);
     log->dropped_reported = dropped;
     log->dropped_reported_at = now;

@@ -1,4 +1,4 @@
-/* Formats access records as JSON without printf: straight copies, escapes only where needed. */
+/* Formats access records as JSON without printf: plain copies, escapes only where needed. */
 #include "observe/access.h"
 
 #include "base/json_writer.h"
@@ -48,7 +48,7 @@ static bool is_long(enum access_text field)
     return text_table[field].max == ACCESS_LONG_TEXT;
 }
 
-/* Bytes that a first value of the field may have. */
+/* Returns the room for a field's first value, in bytes. */
 static size_t room_for(const struct access_record *record, enum access_text field)
 {
     size_t room = smaller(ACCESS_TEXT_SIZE - record->text_used, text_table[field].max);
@@ -88,7 +88,7 @@ struct span access_record_get(const struct access_record *record, enum access_te
     return span_make(record->text + record->texts[field].at, record->texts[field].len);
 }
 
-/* ---- the line: each put_ writes at `at`, which has room, and returns the end of what it wrote ---- */
+/* ---- the line: each put_ writes at `at`, which has room, and returns its end ---- */
 
 static char *put(char *at, struct span s)
 {

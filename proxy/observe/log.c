@@ -1,4 +1,4 @@
-/* Writes diagnostics as JSON lines to stderr and limits bursts of one kind. */
+/* Writes diagnostics as JSON lines to stderr and limits the rate of each kind. */
 #include "observe/log.h"
 
 #include "base/clock.h"
@@ -14,7 +14,7 @@
 
 enum {
     MESSAGE_MAX = 1000,
-    LINE_MAX_BYTES = 4096, /* PIPE_BUF: written whole or not at all */
+    LINE_MAX_BYTES = 4096, /* PIPE_BUF: a line is written completely or not at all */
     BURST_MAX = 10,        /* lines of one kind in a window */
     WINDOW_US = 1000000,
     KINDS = 64,
@@ -32,7 +32,7 @@ struct kind {
 
 static atomic_int least_level = LOG_INFO;
 static pthread_mutex_t kinds_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kind kinds[KINDS]; /* by hash; a new kind replaces the one in its slot */
+static struct kind kinds[KINDS]; /* indexed by hash; a new kind replaces the one in its slot */
 
 void log_set_level(enum log_level level)
 {
@@ -46,7 +46,7 @@ struct line {
     const char *topic;
     struct span message;
     unsigned held_back;
-    const struct problem *problem; /* its place in a file is written; or NULL */
+    const struct problem *problem; /* adds its place in a file; may be NULL */
 };
 
 static void put_line(struct buffer *out, const struct line *line)
@@ -73,13 +73,14 @@ static void put_line(struct buffer *out, const struct line *line)
     buffer_append_char(out, '\n');
 }
 
-/* Returns false if stderr takes nothing now: better to lose a diagnostic than to block a thread. */
+/* Returns false if stderr cannot take a line now: losing a diagnostic is better than blocking a
+ * thread. */
 static bool write_line(struct line line)
 {
     char memory[LINE_MAX_BYTES];
     struct buffer out;
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
-    for (;; line.message.len /= 2) { /* only a message full of escapes does not fit */
+    for (;; line.message.len /= 2) { /* only a message full of escapes is too long */
         buffer_init_fixed(&out, memory, sizeof(memory));
         put_line(&out, &line);
         if (!out.overflowed || line.message.len == 0)
@@ -89,7 +90,7 @@ static bool write_line(struct line line)
            write(STDERR_FILENO, out.at, out.len) == (ssize_t)out.len;
 }
 
-/* ---- holding back ---- */
+/* ---- rate limit ---- */
 
 static struct kind *kind_of(const char *topic, const char *format)
 {
@@ -106,7 +107,8 @@ static void report_kind(struct kind *kind)
         kind->held_back = 0;
 }
 
-/* Returns whether a line of this kind may be written now; *held_back is how many before it were not. */
+/* Returns whether a line of this kind may be written now; sets *held_back to the number of
+ * suppressed lines before it. */
 static bool admit(enum log_level level, const char *topic, const char *format, unsigned *held_back)
 {
     struct kind *kind = kind_of(topic, format);
@@ -150,8 +152,7 @@ void log_write(enum log_level level, const char *topic, const char *format, ...)
     unsigned held_back;
     va_list args;
     va_start(args, format);
-    int len =
-        vsnprintf(text, sizeof(text), format, args); /* errno is still the caller's, for "%m" */
+    int len = vsnprintf(text, sizeof(text), format, args); /* errno is unchanged, for "%m" */
     va_end(args);
     size_t kept = len < 0 ? 0 : len > MESSAGE_MAX ? MESSAGE_MAX : (size_t)len;
 

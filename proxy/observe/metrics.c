@@ -1,4 +1,4 @@
-/* Series and their cells, counting, and the page of GET /metrics. */
+/* Series and their cells, counting, and the text of GET /metrics. */
 #include "observe/metrics.h"
 
 #include <stddef.h>
@@ -8,8 +8,8 @@ enum { CACHE_LINE = 64 };
 
 /* ---- histograms ---- */
 
-/* Upper bounds, inclusive; the bucket after the last one has none. Durations range from what a
- * small model takes to an 8-minute stream. */
+/* Upper bounds, inclusive; the bucket after the last one is unbounded. Durations range from a small
+ * model's to an 8-minute stream's. */
 static const int64_t durations_us[] = {
     1000,    2500,    5000,    10000,    25000,    50000,    100000,    250000,    500000,
     1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 120000000, 240000000, 480000000};
@@ -36,7 +36,7 @@ static const struct histogram_info {
 
 /* ---- series ---- */
 
-/* What one worker has counted of one route. */
+/* One worker's counters of one route. */
 struct cell {
     _Alignas(CACHE_LINE) struct counter begun;
     struct counter bytes_in, bytes_out, parts, attempts, retries;
@@ -50,7 +50,7 @@ typedef struct cell *_Atomic cell_pointer;
 
 struct metrics_route {
     const struct metrics *metrics;
-    struct metrics_route *next; /* in the order of opening; main thread only, like name */
+    struct metrics_route *next; /* in order of opening; main thread only, like name */
     struct span name;
     cell_pointer cells[]; /* by worker; NULL: nothing counted yet */
 };
@@ -208,7 +208,7 @@ void metrics_end(struct metrics_route *route, unsigned worker,
 #define HISTOGRAM SPAN("histogram")
 static const struct metric_info {
     struct span name, type;
-    struct span labels; /* names with a blank between */
+    struct span labels; /* names separated by spaces */
     struct span help;
 } infos[METRICS] = {
 #define METRIC(name, type, text, labels, help)                                                     \
@@ -251,7 +251,7 @@ static void append_label(struct buffer *out, bool *any, struct span name, struct
     *any = true;
 }
 
-/* Appends all of a sample but its value. le: of a bucket, else SPAN_NONE. */
+/* Appends a sample without its value. le: of a bucket, else SPAN_NONE. */
 static void append_name(const struct metrics_text *page, const struct span *labels,
                         struct span suffix, struct span le)
 {
@@ -302,7 +302,7 @@ void metrics_text_seconds(const struct metrics_text *page, const struct span *la
 
 /* ---- sums over workers ---- */
 
-/* Of the counter at `offset` in each worker's cell. */
+/* Sums the counter at `offset` over the workers' cells. */
 static uint64_t sum_at(const struct metrics_route *route, size_t offset)
 {
     uint64_t sum = 0;
@@ -327,7 +327,7 @@ static uint64_t ended_of(const struct metrics_route *route)
     return ended;
 }
 
-/* The first route from this one on that has counted anything; NULL: none. */
+/* Returns the first route, from this one on, that has counted anything, or NULL. */
 static const struct metrics_route *next_active(const struct metrics_route *route)
 {
     for (; route != NULL; route = route->next)
@@ -344,7 +344,8 @@ static const struct metrics_route *next_active(const struct metrics_route *route
 
 /* ---- requests ---- */
 
-/* Writes every outcome from the start: rate() misses the first event of a series that appears with it. */
+/* Writes every outcome from the start, because rate() misses the first event of a series that
+ * appears with it. */
 static void write_requests(const struct metrics *metrics, struct metrics_text *page)
 {
     metrics_text_begin(page, METRIC_REQUESTS);
@@ -372,8 +373,8 @@ static void write_route_requests(const struct metrics *metrics, struct metrics_t
         }
 }
 
-/* Reads `ended` first: a request that begins and ends meanwhile must not make the difference
- * negative. Relaxed loads may still be reordered, so clamp at zero. */
+/* Reads `ended` first, so that a request that begins and ends meanwhile does not make the
+ * difference negative. Clamps at zero, because relaxed loads may still be reordered. */
 static void write_in_flight(const struct metrics *metrics, struct metrics_text *page)
 {
     metrics_text_begin(page, METRIC_ROUTE_IN_FLIGHT);
@@ -404,7 +405,7 @@ static void write_counters(const struct metrics *metrics, struct metrics_text *p
     }
 }
 
-/* "0.0025": a bound in seconds, without trailing zeros. */
+/* Formats a bound in seconds, without trailing zeros: "0.0025". */
 static struct span bound_text(int64_t us, char text[24])
 {
     struct buffer out;

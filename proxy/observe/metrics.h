@@ -1,10 +1,11 @@
 /* The metrics of GET /metrics: the table of metrics.def, counters by route and by upstream, and the
- * page in Prometheus's text format (0.0.4). Fed by values; it knows neither requests nor outcomes.
+ * page in Prometheus's text format (0.0.4). Callers pass values; it must not depend on requests or
+ * outcomes.
  *
- * A series is opened by name on the main thread and lives until metrics_destroy, so callers may keep
- * the pointer; opening the same name again (a reload) returns the same series. Each worker counts
- * into cells of its own, in cache lines that no other thread writes. The main thread reads them
- * without stopping anyone. */
+ * A series is opened by name on the main thread and lives until metrics_destroy, so callers may
+ * keep the pointer. Opening the same name again (after a reload) returns the same series. Each
+ * worker counts into its own cells, in cache lines that no other thread writes. The main thread
+ * reads them without locks. */
 #ifndef SAGEGATE_OBSERVE_METRICS_H
 #define SAGEGATE_OBSERVE_METRICS_H
 
@@ -33,21 +34,21 @@ struct metrics_outcome {
 
 struct metrics_options {
     unsigned workers;
-    const struct metrics_outcome *outcomes; /* all of them, by number; must outlive the metrics */
+    const struct metrics_outcome *outcomes; /* all outcomes, by number; must outlive the metrics */
     size_t outcome_count;
 };
 
 struct metrics *metrics_create(const struct metrics_options *options);
-/* No worker may count any more. Accepts NULL. */
+/* Frees the metrics. No worker may be counting. Accepts NULL. */
 void metrics_destroy(struct metrics *metrics);
 
-/* On the main thread. The name is copied. */
+/* Return the series of that name, which is copied. On the main thread. */
 struct metrics_route *metrics_open_route(struct metrics *metrics, struct span name);
 struct metrics_upstream *metrics_open_upstream(struct metrics *metrics, struct span name);
 
 /* ---- on the thread of `worker` ---- */
 
-/* The route took a request. */
+/* Counts a request that matched the route. */
 void metrics_begin(struct metrics_route *route, unsigned worker);
 
 /* How a request ended, as in its access line. */
@@ -56,36 +57,37 @@ struct metrics_exchange {
     unsigned attempts;
     uint64_t bytes_in, bytes_out, parts;
     int64_t total_us;
-    int64_t first_byte_us; /* -1: no byte of a response came */
+    int64_t first_byte_us; /* -1: no byte of a response arrived */
     int64_t overhead_us;   /* -1: nothing was sent upstream */
 };
-/* Once a request, including those without metrics_begin (METRICS_NO_ROUTE). */
+/* Counts the end of a request. Call once per request, including those without metrics_begin
+ * (METRICS_NO_ROUTE). */
 void metrics_end(struct metrics_route *route, unsigned worker,
                  const struct metrics_exchange *exchange);
 
-/* For the worker's pools of the upstream. From any thread. */
+/* Returns the counters for the worker's pools of the upstream. From any thread. */
 struct tally *metrics_tally(struct metrics_upstream *upstream, unsigned worker);
 
 /* ---- the page ---- */
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* A page being written: metrics_text_begin once for each metric, then its samples, one for each set
- * of labels. If out overflows, the page is invalid. */
+/* A page being written: call metrics_text_begin once per metric, then write its samples, one per
+ * set of labels. If out overflows, the page is invalid. */
 struct metrics_text {
     struct buffer *out;
-    enum metric metric; /* the family begun last */
+    enum metric metric; /* the current family */
 };
 
 /* Writes HELP and TYPE. */
 void metrics_text_begin(struct metrics_text *page, enum metric metric);
 /* Writes one sample. labels: values in the order of the table; NULL if the metric has none. */
 void metrics_text_u64(const struct metrics_text *page, const struct span *labels, uint64_t value);
-/* The same for microseconds, written as seconds. */
+/* Writes one sample in seconds from microseconds. */
 void metrics_text_seconds(const struct metrics_text *page, const struct span *labels, int64_t us);
 
-/* Writes all families of requests and upstreams, on the main thread. A route without requests has no
- * samples. */
+/* Writes all families of requests and upstreams. A route without requests has no samples. On the
+ * main thread. */
 void metrics_write(const struct metrics *metrics, struct metrics_text *page);
 
 #endif
