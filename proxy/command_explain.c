@@ -1,6 +1,6 @@
 /* `sagegate explain`: prints what the gateway would do with a request: the route, each parameter
- * and its origin, the call upstream, or the refusal. Sends nothing. gateway/plan.c decides, as it
- * does for the gateway; this file only prints. */
+ * and its origin, and the call upstream, or the rejection. Sends nothing. gateway/plan.c decides,
+ * as in the gateway; this file only prints. */
 #include "commands.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 enum {
     HEADERS_MAX = HTTP1_HEADERS_MAX + 1,
-    REQUEST_MAX = 1 << 30, /* bytes of one --body or --raw FILE */
+    REQUEST_MAX = 1 << 30, /* bytes of a --body or --raw FILE */
     OUTPUT_MAX = 16 * 1024 * 1024,
     API_NAME_WIDTH = 24, /* InvocationTimeoutSeconds */
 };
@@ -31,7 +31,7 @@ struct arguments {
     bool json;
 };
 
-/* One request and what becomes of it. */
+/* One request and its plan. */
 struct explanation {
     struct arena arena;
     const struct config *config;
@@ -51,11 +51,10 @@ static bool check_arguments(const struct arguments *args)
 {
     bool has_request = args->request[1].at != NULL;
     if (has_request != (args->raw.count == 0))
-        return option_fail("explain",
-                           "give one request, METHOD PATH, as in POST /predict, or --raw");
+        return option_fail("explain", "specify METHOD PATH, as in POST /predict, or --raw FILE");
     if (!has_request && (args->header_count != 0 || args->host.at != NULL || args->body.at != NULL))
         return option_fail("explain",
-                           "--raw has its own headers and body; leave out -H, --host, --body");
+                           "--raw FILE contains headers and body: omit -H, --host and --body");
     for (size_t i = 0; i != args->header_count; ++i)
         if (!is_one_line(args->headers[i]) ||
             span_find(args->headers[i], ':') == args->headers[i].len)
@@ -67,7 +66,7 @@ static bool check_arguments(const struct arguments *args)
     return true;
 }
 
-/* Returns -1 to go on, else the exit status. */
+/* Returns -1 to continue, or the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *out)
 {
     struct option_list headers = {out->headers, 0, HEADERS_MAX};
@@ -76,26 +75,28 @@ static int parse_arguments(int argc, char **argv, struct arguments *out)
         {"header", 'H', OPTION_LIST, &headers, "'NAME: VALUE'",
          "a header of the request; may be repeated"},
         {"host", 0, OPTION_TEXT, &out->host, "HOST",
-         "its Host; default: the first listener's address"},
-        {"body", 0, OPTION_TEXT, &out->body, "FILE", "its body"},
+         "its Host header; default: the first listener's address"},
+        {"body", 0, OPTION_TEXT, &out->body, "FILE", "a file with its body"},
         {"raw", 0, OPTION_LIST, &out->raw, "FILE",
-         "instead of METHOD PATH: a whole request as a client\nwould send it; may be repeated"},
-        {"json", 0, OPTION_FLAG, &out->json, NULL, "print one JSON object a request, on one line"},
+         "instead of METHOD PATH: a file with a whole request\nas a client would send it; may be "
+         "repeated"},
+        {"json", 0, OPTION_FLAG, &out->json, NULL,
+         "print one JSON object per request, on one line"},
     };
     const struct option_table options = {
         .command = "explain",
         .usage = "-c FILE METHOD PATH [OPTION]...\nsagegate explain -c FILE --raw FILE... [--json]",
         .about =
-            "Shows what would become of a request: the route, each parameter and where it comes\n"
-            "from, the request that would go upstream. Sends nothing and needs no credentials.\n",
+            "Shows what the gateway would do with a request: the route, each parameter and where\n"
+            "it comes from, and the request upstream. Sends nothing and needs no credentials.\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0]),
         .operands = out->request,
         .operand_min = 0,
         .operand_max = 2,
-        .operand_hint = "give one request, METHOD PATH, as in POST /predict",
+        .operand_hint = "specify METHOD PATH, as in POST /predict",
         .more =
-            "Exit status: 0 all requests would be sent, 1 one would be refused, or FILE has\n"
+            "Exit status: 0 if all requests would be sent, 1 if one would be refused or FILE has\n"
             "errors.\n"
             "\n"
             "Example:\n"
@@ -140,7 +141,7 @@ static bool has_header(const struct arguments *args, struct span name)
     return false;
 }
 
-/* The request as a client would send it. */
+/* Builds the request as a client would send it. */
 static void build_request(const struct arguments *args, const struct config *config,
                           struct span body, struct buffer *out)
 {
@@ -172,7 +173,7 @@ static void refuse(struct explanation *e, enum outcome outcome, struct span mess
     e->plan.message = message;
 }
 
-/* Stands for a body that was not given: in JSON, spaces are nothing. */
+/* Takes `size` spaces in place of a body that was not given: JSON ignores them. */
 static bool take_spaces(struct explanation *e, uint64_t size)
 {
     char spaces[4096];
@@ -189,7 +190,7 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
     struct http1_body body;
     struct span data;
     if (e->plan.match.route->operation == CONFIG_PING)
-        return true; /* answered without its body */
+        return true; /* the gateway ignores its body */
     http1_body_init(&body, e->request.framing, e->request.content_length);
     for (;;) {
         switch (http1_body_next(&body, &input, &data)) {
@@ -202,7 +203,7 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
                 return option_fail("explain", "%s: the body is incomplete", name);
             return take_spaces(e, body.remaining) || is_refused(e);
         case HTTP1_BODY_BAD:
-            refuse(e, OUTCOME_BAD_REQUEST, SPAN("the body's chunked coding is malformed"));
+            refuse(e, OUTCOME_BAD_REQUEST, SPAN("malformed chunked coding in the body"));
             return true;
         case HTTP1_BODY_END:
             if (input.len != 0)
@@ -213,7 +214,7 @@ static bool take_body(struct explanation *e, struct span input, bool is_known, c
 }
 
 /* Plans the request in `input`, with ids of zeroes. Prints an error and returns false if it is not
- * one whole request. body_is_known: input has its body. */
+ * exactly one request. body_is_known: input contains the body. */
 static bool explain(struct explanation *e, struct span input, bool body_is_known, const char *name)
 {
     const unsigned char random[IDS_RANDOM_SIZE] = {0};
@@ -234,7 +235,7 @@ static bool explain(struct explanation *e, struct span input, bool body_is_known
     return take_body(e, span_from_offset(input, (size_t)len), body_is_known, name);
 }
 
-/* ---- what both forms print ------------------------------------------------------------------- */
+/* ---- for both forms of output ---------------------------------------------------------------- */
 
 static bool template_has_ids(const struct template *t)
 {
@@ -258,7 +259,7 @@ static bool template_has_ids(const struct template *t)
     return false;
 }
 
-/* Whether a value of the route is generated per request: a uuid, a trace id. */
+/* Returns whether a value of the route is generated per request: a uuid, a trace id. */
 static bool has_ids(const struct explanation *e)
 {
     for (size_t i = 0; i != SAGEMAKER_PARAMETERS; ++i) {
@@ -280,7 +281,7 @@ static struct span upstream_url(struct explanation *e)
                         SPAN_ARG(url->authority), SPAN_ARG(e->plan.fill.path));
 }
 
-/* Why route `index` does or does not match the request. */
+/* Returns why route `index` does or does not match the request. */
 static const char *verdict_of(const struct explanation *e, size_t index)
 {
     switch (route_judge(e->table, index, e->request.method, e->request.host, e->request.path)) {
@@ -300,7 +301,7 @@ static const char *verdict_of(const struct explanation *e, size_t index)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* Escapes control bytes and all beyond ASCII as \xNN. */
+/* Prints text, with control and non-ASCII bytes escaped as \xNN. */
 static void print_visibly(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i) {
@@ -350,7 +351,7 @@ static void print_route(struct explanation *e)
     }
 }
 
-/* Whose credentials sign, or make the token. */
+/* Prints the identity whose credentials sign the request or the token. */
 static void print_identity(const struct explanation *e)
 {
     const struct config_identity *identity = &e->config->identities[e->plan.match.route->identity];
@@ -370,7 +371,7 @@ static void print_unsigned(struct explanation *e)
     if (e->plan.fill.endpoint.len != 0)
         print_row("endpoint", "%.*s", SPAN_ARG(e->plan.fill.endpoint));
     if (e->plan.match.route->operation == CONFIG_PING) {
-        print_row("operation", "ping: answered from readiness, nothing is sent");
+        print_row("operation", "ping: reports readiness; nothing is sent upstream");
         return;
     }
     print_row("operation", e->plan.fill.proof == FILL_BEARER
@@ -395,7 +396,7 @@ static void print_destination(struct explanation *e)
     print_row("operation", "%.*s (%.*s)%s", SPAN_ARG(operation->name),
               SPAN_ARG(operation->api_name),
               e->plan.match.route->operation == CONFIG_NATIVE ? ", from the path"
-              : e->plan.match.route->operation == CONFIG_AUTO ? ", as the request asks"
+              : e->plan.match.route->operation == CONFIG_AUTO ? ", chosen by the request"
                                                               : "");
     print_row("upstream", "%.*s: %.*s, signed for %.*s", SPAN_ARG(upstream->name),
               SPAN_ARG(upstream_url(e)), SPAN_ARG(upstream->region));
@@ -409,7 +410,7 @@ static void print_quoted(const char *before, struct span text, const char *after
     printf("\"%s", after);
 }
 
-/* Of what the operation has; anything else is refused. */
+/* Prints the operation's parameters that callers may set; others are rejected. */
 static void print_callers(const struct explanation *e)
 {
     const struct config_route *route = e->plan.match.route;
@@ -449,18 +450,18 @@ static void print_origin(const struct config_policy *policy, const struct fill_p
         break;
     }
     if (p->source == FILL_ABSENT && policy->value != NULL)
-        print_quoted("; value ", policy->value->text, " gives none");
+        print_quoted("; value ", policy->value->text, " is empty");
     if (p->source == FILL_ABSENT && policy->value == NULL && policy->default_value != NULL)
-        print_quoted("; default ", policy->default_value->text, " gives none");
+        print_quoted("; default ", policy->default_value->text, " is empty");
     if (p->appended)
         print_quoted(p->source == FILL_ABSENT ? "append " : ", append ", policy->append->text, "");
     if (p->append_dropped)
-        print_quoted(", append ", policy->append->text, " left out: over 1024 characters");
+        print_quoted(", append ", policy->append->text, " omitted: over 1024 characters");
     if (p->overridden)
         print_quoted("; overrides the caller's ", p->caller_value, "");
     else if (p->caller_value.len != 0 && p->source != FILL_CALLER)
         print_quoted("; the caller's ", p->caller_value,
-                     policy->value != NULL ? " changes nothing" : " counts as none");
+                     policy->value != NULL ? " has no effect" : " is ignored");
     for (size_t i = 0; i != policy->allow_count; ++i)
         printf("%s%.*s", i == 0 ? "; allowed: " : ", ", SPAN_ARG(policy->allow[i]));
     if (policy->required)
@@ -489,7 +490,7 @@ static void print_parameters(const struct explanation *e)
     if (!any)
         print_row("parameters", "none");
     if (has_ids(e))
-        print_row("", "(ids are generated per request; here they are zeroes)");
+        print_row("", "(ids are generated per request; zeroes stand for them here)");
     print_callers(e);
 }
 
@@ -508,11 +509,11 @@ static void print_request(const struct explanation *e)
         putchar('\n');
     }
     print_row("", "User-Agent: sagegate");
-    print_row("", "Content-Length: (the body's; it goes byte for byte)");
+    print_row("", "Content-Length: (the body's; it is sent unchanged)");
     if (e->plan.fill.proof == FILL_SIGNED) {
-        print_row("", "X-Amz-Date: (when signed)");
-        print_row("", "X-Amz-Security-Token: (when signed, with temporary credentials)");
-        print_row("", "Authorization: (when signed, each attempt anew)");
+        print_row("", "X-Amz-Date: (set when signing)");
+        print_row("", "X-Amz-Security-Token: (set when signing with temporary credentials)");
+        print_row("", "Authorization: (set when signing each attempt)");
     }
     if (e->plan.fill.proof == FILL_BEARER)
         print_row("", "Authorization: Bearer (a token, minted for 15 minutes)");
@@ -521,13 +522,13 @@ static void print_request(const struct explanation *e)
         print_row("drops", "%.*s", SPAN_ARG(dropped));
 }
 
-/* Who it is that calls is not known here. */
+/* Prints the peers only, since the caller is unknown here. */
 static void print_guards(const struct config_guards *guards)
 {
     if (guards->peer_count == 0)
         return;
     print_label("guards");
-    printf("only for peers");
+    printf("peers");
     for (size_t i = 0; i != guards->peer_count; ++i)
         printf("%s %.*s", i == 0 ? "" : ",", SPAN_ARG(guards->peers[i].text));
     putchar('\n');
@@ -552,11 +553,11 @@ static void print_limits(struct explanation *e)
     else
         print_row("body_max", "%" PRIu64 " bytes", route->body_max);
     print_row("errors", route->errors == CONFIG_ERRORS_PASS
-                            ? "pass: the upstream's go to the caller unchanged"
-                            : "unwrap: a model's error gets its own status and message");
+                            ? "pass: the caller gets upstream errors unchanged"
+                            : "unwrap: the caller gets the model's status and message");
 }
 
-/* Every route and what keeps it from taking the request. */
+/* Prints every route and why it does not match. */
 static void print_misses(const struct explanation *e)
 {
     for (size_t i = 0; i != e->config->route_count; ++i) {
@@ -597,7 +598,7 @@ static void print_text(struct explanation *e)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-/* SPAN_NONE adds nothing. */
+/* Adds a member unless value is SPAN_NONE. */
 static void add_text(struct json_writer *json, struct span key, struct span value)
 {
     if (value.at != NULL)
@@ -652,7 +653,7 @@ static void add_parameters(struct json_writer *json, const struct explanation *e
     json_writer_close_object(json);
 }
 
-/* Whose credentials sign; none where nothing is signed. */
+/* Adds the identity whose credentials sign, if any. */
 static void add_identity(struct json_writer *json, const struct explanation *e)
 {
     const struct config_identity *identity = &e->config->identities[e->plan.match.route->identity];
@@ -730,7 +731,7 @@ static void print_json(struct explanation *e)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-/* Returns whether it would be sent. */
+/* Returns whether the request would be sent. */
 static bool explain_and_print(const struct arguments *args, const struct config *config,
                               const struct route_table *table, struct span input, const char *name)
 {

@@ -131,7 +131,7 @@ def test_text_output(explain):
         'TargetModel fraud-v12.tar.gz <- value "fraud-v12.tar.gz"',
         'TargetVariant A <- default "A"; allowed: A, B',
         'InferenceId 00000000-0000-7000-8000-000000000000 <- default "${uuid}"',
-        "(ids are generated per request; here they are zeroes)",
+        "(ids are generated per request; zeroes stand for them here)",
     ]
     assert told["callers"] == ["may set: ContentType, Accept, CustomAttributes, InferenceId"]
     assert told["sends"] == [
@@ -144,10 +144,10 @@ def test_text_output(explain):
         "X-Amzn-SageMaker-Target-Variant: A",
         "X-Amzn-SageMaker-Inference-Id: 00000000-0000-7000-8000-000000000000",
         "User-Agent: sagegate",
-        "Content-Length: (the body's; it goes byte for byte)",
-        "X-Amz-Date: (when signed)",
-        "X-Amz-Security-Token: (when signed, with temporary credentials)",
-        "Authorization: (when signed, each attempt anew)",
+        "Content-Length: (the body's; it is sent unchanged)",
+        "X-Amz-Date: (set when signing)",
+        "X-Amz-Security-Token: (set when signing with temporary credentials)",
+        "Authorization: (set when signing each attempt)",
     ]
     assert told["drops"] == ["user-agent"]
     assert told["timeouts"] == ["connect 3 s, first_byte 1500 ms, idle 60 s, total 500 s"]
@@ -180,7 +180,7 @@ def test_shows_captures_overrides_and_empty_results(explain):
     assert told["identity"] == ["emea: arn:aws:iam::1:role/y"]
     parameters = [" ".join(row.split()) for row in told["parameters"]]
     assert (
-        'Accept <- not sent; value "${header.X-Accept}" gives none; overrides the caller\'s "a/b"'
+        'Accept <- not sent; value "${header.X-Accept}" is empty; overrides the caller\'s "a/b"'
         in parameters
     )
     assert (
@@ -286,7 +286,7 @@ LOCATED = "X-Amzn-SageMaker-InputLocation: s3://b/k"
         ([], b"", "bad_parameter", 400, "provide InputLocation or a body"),
         ([LOCATED], b"1", "bad_parameter", 400, "not both"),
         ([LOCATED], None, "ok", None, ""),
-        ([], b"12345678901", "body_too_large", 413, "10 bytes, the body_max of route 'later'"),
+        ([], b"12345678901", "body_too_large", 413, "10 bytes (body_max, route 'later')"),
         (["Transfer-Encoding: chunked"], b"12345678901", "body_too_large", 413, "10 bytes"),
         (["Transfer-Encoding: chunked"], b"1234567890", "ok", None, ""),
         (["Transfer-Encoding: chunked"], b"", "bad_parameter", 400, "provide InputLocation"),

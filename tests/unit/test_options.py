@@ -72,8 +72,8 @@ def test_suggested_option(arguments, meant):
     (["run", *["--set=a=b"] * 65], "--set is given more than 64 times"),
     (["probe"], "give one address, such as 127.0.0.1:9901/ready"),
     (["probe", "a:1", "b:1"], "give one address, such as 127.0.0.1:9901/ready"),
-    (["explain", "-c", "x", "POST"], "give one request, METHOD PATH, as in POST /predict, or --raw"),
-    (["explain", "-c", "x", "POST", "/", "more"], "give one request, METHOD PATH, as in POST /predict"),
+    (["explain", "-c", "x", "POST"], "specify METHOD PATH, as in POST /predict, or --raw FILE"),
+    (["explain", "-c", "x", "POST", "/", "more"], "specify METHOD PATH, as in POST /predict"),
 ])
 def test_errors(arguments, said):
     done = run(*arguments)
