@@ -84,8 +84,17 @@ static void dispose_worker(struct worker *worker)
     bearer_cache_destroy(worker->bearers);
 }
 
+/* Wipes what was derived from credentials, and requests that were signed with them. */
+static void wipe_derived(struct worker *worker)
+{
+    loop_wipe(worker->loop);
+    sigv4_key_cache_wipe(worker->keys);
+    bearer_cache_wipe(worker->bearers);
+}
+
 /* Destroys old uses that are over. Called between two turns, when none of their callbacks is
- * running. */
+ * running. An identity may end with a use, whose last request may have signed with it after the
+ * switch. */
 static void drop_old_uses(struct worker *worker)
 {
     for (struct snapshot_use **at = &worker->use->older; *at != NULL;) {
@@ -96,6 +105,7 @@ static void drop_old_uses(struct worker *worker)
         }
         *at = use->older;
         snapshot_use_destroy(use);
+        wipe_derived(worker);
     }
 }
 
@@ -106,8 +116,7 @@ static void wipe_rotated(struct worker *worker)
     if (generation == worker->generation)
         return;
     worker->generation = generation;
-    sigv4_key_cache_wipe(worker->keys);
-    bearer_cache_wipe(worker->bearers);
+    wipe_derived(worker);
 }
 
 static void *run_worker(void *argument)

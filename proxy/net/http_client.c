@@ -116,7 +116,7 @@ static void stop(struct http_client *client)
     loop = pool_loop(client->pool);
     upstream_cancel(&client->upstream);
     loop_cancel_timer(loop, &client->timer);
-    secret_wipe(loop->plain_in, LOOP_READ_SIZE);
+    loop_wipe(loop);
     pool_destroy(client->pool);
     client->pool = NULL;
     if (client->chunk != NULL)

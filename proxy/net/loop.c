@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/secret.h"
+
 /* All loops, never freed, stay reachable for leak checkers. */
 static struct loop *_Atomic all;
 
@@ -63,6 +65,12 @@ void loop_turn(struct loop *loop, int max_wait_ms)
     if (h2o_evloop_run(loop->h2o, max_wait_ms) != 0)
         CHECK(errno == EINTR);
     timer_run(&loop->timers, loop_read_clock(loop));
+}
+
+void loop_wipe(struct loop *loop)
+{
+    secret_wipe(loop->plain_in, LOOP_READ_SIZE);
+    secret_wipe(loop->gather, LOOP_GATHER_SIZE);
 }
 
 static void on_sock_readable(h2o_socket_t *sock, const char *err)
