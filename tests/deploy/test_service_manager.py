@@ -53,7 +53,7 @@ class Manager:
             return None
         return self.heard.recv(4096).decode().splitlines()
 
-    def told(self):
+    def output(self):
         return [json.loads(line)["message"] for line in (self.folder / "told").read_text().splitlines()]
 
     def __enter__(self):
@@ -178,7 +178,7 @@ def test_unused_inherited_socket_is_reported(folder):
         manager.start(0, [other])
         assert manager.next()[0] == "READY=1"
         name = f"127.0.0.1:{other.getsockname()[1]}"
-        assert any(name in line and "no listener of the configuration names" in line for line in manager.told())
+        assert any(name in line and "no listener of the configuration names" in line for line in manager.output())
 
 
 def test_variables_for_another_process_are_ignored(folder):
@@ -186,4 +186,4 @@ def test_variables_for_another_process_are_ignored(folder):
         port = theirs.getsockname()[1]
         manager.start(port, [theirs], pid="1")
         assert manager.process.wait(10) == 1
-        assert any("cannot listen: Address already in use" in line for line in manager.told())
+        assert any("cannot listen: Address already in use" in line for line in manager.output())

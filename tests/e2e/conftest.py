@@ -92,7 +92,7 @@ def gateway(_gateway, endpoint, request):
     endpoint.clear()
     yield _gateway
     _gateway.check_alive()
-    assert _gateway.process.poll() is None, _gateway.told()
+    assert _gateway.process.poll() is None, _gateway.output()
     _gateway.check_quiet()
     _gateway.check_secrets()
 

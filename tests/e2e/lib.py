@@ -163,7 +163,7 @@ class Gateway:
     def _is_ready(self):
         if self.process.poll() is not None:
             self._join()
-            raise AssertionError(f"the gateway exited with {self.process.returncode}: {self.told()}")
+            raise AssertionError(f"the gateway exited with {self.process.returncode}: {self.output()}")
         return any(line["topic"] == "start" and line["message"].startswith("serving") for line in self.diagnostics)
 
     def signal(self, number=signal.SIGTERM):
@@ -177,19 +177,19 @@ class Gateway:
             return
         self.stopped = True
         if self.process.poll() is None and not self.signalled:
-            self._ask_every_page()
+            self._get_every_page()
             self.signal()
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the gateway did not exit within {timeout} s of SIGTERM: {self.told()}") from None
+            raise AssertionError(f"the gateway did not exit within {timeout} s of SIGTERM: {self.output()}") from None
         self._join()
         self.check_alive()
         self.check_quiet()
         self.check_secrets()
-        assert status == expect, f"exit status {status}, not {expect}: {self.told()}"
+        assert status == expect, f"exit status {status}, not {expect}: {self.output()}"
 
     def _join(self):
         for reader in self._readers:
@@ -204,7 +204,7 @@ class Gateway:
             self.process.kill()
         self.process.wait()
         self._join()
-        print(f"the gateway's output:\n{self.told()}")
+        print(f"the gateway's output:\n{self.output()}")
         return None
 
     # -- its output
@@ -225,7 +225,7 @@ class Gateway:
         except ValueError:
             self.noise.append(line.decode(errors="replace").rstrip())
 
-    def told(self):
+    def output(self):
         return "\n".join(self.noise + [json.dumps(line) for line in self.diagnostics])
 
     def line(self, timeout=20.0, **fields):
@@ -265,7 +265,7 @@ class Gateway:
     def check_alive(self):
         """Checks that it is running or has exited on its own."""
         status = self.process.poll()
-        assert status is None or status >= 0, f"the gateway crashed: signal {-status}\n{self.told()}"
+        assert status is None or status >= 0, f"the gateway crashed: signal {-status}\n{self.output()}"
 
     def check_secrets(self):
         """Checks that neither its output so far nor its access log contains a secret of this run."""
@@ -282,7 +282,7 @@ class Gateway:
         found = {file for name in named for file in name.parent.glob(name.name + "*")}
         return [file for file in found if file.is_file() and file.read_bytes().startswith(b'{"time"')]
 
-    def _ask_every_page(self):
+    def _get_every_page(self):
         """Requests every page of the admin and health listeners; get() scans the pages."""
         for port in (self.admin_port, self.health_port):
             try:

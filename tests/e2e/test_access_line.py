@@ -60,7 +60,7 @@ def test_no_secret_or_private_data(gateway, endpoint):
         ("X-Amzn-SageMaker-Session-Id", "session-secret"), ("Cookie", "cookie-secret")])
     endpoint.next_fault(code="ModelError", original_status=400, original_message="message-secret")
     gateway.call("/call/echo", b"x")
-    said = str(gateway.line(outcome="ok")) + str(gateway.line(outcome="model_error")) + gateway.told()
+    said = str(gateway.line(outcome="ok")) + str(gateway.line(outcome="model_error")) + gateway.output()
     for secret in ("query", "body", "header", "attribute", "session", "cookie", "message"):
         assert f"{secret}-secret" not in said
     assert "wJalrXUtnFEMI" not in said and "AWS4-HMAC-SHA256" not in said

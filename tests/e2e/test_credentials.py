@@ -44,7 +44,7 @@ def test_source_starts_serves_rotates_fails_and_recovers(kind, standin, start, e
     assert gateway.admin("/ready")[0] == 200
     assert all(seen.verdict == "ok" for seen in endpoint.requests)
     for _, secret, token in standin.issuer.issued:
-        assert secret not in gateway.told() and token not in gateway.told()
+        assert secret not in gateway.output() and token not in gateway.output()
 
 
 def test_changed_shared_file_is_reread(start, endpoint, keys, tmp_path):
@@ -198,7 +198,7 @@ def test_sts_is_called_through_the_environment_proxy(keys, start, endpoint, ca_f
         assert call(gateway).status == 200
         assert proxy.asked == ["sts.us-east-1.amazonaws.com:443"]
         assert "Proxy-Authorization: Basic bWU6cHc=" in proxy.heads[0]
-        assert "web-token-EXAMPLE" not in gateway.told()
+        assert "web-token-EXAMPLE" not in gateway.output()
 
 
 def test_imds_and_container_sources_bypass_proxies(standin, start, tmp_path):
@@ -229,7 +229,7 @@ def test_failing_source_does_not_fall_through_to_imds(standin, start, tmp_path):
     assert response.status == 503 and response.outcome == "no_credentials"
     assert "InvalidIdentityToken" in gateway.diagnostic(topic="credentials")["message"]
     assert standin.count("/latest/") == 0
-    assert "web-token-EXAMPLE" not in gateway.told()
+    assert "web-token-EXAMPLE" not in gateway.output()
 
 
 @pytest.mark.parametrize("uri, part", [
@@ -249,7 +249,7 @@ def test_token_with_control_characters_is_rejected_and_not_shown(standin, start,
     write(source.token, "bearer\x01EXAMPLE")
     gateway = start(source.more, source.env)
     assert "control characters" in gateway.diagnostic(topic="credentials")["message"]
-    assert "EXAMPLE" not in gateway.told()
+    assert "EXAMPLE" not in gateway.output()
     assert standin.asked == []
 
 
@@ -296,7 +296,7 @@ def test_expired_imds_session_is_renewed(standin, start, tmp_path):
     standin.session_tokens = Once()
     gateway = start(source.more, source.env)
     lib.eventually(lambda: call(gateway).status == 200, 5, "a set")
-    assert "HTTP status 401" not in gateway.told()
+    assert "HTTP status 401" not in gateway.output()
 
 
 @pytest.fixture
@@ -560,7 +560,7 @@ def test_rejected_signature_is_reported_with_its_cause(start, endpoint, keys):
     response = gateway.call("/call/echo", b"x", [("X-Amzn-SageMaker-Custom-Attributes", "private-EXAMPLE")])
     assert response.outcome == "access_denied" and response.status == 502
     assert "does not belong to the access key id" in gateway.diagnostic(topic="signature")["message"]
-    assert "EXAMPLE" not in gateway.told()
+    assert "EXAMPLE" not in gateway.output()
 
 
 # -- secrets
@@ -584,7 +584,7 @@ def test_no_output_contains_a_secret(standin, start, endpoint, tmp_path):
         printed = lib.run("check", "-c", gateway.config_file, "--print", env={"HOME": str(directory)})
         source.mend()
         gateway.stop()
-        said += [doctor.stdout, doctor.stderr, printed.stdout, gateway.told(), json.dumps(gateway.lines)]
+        said += [doctor.stdout, doctor.stderr, printed.stdout, gateway.output(), json.dumps(gateway.lines)]
     text = "\n".join(one.decode() if isinstance(one, bytes) else one for one in said)
     secrets = {secret for issued in standin.issuer.issued for secret in issued[1:] if secret}
     secrets |= {"bearer-EXAMPLE", "web-token-EXAMPLE", "sso-bearer-EXAMPLE", *standin.session_tokens}

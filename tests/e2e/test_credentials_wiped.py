@@ -1,5 +1,5 @@
-"""A secret that was rotated out is nowhere in the process's memory any more: not its key, not its session token, not a
-piece of 16 bytes of either, whatever source it came from."""
+"""After a rotation, no memory of the process contains the old secret: neither its key nor its session token, not even
+16 bytes of either, for any source."""
 
 import base64
 import random
@@ -14,14 +14,14 @@ import standins
 from sources import SOURCES, Container, Process, Role, Static, WebIdentity, call, key_of, write
 
 ROTATIONS, LIFE_S = 3, 1.2
-PIECE = 16  # bytes; shorter ones stand there by chance
-# Secrets are made of blocks of 8 bytes that begin with this, so that each piece of 16 holds a whole one.
+PIECE = 16  # bytes; shorter pieces match by chance
+# Secrets consist of blocks of 8 bytes that begin with this, so that each piece of 16 contains a whole one.
 MARK, BLOCK = b"~Zq", 8
-# As it is, and as HMAC pads a key.
+# Plain, and as HMAC pads a key.
 FORMS = {"plain": 0, "inner pad": 0x36, "outer pad": 0x5c}
 
 
-# Signed calls, and those that carry a bearer token: the base64 of a URL with the session token.
+# Signed requests, and those with a bearer token: the base64 of a URL with the session token.
 ROUTES = """  - { name: openai, match: { path: /v1/chat/completions }, endpoint: echo, operation: openai }
 """
 BEARER = re.compile(rb"sagemaker-api-key-([A-Za-z0-9+/]{100,})")
@@ -38,7 +38,7 @@ class MarkedIssuer(standins.Issuer):
 
 
 class Memory:
-    """What a process has in all its readable and writable maps."""
+    """The contents of all readable and writable maps of a process."""
 
     def __init__(self, process):
         with open(f"/proc/{process.pid}/smaps") as file:
@@ -54,7 +54,7 @@ class Memory:
             if head:
                 place = int(head[1], 16), int(head[2], 16), head[4]
                 wanted = head[3].startswith("rw")
-            # A sanitizer's shadow is terabytes, and holds nothing of the program's.
+            # A sanitizer's shadow is terabytes long and contains none of the program's data.
             elif line.startswith("Rss:") and wanted and line.split()[1] != "0" and place[1] - place[0] < 1 << 30:
                 yield place
 
@@ -67,7 +67,8 @@ class Memory:
             return None
 
     def pieces_of(self, secrets):
-        """(where, form, which secret, offset, length) of each piece of at least PIECE bytes. secrets: {text: what}."""
+        """Returns (where, form, which secret, offset, length) of each piece of at least PIECE bytes. secrets: {text:
+        what}."""
         blocks = {secret[at:at + BLOCK]: (secret, at) for secret in secrets for at in range(0, len(secret), BLOCK)}
         for begin, name, data in self.parts:
             for form, pad in FORMS.items():
@@ -88,7 +89,7 @@ class Memory:
 
     @staticmethod
     def _extend(data, position, pad, blocks):
-        """(secret, offset, length) of the piece that begins with the block at this position."""
+        """Returns (secret, offset, length) of the piece that begins with the block at this position."""
         block = bytes(byte ^ pad for byte in data[position:position + BLOCK])
         if block not in blocks:
             return None
@@ -99,7 +100,7 @@ class Memory:
         while at + after < len(secret) and position + after < len(data) and \
                 data[position + after] ^ pad == secret[at + after]:
             after += 1
-        whole = before < BLOCK and before + after >= PIECE  # else it was told with the block before
+        whole = before < BLOCK and before + after >= PIECE  # otherwise reported with the previous block
         return (secret, at - before, before + after) if whole else None
 
 
@@ -109,12 +110,12 @@ def secrets_of(issued):
 
 
 def call_all(gateway):
-    """Several calls at once, on connections of their own."""
+    """Sends several requests at once, on separate connections."""
     callers = [gateway.caller() for _ in range(6)]
     for number, caller in enumerate(callers):
         caller.ask("/call/echo" if number % 2 else "/v1/chat/completions", b'{"model": "echo"}')
     for caller in callers:
-        assert caller.answer().status == 200
+        assert caller.response().status == 200
         caller.close()
 
 
@@ -127,7 +128,7 @@ def rotate(source, gateway, endpoint):
 
 
 def renew_base(source, directory):
-    """The profile's keys below the roles are others, too."""
+    """Replaces the profile's keys below the roles as well."""
     issuer = source.standin.issuer
     life, issuer.life = issuer.life, None
     key_id, secret, token, _ = issuer.issue()
@@ -136,7 +137,7 @@ def renew_base(source, directory):
           f"[base]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\naws_session_token={token}\n")
 
 
-# What is shipped leaves other things on its stacks and its heap than what is sanitized.
+# The release build leaves other data on stacks and heap than the sanitized one.
 RELEASE = lib.ROOT / "build/release/sagegate"
 CASES = [(lib.BINARY, kind, False) for kind in SOURCES] + [
     (binary, kind, True) for binary in (lib.BINARY, RELEASE) for kind in (Container, WebIdentity, Role)] + [
@@ -145,7 +146,7 @@ CASES = [(lib.BINARY, kind, False) for kind in SOURCES] + [
 
 @pytest.mark.parametrize("binary, kind, tls", CASES, ids=[
     " ".join([kind.name, *["over TLS"] * tls, *["release"] * (binary is RELEASE)]) for binary, kind, tls in CASES])
-def test_a_rotated_out_secret_is_nowhere_in_memory(
+def test_rotated_secret_is_not_in_memory(
         binary, kind, tls, keys, start, endpoint, ca_file, tmp_path, monkeypatch):
     if binary is RELEASE and not RELEASE.exists():
         pytest.skip("build/release is not built")

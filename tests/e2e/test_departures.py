@@ -168,7 +168,7 @@ def test_close_without_a_request_is_not_logged(gateway):
 
 # -- shutting down only the sending side
 
-WHO_WAITS = {
+WAITING = {
     "auto, 1.1": ("/auto/echo", "1.1", (), False),
     "auto, 1.1 and close": ("/auto/echo", "1.1", [("Connection", "close")], True),
     "auto, 1.0": ("/auto/echo", "1.0", (), True),
@@ -180,9 +180,9 @@ WHO_WAITS = {
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-@pytest.mark.parametrize("who", WHO_WAITS)
-def test_half_close(gateway, endpoint, who, kind):
-    path, version, headers, waits = WHO_WAITS[who]
+@pytest.mark.parametrize("case", WAITING)
+def test_half_close(gateway, endpoint, case, kind):
+    path, version, headers, waits = WAITING[case]
     endpoint.next_fault(delay_ms=500)
     with open_caller(gateway, kind) as caller:
         caller.ask(path, b"half", headers, version=version)

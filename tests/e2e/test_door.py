@@ -279,7 +279,7 @@ def test_waiting_for_a_body_costs_no_time(gateway, listener):
         before = processor_seconds(gateway.process.pid)
         time.sleep(0.4)
         assert processor_seconds(gateway.process.pid) - before < 0.1
-        assert caller.send(b"hello").answer().status == (200 if listener == "callers" else 404)
+        assert caller.send(b"hello").response().status == (200 if listener == "callers" else 404)
 
 
 def test_100_continue_is_sent_after_admission(gateway, endpoint):

@@ -47,8 +47,8 @@ def test_delay_serves_while_not_ready(start_gateway):
 def test_last_response_closes_the_connection(start_gateway, endpoint):
     gateway = start_gateway(ROUTE)
     endpoint.next_fault(delay_ms=800)
-    with gateway.caller() as under_way, gateway.caller() as begun, gateway.caller() as fresh:
-        under_way.ask("/echo", b"x")
+    with gateway.caller() as in_flight, gateway.caller() as begun, gateway.caller() as fresh:
+        in_flight.ask("/echo", b"x")
         begun.send(HEAD_OF_ONE[:20])
         endpoint.wait_for(1)
         time.sleep(0.1)
@@ -56,7 +56,7 @@ def test_last_response_closes_the_connection(start_gateway, endpoint):
         gateway.diagnostic(topic="drain")
         fresh.ask("/echo", b"connected before, asked after")
         begun.send(HEAD_OF_ONE[20:] + b"y")
-        for caller, body in ((begun, b"y"), (fresh, b"connected before, asked after"), (under_way, b"x")):
+        for caller, body in ((begun, b"y"), (fresh, b"connected before, asked after"), (in_flight, b"x")):
             response = caller.response()
             assert (response.status, response.body, response.header("Connection")) == (200, body, "close")
             assert caller.is_closed()

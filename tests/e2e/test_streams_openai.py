@@ -103,7 +103,7 @@ def test_tokens_are_never_logged(gateway, endpoint):
     assert chat(gateway).status == 502
     token = token_of(endpoint.requests[0]).removeprefix("sagemaker-api-key-")
     gateway.allow_warnings("access_denied")
-    said = json.dumps(gateway.lines) + gateway.told()
+    said = json.dumps(gateway.lines) + gateway.output()
     assert token[:60] not in said and "sagemaker-api-key" not in said and "Bearer" not in said
 
 

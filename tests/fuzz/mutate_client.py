@@ -376,7 +376,7 @@ class Run:
                 await self.one(number, gateway)
 
         await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(numbers)))))
-        assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.told()}"
+        assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.output()}"
         for _ in range(100):  # kept upstream connections close when it is gone
             if gateway.descriptors() <= before + 64:
                 break

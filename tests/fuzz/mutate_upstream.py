@@ -473,7 +473,7 @@ class Run:
 
     @staticmethod
     def _serves(gateway):
-        assert gateway.is_alive(), gateway.told()
+        assert gateway.is_alive(), gateway.output()
         try:
             socket.create_connection(("127.0.0.1", gateway.port), 1).close()
         except OSError:
@@ -494,7 +494,7 @@ class Run:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda *_: None)  # asyncio's reports on connections broken deliberately
         await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(numbers)))))
-        assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.told()}"
+        assert gateway.is_alive(), f"the gateway died of one of {self.report.suspects}: {gateway.output()}"
 
     def _after(self, gateway):
         logged = lambda: {line["request_id"] for line in gateway.lines}  # noqa: E731

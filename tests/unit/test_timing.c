@@ -40,7 +40,7 @@ static void no_phase_reached(void **state)
     assert_int_equal(timing_overhead_us(&timing, at(7)), -1);
 }
 
-static void a_caller_who_leaves_the_queue_has_waited(void **state)
+static void client_leaving_the_queue_has_waited(void **state)
 {
     (void)state;
     int64_t times[ACCESS_TIMES];
@@ -118,7 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_phase_reached),
-        cmocka_unit_test(a_caller_who_leaves_the_queue_has_waited),
+        cmocka_unit_test(client_leaving_the_queue_has_waited),
         cmocka_unit_test(one_attempt),
         cmocka_unit_test(second_attempt_on_a_kept_connection),
     };
