@@ -478,7 +478,8 @@ static bool was_visited(const struct resolve *r, struct span profile)
     return false;
 }
 
-/* Goes from the profile outward to its source. *next is the profile to go on with; SPAN_NONE: done. */
+/* Goes from the profile outward to its source. *next: the profile to go on with; SPAN_NONE: done.
+ */
 static enum credentials_result take_role(struct resolve *r, struct span profile, struct span *next)
 {
     struct span source_profile = get(r, profile, "source_profile");

@@ -1,10 +1,10 @@
 /* The chain of sources: where the credentials of an identity come from, by the configuration, the
  * environment and the shared files, before anything is asked over a network.
  *
- * It resolves to a base (a set at hand, or whom to ask for one) and the roles to assume from it, one
- * after the other. The first source that is configured decides; if it is broken the chain fails, and
- * no later source is asked. Order as in the AWS SDK for Python: environment, profile with a role,
- * web identity, SSO, the profile's keys, process, container, instance metadata. */
+ * It resolves to a base (a set at hand, or whom to ask for one) and the roles to assume from it,
+ * one after the other. The first source that is configured decides; if it is broken the chain
+ * fails, and no later source is asked. Order as in the AWS SDK for Python: environment, profile
+ * with a role, web identity, SSO, the profile's keys, process, container, instance metadata. */
 #ifndef SAGEGATE_CREDENTIALS_CHAIN_H
 #define SAGEGATE_CREDENTIALS_CHAIN_H
 
@@ -74,8 +74,8 @@ struct chain_options {
     struct wall_time now; /* for default session names */
 };
 
-/* CREDENTIALS_FOUND: *out is to be disposed. Never CREDENTIALS_NOT_CONFIGURED: without any source it
- * fails, with a fault that says so. Everything in arena but for the set. */
+/* CREDENTIALS_FOUND: *out is to be disposed. Never CREDENTIALS_NOT_CONFIGURED: without any source
+ * it fails, with a fault that says so. Everything in arena but for the set. */
 MUST_USE enum credentials_result chain_resolve(const struct chain_options *options,
                                                struct arena *arena, struct chain *out,
                                                struct credentials_notes *notes);

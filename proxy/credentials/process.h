@@ -3,8 +3,8 @@
  *
  * Only standard output is taken; standard error stays the gateway's own, for people. The command
  * gets no other descriptor and a process group of its own, which is killed at the limit in time or
- * output and when it has ended: with the command itself its output ends, too, whoever else holds it.
- * Embedded by its owner. */
+ * output and when it has ended: with the command itself its output ends, too, whoever else holds
+ * it. Embedded by its owner. */
 #ifndef SAGEGATE_CREDENTIALS_PROCESS_H
 #define SAGEGATE_CREDENTIALS_PROCESS_H
 

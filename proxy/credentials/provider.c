@@ -111,8 +111,8 @@ static uint32_t chance(struct provider_shared *shared)
     return (uint32_t)(shared->random >> 16);
 }
 
-/* Forgets the offset to AWS's clock if the machine's clock was set: if every set seems expired by an
- * offset that is wrong now, no request goes out whose response could correct it. Forgotten for
+/* Forgets the offset to AWS's clock if the machine's clock was set: if every set seems expired by
+ * an offset that is wrong now, no request goes out whose response could correct it. Forgotten for
  * nothing (a machine that was suspended), it is learned again at the next refusal. */
 static void notice_set_clock(struct provider_shared *shared)
 {

@@ -1,10 +1,10 @@
 /* The credentials of one identity, kept fresh off the request path.
  *
  * Fetches at once, refreshes ahead of the expiry, and looks once a second whether a file has
- * changed; one fetch at a time. Only ever replaces a good set by a good one: if a source breaks, the
- * old set stays in force until it expires. So it does if a remote source returns a set that expires
- * sooner (a broker of several nodes, one of them stale), unless AWS refused the old set or a file
- * has changed. Must not log: it stands below the log, so events go to a callback.
+ * changed; one fetch at a time. Only ever replaces a good set by a good one: if a source breaks,
+ * the old set stays in force until it expires. So it does if a remote source returns a set that
+ * expires sooner (a broker of several nodes, one of them stale), unless AWS refused the old set or
+ * a file has changed. Must not log: it stands below the log, so events go to a callback.
  *
  * Lives on the loop of the credential service, which creates and destroys it. Status, values and
  * views are for any thread. */
@@ -93,8 +93,8 @@ void provider_view_open(struct provider_view *view, struct provider *provider, s
 /* With nobody waiting: detaches the view, and returns whether it can be closed while its loop goes
  * on. False: a task is still on its way to the loop; ask again in the next turn. */
 MUST_USE bool provider_view_detach(struct provider_view *view);
-/* Must not be called with anybody waiting, nor, unless the loop has ended, before provider_view_detach
- * has returned true. */
+/* Must not be called with anybody waiting, nor, unless the loop has ended, before
+ * provider_view_detach has returned true. */
 void provider_view_close(struct provider_view *view);
 /* The set in force, or NULL if there is none or it has expired. Lent until the loop's next turn or
  * the next call on this view; retain it to keep it longer. */

@@ -11,8 +11,8 @@ enum {
 
 /* When a set that was got at `now` and ends at `expires` is to be replaced: ahead of its end by
  * max(5 min, min(60 min, a sixth of its life)), of a short one by half of its life, give or take a
- * tenth by chance (0 to UINT32_MAX). At least 100 ms after `now`: a source whose sets end at once is
- * not hammered. */
+ * tenth by chance (0 to UINT32_MAX). At least 100 ms after `now`: a source whose sets end at once
+ * is not hammered. */
 struct wall_time refresh_due(struct wall_time now, struct wall_time expires, uint32_t chance);
 
 /* How long to wait after the given number of failures in a row (from 1): by chance up to 1 s, 2 s,

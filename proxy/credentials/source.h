@@ -1,15 +1,15 @@
-/* The sources at hand: the environment and a file, each read once, synchronously. Must not depend on
- * the chain. */
+/* The sources at hand: the environment and a file, each read once, synchronously. Must not depend
+ * on the chain. */
 #ifndef SAGEGATE_CREDENTIALS_SOURCE_H
 #define SAGEGATE_CREDENTIALS_SOURCE_H
 
 #include "config/config.h"
 #include "credentials/credentials.h"
 
-/* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION (RFC 3339);
- * an empty variable counts as unset. Not configured if the first two are unset; failed if only one of
- * them is, or if the expiration is malformed. A set that has expired is found: judging it takes a
- * clock. *out, set only with CREDENTIALS_FOUND, is the caller's reference. */
+/* AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_CREDENTIAL_EXPIRATION (RFC
+ * 3339); an empty variable counts as unset. Not configured if the first two are unset; failed if
+ * only one of them is, or if the expiration is malformed. A set that has expired is found: judging
+ * it takes a clock. *out, set only with CREDENTIALS_FOUND, is the caller's reference. */
 MUST_USE enum credentials_result source_load_env(config_getenv getenv, void *context,
                                                  struct arena *arena, struct credentials **out,
                                                  struct credentials_notes *notes);

@@ -17,8 +17,8 @@ struct sts_response {
     struct span account;
 };
 
-/* A set with one reference out of a response that has one; else NULL with *fault. *response is filled
- * in either way. source: a literal. */
+/* A set with one reference out of a response that has one; else NULL with *fault. *response is
+ * filled in either way. source: a literal. */
 MUST_USE struct credentials *sts_response_read_set(struct span xml, struct span source,
                                                    struct arena *arena,
                                                    struct sts_response *response,

@@ -57,8 +57,8 @@ static inline struct mono_time loop_read_clock(struct loop *loop)
  * timers due. */
 void loop_turn(struct loop *loop, int max_wait_ms);
 
-/* Wipes the plaintext that the last read and write left in the loop's buffers. Call it between two turns, or
- * once what was read last has been used. */
+/* Wipes the plaintext that the last read and write left in the loop's buffers. Call it between two
+ * turns, or once what was read last has been used. */
 void loop_wipe(struct loop *loop);
 
 /* Starts watching fd, which it makes non-blocking and takes over. */

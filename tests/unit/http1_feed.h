@@ -12,11 +12,8 @@
 
 #include "net/http1.h"
 
-enum {
-    FEED_SCAN_REFUSES = -1,
-    FEED_INCOMPLETE = -2
-}; /* in addition to the values of enum
-                                                        * http1_fault */
+/* In addition to the values of enum http1_fault. */
+enum { FEED_SCAN_REFUSES = -1, FEED_INCOMPLETE = -2 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* A literal that may contain NUL bytes. */

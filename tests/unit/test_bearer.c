@@ -99,9 +99,8 @@ static void token_does_not_outlive_credentials(void **state)
     struct sigv4_identity identity = identity_of("AKIDEXAMPLE", 1);
     assert_false(mints_again(identity, 0, identity, 100, 400));
     assert_true(mints_again(identity, 0, identity, 101, 400));
-    assert_true(
-        mints_again(identity, 0, identity, 1, 200)); /* with less time left, each call gets its
-                                                      * own */
+    /* With less time left, each call gets its own. */
+    assert_true(mints_again(identity, 0, identity, 1, 200));
 }
 
 static void wiped_cache_mints_again(void **state)
