@@ -3,7 +3,6 @@
 #include "credentials/fetch.h"
 #include "credentials/region.h"
 #include "credentials/sts.h"
-#include "credentials/sts_response.h"
 #include "net/dialer.h"
 #include "option.h"
 
@@ -148,9 +147,8 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
     }
     if (good && doctor->call.status == 0)
         fault = span_from(doctor->call.why);
-    good =
-        good && doctor->call.status != 0 &&
-        sts_response_read(http_client_response(&doctor->call), &doctor->arena, &response, &fault);
+    good = good && doctor->call.status != 0 &&
+           sts_read(http_client_response(&doctor->call), &doctor->arena, &response, &fault);
     if (good && response.arn.len != 0)
         print_line("identity", true, "%.*s: %.*s, account %.*s", SPAN_ARG(identity->label),
                    SPAN_ARG(response.arn), SPAN_ARG(response.account));

@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 enum { STACK_SIZE = 64 * 1024 };
@@ -37,6 +39,40 @@ void secret_dispose(struct secret *secret)
 void secret_wipe(void *at, size_t len)
 {
     explicit_bzero(at, len);
+}
+
+void secret_free(void *at)
+{
+    if (at != NULL)
+        secret_wipe(at, malloc_usable_size(at));
+    free(at);
+}
+
+void *secret_realloc(void *at, size_t size)
+{
+    size_t had = at == NULL ? 0 : malloc_usable_size(at);
+    void *next = malloc(size);
+    if (next == NULL)
+        return NULL;
+    if (had != 0)
+        memcpy(next, at, had < size ? had : size);
+    secret_free(at);
+    return next;
+}
+
+void secret_buffer_init(struct buffer *buffer, size_t size)
+{
+    void *at = malloc(size);
+    CHECK(at != NULL);
+    buffer_init_fixed(buffer, at, size);
+}
+
+void secret_buffer_dispose(struct buffer *buffer)
+{
+    if (buffer->at != NULL)
+        secret_wipe(buffer->at, buffer->capacity);
+    free(buffer->at);
+    *buffer = (struct buffer){0};
 }
 
 /* Also under AddressSanitizer on the very stack. */

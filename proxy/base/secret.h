@@ -5,7 +5,7 @@
 #ifndef SAGEGATE_BASE_SECRET_H
 #define SAGEGATE_BASE_SECRET_H
 
-#include "base/span.h"
+#include "base/buffer.h"
 
 struct secret {
     char *private_at; /* its own pages, MADV_DONTDUMP; NULL if empty */
@@ -20,6 +20,13 @@ struct secret secret_copy(struct span s);
 void secret_dispose(struct secret *secret);
 /* Overwrites memory; the compiler cannot drop it. */
 void secret_wipe(void *at, size_t len);
+/* free and realloc that wipe what they give back, for libraries that parse secrets. */
+void secret_free(void *at);
+void *secret_realloc(void *at, size_t size);
+/* A buffer of a fixed size, since one that grows leaves copies behind. */
+void secret_buffer_init(struct buffer *buffer, size_t size);
+/* Wipes and frees. Safe if zeroed. */
+void secret_buffer_dispose(struct buffer *buffer);
 /* Overwrites what functions that have returned left on this thread's stack: 64 KiB below the
  * caller. To be called near the bottom of the stack once a secret is no longer used. Registers that
  * copied it are spilled where no wipe of a variable reaches, even by the dynamic linker. */

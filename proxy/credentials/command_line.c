@@ -1,9 +1,9 @@
-/* Splitting a command line; it runs nothing. */
+/* One pass over the text, word by word. */
 #include "credentials/command_line.h"
 
 struct split {
     struct span rest;
-    char *out; /* as long as the text and one more: every word is shorter than what it came from */
+    char *out; /* one byte longer than the text: no word is longer than its source */
     struct span fault;
 };
 
@@ -19,7 +19,7 @@ static char take(struct split *split)
     return c;
 }
 
-/* What stands between quotes; the opening one is taken. */
+/* Takes the rest of a quoted part, whose opening quote was taken. */
 static bool take_quoted(struct split *split, char quote)
 {
     while (split->rest.len != 0) {
@@ -34,7 +34,7 @@ static bool take_quoted(struct split *split, char quote)
     return false;
 }
 
-/* One word, which is there: its first byte is no divider. */
+/* Takes one word; the first byte must be no divider. */
 static bool take_word(struct split *split)
 {
     while (split->rest.len != 0 && !is_divider(split->rest.at[0])) {

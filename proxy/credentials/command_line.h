@@ -1,8 +1,7 @@
-/* A command line split into words as a shell's quoting has it, for credential_process; no shell is
- * ever asked, so nothing is expanded. Pure.
+/* Splits a command line into words, for credential_process. Does no I/O, and expands nothing.
  *
- * Words are divided by blanks and newlines. '...' is literal; in "..." a backslash escapes '"' and
- * itself; outside of quotes it escapes any byte. The same as Python's shlex.split. */
+ * Quoting is Python's shlex.split: blanks and newlines separate words; '...' is literal; in "..." a
+ * backslash escapes '"' and itself; outside quotes it escapes any byte. */
 #ifndef SAGEGATE_CREDENTIALS_COMMAND_LINE_H
 #define SAGEGATE_CREDENTIALS_COMMAND_LINE_H
 
@@ -11,9 +10,9 @@
 
 enum { COMMAND_LINE_WORDS_MAX = 64 };
 
-/* argv, in arena, ends in NULL and has at least one word, none of which holds a NUL. False, with
- * *fault a literal, where unclosed quote, a backslash at the end, or there is no word or
- * more than COMMAND_LINE_WORDS_MAX. */
+/* *argv, in arena, has at least one word and ends in NULL. Returns false and sets *fault, a
+ * literal, for an unclosed quote, a backslash at the end, a NUL byte, no word, or more than
+ * COMMAND_LINE_WORDS_MAX. */
 MUST_USE bool command_line_split(struct span text, struct arena *arena, char ***argv,
                                  struct span *fault);
 

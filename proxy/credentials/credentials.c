@@ -1,9 +1,9 @@
-/* Snapshots of credentials: checked when they are made, wiped when the last reference goes. */
+/* Checks sets when they are made, and wipes them with their last reference. */
 #include "credentials/credentials.h"
 
 #include <stdlib.h>
 
-/* Visible ASCII without the bytes of `refused`; *fault tells the first that is not. */
+/* Allows visible ASCII but for the bytes of `refused`; *fault names the first other byte. */
 static bool check_part(struct span name, struct span value, size_t max, const char *refused,
                        struct arena *arena, struct span *fault)
 {

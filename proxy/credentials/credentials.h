@@ -1,4 +1,4 @@
-/* A set of AWS credentials: an immutable snapshot behind a reference count. It knows no source. */
+/* A set of AWS credentials: immutable, behind a reference count. Must not depend on its source. */
 #ifndef SAGEGATE_CREDENTIALS_CREDENTIALS_H
 #define SAGEGATE_CREDENTIALS_CREDENTIALS_H
 
@@ -40,7 +40,7 @@ struct credentials {
     struct span source;          /* "env", "static"; a literal */
 };
 
-/* What a source has read. The source wipes its own copies. */
+/* What a source read. The source wipes its own copies. */
 struct credentials_parts {
     struct span access_key_id, secret_access_key;
     struct span session_token; /* SPAN_NONE or empty: none */
@@ -48,18 +48,18 @@ struct credentials_parts {
     struct span source;
 };
 
-/* A new snapshot with one reference, the caller's; or NULL with *fault set, where a part is missing
- * or too long, or has a byte that cannot go into a header (a blank, a control character such as a
- * newline at the end, beyond ASCII; in the key id also '/', ',' and '='). *fault names the part as
- * credential_process does (SecretAccessKey) and never shows any of it; in arena. */
+/* Returns a set with one reference. NULL, with *fault in arena, if a part is missing, is too long
+ * or has a byte that no header can carry (a blank, a control character such as a trailing newline,
+ * beyond ASCII; in the key id also '/', ',' and '='). *fault names the part as credential_process
+ * does (SecretAccessKey) and shows nothing of it. */
 MUST_USE struct credentials *credentials_create(const struct credentials_parts *parts,
                                                 struct arena *arena, struct span *fault);
 
 struct credentials *credentials_retain(struct credentials *credentials);
-/* The last release wipes the secrets. Takes NULL. From any thread. */
+/* The last release wipes the secrets. Accepts NULL. On any thread. */
 void credentials_release(struct credentials *credentials);
 
-/* An end as sources write it, RFC 3339. That of 1970 is an end too, though us 0 means none. */
+/* Parses an expiration in RFC 3339. That of 1970 counts as one, though us 0 means none. */
 MUST_USE bool credentials_parse_expires(struct span text, struct wall_time *out);
 
 static inline bool credentials_is_expired(const struct credentials *credentials,
@@ -68,12 +68,12 @@ static inline bool credentials_is_expired(const struct credentials *credentials,
     return credentials->expires.us != 0 && credentials->expires.us <= now.us;
 }
 
-/* For logs: the last four characters of the key id, fewer of a short one. */
+/* For logs: the last four characters of the key id, or half of a short one. */
 struct span credentials_key_id_tail(const struct credentials *credentials);
 /* For people: "imds: key id ...WXYZ, expires 2015-...". */
 void credentials_describe(const struct credentials *credentials, struct wall_time now,
                           struct buffer *out);
-/* The same keys with the same end. */
+/* The same keys with the same expiration. */
 bool credentials_is_same(const struct credentials *a, const struct credentials *b);
 
 #endif

@@ -1,14 +1,13 @@
-/* Sets of credentials out of JSON; it leaves no copy of a secret behind. */
+/* Reads sets of credentials by jansson, and leaves no copy of a secret behind. */
 #include "credentials/document.h"
 
 #include <jansson.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 enum { ERROR_TEXT_MAX = 256 };
 
-/* What a form calls the parts. */
+/* How a form names the parts. */
 struct names {
     const char *key_id, *secret, *token, *expiration;
 };
@@ -20,19 +19,11 @@ static const struct names names_of[] = {
     [DOCUMENT_SSO] = {"accessKeyId", "secretAccessKey", "sessionToken", "expiration"},
 };
 
-/* ---- jansson wipes what it frees: its strings and its reader's buffers held the secret ---- */
-
-static void wipe_and_free(void *at)
-{
-    if (at == NULL)
-        return;
-    secret_wipe(at, malloc_usable_size(at));
-    free(at);
-}
+/* ---- jansson's strings and its reader's buffers hold the secret ---- */
 
 static void make_jansson_wipe(void)
 {
-    json_set_alloc_funcs(malloc, wipe_and_free);
+    json_set_alloc_funcs(malloc, secret_free);
 }
 
 void document_init(void)
@@ -43,7 +34,7 @@ void document_init(void)
 
 /* ---- values ---- */
 
-/* jansson's own text quotes what it stumbled over, which may be the secret. */
+/* jansson's own text quotes the input, which may be the secret. */
 static struct span fault_of_json(const json_error_t *error, struct arena *arena)
 {
     const char *what = "not JSON";
@@ -56,7 +47,7 @@ static struct span fault_of_json(const json_error_t *error, struct arena *arena)
     return arena_printf(arena, "line %d, column %d: %s", error->line, error->column, what);
 }
 
-/* NULL with *fault where text is no JSON object. */
+/* NULL, with *fault, if text is no JSON object. */
 static json_t *load_object(struct span text, struct arena *arena, struct span *fault)
 {
     json_error_t error;
@@ -77,7 +68,7 @@ static json_t *load_object(struct span text, struct arena *arena, struct span *f
     return NULL;
 }
 
-/* *out is SPAN_NONE where the key is absent; points into object. */
+/* *out points into object; SPAN_NONE if the key is missing. */
 static bool get_string(const json_t *object, const char *key, struct span *out, struct span *fault,
                        struct arena *arena)
 {
@@ -142,7 +133,7 @@ static bool get_parts(const json_t *object, enum document_form form,
                 : get_time(object, names->expiration, &parts->expires, fault, arena));
 }
 
-/* What a form wants besides the parts. */
+/* Checks what a form requires besides the parts. */
 static bool check_form(const json_t *object, enum document_form form, struct span *fault,
                        struct arena *arena)
 {

@@ -1,9 +1,7 @@
-/* The JSON documents that credentials come in, strictly read. Pure; it opens no file and connects
- * nowhere.
+/* Strict readers of the JSON documents that credentials come in. Does no I/O.
  *
- * A key twice, a value of another type, anything behind the object are faults. Faults name the key
- * and never show a value. jansson is made to wipe all that it frees, for the whole process, by the
- * first call: let it come before the threads (document_init). */
+ * A duplicate key, a value of another type and text after the object are faults. Faults name the
+ * key and never show a value. */
 #ifndef SAGEGATE_CREDENTIALS_DOCUMENT_H
 #define SAGEGATE_CREDENTIALS_DOCUMENT_H
 
@@ -26,9 +24,11 @@ enum document_form {
     DOCUMENT_SSO,
 };
 
+/* Makes jansson wipe what it frees, for the whole process. To be called before any thread starts;
+ * later calls do nothing. */
 void document_init(void);
 
-/* A set with one reference, or NULL with *fault in arena. source: a literal. */
+/* Returns a set with one reference, or NULL with *fault in arena. source: a literal. */
 MUST_USE struct credentials *document_read_set(enum document_form form, struct span text,
                                                struct span source, struct arena *arena,
                                                struct span *fault);
@@ -38,7 +38,8 @@ MUST_USE struct credentials *document_read_set(enum document_form form, struct s
  * request carried; SPAN_NONE: it carried none. */
 struct span document_error_text(struct span text, struct span token, struct arena *arena);
 
-/* The cached token of `aws sso login`: {"accessToken", "expiresAt"}. False with *fault. */
+/* Reads the cached token of `aws sso login`: {"accessToken", "expiresAt"}. Returns false and sets
+ * *fault if it cannot. */
 MUST_USE bool document_read_sso_token(struct span text, struct secret *token,
                                       struct wall_time *expires, struct arena *arena,
                                       struct span *fault);

@@ -1,12 +1,9 @@
 /* Carrying out a chain: the base, then role after role. */
 #include "credentials/fetch.h"
 
-#include <stdlib.h>
-
 #include "credentials/document.h"
 #include "credentials/file.h"
 #include "credentials/sts.h"
-#include "credentials/sts_response.h"
 
 enum { PROCESS_TIMEOUT_MS = 30 * 1000, BROKER_TIMEOUT_MS = 2000, PORTAL_TIMEOUT_MS = 5000 };
 enum { TOKEN_FILE_MAX = 32768, WEB_TOKEN_MAX = 20000, WEB_TOKEN_MIN = 4, ROLE_NAME_MAX = 127 };
@@ -417,9 +414,7 @@ static void send_form(struct fetch *fetch, const struct chain_role *role, struct
 {
     struct http_client_request request;
     struct buffer form;
-    char *memory = malloc(STS_FORM_MAX);
-    CHECK(memory != NULL);
-    buffer_init_fixed(&form, memory, STS_FORM_MAX);
+    secret_buffer_init(&form, STS_FORM_MAX);
     if (fetch->set == NULL)
         sts_append_web_identity(role, token, &form);
     else
@@ -428,8 +423,7 @@ static void send_form(struct fetch *fetch, const struct chain_role *role, struct
     sts_request(&fetch->chain, buffer_span(&form), fetch->set,
                 skew_correct(fetch->options.skew, clock_wall()), &fetch->arena, &request);
     send_request(fetch, &request, on_sts_response);
-    secret_wipe(memory, STS_FORM_MAX);
-    free(memory);
+    secret_buffer_dispose(&form);
 }
 
 static void begin_web_identity(struct fetch *fetch)
@@ -509,13 +503,13 @@ static void on_sts_response(struct http_client *client)
         skew_check(fetch->options.skew, client->date, clock_wall()))
         fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
     if (client->status == 200) {
-        set = sts_response_read_set(http_client_response(client),
-                                    by_token ? SPAN("web_identity") : SPAN("assume_role"),
-                                    &fetch->arena, &response, &fault);
+        set = sts_read_set(http_client_response(client),
+                           by_token ? SPAN("web_identity") : SPAN("assume_role"), &fetch->arena,
+                           &response, &fault);
         if (set == NULL)
             fault = arena_printf(&fetch->arena, "the response: %.*s", SPAN_ARG(fault));
     } else if (client->status != 0) {
-        (void)!sts_response_read(http_client_response(client), &fetch->arena, &response, &fault);
+        (void)!sts_read(http_client_response(client), &fetch->arena, &response, &fault);
         if (signs_again(fetch, client, &response))
             return;
         fault = fault_of_sts(fetch, client->status, &response);

@@ -1,4 +1,4 @@
-/* Reading a file with secrets, and seeing that it has changed. */
+/* Reads without waiting, and compares versions by stat(2). */
 #include "credentials/file.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static bool open_text(int fd, size_t max, struct file_text *text, struct arena *
         *fault = SPAN("not a regular file");
         return false;
     }
-    /* One byte more than it has, to see its end; it may have grown since. */
+    /* One byte longer, to notice that the file has grown. */
     size_t size = (uint64_t)st.st_size < max ? (size_t)st.st_size + 1 : max + 1;
     *text = (struct file_text){malloc(size), 0, size, (unsigned)(st.st_mode & 07777)};
     CHECK(text->at != NULL);

@@ -1,6 +1,6 @@
-/* A file with secrets, read whole into memory that is wiped. Knows no format.
+/* Files with secrets, read whole into memory that is wiped. Must not depend on a format.
  *
- * Never waits: a FIFO, a device or a directory is refused. */
+ * Never waits: a FIFO, a device or a directory is an error. */
 #ifndef SAGEGATE_CREDENTIALS_FILE_H
 #define SAGEGATE_CREDENTIALS_FILE_H
 
@@ -18,8 +18,8 @@ struct file_text {
 
 enum file_result { FILE_READ, FILE_MISSING, FILE_FAILED };
 
-/* At most `max` bytes. *fault, with FILE_FAILED, is a text in arena without the file's name. *out
- * is to be disposed with FILE_READ only. */
+/* Reads at most `max` bytes. *fault, set with FILE_FAILED, is in arena and does not name the file.
+ * *out, set with FILE_READ, is to be disposed. */
 MUST_USE enum file_result file_read(const char *name, size_t max, struct file_text *out,
                                     struct arena *arena, struct span *fault);
 void file_dispose(struct file_text *text);
@@ -28,13 +28,13 @@ static inline struct span file_span(const struct file_text *text)
 {
     return (struct span){text->at, text->len};
 }
-/* Others than the owner may read it. */
+/* Whether others than the owner may read it. */
 static inline bool file_is_open_to_others(const struct file_text *text)
 {
     return (text->mode & 0077) != 0;
 }
 
-/* What tells one version of a file from the next; all zero where there is none. */
+/* Distinguishes versions of a file; all zero if there is none. */
 struct file_version {
     struct timespec modified, changed;
     ino_t inode;

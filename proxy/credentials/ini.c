@@ -1,4 +1,4 @@
-/* Sections and properties out of a text, line by line; it opens no file. */
+/* Parses line by line. */
 #include "credentials/ini.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ struct parse {
     struct ini_section *section; /* the one being filled; NULL before the first */
     struct ini_section **next_section;
     struct ini_property **next_property;
-    struct ini_property *property; /* what a line that begins with a blank continues; NULL: none */
+    struct ini_property *property; /* continued by a line that begins with a blank; NULL: none */
     struct ini_property **next_below;
 };
 
@@ -37,7 +37,7 @@ static bool fail(struct parse *parse, const char *what)
     return false;
 }
 
-/* Copies to the end of ini->text, which has room for all: nothing is kept twice. */
+/* Copies to the end of ini->text, which has room for everything, since nothing is kept twice. */
 static struct span keep(struct ini *ini, struct span s)
 {
     CHECK(s.len <= ini->text_size - ini->text_used);
@@ -57,7 +57,7 @@ static struct span keep_lower(struct ini *ini, struct span s)
     return kept;
 }
 
-/* Without the comment that a blank and '#' or ';' begin. */
+/* Drops a comment, which begins with '#' or ';' behind a blank. */
 static struct span strip_comment(struct span s)
 {
     for (size_t i = 0; i != s.len; ++i)
@@ -110,13 +110,13 @@ static bool take_property(struct parse *parse, struct span line)
     return true;
 }
 
-/* A line that begins with a blank, below parse->property. */
+/* Takes a line that begins with a blank, below parse->property. */
 static bool take_continuation(struct parse *parse, struct span line)
 {
     struct span key, value;
     struct ini_property *property = parse->property;
     if (property->value.len != 0) {
-        /* Nothing has been kept since: the value can grow where it is. */
+        /* Nothing was kept since, so the value can grow in place. */
         keep(parse->ini, SPAN("\n"));
         keep(parse->ini, trim(line));
         property->value.len += 1 + trim(line).len;

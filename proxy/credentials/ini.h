@@ -1,10 +1,10 @@
-/* The grammar of AWS's shared config and credentials files: sections of properties. Pure; it knows
- * neither profiles nor what a key means.
+/* The grammar of AWS's shared config and credentials files: sections of properties. Does no I/O.
+ * Must not depend on what a section or a key means.
  *
  * Source: AWS SDKs and Tools Reference Guide, "Shared config and credentials files", as the SDKs
- * read it. `#` or `;` in the first column begins a comment; behind a value they do where a blank
- * stands before them, so that a secret may hold one. A line that begins with a blank continues the
- * value above, joined by a newline; below an empty value such lines are properties of their own. */
+ * read it. `#` or `;` begins a comment in the first column and, after a value, behind a blank, so
+ * that a secret may contain them. A line that begins with a blank continues the value above, joined
+ * by a newline; below an empty value, such lines are properties of their own. */
 #ifndef SAGEGATE_CREDENTIALS_INI_H
 #define SAGEGATE_CREDENTIALS_INI_H
 
@@ -22,9 +22,9 @@ struct ini_property {
 
 struct ini_section {
     struct ini_section *next;
-    struct span title; /* what stands in the brackets, trimmed; sections may repeat */
+    struct span title; /* between the brackets, trimmed; sections may repeat */
     unsigned line;
-    struct ini_property *properties; /* in file order; of a key that repeats the last one counts */
+    struct ini_property *properties; /* in file order; the last of a repeated key counts */
 };
 
 /* Zeroed is empty. Titles, keys and values live in `text`, which is wiped. */
@@ -35,16 +35,17 @@ struct ini {
     struct ini_section *sections;
 };
 
-/* False, with *fault "line N: what is wrong" in `arena` and nothing kept, where there is a line
- * that is none of: blank, comment, [section], key = value; a property before any section; a NUL.
- * Shows nothing of a value. A byte order mark and CRLF are taken. */
+/* Returns false, keeps nothing and sets *fault to "line N: what is wrong", in arena, if a line is
+ * none of: blank, comment, [section], key = value; for a property before any section; for a NUL.
+ * Shows nothing of a value. Accepts a byte order mark and CRLF. */
 MUST_USE bool ini_parse(struct ini *ini, struct span text, struct arena *arena, struct span *fault);
-/* Wipes. Takes an empty one. */
+/* Wipes. Safe if zeroed. */
 void ini_dispose(struct ini *ini);
 
-/* The value of the last property of that key in all sections of that title; SPAN_NONE if none. */
+/* Returns the value of the last property of that key in all sections of that title, or SPAN_NONE.
+ */
 struct span ini_find(const struct ini *ini, struct span title, struct span key);
-/* Likewise of a property below another: {"sts", "endpoint_url"}. */
+/* The same for a property below another: {"sts", "endpoint_url"}. */
 struct span ini_find_below(const struct ini *ini, struct span title, struct span key,
                            struct span below);
 bool ini_has_section(const struct ini *ini, struct span title);

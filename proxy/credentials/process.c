@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +26,7 @@ static const struct connection_callbacks callbacks = {.on_readable = on_readable
 
 /* ---- starting ---- */
 
-/* Standard input and output of its own; all else is closed by O_CLOEXEC. */
+/* Sets up standard input and output; O_CLOEXEC closes everything else. */
 static int spawn(struct process *process, char *const *argv, int out)
 {
     posix_spawn_file_actions_t actions;
@@ -70,9 +69,7 @@ bool process_start(struct process *process, struct loop *loop, char *const *argv
         return false;
     }
     (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    void *output = malloc(PROCESS_OUTPUT_MAX);
-    CHECK(output != NULL);
-    buffer_init_fixed(&process->output, output, PROCESS_OUTPUT_MAX);
+    secret_buffer_init(&process->output, PROCESS_OUTPUT_MAX);
     process->limit.fire = on_limit;
     process->reap.fire = on_reap;
     loop_read_clock(loop);
@@ -90,14 +87,14 @@ static void kill_group(struct process *process)
         kill(-process->pid, SIGKILL);
 }
 
-/* Its output has ended, or is of no use any more: waits for it to end. */
+/* Waits for the command to end: its output has ended, or is no longer wanted. */
 static void begin_reaping(struct process *process)
 {
     connection_close(&process->out);
     loop_set_timer(process->loop, &process->reap, process->loop->now);
 }
 
-/* One read. DATA: there may be more at once; AGAIN: later; else it is over. */
+/* Reads once. DATA: there may be more at once; AGAIN: later; else the output is over. */
 static enum connection_result take_output(struct process *process)
 {
     struct span got;
@@ -133,7 +130,7 @@ static void on_limit(struct timer *timer)
     begin_reaping(process);
 }
 
-/* Also while its output is open: what it has started and left behind may hold that for ever. */
+/* Looks even while the output is open: a child left behind may hold it open for ever. */
 static void on_reap(struct timer *timer)
 {
     struct process *process = H2O_STRUCT_FROM_MEMBER(struct process, reap, timer);
@@ -146,9 +143,9 @@ static void on_reap(struct timer *timer)
         return;
     }
     while (is_open && take_output(process) == CONNECTION_DATA)
-        continue; /* what it printed before it ended */
+        continue; /* takes what it printed before it ended */
     connection_close(&process->out);
-    kill_group(process); /* what it has left behind */
+    kill_group(process); /* and what it left behind */
     process->pid = 0;
     loop_cancel_timer(process->loop, &process->limit);
     if (process->why[0] == '\0' && WIFSIGNALED(status))
@@ -171,8 +168,6 @@ void process_dispose(struct process *process)
         loop_cancel_timer(process->loop, &process->limit);
         loop_cancel_timer(process->loop, &process->reap);
     }
-    if (process->output.at != NULL)
-        secret_wipe(process->output.at, process->output.capacity);
-    free(process->output.at);
+    secret_buffer_dispose(&process->output);
     *process = (struct process){0};
 }

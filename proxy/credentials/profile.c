@@ -1,11 +1,11 @@
-/* The two shared files, read and asked as one. */
+/* Looks keys up in both files, credentials first. */
 #include "credentials/profile.h"
 
 enum { TITLE_MAX = 512 };
 
 /* ---- files ---- */
 
-/* "~/x" by HOME; NULL where that is wanted and not set. */
+/* Replaces `~` by HOME; NULL if HOME is needed and not set. */
 static const char *expand(struct span name, struct span home, struct arena *arena)
 {
     bool tilde = span_starts_with(name, SPAN("~/"));
@@ -67,7 +67,7 @@ void profile_close(struct profile_files *files)
 
 /* ---- profiles ---- */
 
-/* Names as the SDKs take them; others, and so their sections, do not exist. */
+/* Names that the SDKs accept; sections with others do not exist. */
 static bool is_name(struct span name)
 {
     for (size_t i = 0; i != name.len; ++i)
@@ -77,7 +77,7 @@ static bool is_name(struct span name)
     return name.len != 0 && name.len <= TITLE_MAX / 2;
 }
 
-/* "KIND NAME", whatever blanks stand between. */
+/* "KIND NAME", with any blanks between. */
 static bool title_is(struct span title, const char *kind, struct span name)
 {
     struct span word = span_from(kind);
@@ -87,7 +87,7 @@ static bool title_is(struct span title, const char *kind, struct span name)
     return (rest.at[0] == ' ' || rest.at[0] == '\t') && span_equals(span_trim(rest), name);
 }
 
-/* The config file's title of a profile as it is written there; SPAN_NONE where it has none. */
+/* Returns the title of that section as the config file writes it, or SPAN_NONE. */
 static struct span config_title(const struct ini *config, const char *kind, struct span name)
 {
     if (!is_name(name))

@@ -1,4 +1,4 @@
-/* The times of refreshing. */
+/* Computes the times. */
 #include "credentials/refresh.h"
 
 enum { MINUTE_S = 60, BACKOFF_LEAST_MS = 100, UNCHANGED_MAX_S = 60, LEAST_WAIT_MS = 100 };

@@ -38,28 +38,12 @@ static void append_header(struct buffer *head, struct span name, struct span val
     buffer_append(head, SPAN("\r\n"));
 }
 
-/* A fixed buffer: one that grows leaves copies behind. */
-static void open_buffer(struct buffer *buffer, size_t size)
-{
-    void *at = malloc(size);
-    CHECK(at != NULL);
-    buffer_init_fixed(buffer, at, size);
-}
-
-static void close_buffer(struct buffer *buffer)
-{
-    if (buffer->at != NULL)
-        secret_wipe(buffer->at, buffer->capacity);
-    free(buffer->at);
-    *buffer = (struct buffer){0};
-}
-
 static void write_request(struct http_client *client, const struct http_client_request *request)
 {
     size_t size = 256 + request->path.len + request->url->authority.len;
     for (size_t i = 0; i != request->header_count; ++i)
         size += request->headers[i].name.len + request->headers[i].value.len + 4;
-    open_buffer(&client->head, size);
+    secret_buffer_init(&client->head, size);
     buffer_append(&client->head, request->method);
     buffer_append_char(&client->head, ' ');
     buffer_append(&client->head, request->path);
@@ -98,7 +82,7 @@ void http_client_start(struct http_client *client, struct loop *loop,
     CHECK(!request->url->tls || request->trust != NULL);
     *client =
         (struct http_client){.on_done = on_done, .owner = owner, .timeout_ms = request->timeout_ms};
-    open_buffer(&client->response, HTTP_CLIENT_RESPONSE_MAX);
+    secret_buffer_init(&client->response, HTTP_CLIENT_RESPONSE_MAX);
     write_request(client, request);
     client->pool = pool_create(loop, &options);
     loop_read_clock(loop);
@@ -119,11 +103,9 @@ static void stop(struct http_client *client)
     loop_wipe(loop);
     pool_destroy(client->pool);
     client->pool = NULL;
-    if (client->chunk != NULL)
-        secret_wipe(client->chunk->bytes, client->chunk->len);
-    free(client->chunk);
+    secret_free(client->chunk);
     client->chunk = NULL;
-    close_buffer(&client->head);
+    secret_buffer_dispose(&client->head);
 }
 
 static void fail(struct http_client *client, const char *why)
@@ -204,5 +186,5 @@ static void on_timeout(struct timer *timer)
 void http_client_dispose(struct http_client *client)
 {
     stop(client);
-    close_buffer(&client->response);
+    secret_buffer_dispose(&client->response);
 }

@@ -4,7 +4,7 @@
 #include "credentials/command_line.h"
 #include "credentials/document.h"
 #include "credentials/ini.h"
-#include "credentials/sts_response.h"
+#include "credentials/sts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -327,7 +327,7 @@ static void sts_response_is_parsed(void **state)
     struct span fault;
     struct credentials *set;
     (void)state;
-    set = sts_response_read_set(span_from(xml), SPAN("sts"), &arena, &response, &fault);
+    set = sts_read_set(span_from(xml), SPAN("sts"), &arena, &response, &fault);
     assert_non_null(set);
     assert_string_equal(set->access_key_id, "ASIA");
     assert_span(secret_bytes(&set->secret_access_key), "a/b+c");
@@ -342,20 +342,18 @@ static void sts_errors_and_identities_are_parsed(void **state)
     struct sts_response response;
     struct span fault;
     (void)state;
-    assert_true(sts_response_read(
-        SPAN("<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
-             "<Message>no "
-             "&quot;x&quot;\n</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
-        &arena, &response, &fault));
+    assert_true(
+        sts_read(SPAN("<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
+                      "<Message>no "
+                      "&quot;x&quot;\n</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
+                 &arena, &response, &fault));
     assert_span(response.error_code, "AccessDenied");
     assert_span(response.error_message, "no \"x\" ");
-    assert_true(
-        sts_response_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &response, &fault));
+    assert_true(sts_read(SPAN("<Error><Code>X</Code></Error>"), &arena, &response, &fault));
     assert_span(response.error_code, "X");
-    assert_true(
-        sts_response_read(SPAN("<R><GetCallerIdentityResult><Arn>a</Arn><Account>1</Account>"
-                               "</GetCallerIdentityResult></R>"),
-                          &arena, &response, &fault));
+    assert_true(sts_read(SPAN("<R><GetCallerIdentityResult><Arn>a</Arn><Account>1</Account>"
+                              "</GetCallerIdentityResult></R>"),
+                         &arena, &response, &fault));
     assert_span(response.arn, "a");
     assert_span(response.account, "1");
 }
@@ -380,8 +378,7 @@ static void invalid_xml_is_rejected(void **state)
     for (size_t i = 0; i != sizeof(rows) / sizeof(rows[0]); ++i) {
         struct sts_response response;
         struct span fault = SPAN_NONE;
-        assert_null(
-            sts_response_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &response, &fault));
+        assert_null(sts_read_set(span_from(rows[i].xml), SPAN("sts"), &arena, &response, &fault));
         assert_span(fault, rows[i].fault);
     }
 }
