@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 64,
+    BACKLOG = 1024,
     CONNECTIONS_MAX = 64,
     REQUEST_TIMEOUT_MS = 10000, /* an idle connection; a head and its body together */
     REASONS_SIZE_MAX = 131072,  /* all reasons, every byte escaped */
@@ -299,6 +299,9 @@ static void on_timeout(struct timer *timer)
     refuse(H2O_STRUCT_FROM_MEMBER(struct request, timer, timer), OUTCOME_BODY_TIMEOUT, SPAN_NONE);
 }
 
+/* refuse() names it. */
+_Static_assert(ADMIN_HEAD_MAX == 16 * 1024, "16 KiB");
+
 static void *open_request(struct downstream *downstream, struct mono_time started)
 {
     struct request *request = calloc(1, sizeof(*request));
@@ -367,6 +370,8 @@ static void refuse(void *context, enum outcome outcome, struct span message)
         end(request, DOWNSTREAM_ABORT);
         return;
     }
+    if (outcome == OUTCOME_HEAD_TOO_LARGE) /* its text names the limit of callers */
+        message = SPAN("the request's head exceeds 16 KiB");
     request->keep_alive = false;
     add_error(request, info->token, message.len != 0 ? message : info->text);
     respond_json(request, info->status);
