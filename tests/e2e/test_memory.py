@@ -81,7 +81,7 @@ def test_a_token_of_a_dropped_identity_is_nowhere(start_gateway, endpoint, ca_fi
         gateway.process.send_signal(signal.SIGHUP)
         gateway.diagnostic(topic="reload", message="the new configuration is in force")
         assert call(gateway).status == 200  # the new snapshot has its credentials by now
-        answer = slow.send(BODY[5:]).answer()
+        answer = slow.send(BODY[5:]).response()
         assert answer.status == 200, answer.body
     [seen] = [seen for seen in endpoint.requests if seen.operation == "openai"]
     [token] = [value.split(" ")[1] for name, value in seen.headers if name.lower() == "authorization"]
