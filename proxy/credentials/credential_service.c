@@ -1,8 +1,10 @@
 /* The thread, and who uses which provider. */
 #include "credentials/credential_service.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -109,14 +111,41 @@ void credential_service_end(struct credential_service_job *job)
 
 /* ---- what snapshots use ---- */
 
+/* What a snapshot takes or gives back. On the heap, and freed by whoever is last to use it: a take
+ * whose caller has stopped waiting, and every giving back, by the thread. */
 struct diff {
-    struct credential_service_job job;
+    struct loop_task task;
     struct credential_service *service;
+    struct config *config; /* retained: owns the identities; may be NULL */
     const struct config_identity *identities;
-    const bool *used;
     size_t count;
+    enum { DIFF_AWAITED, DIFF_ENDED, DIFF_ABANDONED } _Atomic state;
+    sem_t ended;
     struct provider **providers;
+    bool *used;
 };
+
+static struct diff *create_diff(struct credential_service *service, size_t count,
+                                void (*run)(struct loop_task *task))
+{
+    struct diff *diff = calloc(1, sizeof(*diff));
+    CHECK(diff != NULL);
+    *diff = (struct diff){.task.run = run, .service = service, .count = count};
+    diff->providers = calloc(count + 1, sizeof(struct provider *));
+    diff->used = calloc(count + 1, sizeof(bool));
+    CHECK(diff->providers != NULL && diff->used != NULL);
+    sem_init(&diff->ended, 0, 0);
+    return diff;
+}
+
+static void destroy_diff(struct diff *diff)
+{
+    config_release(diff->config);
+    sem_destroy(&diff->ended);
+    free(diff->providers);
+    free(diff->used);
+    free(diff);
+}
 
 /* The identity's entry, created or refreshed. */
 static struct entry *find_entry(struct credential_service *service,
@@ -136,32 +165,6 @@ static struct entry *find_entry(struct credential_service *service,
     return entry;
 }
 
-static void on_take(struct credential_service_job *job)
-{
-    struct diff *diff = H2O_STRUCT_FROM_MEMBER(struct diff, job, job);
-    for (size_t i = 0; i != diff->count; ++i) {
-        diff->providers[i] = NULL;
-        if (!diff->used[i])
-            continue;
-        struct entry *entry = find_entry(diff->service, &diff->identities[i]);
-        ++entry->users;
-        diff->providers[i] = entry->provider;
-    }
-    credential_service_end(job);
-}
-
-void credential_service_take(struct credential_service *service,
-                             const struct config_identity *identities, const bool *used,
-                             size_t count, struct provider **providers)
-{
-    struct diff diff = {.service = service,
-                        .identities = identities,
-                        .used = used,
-                        .count = count,
-                        .providers = providers};
-    credential_service_run(service, &diff.job, on_take);
-}
-
 static void drop_user(struct credential_service *service, struct provider *provider)
 {
     struct entry **link = &service->entries;
@@ -175,27 +178,87 @@ static void drop_user(struct credential_service *service, struct provider *provi
     free(entry);
 }
 
-static void on_give_back(struct credential_service_job *job)
+static void drop_users(struct diff *diff)
 {
-    struct diff *diff = H2O_STRUCT_FROM_MEMBER(struct diff, job, job);
     for (size_t i = 0; i != diff->count; ++i)
         if (diff->providers[i] != NULL)
             drop_user(diff->service, diff->providers[i]);
-    credential_service_end(job);
+    destroy_diff(diff);
+}
+
+static void on_take(struct loop_task *task)
+{
+    struct diff *diff = H2O_STRUCT_FROM_MEMBER(struct diff, task, task);
+    for (size_t i = 0; i != diff->count && diff->state == DIFF_AWAITED; ++i) {
+        if (!diff->used[i])
+            continue;
+        struct entry *entry = find_entry(diff->service, &diff->identities[i]);
+        ++entry->users;
+        diff->providers[i] = entry->provider;
+    }
+    if (atomic_exchange(&diff->state, DIFF_ENDED) == DIFF_AWAITED)
+        sem_post(&diff->ended); /* the diff may be gone */
+    else
+        drop_users(diff);
+}
+
+/* Returns false, with the diff left to the thread, if it has not ended after wait_ms. */
+static bool await(struct diff *diff, int64_t wait_ms)
+{
+    struct mono_time limit = clock_after_ms(clock_mono(), wait_ms);
+    const struct timespec at = {limit.us / 1000000, limit.us % 1000000 * 1000};
+    while ((wait_ms == 0 ? sem_wait(&diff->ended)
+                         : sem_clockwait(&diff->ended, CLOCK_MONOTONIC, &at)) != 0) {
+        if (errno != ETIMEDOUT)
+            continue; /* a signal */
+        if (atomic_exchange(&diff->state, DIFF_ABANDONED) == DIFF_AWAITED)
+            return false;
+        wait_ms = 0; /* it has just ended */
+    }
+    return true;
+}
+
+bool credential_service_take(struct credential_service *service,
+                             const struct credential_service_wanted *wanted,
+                             struct provider **providers)
+{
+    struct diff *diff = create_diff(service, wanted->count, on_take);
+    diff->config = wanted->config == NULL ? NULL : config_retain(wanted->config);
+    diff->identities = wanted->identities;
+    memset(providers, 0, wanted->count * sizeof(*providers));
+    memcpy(diff->used, wanted->used, wanted->count * sizeof(*wanted->used));
+    loop_post(service->shared.loop, &diff->task);
+    if (!await(diff, wanted->wait_ms))
+        return false;
+    CHECK(diff->state != DIFF_AWAITED);
+    memcpy(providers, diff->providers, wanted->count * sizeof(*providers));
+    destroy_diff(diff);
+    return true;
+}
+
+static void on_give_back(struct loop_task *task)
+{
+    drop_users(H2O_STRUCT_FROM_MEMBER(struct diff, task, task));
 }
 
 void credential_service_give_back(struct credential_service *service, struct provider **providers,
                                   size_t count)
 {
-    struct diff diff = {.service = service, .count = count, .providers = providers};
-    credential_service_run(service, &diff.job, on_give_back);
+    struct diff *diff = create_diff(service, count, on_give_back);
+    memcpy(diff->providers, providers, count * sizeof(*providers));
+    loop_post(service->shared.loop, &diff->task);
 }
 
 /* ---- the end ---- */
 
+struct stop {
+    struct credential_service_job job;
+    struct credential_service *service;
+};
+
 static void on_stop(struct credential_service_job *job)
 {
-    H2O_STRUCT_FROM_MEMBER(struct diff, job, job)->service->stopping = true;
+    H2O_STRUCT_FROM_MEMBER(struct stop, job, job)->service->stopping = true;
     credential_service_end(job);
 }
 
@@ -203,8 +266,8 @@ void credential_service_destroy(struct credential_service *service)
 {
     if (service == NULL)
         return;
-    struct diff diff = {.service = service};
-    credential_service_run(service, &diff.job, on_stop);
+    struct stop stop = {.service = service};
+    credential_service_run(service, &stop.job, on_stop);
     pthread_join(service->thread, NULL);
     CHECK(service->entries == NULL);
     free(service);

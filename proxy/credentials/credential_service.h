@@ -29,15 +29,23 @@ credential_service_create(const struct credential_service_options *options);
 /* Joins the thread. Every identity that was taken must have been given back. Accepts NULL. */
 void credential_service_destroy(struct credential_service *service);
 
+struct credential_service_wanted {
+    struct config *config; /* retained until the identities have been read; NULL: they stay */
+    const struct config_identity *identities;
+    const bool *used;
+    size_t count;    /* of both */
+    int64_t wait_ms; /* 0: no limit */
+};
 /* Sets providers[i] to the provider of identities[i] if used[i], else to NULL. A new identity is
  * created, one that was taken before is shared and refreshed; what needs no waiting (environment,
  * files) has been fetched when it returns. The identities are copied. Waits for the service's
- * thread. */
-void credential_service_take(struct credential_service *service,
-                             const struct config_identity *identities, const bool *used,
-                             size_t count, struct provider **providers);
-/* Gives back what credential_service_take returned; no view on it may be open. Waits for the
- * service's thread. */
+ * thread. Returns false, with all providers NULL, if the thread has not come to it after wait_ms
+ * (a file system hangs): nothing is taken then, neither later. */
+MUST_USE bool credential_service_take(struct credential_service *service,
+                                      const struct credential_service_wanted *wanted,
+                                      struct provider **providers);
+/* Gives back what credential_service_take returned; no view on it may be open. The service's thread
+ * drops them later. */
 void credential_service_give_back(struct credential_service *service, struct provider **providers,
                                   size_t count);
 

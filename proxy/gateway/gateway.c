@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+/* The main thread answers /live and signals only after a reload. */
+enum { RELOAD_WAIT_MS = 5000 };
+
 /* Logs a warning and adds it to reasons. */
 static void warn(const char *topic, struct reasons *reasons, struct span message)
 {
@@ -82,7 +85,8 @@ static struct snapshot *make_snapshot(struct gateway *gateway, struct config *co
                                    .workers = gateway->group.count,
                                    .admission = &gateway->group.admission,
                                    .metrics = gateway->metrics,
-                                   .credential_service = gateway->credential_service},
+                                   .credential_service = gateway->credential_service,
+                                   .wait_ms = gateway->snapshot == NULL ? 0 : RELOAD_WAIT_MS},
         arena, fault);
     if (snapshot == NULL)
         return NULL;

@@ -96,17 +96,34 @@ static bool load_listener_tls(struct snapshot *snapshot, const struct config *st
 /* ---- life ---- */
 
 /* Takes providers for the identities that routes use. */
-static void take_providers(struct snapshot *snapshot, struct credential_service *service)
+static bool take_providers(struct snapshot *snapshot, const struct snapshot_options *options,
+                           struct arena *arena, struct span *fault)
 {
     const struct config *config = snapshot->config;
     bool *used = allocate(config->identity_count, sizeof(bool));
-    snapshot->providers = allocate(config->identity_count, sizeof(struct provider *));
     for (size_t i = 0; i != config->route_count; ++i)
         used[config->routes[i].identity] |= config_operation_is_aws(config->routes[i].operation);
-    snapshot->credential_service = service;
-    credential_service_take(service, config->identities, used, config->identity_count,
-                            snapshot->providers);
+    struct provider **providers = allocate(config->identity_count, sizeof(struct provider *));
+    bool taken = credential_service_take(
+        options->credential_service,
+        &(struct credential_service_wanted){.config = snapshot->config,
+                                            .identities = config->identities,
+                                            .used = used,
+                                            .count = config->identity_count,
+                                            .wait_ms = options->wait_ms},
+        providers);
     free(used);
+    if (taken) {
+        snapshot->credential_service = options->credential_service;
+        snapshot->providers = providers;
+        return true;
+    }
+    free(providers);
+    *fault = arena_printf(arena,
+                          "reading credentials has not ended after %lld ms: does the file system "
+                          "of a credentials file hang?",
+                          (long long)options->wait_ms);
+    return false;
 }
 
 /* Opens the process's counters by route and by upstream. */
@@ -134,13 +151,13 @@ struct snapshot *snapshot_create(const struct snapshot_options *options, struct 
         allocate(snapshot->config->upstream_count, sizeof(struct snapshot_upstream));
     atomic_init(&snapshot->users, options->workers);
     if (!load_trusts(snapshot, arena, fault) ||
-        !load_listener_tls(snapshot, options->started_with, arena, fault)) {
+        !load_listener_tls(snapshot, options->started_with, arena, fault) ||
+        !take_providers(snapshot, options, arena, fault)) {
         snapshot_destroy(snapshot);
         return NULL;
     }
     snapshot->table = route_table_create(snapshot->config);
     open_counters(snapshot, options->admission, options->metrics);
-    take_providers(snapshot, options->credential_service);
     return snapshot;
 }
 

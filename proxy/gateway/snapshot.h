@@ -47,10 +47,11 @@ struct snapshot_options {
     struct admission *admission;
     struct metrics *metrics;                       /* of the process */
     struct credential_service *credential_service; /* of the process */
+    int64_t wait_ms;                               /* for credentials; 0: no limit */
 };
 
 /* Creates a snapshot. Returns NULL and sets *fault, one line in arena, if a certificate, key or
- * bundle cannot be loaded. */
+ * bundle cannot be loaded, or wait_ms has passed. */
 MUST_USE struct snapshot *snapshot_create(const struct snapshot_options *options,
                                           struct arena *arena, struct span *fault);
 /* Returns whether all identities that its routes use have credentials. Adds a reason for each that

@@ -31,6 +31,7 @@ struct scene {
     struct skew skew;
     /* The environment. */
     const char *key_id, *secret, *token, *expiration;
+    atomic_int hang; /* a pipe: reading AWS_CA_BUNDLE takes until it is closed; 0: does not */
     const char *replacement; /* replaces the file when the chain reads AWS_CA_BUNDLE */
     struct credential_service *service;
     struct provider *provider;
@@ -87,6 +88,10 @@ static struct span get_variable(void *context, struct span name)
         return span_from(scene->expiration);
     if (span_equals(name, SPAN("AWS_EC2_METADATA_DISABLED")))
         return SPAN("true");
+    if (span_equals(name, SPAN("AWS_CA_BUNDLE")) && scene->hang != 0) {
+        char byte;
+        (void)!read(scene->hang, &byte, 1);
+    }
     if (span_equals(name, SPAN("AWS_CA_BUNDLE")) && scene->replacement != NULL) {
         write_file(scene, span_from(scene->replacement));
         scene->replacement = NULL;
@@ -360,6 +365,14 @@ static void start_service(struct scene *scene)
                                                                        .check_interval_ms = 10});
 }
 
+static void take(struct scene *scene, const struct config_identity *identities, const bool *used,
+                 size_t count, struct provider **providers)
+{
+    const struct credential_service_wanted wanted = {
+        .identities = identities, .used = used, .count = count};
+    assert_true(credential_service_take(scene->service, &wanted, providers));
+}
+
 /* Uses one identity like a snapshot and a worker, from this source. */
 static void keep(struct scene *scene, enum config_source source, const char *file)
 {
@@ -371,7 +384,7 @@ static void keep(struct scene *scene, enum config_source source, const char *fil
         .region = SPAN("us-east-1"),
     };
     start_service(scene);
-    credential_service_take(scene->service, &scene->identity, used, 1, &scene->provider);
+    take(scene, &scene->identity, used, 1, &scene->provider);
     provider_view_open(&scene->view, scene->provider, loop_of_test());
 }
 
@@ -507,13 +520,13 @@ static void equal_identities_share_a_provider(void **state)
     for (size_t i = 0; i != 4; ++i)
         identities[i] = scene->identity;
     identities[3].label = SPAN("other");
-    credential_service_take(scene->service, identities, used, 4, providers);
+    take(scene, identities, used, 4, providers);
     assert_null(providers[0]);
     assert_ptr_equal(providers[1], scene->provider);
     assert_ptr_equal(providers[2], scene->provider);
     assert_ptr_not_equal(providers[3], scene->provider);
     credential_service_give_back(scene->service, providers, 4);
-    credential_service_take(scene->service, identities, used + 1, 1, &next);
+    take(scene, identities, used + 1, 1, &next);
     assert_ptr_equal(next, scene->provider);
     credential_service_give_back(scene->service, &next, 1);
     drop(scene);
@@ -527,7 +540,7 @@ static void kept_identity_survives_reload_with_source_down(void **state)
     write_file(scene, span_from(good_file));
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     unlink(scene->file);
-    credential_service_take(scene->service, &scene->identity, used, 1, &next);
+    take(scene, &scene->identity, used, 1, &next);
     credential_service_give_back(scene->service, &scene->provider, 1);
     assert_ptr_equal(next, scene->provider);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE1");
@@ -543,10 +556,39 @@ static void snapshot_sees_file_change_at_once(void **state)
     write_file(scene, span_from(good_file));
     keep(scene, CONFIG_SOURCE_STATIC, scene->file);
     write_file(scene, span_from(second_file));
-    credential_service_take(scene->service, &scene->identity, used, 1, &next);
+    take(scene, &scene->identity, used, 1, &next);
     assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE2");
     credential_service_give_back(scene->service, &next, 1);
     drop(scene);
+}
+
+/* As if the mount of a credentials file did not respond. */
+static void take_from_hung_source_is_given_up_and_undone(void **state)
+{
+    struct scene *scene = *state;
+    static const bool used[] = {true, true};
+    struct provider *providers[2], *kept;
+    write_file(scene, span_from(good_file));
+    keep(scene, CONFIG_SOURCE_STATIC, scene->file);
+    struct config_identity identities[2] = {scene->identity, scene->identity};
+    identities[0].label = SPAN("other");
+    const struct credential_service_wanted wanted = {
+        .identities = identities, .used = used, .count = 2, .wait_ms = 20};
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    scene->hang = ends[0];
+    assert_false(credential_service_take(scene->service, &wanted, providers));
+    assert_null(providers[0]);
+    assert_null(providers[1]);
+    assert_string_equal(key_id_of(scene, clock_wall()), "AKIDEXAMPLE1");
+    assert_int_equal(reported(scene, PROVIDER_LOADED), 1);
+    close(ends[1]);
+    /* The late one is undone: destroying the service checks that. */
+    take(scene, &scene->identity, used, 1, &kept);
+    assert_ptr_equal(kept, scene->provider);
+    credential_service_give_back(scene->service, &kept, 1);
+    drop(scene);
+    close(ends[0]);
 }
 
 /* The configuration that defined an identity may have been freed. */
@@ -709,6 +751,7 @@ int main(void)
         TEST(equal_identities_share_a_provider),
         TEST(kept_identity_survives_reload_with_source_down),
         TEST(snapshot_sees_file_change_at_once),
+        TEST(take_from_hung_source_is_given_up_and_undone),
         TEST(provider_copies_its_identity),
         TEST(valid_set_is_only_replaced_by_a_valid_set),
         TEST(expired_set_is_not_returned),
