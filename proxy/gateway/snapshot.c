@@ -252,12 +252,14 @@ struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned wor
     return use;
 }
 
-uint64_t snapshot_use_generation(const struct snapshot_use *use)
+bool snapshot_use_has_rotated(struct snapshot_use *use)
 {
-    uint64_t sum = 0; /* each generation only grows */
+    uint64_t sum = 0; /* each generation only grows, so each change makes the sum larger */
     for (size_t i = 0; i != use->snapshot->config->identity_count; ++i)
         sum += use->credentials[i].generation;
-    return sum;
+    bool rotated = sum != use->generations;
+    use->generations = sum;
+    return rotated;
 }
 
 bool snapshot_use_is_over(struct snapshot_use *use)

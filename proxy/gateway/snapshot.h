@@ -70,6 +70,7 @@ struct snapshot_use {
     struct pool **pools;               /* by upstream */
     struct provider_view *credentials; /* by identity */
     size_t exchanges;                  /* of this worker; begun in this snapshot and not ended */
+    uint64_t generations;              /* private: their sum at the last look for a rotation */
     struct snapshot_use *older;
 };
 
@@ -77,8 +78,9 @@ struct snapshot_use {
  * own. */
 MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
                                                   struct loop *loop);
-/* Returns a number that changes whenever an identity of the use gets other credentials. */
-uint64_t snapshot_use_generation(const struct snapshot_use *use);
+/* Returns whether an identity of the use has got other credentials since the last call. The first
+ * ones count too: a new use rotates when it gets any. */
+MUST_USE bool snapshot_use_has_rotated(struct snapshot_use *use);
 /* Returns whether the use has no exchange left and no task is posted to it. */
 MUST_USE bool snapshot_use_is_over(struct snapshot_use *use);
 /* Destroys the use, which must be over or its loop must have ended. Not from a callback of one of

@@ -112,11 +112,8 @@ static void drop_old_uses(struct worker *worker)
 /* Wipes everything derived from credentials when they change. */
 static void wipe_rotated(struct worker *worker)
 {
-    uint64_t generation = snapshot_use_generation(worker->use);
-    if (generation == worker->generation)
-        return;
-    worker->generation = generation;
-    wipe_derived(worker);
+    if (snapshot_use_has_rotated(worker->use))
+        wipe_derived(worker);
 }
 
 static void *run_worker(void *argument)

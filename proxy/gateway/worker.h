@@ -53,7 +53,6 @@ struct worker {
     struct snapshot_use *use; /* of the current snapshot; linked to older ones */
     struct sigv4_key_cache *keys;
     struct bearer_cache *bearers;
-    uint64_t generation; /* of the credentials that keys and bearers are derived from */
     struct downstream_set downstreams;
     atomic_uint downstream_count;     /* in the set, or passed to this worker and not opened yet */
     struct admission_queue queue;     /* requests that wait for a slot */
