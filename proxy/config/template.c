@@ -243,14 +243,6 @@ struct span template_literal(const struct template *t, struct span route, struct
     return template_expand(t, look_up_route, &route, arena);
 }
 
-bool template_is_literal(const struct template *t)
-{
-    for (size_t i = 0; i != t->part_count; ++i)
-        if (t->parts[i].source != TEMPLATE_TEXT)
-            return false;
-    return true;
-}
-
 bool template_uses(const struct template *t, enum template_source source)
 {
     for (size_t i = 0; t != NULL && i != t->part_count; ++i)

@@ -53,8 +53,6 @@ struct span template_expand(const struct template *t, template_lookup lookup, vo
  * SPAN_NONE if it depends on the request, or on the route and `route` is empty. */
 struct span template_literal(const struct template *t, struct span route, struct arena *arena);
 
-/* True if the template consists of text. */
-bool template_is_literal(const struct template *t);
 /* True if a part comes from that source; false for NULL. */
 bool template_uses(const struct template *t, enum template_source source);
 /* True if a part comes from the caller (header, path, query, json). */
