@@ -39,6 +39,24 @@ static bool is_signed(const struct attempt *attempt)
     return attempt->options.plan->fill.proof != FILL_NONE;
 }
 
+/* The only function that sets the state. */
+static void set_state(struct attempt *attempt, enum attempt_state state)
+{
+    attempt->state = state;
+    switch (state) {
+    case ATTEMPT_IDLE: /* stops what is still pending */
+        renew_cancel(&attempt->renew);
+        upstream_cancel(&attempt->upstream);
+        break;
+    case ATTEMPT_UPSTREAM:
+        timing_connect(attempt->options.timing, &attempt->upstream);
+        break;
+    case ATTEMPT_CREDENTIALS:
+    case ATTEMPT_RENEWING:
+        break;
+    }
+}
+
 /* ---- credentials ---- */
 
 static void wipe_head(struct attempt *attempt)
@@ -77,9 +95,10 @@ static bool begin(struct attempt *attempt)
 {
     if (!is_signed(attempt) || get_credentials(attempt, renew_now(&attempt->renew)) != NULL)
         return connect_upstream(attempt);
-    bool waiting = renew_wait(&attempt->renew);
-    attempt->state = waiting ? ATTEMPT_CREDENTIALS : ATTEMPT_IDLE;
-    return waiting;
+    if (!renew_wait(&attempt->renew))
+        return false;
+    set_state(attempt, ATTEMPT_CREDENTIALS);
+    return true;
 }
 
 static void on_waited(struct renew *renew, int64_t waited_us)
@@ -87,7 +106,7 @@ static void on_waited(struct renew *renew, int64_t waited_us)
     struct attempt *attempt = H2O_STRUCT_FROM_MEMBER(struct attempt, renew, renew);
     enum attempt_state waited_in = attempt->state;
     timing_wait_credentials(attempt->options.timing, waited_us);
-    attempt->state = ATTEMPT_IDLE;
+    set_state(attempt, ATTEMPT_IDLE);
     if (waited_in == ATTEMPT_RENEWING)
         attempt->options.callbacks->on_renewed(attempt, renew_has_changed(renew));
     else if (get_credentials(attempt, renew_now(renew)) == NULL || !connect_upstream(attempt))
@@ -103,8 +122,7 @@ static bool connect_upstream(struct attempt *attempt)
     const struct attempt_options *options = &attempt->options;
     const struct config *config = options->use->snapshot->config;
     struct pool *pool = options->use->pools[route_of(attempt)->upstream - config->upstreams];
-    timing_connect(options->timing, &attempt->upstream);
-    attempt->state = ATTEMPT_CONNECTING;
+    set_state(attempt, ATTEMPT_UPSTREAM);
     if (upstream_start(&attempt->upstream, pool, &upstream_callbacks, options->fresh_only))
         return send_request(attempt);
     return true;
@@ -131,7 +149,7 @@ static bool send_request(struct attempt *attempt)
         is_signed(attempt) ? get_credentials(attempt, wall) : NULL;
     struct mono_time got = loop_read_clock(worker->loop);
     if (is_signed(attempt) && credentials == NULL) { /* expired while connecting */
-        upstream_cancel(&attempt->upstream);
+        set_state(attempt, ATTEMPT_IDLE);
         return begin(attempt);
     }
     wipe_head(attempt); /* of the previous attempt */
@@ -147,7 +165,6 @@ static bool send_request(struct attempt *attempt)
                        options->arena);
     timing_send(options->timing, clock_us_between(before, got),
                 clock_us_between(got, loop_read_clock(worker->loop)));
-    attempt->state = ATTEMPT_SENT;
     upstream_send(&attempt->upstream, attempt->head, options->body->first, false);
     return true;
 }
@@ -204,7 +221,7 @@ static void on_flush(struct upstream_request *upstream)
 static void on_end(struct upstream_request *upstream)
 {
     struct attempt *attempt = of_upstream(upstream);
-    attempt->state = ATTEMPT_IDLE;
+    set_state(attempt, ATTEMPT_IDLE);
     attempt->options.callbacks->on_end(attempt);
 }
 
@@ -231,7 +248,7 @@ static void on_failed(struct upstream_request *upstream, enum upstream_failure f
 
 static void fail(struct attempt *attempt, const struct attempt_failure *failure)
 {
-    attempt->state = ATTEMPT_IDLE;
+    set_state(attempt, ATTEMPT_IDLE);
     attempt->options.callbacks->on_failed(attempt, failure);
 }
 
@@ -242,7 +259,7 @@ enum renew_result attempt_renew(struct attempt *attempt, enum retry_class class)
     CHECK(attempt->state == ATTEMPT_IDLE);
     enum renew_result result = renew_after_refusal(&attempt->renew, class, attempt->date);
     if (result == RENEW_WAITING)
-        attempt->state = ATTEMPT_RENEWING;
+        set_state(attempt, ATTEMPT_RENEWING);
     return result;
 }
 
@@ -262,11 +279,8 @@ void attempt_explain_refusal(const struct attempt *attempt, struct span error_ty
 
 void attempt_cancel(struct attempt *attempt)
 {
-    if (attempt->state == ATTEMPT_IDLE)
-        return;
-    renew_cancel(&attempt->renew);
-    upstream_cancel(&attempt->upstream);
-    attempt->state = ATTEMPT_IDLE;
+    if (attempt->state != ATTEMPT_IDLE)
+        set_state(attempt, ATTEMPT_IDLE);
 }
 
 void attempt_dispose(struct attempt *attempt)

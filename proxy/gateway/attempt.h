@@ -55,9 +55,8 @@ struct attempt_options {
 enum attempt_state {
     ATTEMPT_IDLE,        /* not started, or ended */
     ATTEMPT_CREDENTIALS, /* waits for credentials that are being fetched */
-    ATTEMPT_CONNECTING,
-    ATTEMPT_SENT,     /* sends the request or receives the response */
-    ATTEMPT_RENEWING, /* ended; attempt_renew waits for other credentials */
+    ATTEMPT_UPSTREAM,    /* upstream.phase shows how far it is */
+    ATTEMPT_RENEWING,    /* ended; attempt_renew waits for other credentials */
 };
 
 struct attempt {
