@@ -14,19 +14,19 @@ int command_check(int argc, char **argv)
         {"config", 'c', OPTION_TEXT, &file, "FILE", "the configuration"},
         {"print", 0, OPTION_FLAG, &print, NULL, "print the effective configuration as YAML"},
         {"no-env", 0, OPTION_FLAG, &no_env, NULL,
-         "read no environment variable; a reference stands for any text"},
+         "do not read environment variables; accept any reference to one"},
         {"schema", 0, OPTION_FLAG, &schema, NULL,
-         "print the JSON schema of configurations; needs no FILE"},
+         "print the JSON Schema of the configuration; needs no FILE"},
     };
     const struct option_table options = {
         .command = "check",
         .usage = "-c FILE [--print] [--no-env]\nsagegate check --schema",
         .about =
-            "Reports every problem of a configuration as FILE:LINE:COLUMN: key: what is wrong,\n"
-            "what would be right.\n",
+            "Reports every problem of a configuration as FILE:LINE:COLUMN: KEY: what is wrong and\n"
+            "how to fix it.\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0]),
-        .more = "Exit status: 0 if it can be run (there may be warnings), 1 if it cannot.\n"};
+        .more = "Exit status: 0 if the configuration is valid (warnings are allowed), else 1.\n"};
     int status = option_parse(&options, argc, argv);
     if (status >= 0)
         return status;
@@ -35,7 +35,7 @@ int command_check(int argc, char **argv)
         return 0;
     }
     if (file.at == NULL) {
-        option_fail("check", "-c FILE is missing; see sagegate check --help");
+        option_fail("check", "-c FILE is required; see sagegate check --help");
         return 1;
     }
     const struct config_options load_options = {

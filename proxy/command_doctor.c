@@ -11,7 +11,7 @@
 
 enum { TURN_MS = 200, DIAL_LIMIT_MS = 5000, FETCH_LIMIT_MS = 40000 };
 
-/* The exit status: the smallest number of those found. */
+/* The exit status: the lowest fault found. */
 enum doctor_fault {
     DOCTOR_WELL = 0,
     DOCTOR_CONFIG = 1,
@@ -30,7 +30,7 @@ struct doctor {
     struct fetch fetch;
     struct http_client call;
     struct dialer_request dial;
-    bool done; /* what is awaited has ended */
+    bool done; /* the pending operation has ended */
     bool connected;
     enum dialer_failure failure;
     char why[160];
@@ -79,7 +79,9 @@ static void print_set(const struct credentials *set, struct span name, struct wa
     struct span tail = credentials_key_id_tail(set);
     print_line("credentials", !over, "%.*s: %.*s, key id ...%.*s, %s %s%s", SPAN_ARG(name),
                SPAN_ARG(set->source), SPAN_ARG(tail), over ? "expired" : "expires", expires,
-               over ? ": the source must give a newer set, or this machine's clock is wrong" : "");
+               over
+                   ? ": the source must provide newer credentials, or this machine's clock is wrong"
+                   : "");
 }
 
 /* ---- identity ---- */
@@ -118,15 +120,16 @@ static bool check_clock(struct doctor *doctor, struct wall_time date)
     int64_t off_s = (clock_wall().us - date.us) / 1000000;
     bool good = date.us == 0 || (off_s > -SKEW_LEAST_S && off_s < SKEW_LEAST_S);
     if (date.us == 0)
-        print_line("clock", true, "the response had no Date to compare with");
+        print_line("clock", true, "the response had no Date header to compare with");
     else
-        print_line("clock", good, "this machine is %lld s off AWS's", (long long)off_s);
+        print_line("clock", good, "this machine's clock differs from AWS's by %lld s",
+                   (long long)off_s);
     if (!good)
         note_fault(doctor, DOCTOR_CLOCK);
     return good;
 }
 
-/* Asks STS whose credentials they are, and compares the clock with its Date. */
+/* Calls GetCallerIdentity and compares the clock with the response's Date. */
 static void check_identity(struct doctor *doctor, const struct config_identity *identity,
                            const struct credentials *set)
 {
@@ -139,7 +142,7 @@ static void check_identity(struct doctor *doctor, const struct config_identity *
         note_fault(doctor, DOCTOR_IDENTITY);
         return;
     }
-    /* Rejected because of the clock: try again by AWS's, as the gateway would. */
+    /* Rejected because of the clock: retry with AWS's time, as the gateway would. */
     if (good && doctor->call.status != 0 && doctor->call.status != 200 && chain.sts.tls &&
         skew_learn(&doctor->skew, doctor->call.date, clock_wall())) {
         http_client_dispose(&doctor->call);
@@ -181,7 +184,7 @@ static void check_credentials(struct doctor *doctor, const struct config_identit
     if (found)
         print_set(fetch->found, identity->label, now);
     else if (!ended)
-        print_line("credentials", false, "%.*s: %.*s: it has not ended within %d s",
+        print_line("credentials", false, "%.*s: %.*s: no result within %d s",
                    SPAN_ARG(identity->label), SPAN_ARG(fetch->chain.source), FETCH_LIMIT_MS / 1000);
     else
         print_line("credentials", false, "%.*s: %.*s", SPAN_ARG(identity->label),
@@ -217,9 +220,9 @@ static void on_dial_failed(struct dialer_request *dial, enum dialer_failure fail
 static void check_upstream(struct doctor *doctor, const struct config_upstream *upstream)
 {
     static const char *const stages[] = {
-        [DIALER_DNS_FAILED] = "the name cannot be resolved",
+        [DIALER_DNS_FAILED] = "cannot resolve the name",
         [DIALER_CONNECT_FAILED] = "cannot connect",
-        [DIALER_PROXY_REFUSED] = "the proxy refused",
+        [DIALER_PROXY_REFUSED] = "the proxy refused the connection",
         [DIALER_TLS_FAILED] = "TLS",
     };
     struct tls_trust_options trust = {upstream->ca_file.at, upstream->extra_ca_files,
@@ -310,14 +313,15 @@ int command_doctor(int argc, char **argv)
         .command = "doctor",
         .usage = "-c FILE",
         .about =
-            "Checks what a gateway with this configuration needs: the configuration, the chain of\n"
-            "credential sources and why not the others, whose credentials they are, each\n"
-            "upstream's name, address and TLS, and the clock against AWS's. Invokes no model.\n",
+            "Checks what a gateway with this configuration needs: the configuration, the "
+            "credential\n"
+            "sources and why each was skipped or used, the identity that owns the credentials,\n"
+            "DNS, connection and TLS of each upstream, and the clock. Invokes no model.\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0]),
-        .more =
-            "Exit status: 0 all is well, 1 the configuration, 2 credentials, 3 identity (STS),\n"
-            "4 name or connection, 5 TLS, 6 the clock.\n"};
+        .more = "Exit status: 0 if all checks passed, else the lowest number that applies: 1 "
+                "configuration,\n"
+                "2 credentials, 3 identity (STS), 4 DNS or connection, 5 TLS, 6 clock.\n"};
     int status = option_parse(&options, argc, argv);
     if (status >= 0)
         return status;

@@ -29,7 +29,7 @@ static size_t timeout_message_len;
 
 /* ---- the command line ---- */
 
-/* Visible ASCII that begins with '/': fit for a request line. */
+/* Returns whether path is visible ASCII that begins with '/', valid in a request line. */
 static bool is_path(struct span path)
 {
     return span_starts_with(path, SPAN("/")) && span_is_all(path, ASCII_VISIBLE);
@@ -81,27 +81,26 @@ static int read_options(int argc, char **argv, struct target *target, int64_t *t
     struct span timeout = SPAN_NONE, address = SPAN_NONE;
     const struct option_row rows[] = {
         {"timeout", 0, OPTION_TEXT, &timeout, "TIME",
-         "limit on all of it, e.g. 500ms or 2s (default 2s)"},
+         "limit for the whole probe, e.g. 500ms or 2s (default 2s)"},
     };
     const struct option_table options = {
         .command = "probe",
         .usage = "[--timeout TIME] ADDRESS[/PATH]",
-        .about =
-            "Sends one GET to a health or admin address. Meant for images without a shell.\n"
-            "\n"
-            "  127.0.0.1:9901            GET /ready there\n"
-            "  localhost:9901/live       another path\n"
-            "  '[::1]:9901/live'         IPv6\n"
-            "  unix:/run/x.sock          GET /ready on a Unix socket\n"
-            "  unix:/run/x.sock:/live    another path: a second colon ends the socket's name\n",
+        .about = "Sends one GET to a health or admin address. Meant for images without a shell.\n"
+                 "\n"
+                 "  127.0.0.1:9901            GET /ready\n"
+                 "  localhost:9901/live       another path\n"
+                 "  '[::1]:9901/live'         IPv6\n"
+                 "  unix:/run/x.sock          GET /ready on a Unix socket\n"
+                 "  unix:/run/x.sock:/live    another path, after a second colon\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0]),
         .operands = &address,
         .operand_min = 1,
         .operand_max = 1,
-        .operand_hint = "give one address, such as 127.0.0.1:9901/ready",
-        .more = "Exit status: 0 if the response is 2xx, else 1, with one line on stderr that says "
-                "why.\n"};
+        .operand_hint = "specify one address, such as 127.0.0.1:9901/ready",
+        .more = "Exit status: 0 if the response is 2xx, else 1 with the reason in one line on "
+                "stderr.\n"};
     int status = option_parse(&options, argc, argv);
     if (status >= 0)
         return status;
@@ -117,7 +116,7 @@ static int read_options(int argc, char **argv, struct target *target, int64_t *t
     return -1;
 }
 
-/* ---- one limit for all of it, the resolver included ---- */
+/* ---- one limit for the whole probe, including DNS ---- */
 
 static void on_timeout(int number)
 {
@@ -165,13 +164,13 @@ static int connect_unix(const struct target *target)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     if (target->unix_path.len >= sizeof(name.sun_path))
-        return fail(target, "a socket's path has at most 107 bytes", "");
+        return fail(target, "the socket's path is longer than 107 bytes", "");
     memcpy(name.sun_path, target->unix_path.at, target->unix_path.len);
     int fd = connect_to((const struct sockaddr *)&name, sizeof(name));
     return fd != -1 ? fd : fail(target, "cannot connect", strerror(errno));
 }
 
-/* Tries each address of the name in turn: "localhost" may be ::1 although nobody listens there. */
+/* Tries each address of the name in turn: "localhost" may resolve to ::1 with no listener on it. */
 static int connect_tcp(const struct target *target, struct arena *arena)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -208,8 +207,8 @@ static int send_request(int fd, const struct target *target, struct arena *arena
     return 0;
 }
 
-/* Reads until the peer closes or RESPONSE_MAX bytes have arrived. What arrived before a reset
- * counts. */
+/* Reads until the peer closes or RESPONSE_MAX bytes have arrived. Data that arrived before a reset
+ * is kept. */
 static ssize_t receive(int fd, const struct target *target, char *response)
 {
     size_t len = 0;
@@ -219,7 +218,7 @@ static ssize_t receive(int fd, const struct target *target, char *response)
     return n == -1 && len == 0 ? fail(target, "no response", strerror(errno)) : (ssize_t)len;
 }
 
-/* Prints the body on one line, for the person who asks why. */
+/* Prints the status and the body on one line. */
 static void print_refusal(const struct target *target, int status, struct span body)
 {
     char line[SHOWN_MAX];
@@ -243,7 +242,8 @@ static int judge(const struct target *target, struct span text)
     long head = http1_scan_head(text, &scanned);
     if (head <= 0 ||
         http1_parse_response(span_make(text.at, (size_t)head), false, &response) != HTTP1_OK) {
-        fail(target, text.len == 0 ? "closed without a response" : "the response is not HTTP", "");
+        fail(target, text.len == 0 ? "closed without a response" : "the response is not valid HTTP",
+             "");
         return 1;
     }
     if (response.status >= 200 && response.status <= 299)

@@ -67,7 +67,7 @@ static int read_options(int argc, char **argv, struct run_options *out)
     const struct option_row rows[] = {
         {"config", 'c', OPTION_TEXT, &out->file, "FILE", "the configuration (or SAGEGATE_CONFIG)"},
         {"endpoint", 0, OPTION_TEXT, &flags->endpoint, "NAME",
-         "no file: every POST goes to this endpoint (or SAGEGATE_ENDPOINT)"},
+         "run without a file: send every POST to this endpoint (or SAGEGATE_ENDPOINT)"},
         {"listen", 0, OPTION_TEXT, &flags->listen, "ADDRESS",
          "default 127.0.0.1:8080 (or SAGEGATE_LISTEN)"},
         {"region", 0, OPTION_TEXT, &flags->region, "REGION",
@@ -84,9 +84,10 @@ static int read_options(int argc, char **argv, struct run_options *out)
                  "sagegate run --endpoint NAME [--listen ADDRESS] [--region REGION]\n"
                  "             [--operation OPERATION] [--set KEY=VALUE]...",
         .about =
-            "Serves until SIGTERM or SIGINT, which drain and exit with 0. A second one, a second\n"
-            "or more after the first, exits at once. SIGHUP reloads the configuration; one with\n"
-            "errors changes nothing. SIGUSR1 reopens the access log's file.\n",
+            "Serves until SIGTERM or SIGINT, then drains and exits with 0. A second signal, at "
+            "least\n"
+            "one second after the first, exits immediately. SIGHUP reloads the configuration, but\n"
+            "keeps the current one if the new one has errors. SIGUSR1 reopens the access log.\n",
         .rows = rows,
         .row_count = sizeof(rows) / sizeof(rows[0])};
     int status = option_parse(&options, argc, argv);
@@ -106,10 +107,10 @@ static bool settle_options(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
     if (options->file.at != NULL && flags->endpoint.at != NULL)
-        return option_fail("run", "give -c FILE or --endpoint NAME, not both");
+        return option_fail("run", "use either -c FILE or --endpoint NAME, not both");
     if (options->file.at != NULL && has_flags(flags))
-        return option_fail("run", "--listen, --region, --operation and --set go with "
-                                  "--endpoint; with -c FILE set them in the file");
+        return option_fail("run", "--listen, --region, --operation and --set require --endpoint; "
+                                  "with -c FILE, set them in the file");
     if (flags->endpoint.at == NULL)
         options->file = or_env(options->file, "SAGEGATE_CONFIG");
     if (options->file.at != NULL)
@@ -119,7 +120,7 @@ static bool settle_options(struct run_options *options)
     flags->region = or_env(flags->region, "SAGEGATE_REGION");
     flags->operation = or_env(flags->operation, "SAGEGATE_OPERATION");
     return flags->endpoint.len != 0 ||
-           option_fail("run", "give -c FILE or --endpoint NAME; see sagegate run --help");
+           option_fail("run", "-c FILE or --endpoint NAME is required; see sagegate run --help");
 }
 
 /* The instance's region never changes: a reload does not ask for it again. */
@@ -170,13 +171,13 @@ static bool take_new_config(struct reasons *reasons, struct arena *arena, struct
         give_reasons(reasons, &problems, arena);
     problem_list_dispose(&problems);
     if (config == NULL) {
-        *fault = SPAN("it has errors");
+        *fault = SPAN("the configuration has errors");
         return false;
     }
     bool taken = gateway_reload(&run.gateway, config, reasons, arena, fault);
     if (taken) {
         log_set_level((enum log_level)config->log_level);
-        log_write(LOG_INFO, "reload", "the new configuration is in force: %zu routes",
+        log_write(LOG_INFO, "reload", "switched to the new configuration: %zu routes",
                   config->route_count);
     }
     config_release(config); /* a snapshot has its own reference */
@@ -194,7 +195,8 @@ static bool reload(struct reasons *reasons)
     bool taken = !run.stopping && take_new_config(reasons, &arena, &fault);
     if (!taken) {
         ++run.gateway.reloads_refused;
-        log_write(LOG_ERROR, "reload", "the configuration in force stays: %.*s", SPAN_ARG(fault));
+        log_write(LOG_ERROR, "reload",
+                  "reload failed, the current configuration stays active: %.*s", SPAN_ARG(fault));
         reasons_add(reasons, SPAN("refused"), fault);
     }
     systemd_notify(run.stopping ? "STOPPING=1" : "READY=1\nSTATUS=serving");
@@ -227,14 +229,14 @@ static void stop(int signal_number)
     if (run.stopping && clock_us_between(run.stopped, now) < SECOND_SIGNAL_US)
         return;
     if (run.stopping) {
-        log_write(LOG_WARNING, "drain", "a second signal: exiting at once");
+        log_write(LOG_WARNING, "drain", "second signal received: exiting immediately");
         _exit(1);
     }
     run.stopping = true;
     run.stopped = now;
     run.drain_at = clock_after_ms(now, run.gateway.snapshot->config->drain.delay_ms);
     atomic_store(&run.gateway.group.draining, true);
-    log_write(LOG_INFO, "drain", "%s: not ready any more; what is under way is finished",
+    log_write(LOG_INFO, "drain", "%s: draining: finishing in-flight requests",
               strsignal(signal_number));
     systemd_notify("STOPPING=1\nSTATUS=draining");
 }
@@ -406,7 +408,8 @@ static void announce(void)
     struct span untaken = systemd_untaken(&run.arena);
     if (untaken.at != NULL)
         log_write(LOG_WARNING, "listener",
-                  "the service manager opened %.*s, which no listener of the configuration names",
+                  "the service manager passed a socket for %.*s, but the configuration has no such "
+                  "listener",
                   SPAN_ARG(untaken));
     log_write(LOG_INFO, "start", "serving: %zu routes, %u workers", run.config->route_count,
               run.config->workers);

@@ -47,9 +47,9 @@ static bool add_header(struct arguments *arguments, struct span line)
 {
     struct span name, value;
     if (!span_split(line, ':', &name, &value) || !span_is_token(name))
-        return fail("--header '%.*s': not of the form 'NAME: VALUE'", SPAN_ARG(line));
+        return fail("--header '%.*s': must have the form 'NAME: VALUE'", SPAN_ARG(line));
     if (!span_is_all(value, ASCII_TEXT))
-        return fail("--header '%.*s': its value has a control character", SPAN_ARG(name));
+        return fail("--header '%.*s': the value contains a control character", SPAN_ARG(name));
     if (is_own_header(name))
         return fail("--header '%.*s': sign sets this header itself", SPAN_ARG(name));
     arguments->headers[arguments->header_count++] = (struct sigv4_header){name, span_trim(value)};
@@ -60,19 +60,19 @@ static bool add_header(struct arguments *arguments, struct span line)
 static bool check_arguments(struct arguments *arguments, struct span time)
 {
     if (!span_is_token(arguments->method))
-        return fail("--method '%.*s': not a method", SPAN_ARG(arguments->method));
+        return fail("--method '%.*s': is not a valid method", SPAN_ARG(arguments->method));
     if (time.at != NULL && !clock_parse_basic(time, &arguments->time))
-        return fail("--time '%.*s': not a time like 20150830T123600Z", SPAN_ARG(time));
+        return fail("--time '%.*s': must be a time such as 20150830T123600Z", SPAN_ARG(time));
     if (arguments->region.len == 0)
         arguments->region = command_getenv(NULL, SPAN("AWS_REGION"));
     if (arguments->region.len == 0)
         arguments->region = command_getenv(NULL, SPAN("AWS_DEFAULT_REGION"));
     if (arguments->region.len == 0)
-        return fail("no region: give --region or set AWS_REGION");
+        return fail("missing region: use --region or set AWS_REGION");
     if (arguments->region.len > 64 || !span_is_token(arguments->region))
-        return fail("--region '%.*s': not a region", SPAN_ARG(arguments->region));
+        return fail("--region '%.*s': is not a valid region", SPAN_ARG(arguments->region));
     if (arguments->service.len > 64 || !span_is_token(arguments->service))
-        return fail("--service '%.*s': not a service", SPAN_ARG(arguments->service));
+        return fail("--service '%.*s': is not a valid service", SPAN_ARG(arguments->service));
     return true;
 }
 
@@ -82,18 +82,18 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     struct span time = SPAN_NONE, headers[HEADERS_MAX];
     struct option_list list = {headers, 0, HEADERS_MAX};
     const struct option_row rows[] = {
-        {"method", 0, OPTION_REQUIRED, &arguments->method, "M", "the request's method"},
+        {"method", 0, OPTION_REQUIRED, &arguments->method, "M", "request method"},
         {"url", 0, OPTION_REQUIRED, &arguments->url, "URL",
-         "https://HOST/PATH?QUERY; the path is taken byte for byte, as sent"},
+         "https://HOST/PATH?QUERY; the path is signed byte for byte, as sent"},
         {"header", 0, OPTION_LIST, &list, "'NAME: VALUE'",
-         "a header to send; may be repeated. All are signed except those that\n"
+         "header to send; may be repeated. All are signed except those that\n"
          "proxies change (Connection, Expect, User-Agent, ...)"},
         {"body", 0, OPTION_TEXT, &arguments->body_file, "FILE",
-         "the request's body; - is standard input"},
+         "file with the request body; - for standard input"},
         {"region", 0, OPTION_TEXT, &arguments->region, "R",
-         "default AWS_REGION, then AWS_DEFAULT_REGION"},
-        {"service", 0, OPTION_TEXT, &arguments->service, "S", "default sagemaker"},
-        {"time", 0, OPTION_TEXT, &time, "TIME", "as 20150830T123600Z, default now"},
+         "default: AWS_REGION, then AWS_DEFAULT_REGION"},
+        {"service", 0, OPTION_TEXT, &arguments->service, "S", "default: sagemaker"},
+        {"time", 0, OPTION_TEXT, &time, "TIME", "such as 20150830T123600Z; default: now"},
         {"no-normalize", 0, OPTION_FLAG, &arguments->no_normalize, NULL,
          "sign the path with its empty and dot segments"},
         {"sign-body", 0, OPTION_FLAG, &arguments->sign_body, NULL,
@@ -105,7 +105,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         .command = "sign",
         .usage = "--method M --url URL [OPTION]...",
         .about =
-            "Signs one request by AWS Signature Version 4 with AWS_ACCESS_KEY_ID,\n"
+            "Signs one request with AWS Signature Version 4, using AWS_ACCESS_KEY_ID,\n"
             "AWS_SECRET_ACCESS_KEY and, if set, AWS_SESSION_TOKEN from the environment. Prints a\n"
             "JSON object: canonical_request, string_to_sign, signed_headers, signature,\n"
             "authorization, and headers, the lines to send. Sends nothing.\n",

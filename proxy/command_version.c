@@ -1,4 +1,4 @@
-/* `sagegate version`: prints what was built, from what, and the libraries it runs with. */
+/* `sagegate version`: prints the version, the build and the library versions. */
 #include "commands.h"
 #include "net/loop.h"
 #include "option.h"
@@ -20,7 +20,7 @@ int command_version(int argc, char **argv)
     const struct option_table options = {
         .command = "version",
         .usage = "",
-        .about = "Prints the version, the build it comes from and its libraries.\n"};
+        .about = "Prints the version, the build and the library versions.\n"};
     int status = option_parse(&options, argc, argv);
     if (status >= 0)
         return status;

@@ -1,4 +1,4 @@
-/* What several commands share. */
+/* Functions shared by several commands. */
 #include "commands.h"
 
 #include "gateway/route.h"

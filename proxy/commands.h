@@ -1,4 +1,4 @@
-/* The program's commands, one row each in main.c's table, and what they share.
+/* The program's commands, one row each in main.c's table, and shared functions.
  *
  * argv[0] is the command's name; argv ends in NULL. Each returns the exit status. */
 #ifndef SAGEGATE_COMMANDS_H

@@ -12,11 +12,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", command_run, "serve: plain HTTP in, signed SageMaker inference out"},
-    {"check", command_check, "tell every problem of a configuration file at once"},
-    {"explain", command_explain, "show what would become of a request; send nothing"},
+    {"run", command_run, "serve HTTP and forward requests to SageMaker, signed"},
+    {"check", command_check, "report every problem of a configuration file at once"},
+    {"explain", command_explain, "show what the gateway would do with a request; send nothing"},
     {"sign", command_sign, "sign one request with SigV4 and show every stage"},
-    {"doctor", command_doctor, "look at credentials, identity, upstreams and clock"},
+    {"doctor", command_doctor, "check credentials, identity, upstreams and clock"},
     {"probe", command_probe, "GET a health address, for images without a shell"},
     {"version", command_version, "print version, build and libraries"},
 };
@@ -28,10 +28,10 @@ static void print_help(FILE *out)
           out);
     for (size_t i = 0; i != sizeof(commands) / sizeof(commands[0]); ++i)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`sagegate COMMAND --help` tells the options of a command.\n", out);
+    fputs("\n`sagegate COMMAND --help` describes the options of a command.\n", out);
 }
 
-/* Opens closed standard descriptors: a socket of ours must not become 0, 1 or 2. */
+/* Opens closed standard descriptors: otherwise a socket could become 0, 1 or 2. */
 static void hold_standard_descriptors(void)
 {
     int fd;

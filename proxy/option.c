@@ -45,7 +45,8 @@ static void print_lines(const char *text, int indent)
 
 static void print_help(const struct option_table *options)
 {
-    static const struct option_row help = {.name = "help", .letter = 'h', .help = "print this"};
+    static const struct option_row help = {
+        .name = "help", .letter = 'h', .help = "print this help"};
     char text[ROW_TEXT_MAX];
     int width = format_row(text, &help);
     for (size_t i = 0; i != options->row_count; ++i) {
@@ -117,7 +118,7 @@ static bool has_required(const struct option_table *options)
     for (size_t i = 0; i != options->row_count; ++i) {
         const struct option_row *row = &options->rows[i];
         if (row->kind == OPTION_REQUIRED && ((const struct span *)row->target)->at == NULL)
-            return option_fail(options->command, "--%s %s is missing; see sagegate %s --help",
+            return option_fail(options->command, "--%s %s is required; see sagegate %s --help",
                                row->name, row->value, options->command);
     }
     return true;
@@ -164,7 +165,7 @@ int option_parse(const struct option_table *options, int argc, char **argv)
             return 0;
         }
         if (option == ':') {
-            option_fail(options->command, "%s needs a value", given);
+            option_fail(options->command, "%s requires a value", given);
             return 1;
         }
         if (option == '?' && optopt >= LONG_FIRST) {

@@ -91,11 +91,12 @@ static void set_value(struct yaml_load *load, struct yaml_node *root, struct spa
         struct yaml_entry *entry = find_step(node, &step);
         if (node->kind != (is_element ? YAML_LIST : YAML_MAP)) {
             tell(load, flag,
-                 is_element ? "there is no list of that name" : "there is no map of that name");
+                 is_element ? "not a list; [INDEX] needs a list"
+                            : "not a map; KEY.KEY needs a map");
             return;
         }
         if (is_element && entry == NULL && step.index != node->entry_count) {
-            tell(load, flag, "elements are numbered from 0, without gaps");
+            tell(load, flag, "invalid index: elements are numbered from 0, without gaps");
             return;
         }
         bool last = path.len == 0;
@@ -117,7 +118,7 @@ static void set_value(struct yaml_load *load, struct yaml_node *root, struct spa
         node = next;
     }
     tell(load, flag,
-         "write KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
+         "must be KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
 }
 
 /* Positions inside the value of a flag mean nothing. A value is YAML, so that [a, b] is a list. */
@@ -148,7 +149,7 @@ static void apply_set(struct yaml_load *load, struct yaml_node *root, struct spa
     struct span flag = arena_printf(load->arena, "--set %.*s", SPAN_ARG(key));
     if (!split) {
         tell(load, flag,
-             "write KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
+             "must be KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
         return;
     }
     struct span path = arena_copy(load->arena, key);

@@ -47,12 +47,12 @@ static bool open_once(struct files *files, struct yaml_node *include, struct spa
             close(file);
         return false;
     }
-    const char *fault = S_ISDIR(status.st_mode)          ? "is a directory; name a file"
+    const char *fault = S_ISDIR(status.st_mode)          ? "is a directory; specify a file"
                         : files->seen_count == FILES_MAX ? "more than 256 files"
                                                          : NULL;
     for (size_t i = 0; fault == NULL && i != files->seen_count; ++i)
         if (files->seen[i].device == status.st_dev && files->seen[i].inode == status.st_ino)
-            fault = "is read already; a file can be included once, and not by itself";
+            fault = "already included; include each file once, and never from itself";
     if (fault != NULL) {
         tell(files, include, name, fault);
         close(file);
@@ -114,7 +114,7 @@ static void include_pattern(struct files *files, struct yaml_node *root, struct 
 {
     struct span text, fault;
     if (node->kind != YAML_SCALAR || node->null || node->text.len == 0) {
-        yaml_error(files->load, node, "a file or pattern is expected, as routes.d/*.yaml");
+        yaml_error(files->load, node, "must be a file name or pattern, such as routes.d/*.yaml");
         return;
     }
     if (node->bad || node->opaque)
@@ -162,18 +162,19 @@ static struct yaml_node *load_with_includes(struct files *files, struct span nam
     if (root == NULL)
         return NULL;
     if (root->kind != YAML_MAP) {
-        yaml_error(files->load, root, "a map of keys is expected, such as `routes:`");
+        yaml_error(files->load, root, "must be a map of keys, such as `routes:`");
         return NULL;
     }
     struct yaml_entry *include = remove_include(root);
     if (include == NULL)
         return root;
     if (include->node->kind != YAML_LIST) {
-        yaml_error(files->load, include->node, "a list of files is expected: [routes.d/*.yaml]");
+        yaml_error(files->load, include->node,
+                   "must be a list of files, such as [routes.d/*.yaml]");
         return root;
     }
     if (files->load->options->no_files) {
-        yaml_error(files->load, include->node, "no other files are read here");
+        yaml_error(files->load, include->node, "include is not supported here");
         return root;
     }
     for (struct yaml_entry *entry = include->node->entries; entry != NULL; entry = entry->next)
@@ -204,7 +205,7 @@ void include_merge(struct yaml_load *load, struct yaml_node *into, struct yaml_n
             yaml_append(load, into, entry->key, entry->key_at, entry->node);
         else if (there->node->kind == YAML_SCALAR || there->node->kind != entry->node->kind)
             yaml_error_key(load, entry->key_at, there->node,
-                           "given twice, first at %.*s:%u:%u; keep one of them",
+                           "duplicate key, first at %.*s:%u:%u; keep one of them",
                            SPAN_ARG(there->key_at.file), there->key_at.line, there->key_at.column);
         else
             include_merge(load, there->node, entry->node);

@@ -11,21 +11,21 @@ static struct span literal_fault(char c, struct arena *arena)
 {
     switch (c) {
     case '?':
-        return SPAN("'?' starts a query, which is no part of a path");
+        return SPAN("'?' is not allowed: it starts a query, which is not part of the path");
     case '#':
-        return SPAN("'#' starts a fragment, which is never sent");
+        return SPAN("'#' is not allowed: it starts a fragment, which clients never send");
     case '%':
-        return SPAN("'%' does not stand in a pattern: paths are compared as they come, undecoded");
+        return SPAN("'%' is not allowed: paths are matched as received, without decoding");
     case '*':
-        return SPAN("'*' stands alone, as the whole last segment; {name*} spans slashes by name");
+        return SPAN("'*' must be the whole last segment; use {name*} to capture the rest by name");
     case '}':
         return SPAN("'}' without '{'");
     case '{':
-        return SPAN("a segment has at most one capture");
+        return SPAN("a segment can have only one capture");
     default:
         return ascii_is(c, ASCII_VISIBLE)
-                   ? arena_printf(arena, "'%c' does not stand in a path", c)
-                   : arena_printf(arena, "byte 0x%02x does not stand in a path",
+                   ? arena_printf(arena, "'%c' is not allowed in a path", c)
+                   : arena_printf(arena, "byte 0x%02x is not allowed in a path",
                                   (unsigned)(unsigned char)c);
     }
 }
@@ -52,7 +52,8 @@ static bool parse_capture(struct span text, struct arena *arena, struct pattern_
     bool spans = inner.len != 0 && inner.at[inner.len - 1] == '*';
     struct span name = span_make(inner.at, inner.len - (spans ? 1 : 0));
     if (!span_is_identifier(name))
-        return arena_fault(arena, fault, "{%.*s}: a capture's name is [A-Za-z_][A-Za-z0-9_]*",
+        return arena_fault(arena, fault,
+                           "{%.*s}: a capture's name must match [A-Za-z_][A-Za-z0-9_]*",
                            SPAN_ARG(inner));
     *out = (struct pattern_segment){.prefix = span_make(text.at, open),
                                     .suffix = suffix,
@@ -66,9 +67,10 @@ static bool parse_segment(struct span text, bool is_last, struct arena *arena,
                           struct pattern_segment *out, struct span *fault)
 {
     if (text.len == 0 && !is_last)
-        return arena_fault(arena, fault, "an empty segment (\"//\")");
+        return arena_fault(arena, fault, "an empty segment (\"//\") is not allowed");
     if (span_equals(text, SPAN(".")) || span_equals(text, SPAN("..")))
-        return arena_fault(arena, fault, "a dot segment: clients resolve it before they send");
+        return arena_fault(arena, fault,
+                           "a dot segment is not allowed: clients resolve it before sending");
     if (span_equals(text, SPAN("*"))) {
         *out = (struct pattern_segment){.prefix = span_make(text.at, 0),
                                         .suffix = span_make(text.at, 0),
@@ -100,7 +102,7 @@ static bool check_captures(const struct pattern *pattern, struct arena *arena, s
             return arena_fault(arena, fault, "more than %d captures", PATTERN_CAPTURES_MAX);
         const struct pattern before = {.segments = pattern->segments, .segment_count = i};
         if (segment->name.len != 0 && pattern_has_capture(&before, segment->name))
-            return arena_fault(arena, fault, "{%.*s} stands twice", SPAN_ARG(segment->name));
+            return arena_fault(arena, fault, "{%.*s} is captured twice", SPAN_ARG(segment->name));
     }
     return true;
 }
@@ -108,13 +110,14 @@ static bool check_captures(const struct pattern *pattern, struct arena *arena, s
 bool pattern_parse(struct span text, struct arena *arena, struct pattern *out, struct span *fault)
 {
     if (text.len == 0 || text.at[0] != '/')
-        return arena_fault(arena, fault, "a path starts with '/'");
+        return arena_fault(arena, fault, "a path must start with '/'");
     struct span rest = span_from_offset(arena_copy(arena, text), 1);
     size_t count = 1;
     for (size_t i = 0; i != rest.len; ++i)
         count += rest.at[i] == '/' ? 1 : 0;
     if (count > PATTERN_SEGMENTS_MAX)
-        return arena_fault(arena, fault, "%zu segments, at most %d", count, PATTERN_SEGMENTS_MAX);
+        return arena_fault(arena, fault, "%zu segments; at most %d are allowed", count,
+                           PATTERN_SEGMENTS_MAX);
     struct pattern pattern = {
         .segments = arena_zalloc(arena, count, sizeof(*pattern.segments)),
         .segment_count = count,

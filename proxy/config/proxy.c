@@ -39,9 +39,8 @@ bool proxy_parse(struct span text, struct arena *arena, struct proxy *out, struc
                             SPAN_ARG(user_info.at != NULL ? rest : span_from_offset(text, 7)));
     if (user_info.len > CREDENTIALS_MAX || !endpoint_parse_url(rest, arena, &url, &why) ||
         url.tls) {
-        *fault =
-            SPAN("wants http://[user:password@]host[:port]; proxies that speak TLS themselves are "
-                 "not supported");
+        *fault = SPAN(
+            "must be http://[user:password@]host[:port]; proxies that use TLS are not supported");
         return false;
     }
     *out = (struct proxy){url.host, url.port,

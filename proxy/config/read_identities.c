@@ -16,13 +16,13 @@ static void check_source(struct reader *reader, struct yaml_node *map,
         return;
     if (credentials->source == CONFIG_SOURCE_STATIC && file == NULL)
         yaml_error(reader->load, map,
-                   "source static needs a file: { source: static, file: credentials.json }");
+                   "source static requires a file: { source: static, file: credentials.json }");
     if (credentials->source == CONFIG_SOURCE_PROCESS && process == NULL)
         yaml_error(reader->load, map,
-                   "source process needs a command: { source: process, process: COMMAND }");
+                   "source process requires a command: { source: process, process: COMMAND }");
     if (credentials->source == CONFIG_SOURCE_ENV && file != NULL)
         yaml_error(reader->load, file,
-                   "source env reads no file; leave it out, or write source: static");
+                   "source env reads no file; remove this key or use source: static");
 }
 
 /* ---- roles ---- */
@@ -51,8 +51,8 @@ static void read_session_name(struct reader *reader, const struct yaml_node *map
     const struct template *template = node->value->template;
     if (template_literal(template, SPAN("route"), reader->load->arena).at == NULL)
         yaml_error(reader->load, node,
-                   "a session is opened ahead of any request, so that its name can have ${route} "
-                   "and ${env.X} in it and nothing else");
+                   "only ${route} and ${env.X} are allowed here, because sessions are opened "
+                   "before any request");
     else if (template_uses(template, TEMPLATE_ROUTE))
         role->session_template = template;
     else
@@ -68,7 +68,7 @@ static void read_role(struct reader *reader, const struct yaml_node *map, struct
     read_tags(reader, map, role);
     if (arn != NULL && !arn->opaque && !span_starts_with(role->role_arn, SPAN("arn:")))
         yaml_error(reader->load, arn,
-                   "\"%.*s\" is no ARN; one begins with arn:", SPAN_ARG(role->role_arn));
+                   "\"%.*s\" is not an ARN; must begin with arn:", SPAN_ARG(role->role_arn));
 }
 
 /* ---- identities ---- */
@@ -99,7 +99,7 @@ static void read_identity(struct reader *reader, const struct yaml_entry *entry,
     read_role(reader, record_find(map, SETTING_ROLE), &identity->role);
     if (span_equals(entry->key, SPAN("default")))
         yaml_error(reader->load, map,
-                   "default is the name of the top-level `credentials`; choose another");
+                   "default is reserved for the top-level `credentials`; choose another name");
 }
 
 void read_identities(struct reader *reader, const struct yaml_node *root)
@@ -163,8 +163,8 @@ void read_identities_derive(struct reader *reader, const struct yaml_node *root)
         most += has_session_of_its_own(config, &config->routes[i]);
     if (most > DERIVED_MAX) {
         yaml_error(reader->load, record_find(root, SETTING_IDENTITIES),
-                   "%zu routes ask for sessions of their own by ${route}; at most %d may", most,
-                   DERIVED_MAX);
+                   "%zu routes have their own session through ${route}; at most %d are allowed",
+                   most, DERIVED_MAX);
         return;
     }
     size_t named = config->identity_count;

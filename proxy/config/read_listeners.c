@@ -21,17 +21,19 @@ static void check_address(struct reader *reader, const struct yaml_node *map,
     if (node == NULL)
         return;
     if (taken)
-        yaml_error(reader->load, node, "%.*s is taken by another listener above",
+        yaml_error(reader->load, node, "%.*s is already used by a listener above",
                    SPAN_ARG(address->text));
     if (mode != NULL && !mode->opaque && !node->opaque && address->unix_path.at == NULL)
-        yaml_error(reader->load, mode, "only a Unix socket has permission bits; this is TCP");
+        yaml_error(reader->load, mode,
+                   "mode applies only to a Unix socket, and this address is TCP; remove it");
 }
 
 static void warn_if_open(struct reader *reader, const struct yaml_node *node,
                          const struct config_address *address, const char *risk)
 {
     if (node != NULL && address->text.at != NULL && !address->loopback)
-        yaml_warn(reader->load, node, "%.*s is open beyond loopback: whoever can connect can %s",
+        yaml_warn(reader->load, node,
+                  "%.*s is reachable from outside this machine: any client that can connect can %s",
                   SPAN_ARG(address->text), risk);
 }
 

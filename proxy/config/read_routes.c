@@ -83,13 +83,13 @@ static void tell_lacking(struct reader *reader, struct yaml_node *node, const st
     const struct sagemaker_parameter_info *info = sagemaker_parameter_info(parameter);
     enum sagemaker_operation operation = SAGEMAKER_INVOKE;
     if ((scope->lacks & 1u << parameter) != 0) {
-        yaml_error(reader->load, node, "operation %.*s has no %.*s; leave it out",
+        yaml_error(reader->load, node, "operation %.*s has no %.*s; remove it",
                    SPAN_ARG(scope->word), SPAN_ARG(info->api_name));
         return;
     }
     while ((scope->operations & 1u << operation) == 0 || info->header[operation].at != NULL)
         ++operation;
-    yaml_error(reader->load, node, "%.*s has no %.*s; leave it out",
+    yaml_error(reader->load, node, "%.*s has no %.*s; remove it",
                SPAN_ARG(sagemaker_operation_info(operation)->api_name), SPAN_ARG(info->api_name));
 }
 
@@ -166,8 +166,8 @@ static void check_template(struct reader *reader, struct yaml_node *node,
                    SPAN_ARG(missing), SPAN_ARG(missing));
     if (template_uses(template, TEMPLATE_JSON) && policy->allow_count == 0)
         yaml_error(reader->load, node,
-                   "callers choose it by their body, so it needs allow: the patterns of which one "
-                   "must match");
+                   "the request body sets this value, so allow is required: list the patterns it "
+                   "may match");
     /* Half a value need not have the form of the whole, except that of text. */
     if (literal.at == NULL || (!whole && parameter != SAGEMAKER_CUSTOM_ATTRIBUTES))
         return;
@@ -192,17 +192,19 @@ static void check_contradictions(struct reader *reader, const struct yaml_node *
 {
     bool has_habits = parameter == SAGEMAKER_ACCEPT || parameter == SAGEMAKER_CONTENT_TYPE;
     if (policy->value != NULL && policy->default_value != NULL)
-        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_DEFAULT,
-                        "value always wins, so default can never be used; keep one of them");
+        refuse_together(
+            reader, map, SETTING_DEFAULTS_PARAMETERS_DEFAULT,
+            "value always takes precedence, so default is never used; remove one of them");
     if (policy->value != NULL && policy->strict_default)
-        refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT,
-                        "value always wins, whatever the caller sent; leave strict_default out");
+        refuse_together(
+            reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT,
+            "value always takes precedence, so strict_default has no effect; remove it");
     if (policy->append == NULL)
         refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_SEPARATOR,
-                        "there is nothing to separate without append");
+                        "separator has no effect without append; remove it");
     if (policy->strict_default && !has_habits)
         refuse_together(reader, map, SETTING_DEFAULTS_PARAMETERS_STRICT_DEFAULT,
-                        "only content_type and accept have values that clients send unasked");
+                        "strict_default applies only to content_type and accept; remove it");
 }
 
 static void read_policy(struct reader *reader, const struct yaml_node *map,
@@ -307,8 +309,7 @@ static void check_timeouts(struct reader *reader, const struct yaml_node *map,
     const struct yaml_node *first_byte = record_find(record_find(map, SETTING_DEFAULTS_TIMEOUTS),
                                                      SETTING_DEFAULTS_TIMEOUTS_FIRST_BYTE);
     if (first_byte != NULL && timeouts->first_byte_ms > timeouts->total_ms)
-        yaml_warn(reader->load, first_byte,
-                  "longer than total (%.*s), which ends the exchange before",
+        yaml_warn(reader->load, first_byte, "longer than total (%.*s), so it never takes effect",
                   SPAN_ARG(value_print_time(timeouts->total_ms, reader->load->arena)));
 }
 
@@ -366,12 +367,11 @@ static void check_native_path(struct reader *reader, const struct yaml_node *map
         return;
     const struct pattern_segment *last = &pattern->segments[pattern->segment_count - 1];
     if (!last->captures && !sagemaker_operation_by_suffix(last->prefix, &operation))
-        yaml_error(
-            reader->load,
-            record_find(record_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_PATH),
-            "a native route takes the operation from the path's last segment: end it with * or "
-            "invocations, not with \"%.*s\"",
-            SPAN_ARG(last->prefix));
+        yaml_error(reader->load,
+                   record_find(record_find(map, SETTING_ROUTE_MATCH), SETTING_ROUTE_MATCH_PATH),
+                   "the last segment of a native route's path names the operation: must be * or "
+                   "one such as invocations, not \"%.*s\"",
+                   SPAN_ARG(last->prefix));
 }
 
 /* ---- a route's endpoint ---- */
@@ -406,14 +406,14 @@ static void check_endpoint(struct reader *reader, struct yaml_node *node, const 
         scope->pattern == NULL ? SPAN_NONE : missing_capture(endpoint, scope->pattern, true);
     if (!can_name_endpoint(endpoint))
         yaml_error(reader->load, node,
-                   "an endpoint cannot be named by what is new with each request");
+                   "an endpoint name cannot contain values generated per request (uuid, ids)");
     else if (missing.at != NULL)
         yaml_error(reader->load, node, "${path.%.*s}: the route's path has no {%.*s}",
                    SPAN_ARG(missing), SPAN_ARG(missing));
     else if (template_is_from_caller(endpoint) && route->endpoint_allow_count == 0)
         yaml_error(reader->load, node,
-                   "callers choose this endpoint, so it needs allow: endpoint: { value: \"%.*s\", "
-                   "allow: [\"PREFIX-*\"] }",
+                   "callers choose this endpoint, so allow is required: endpoint: { value: "
+                   "\"%.*s\", allow: [\"PREFIX-*\"] }",
                    SPAN_ARG(endpoint->text));
     else if (literal.at != NULL &&
              !sagemaker_check_endpoint_name(literal, reader->load->arena, &fault))
@@ -428,7 +428,8 @@ static void read_endpoint(struct reader *reader, struct yaml_node *map, const st
 {
     struct yaml_node *node = yaml_find(map, setting_key(setting_get(SETTING_ROUTE_ENDPOINT)));
     if (node == NULL && config_operation_is_aws(route->operation))
-        yaml_error(reader->load, map, "endpoint is missing: the name of a SageMaker endpoint");
+        yaml_error(reader->load, map,
+                   "missing required key endpoint: the name of a SageMaker endpoint");
     if (node != NULL && node->kind == YAML_MAP)
         node = record_find(node, SETTING_ROUTE_ENDPOINT_VALUE);
     if (node != NULL && !node->bad && !node->opaque && route->endpoint != NULL)
@@ -445,7 +446,7 @@ static void check_name(struct reader *reader, const struct yaml_node *map,
     for (size_t i = 0; node != NULL && i != config->route_count; ++i) {
         const struct config_route *other = &config->routes[i];
         if (!node->opaque && node->at.line != 0 && span_equals(other->name, route->name))
-            yaml_error(reader->load, node, "\"%.*s\" is the name of the route at %.*s:%u too",
+            yaml_error(reader->load, node, "duplicate route name \"%.*s\", first at %.*s:%u",
                        SPAN_ARG(route->name), SPAN_ARG(other->file), other->line);
     }
 }
@@ -460,13 +461,12 @@ static void settle_body_max(struct reader *reader, const struct yaml_node *map,
         route->body_max = most;
     if (own && route->body_max > most)
         yaml_error(reader->load, node,
-                   "InvokeEndpointAsync takes at most %" PRIu64 " bytes in a body; "
-                   "larger inputs belong in S3 (input_location)",
+                   "InvokeEndpointAsync accepts at most %" PRIu64
+                   " bytes in a body; put larger inputs in S3 (input_location)",
                    most);
     if (own && route->body_max > reader->config->limits.body_bytes)
         yaml_warn(reader->load, node,
-                  "larger than limits.body_bytes (%.*s), so the largest bodies are "
-                  "always refused",
+                  "larger than limits.body_bytes (%.*s), so larger bodies are always refused",
                   SPAN_ARG(value_print_size((int64_t)reader->config->limits.body_bytes,
                                             reader->load->arena)));
 }
@@ -479,11 +479,11 @@ static void check_stream(struct reader *reader, const struct yaml_node *map,
                                            SETTING_ROUTE_STREAM_ERRORS};
     struct yaml_node *asked = record_find(map, SETTING_ROUTE_STREAM_IF);
     if (asked != NULL && operation != CONFIG_AUTO)
-        yaml_error(reader->load, asked, "only a route with operation auto has it");
+        yaml_error(reader->load, asked, "applies only to operation auto");
     for (size_t i = 0; i != 2 && operation != CONFIG_STREAM && operation != CONFIG_AUTO; ++i) {
         struct yaml_node *node = record_find(map, keys[i]);
         if (node != NULL)
-            yaml_error(reader->load, node, "only a route with operation stream or auto has it");
+            yaml_error(reader->load, node, "applies only to operations stream and auto");
     }
 }
 
@@ -496,7 +496,7 @@ static void watch(struct reader *reader, struct yaml_node *node, struct span nam
         if (span_equals(names[i], name))
             return;
     if (*count == JSON_SCAN_NAMES_MAX) {
-        yaml_error(reader->load, node, "more than %d members of the body are asked for",
+        yaml_error(reader->load, node, "the route reads more than %d members of the body",
                    JSON_SCAN_NAMES_MAX);
         return;
     }
@@ -551,7 +551,7 @@ static size_t read_identity(struct reader *reader, const struct yaml_node *map,
 {
     struct yaml_node *node = record_find(map, SETTING_ROUTE_IDENTITY);
     if (node != NULL && !config_operation_is_aws(route->operation))
-        yaml_error(reader->load, node, "nothing is signed for this operation; leave it out");
+        yaml_error(reader->load, node, "this operation is not signed; remove identity");
     return read_identities_find(
         reader, node, base->identity_given ? base->route.identity : route->upstream->identity);
 }
@@ -597,7 +597,7 @@ void read_routes(struct reader *reader, struct yaml_node *root)
     const struct yaml_node *list = record_find(root, SETTING_ROUTES);
     read_base(reader, root, &base);
     if (yaml_find(root, setting_key(setting_get(SETTING_ROUTES))) == NULL)
-        yaml_warn(reader->load, root, "there are no routes, so every request is answered 404");
+        yaml_warn(reader->load, root, "no routes, so every request gets a 404");
     if (list == NULL)
         return;
     struct config_route *routes =

@@ -29,7 +29,7 @@ static void check_readable(struct reader *reader, struct yaml_node *node)
     if (node == NULL || node->bad || node->opaque || reader->load->options->no_files)
         return;
     const char *fault = stat(file.at, &status) != 0 || access(file.at, R_OK) != 0 ? strerror(errno)
-                        : S_ISDIR(status.st_mode) ? "is a directory; name a file of certificates"
+                        : S_ISDIR(status.st_mode) ? "is a directory; specify a PEM file"
                                                   : NULL;
     if (fault != NULL)
         yaml_error(reader->load, node, "%.*s: %s", SPAN_ARG(file), fault);
@@ -50,15 +50,13 @@ static struct span url_fault(struct reader *reader, const struct config_upstream
                              const struct endpoint_url *url)
 {
     if (upstream->fips || upstream->dualstack)
-        return arena_printf(
-            reader->load->arena,
-            "an endpoint URL and %s exclude each other: the URL already says where to "
-            "connect",
-            upstream->fips ? "fips" : "dualstack");
+        return arena_printf(reader->load->arena,
+                            "an endpoint URL cannot be combined with %s, because the URL already "
+                            "selects the endpoint",
+                            upstream->fips ? "fips" : "dualstack");
     if (!url->tls && !url->loopback && !upstream->allow_plaintext)
-        return SPAN(
-            "http:// beyond loopback sends bodies and signatures in the clear: write https://, "
-            "or allow_plaintext: true");
+        return SPAN("http:// outside loopback sends bodies and signatures unencrypted: use "
+                    "https://, or set allow_plaintext: true");
     return SPAN_NONE;
 }
 
@@ -79,7 +77,7 @@ static void read_endpoint_url(struct reader *reader, const struct yaml_node *map
     upstream->url = url;
     if (!url.tls && (upstream->ca_file.at != NULL || upstream->extra_ca_file_count != 0))
         yaml_warn(reader->load, node,
-                  "http:// uses no certificates; ca_file and extra_ca_files do nothing");
+                  "http:// uses no certificates, so ca_file and extra_ca_files have no effect");
 }
 
 /* AWS's own variables, by the AWS SDKs and Tools Reference Guide, "Service-specific endpoints". */
@@ -192,15 +190,15 @@ static struct span find_default_region(struct reader *reader, struct yaml_node *
         if (region.at != NULL && endpoint_region_is_valid(region))
             return arena_copy(&reader->config->arena, region);
         if (region.at != NULL)
-            tell_variable(
-                reader, names[i],
-                arena_printf(reader->load->arena, "\"%.*s\" cannot be a region", SPAN_ARG(region)));
+            tell_variable(reader, names[i],
+                          arena_printf(reader->load->arena, "\"%.*s\" is not a valid region",
+                                       SPAN_ARG(region)));
     }
     struct span of_profile = ask_region(reader, false, &fault);
     if (of_profile.at != NULL && endpoint_region_is_valid(of_profile))
         return of_profile;
     if (fault.at != NULL) {
-        yaml_error(reader->load, root, "region is missing, and %.*s", SPAN_ARG(fault));
+        yaml_error(reader->load, root, "missing required key region, and %.*s", SPAN_ARG(fault));
         return SPAN("region-from-profile");
     }
     /* check --no-env: for want of the real one. */
@@ -241,7 +239,7 @@ void read_upstreams(struct reader *reader, struct yaml_node *root)
         read_upstream(reader, entry->node, upstream);
         if (span_equals(entry->key, SPAN("default")))
             yaml_error(reader->load, entry->node,
-                       "default is the name of the top-level `upstream`; choose another");
+                       "default is reserved for the top-level `upstream`; choose another name");
     }
 }
 
@@ -321,7 +319,7 @@ void read_upstreams_settle(struct reader *reader, struct yaml_node *root)
         bool used = is_used(config, upstream);
         if (upstream->region.at == NULL && (used || borrowed.at == NULL) && !told) {
             yaml_error(reader->load, root,
-                       "region is missing: write `region: us-east-1`, or set AWS_REGION");
+                       "missing required key region: write `region: us-east-1`, or set AWS_REGION");
             told = true;
         }
         if (upstream->region.at == NULL)

@@ -11,14 +11,14 @@ enum setting_id {
     SETTINGS
 };
 
-/* X(TYPE, what it is, for messages, JSON Schema's pattern for its text, or "") */
+/* X(TYPE, its name in messages, JSON Schema's pattern for its text, or "") */
 #define SETTING_TYPES(X)                                                                           \
     X(MAP, "a map", "")                      /* of the keys that the table has below its path */   \
     X(NAMED, "a map of names", "")           /* the user's; values are those of "PATH.*" */        \
     X(PARAMETERS, "a map of parameters", "") /* likewise, by the names of SageMaker's */           \
     X(LIST, "a list", "")                    /* of "PATH[]" */                                     \
-    X(TEXT, "a text", "")                    /* literal: $$ is a dollar, no ${...} */              \
-    X(TEMPLATE, "a text", "")                                                                      \
+    X(TEXT, "a string", "")                  /* literal: $$ is a dollar, no ${...} */              \
+    X(TEMPLATE, "a string", "")                                                                    \
     X(BOOL, "true or false", "")                                                                   \
     X(COUNT, "a whole number", "")                                                                 \
     X(SIZE, "a size (64KiB, 25MiB, 1GiB or bytes)", "^[0-9]+([KMG]iB)?$") /* bytes */              \
@@ -28,13 +28,13 @@ enum setting_id {
     X(MODE, "permission bits in quotes (\"0660\")", "^0[0-7]{3}$")                                 \
     X(REGION, "a region (us-east-1)", "")                                                          \
     X(URL, "a URL (https://host)", "^[Hh][Tt][Tt][Pp][Ss]?://")                                    \
-    X(FILE, "a file's name", "") /* to read; relative to the file that names it */                 \
-    X(PATH, "a file's name", "") /* to write; likewise */                                          \
+    X(FILE, "a file name", "") /* to read; relative to the file that names it */                   \
+    X(PATH, "a file name", "") /* to write; likewise */                                            \
     X(NAME, "a name", "^[A-Za-z0-9._-]{1,64}$")                                                    \
     X(HOST, "a host name", "")                                                                     \
     X(PATTERN, "a pattern", "")                           /* of host names; kept in lower case */  \
     X(PEER, "an address, a network, uid:NUMBER or *", "") /* of guards.peers */                    \
-    X(PARAMETER, "a parameter's name", "")
+    X(PARAMETER, "a parameter name", "")
 
 enum setting_type {
 #define SETTING_TYPE(type, text, pattern) SETTING_TYPE_##type,
@@ -52,10 +52,11 @@ enum setting_flags {
     SETTING_OR_NULL = 1,     /* null removes what is inherited */
     SETTING_OR_FALSE = 2,    /* false turns it off; the map's field is true then */
     SETTING_OR_TEMPLATE = 4, /* a template in place of the map is its `value` */
-    SETTING_VALUE_HINT = 8,  /* whoever writes a text here meant { value: text } */
+    SETTING_VALUE_HINT = 8,  /* a text here is an error that suggests { value: text } */
     SETTING_REQUIRED = 16,   /* the map above must have it */
     SETTING_RECORD = 32,     /* the map stands for a struct of its own */
-    SETTING_PRINTED = 64, /* printed even if it is the default: without it the environment counts */
+    SETTING_PRINTED =
+        64, /* printed even if it is the default, because the environment applies without it */
 };
 
 struct setting {
@@ -91,7 +92,7 @@ size_t setting_words(const struct setting *setting, struct span out[SETTING_KEYS
 /* True for a key that a later version will have. */
 bool setting_is_later_key(const struct setting *map, struct span key);
 
-/* Where else that key stands: the path of its map; SPAN_NONE: nowhere. */
+/* Returns the path of another map that has that key; SPAN_NONE if none has. */
 struct span setting_find_elsewhere(struct span key);
 
 /* A map whose keys are the user's names. */

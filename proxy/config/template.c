@@ -50,8 +50,8 @@ static struct span describe_unknown(struct span reference, struct span word, str
                             SPAN_ARG(reference), SPAN_ARG(near), SPAN_ARG(rest));
     }
     return arena_printf(arena,
-                        "${%.*s}: unknown source; there are uuid, request_id, trace_id, span_id, "
-                        "traceparent, route, header.X, path.X, query.X, json.X and env.X",
+                        "${%.*s}: unknown source; must be one of uuid, request_id, trace_id, "
+                        "span_id, traceparent, route, header.X, path.X, query.X, json.X and env.X",
                         SPAN_ARG(reference));
 }
 
@@ -86,7 +86,7 @@ static bool unescape(struct span text, struct arena *arena, struct span *out, st
     size_t at;
     if (template_unescape(text, arena, out, &at))
         return true;
-    *fault = SPAN("a lone dollar: write $$ for a dollar, ${...} for a value");
+    *fault = SPAN("unescaped $: write $$ for a dollar, ${...} for a value");
     return false;
 }
 
@@ -96,18 +96,18 @@ static bool check_name(struct span reference, const struct source_row *row, stru
     if (!row->named) {
         if (name.at == NULL)
             return true;
-        *fault = arena_printf(arena, "${%.*s}: %.*s has no parts, write ${%.*s}",
+        *fault = arena_printf(arena, "${%.*s}: %.*s takes no name: write ${%.*s}",
                               SPAN_ARG(reference), SPAN_ARG(row->word), SPAN_ARG(row->word));
         return false;
     }
     if (name.len == 0)
-        return arena_fault(arena, fault, "${%.*s}: which %.*s? Write ${%.*s.NAME}",
+        return arena_fault(arena, fault, "${%.*s}: missing name of the %.*s: write ${%.*s.NAME}",
                            SPAN_ARG(reference), SPAN_ARG(row->word), SPAN_ARG(row->word));
     bool valid = row->source == TEMPLATE_HEADER ? span_is_token(name)
                  : row->source == TEMPLATE_PATH ? span_is_identifier(name)
                                                 : is_query_name(name);
     if (!valid)
-        *fault = arena_printf(arena, "${%.*s}: \"%.*s\" cannot be the name of a %s",
+        *fault = arena_printf(arena, "${%.*s}: \"%.*s\" is not a valid name of a %s",
                               SPAN_ARG(reference), SPAN_ARG(name),
                               row->source == TEMPLATE_HEADER ? "header"
                               : row->source == TEMPLATE_PATH ? "capture of the route's path"
@@ -126,8 +126,9 @@ static bool compile_reference(struct span inner, struct arena *arena, struct tem
             continue;
         reference = span_make(inner.at, i);
         if (!unescape(span_from_offset(inner, i + 2), arena, &fallback, fault)) {
-            *fault = arena_printf(arena, "${%.*s}: a fallback is plain text; write $$ for a dollar",
-                                  SPAN_ARG(inner));
+            *fault =
+                arena_printf(arena, "${%.*s}: a fallback must be plain text; write $$ for a dollar",
+                             SPAN_ARG(inner));
             return false;
         }
         break;
@@ -175,7 +176,7 @@ static bool compile_part(struct span *rest, struct arena *arena, struct template
     struct span inner = span_from_offset(*rest, 2);
     size_t end = span_find(inner, '}');
     if (end == inner.len)
-        return arena_fault(arena, fault, "\"%.*s\": the closing } is missing", SPAN_ARG(*rest));
+        return arena_fault(arena, fault, "\"%.*s\": missing closing }", SPAN_ARG(*rest));
     *rest = span_from_offset(inner, end + 1);
     return compile_reference(span_make(inner.at, end), arena, part, fault);
 }

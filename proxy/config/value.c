@@ -71,8 +71,7 @@ static struct span print_unit(int64_t number, const struct unit *units, const ch
 static bool parse_count(struct span text, struct arena *arena, int64_t *out, struct span *fault)
 {
     return scale(text, 1, out) ||
-           arena_fault(arena, fault, "a whole number is expected, this is \"%.*s\"",
-                       SPAN_ARG(text));
+           arena_fault(arena, fault, "must be a whole number, not \"%.*s\"", SPAN_ARG(text));
 }
 
 bool value_parse_size(struct span text, struct arena *arena, int64_t *out, struct span *fault)
@@ -83,10 +82,9 @@ bool value_parse_size(struct span text, struct arena *arena, int64_t *out, struc
     suffix = span_trim(suffix);
     char letter = suffix.len == 0 ? '\0' : (char)(suffix.at[0] & ~0x20);
     if (digits.len != 0 && (letter == 'K' || letter == 'M' || letter == 'G'))
-        return arena_fault(arena, fault, "\"%.*s\" is no size: write %.*s%ciB", SPAN_ARG(text),
+        return arena_fault(arena, fault, "invalid size \"%.*s\": write %.*s%ciB", SPAN_ARG(text),
                            SPAN_ARG(digits), letter);
-    return arena_fault(arena, fault,
-                       "a size is expected (64KiB, 25MiB, 1GiB or bytes), this is \"%.*s\"",
+    return arena_fault(arena, fault, "must be a size (64KiB, 25MiB, 1GiB or bytes), not \"%.*s\"",
                        SPAN_ARG(text));
 }
 
@@ -101,11 +99,11 @@ bool value_parse_time(struct span text, struct arena *arena, int64_t *out, struc
     if (parse_unit(digits, suffix, time_units, out))
         return true;
     if (digits.len != 0 && suffix.len == 0)
-        return arena_fault(arena, fault, "%.*s of what? Write %.*sms, %.*ss, %.*sm or %.*sh",
-                           SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text),
-                           SPAN_ARG(text));
+        return arena_fault(
+            arena, fault, "missing unit in %.*s: write %.*sms, %.*ss, %.*sm or %.*sh",
+            SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text), SPAN_ARG(text));
     return arena_fault(arena, fault,
-                       "a time is expected (a whole number with ms, s, m or h), this is \"%.*s\"",
+                       "must be a time (a whole number with ms, s, m or h), not \"%.*s\"",
                        SPAN_ARG(text));
 }
 
@@ -118,8 +116,7 @@ static bool parse_bool(struct span text, struct arena *arena, int64_t *out, stru
 {
     bool is_true = span_equals(text, SPAN("true"));
     if (!is_true && !span_equals(text, SPAN("false")))
-        return arena_fault(arena, fault, "true or false is expected, this is \"%.*s\"",
-                           SPAN_ARG(text));
+        return arena_fault(arena, fault, "must be true or false, not \"%.*s\"", SPAN_ARG(text));
     *out = is_true;
     return true;
 }
@@ -133,8 +130,7 @@ static bool parse_mode(struct span text, struct arena *arena, int64_t *out, stru
         mode = mode * 8 + (text.at[i] - '0');
     }
     if (!valid)
-        return arena_fault(arena, fault,
-                           "four octal digits are expected, as \"0660\"; this is \"%.*s\"",
+        return arena_fault(arena, fault, "must be four octal digits such as \"0660\", not \"%.*s\"",
                            SPAN_ARG(text));
     *out = mode;
     return true;
@@ -157,7 +153,8 @@ static bool check_range(const struct setting *setting, struct span text, int64_t
     if (number >= setting->min && number <= setting->max)
         return true;
     struct span range = value_range(setting, arena);
-    return arena_fault(arena, fault, "%.*s is out of range: %.*s", SPAN_ARG(text), SPAN_ARG(range));
+    return arena_fault(arena, fault, "%.*s is out of range; must be %.*s", SPAN_ARG(text),
+                       SPAN_ARG(range));
 }
 
 /* ---- addresses ---- */
@@ -168,12 +165,13 @@ static bool parse_unix_address(struct span text, struct arena *arena, struct con
     struct span path = span_from_offset(text, 5);
     size_t path_max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
     if (path.len < 2 || path.at[0] != '/' || path.at[path.len - 1] == '/')
-        return arena_fault(arena, fault,
-                           "\"%.*s\": write unix: and an absolute path, unix:/run/sagegate.sock",
-                           SPAN_ARG(text));
+        return arena_fault(
+            arena, fault,
+            "\"%.*s\": must be unix: and an absolute path, such as unix:/run/sagegate.sock",
+            SPAN_ARG(text));
     if (path.len > path_max)
         return arena_fault(arena, fault,
-                           "the path of a Unix socket has at most %zu bytes, this one %zu",
+                           "the path of a Unix socket must be at most %zu bytes long, not %zu",
                            path_max, path.len);
     *out = (struct config_address){.text = arena_copy(arena, text),
                                    .unix_path = arena_copy(arena, path),
@@ -222,23 +220,23 @@ static struct span describe_address(struct span text, struct span host, struct s
     uint64_t number;
     if (span_parse_u64(text, &number))
         return arena_printf(
-            arena, "a port alone: write 127.0.0.1:%.*s, or 0.0.0.0:%.*s for every interface",
+            arena, "missing address: write 127.0.0.1:%.*s, or 0.0.0.0:%.*s for every interface",
             SPAN_ARG(text), SPAN_ARG(text));
     if (span_equals_ignore_case(host, SPAN("localhost")))
-        return arena_printf(arena, "names are not looked up: write 127.0.0.1:%.*s or [::1]:%.*s",
+        return arena_printf(arena, "must be a numeric address: write 127.0.0.1:%.*s or [::1]:%.*s",
                             SPAN_ARG(port), SPAN_ARG(port));
     if (host.len == 0 || span_equals(host, SPAN("*")))
         return arena_printf(arena,
-                            "\"%.*s\" names no address: write 127.0.0.1:%.*s, or 0.0.0.0:%.*s for "
-                            "every interface",
+                            "missing address in \"%.*s\": write 127.0.0.1:%.*s, or 0.0.0.0:%.*s "
+                            "for every interface",
                             SPAN_ARG(text), SPAN_ARG(port), SPAN_ARG(port));
     if (text.len != 0 && text.at[0] == '/')
-        return arena_printf(arena, "a Unix socket is written unix:%.*s", SPAN_ARG(text));
+        return arena_printf(arena, "for a Unix socket write unix:%.*s", SPAN_ARG(text));
     if (span_find(host, ':') != host.len)
-        return arena_printf(arena, "an IPv6 address needs brackets: write [%.*s]:%.*s",
+        return arena_printf(arena, "missing brackets around the IPv6 address: write [%.*s]:%.*s",
                             SPAN_ARG(host), SPAN_ARG(port));
     return arena_printf(arena,
-                        "\"%.*s\" is no numeric address with port, such as 127.0.0.1:8080, "
+                        "\"%.*s\" is not a numeric address with port, such as 127.0.0.1:8080, "
                         "[::1]:8080 or unix:/run/sagegate.sock",
                         SPAN_ARG(text));
 }
@@ -262,10 +260,10 @@ bool value_parse_address(struct span text, struct arena *arena, struct config_ad
         return false;
     }
     if (colon == text.len)
-        return arena_fault(arena, fault, "the port is missing: write %.*s:8080", SPAN_ARG(text));
+        return arena_fault(arena, fault, "missing port: write %.*s:8080", SPAN_ARG(text));
     if (!host_parse_port(port, &number))
         return arena_fault(arena, fault,
-                           "\"%.*s\" is no port: 1 to 65535, or 0 for one that is free",
+                           "invalid port \"%.*s\": must be 1 to 65535, or 0 for any free port",
                            SPAN_ARG(port));
     *out = (struct config_address){.text = arena_copy(arena, text),
                                    .host = arena_copy(arena, bare),
@@ -305,9 +303,10 @@ bool value_parse_peer(struct span text, struct arena *arena, struct config_peer 
         ok = parse_network(text, &peer);
     }
     if (!ok)
-        return arena_fault(arena, fault,
-                           "\"%.*s\": write an address or network (10.0.0.0/8, ::1), uid:1000 or *",
-                           SPAN_ARG(text));
+        return arena_fault(
+            arena, fault,
+            "\"%.*s\": must be an address or network (10.0.0.0/8, ::1), uid:1000 or *",
+            SPAN_ARG(text));
     *out = peer;
     return true;
 }
@@ -332,9 +331,9 @@ bool value_parse_text(struct span text, struct arena *arena, struct span *out, s
     if (template_unescape(text, arena, out, &at))
         return true;
     *fault = span_starts_with(span_from_offset(text, at), SPAN("${"))
-                 ? SPAN("only ${env.NAME} is replaced here; templates are for endpoint and "
-                        "parameters, and $$ is a dollar")
-                 : SPAN("a lone dollar: write $$ for a dollar");
+                 ? SPAN("only ${env.NAME} is supported here, because templates apply to endpoint "
+                        "and parameters; write $$ for a dollar")
+                 : SPAN("unescaped $: write $$ for a dollar");
     return false;
 }
 
@@ -342,10 +341,10 @@ static bool check_length(const struct setting *setting, struct span text, struct
                          struct span *fault)
 {
     if (text.len < (size_t)setting->min)
-        return arena_fault(arena, fault, "an empty text; leave the key out, or say what is meant");
+        return arena_fault(arena, fault, "must not be empty; set a value or remove the key");
     if (text.len > (size_t)setting->max)
-        return arena_fault(arena, fault, "at most %" PRId64 " bytes, these are %zu", setting->max,
-                           text.len);
+        return arena_fault(arena, fault, "at most %" PRId64 " bytes are allowed, not %zu",
+                           setting->max, text.len);
     return true;
 }
 
@@ -364,7 +363,7 @@ bool value_parse_name(struct span text, struct arena *arena, struct span *fault)
 {
     return (span_is_name(text) && text.len <= VALUE_NAME_MAX) ||
            arena_fault(arena, fault,
-                       "a name has 1 to %d letters, digits, dots, hyphens and underscores",
+                       "a name must be 1 to %d letters, digits, dots, hyphens and underscores",
                        VALUE_NAME_MAX);
 }
 
@@ -392,12 +391,13 @@ static bool parse_form(const struct setting *setting, struct span text, struct a
     case SETTING_TYPE_REGION:
         if (!endpoint_region_is_valid(text))
             return arena_fault(arena, fault,
-                               "\"%.*s\" cannot be a region; write one such as us-east-1",
+                               "\"%.*s\" is not a valid region; write one such as us-east-1",
                                SPAN_ARG(text));
         break;
     case SETTING_TYPE_HOST:
         if (!host_is_valid(text))
-            return arena_fault(arena, fault, "\"%.*s\" is no host name (without scheme and port)",
+            return arena_fault(arena, fault,
+                               "\"%.*s\" is not a host name; write it without scheme and port",
                                SPAN_ARG(text));
         break;
     case SETTING_TYPE_PATTERN:

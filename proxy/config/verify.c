@@ -38,14 +38,14 @@ static void tell_unknown_key(const struct verify *verify, const struct yaml_entr
     struct span elsewhere = setting_find_elsewhere(entry->key);
     struct span known = list_keys(verify, map);
     if (setting_is_later_key(map, entry->key))
-        text = arena_printf(arena, "this version does not have it yet; known here: %.*s",
+        text = arena_printf(arena, "not supported by this version yet; known keys: %.*s",
                             SPAN_ARG(known));
     else if (near.at != NULL)
         text = arena_printf(arena, "unknown key, did you mean %.*s?", SPAN_ARG(near));
     else if (elsewhere.at != NULL)
-        text = arena_printf(arena, "unknown key here, it belongs to %.*s", SPAN_ARG(elsewhere));
+        text = arena_printf(arena, "unknown key here; it belongs under %.*s", SPAN_ARG(elsewhere));
     else
-        text = arena_printf(arena, "unknown key; known here: %.*s", SPAN_ARG(known));
+        text = arena_printf(arena, "unknown key; known keys: %.*s", SPAN_ARG(known));
     tell_key(verify, entry, text);
 }
 
@@ -71,7 +71,7 @@ static void verify_required(const struct verify *verify, struct yaml_node *node,
          row = setting_next(map, row)) {
         struct span key = setting_key(row);
         if ((row->flags & SETTING_REQUIRED) != 0 && yaml_find_entry(node, key) == NULL)
-            yaml_error(verify->load, node, "%.*s is missing: %.*s", SPAN_ARG(key),
+            yaml_error(verify->load, node, "missing required key %.*s: %.*s", SPAN_ARG(key),
                        SPAN_ARG(row->doc));
     }
     node->bad = bad;
@@ -82,8 +82,8 @@ static void verify_map(const struct verify *verify, struct yaml_node *node,
 {
     bool named = setting_is_named(setting);
     if (named && node->entry_count > (size_t)setting->max)
-        yaml_error(verify->load, node, "at most %" PRId64 " names, these are %zu", setting->max,
-                   node->entry_count);
+        yaml_error(verify->load, node, "at most %" PRId64 " names are allowed, not %zu",
+                   setting->max, node->entry_count);
     for (struct yaml_entry *entry = node->entries; entry != NULL; entry = entry->next) {
         const struct setting *child = setting_child(setting, entry->key);
         if (child == NULL) {
@@ -103,9 +103,9 @@ static void verify_list(const struct verify *verify, struct yaml_node *node,
     size_t min = (size_t)setting->min, max = (size_t)setting->max;
     const struct setting *element = setting_element(setting);
     if (node->entry_count < min)
-        yaml_error(verify->load, node, "an empty list; name at least one, or leave the key out");
+        yaml_error(verify->load, node, "must not be empty; add an element or remove the key");
     if (node->entry_count > max)
-        yaml_error(verify->load, node, "at most %zu elements, these are %zu", max,
+        yaml_error(verify->load, node, "at most %zu elements are allowed, not %zu", max,
                    node->entry_count);
     for (struct yaml_entry *entry = node->entries; entry != NULL; entry = entry->next)
         verify_node(verify, entry->node, element);
@@ -158,18 +158,18 @@ static bool verify_form(const struct verify *verify, struct yaml_node *node,
     case SETTING_TYPE_BOOL:
     case SETTING_TYPE_COUNT:
         if (!node->plain)
-            yaml_error(verify->load, node, "%s is expected, this is a text; leave the quotes out",
+            yaml_error(verify->load, node, "must be %s, not a string; remove the quotes",
                        setting_type_info(setting->type)->text);
         break;
     case SETTING_TYPE_MODE:
         if (node->plain && node->at.line != 0)
             yaml_error(verify->load, node,
-                       "permission bits need quotes, or YAML takes them for a number: \"0660\"");
+                       "permission bits must be quoted, since YAML would read a number: \"0660\"");
         break;
     default:
         if (node->plain && is_bool)
             yaml_error(verify->load, node,
-                       "a text is expected, this is a boolean; if it is meant, quote it: \"%.*s\"",
+                       "must be a string, not a boolean; if intended, quote it: \"%.*s\"",
                        SPAN_ARG(node->text));
     }
     return !node->bad;
@@ -206,21 +206,21 @@ static void tell_wrong_kind(const struct verify *verify, struct yaml_node *node,
     const char *wanted = setting_type_info(setting->type)->text;
     const char *kind = node->kind == YAML_MAP    ? "a map"
                        : node->kind == YAML_LIST ? "a list"
-                                                 : "a text";
+                                                 : "a string";
     struct span text = node->text;
     if (node->null)
-        yaml_error(load, node, "has no value; leave the key out, or give %s", wanted);
+        yaml_error(load, node, "has no value; set it to %s or remove the key", wanted);
     else if (node->kind == YAML_SCALAR && (setting->flags & SETTING_VALUE_HINT) != 0)
-        yaml_error(load, node, "a map is expected, this is a text: write { value: %.*s }",
+        yaml_error(load, node, "must be a map, not a string: write { value: %.*s }",
                    SPAN_ARG(text));
     else if (node->kind == YAML_SCALAR && setting->type == SETTING_TYPE_LIST)
-        yaml_error(load, node, "a list is expected, this is a text: write [%.*s]", SPAN_ARG(text));
+        yaml_error(load, node, "must be a list, not a string: write [%.*s]", SPAN_ARG(text));
     else if (setting->type == SETTING_TYPE_MAP) {
         struct span keys = list_keys(verify, setting);
-        yaml_error(load, node, "a map is expected (of %.*s)%s, this is %s", SPAN_ARG(keys),
+        yaml_error(load, node, "must be a map (with the keys %.*s)%s, not %s", SPAN_ARG(keys),
                    (setting->flags & SETTING_OR_FALSE) != 0 ? " or false" : "", kind);
     } else {
-        yaml_error(load, node, "%s is expected, this is %s", wanted, kind);
+        yaml_error(load, node, "must be %s, not %s", wanted, kind);
     }
 }
 

@@ -59,7 +59,7 @@ static void fail_with_parser_error(struct parse *parse)
                parse->text.at[parser->problem_mark.index] == '\t';
     struct span message = arena_printf(
         parse->load->arena, "not valid YAML: %s%s%s%s", problem, parser->context == NULL ? "" : " ",
-        parser->context == NULL ? "" : parser->context, tab ? " (a tab: indent with blanks)" : "");
+        parser->context == NULL ? "" : parser->context, tab ? " (a tab: indent with spaces)" : "");
     fail_at(parse, at, message.at);
 }
 
@@ -124,18 +124,19 @@ static bool replace_one(struct span inner, const struct config_options *options,
         break;
     }
     if (!span_is_identifier(name))
-        return arena_fault(arena, fault, "${env.%.*s}: \"%.*s\" cannot be the name of a variable",
+        return arena_fault(arena, fault, "${env.%.*s}: \"%.*s\" is not a valid variable name",
                            SPAN_ARG(inner), SPAN_ARG(name));
     for (size_t i = 0; i + 1 < fallback.len; ++i)
         if (fallback.at[i] == '$' && fallback.at[i + 1] == '{')
             return arena_fault(arena, fault,
-                               "${env.%.*s}: a fallback is plain text, without ${...} in it",
+                               "${env.%.*s}: a fallback must be plain text, without ${...}",
                                SPAN_ARG(inner));
     struct span value =
         options->getenv == NULL ? SPAN_NONE : options->getenv(options->getenv_context, name);
     /* A control character would break a header, a line of the log or a host name. */
     if (!span_is_all(value, ASCII_TEXT))
-        return arena_fault(arena, fault, "${env.%.*s}: the variable's value has control characters",
+        return arena_fault(arena, fault,
+                           "${env.%.*s}: the variable's value contains control characters",
                            SPAN_ARG(name));
     if (value.len == 0 && fallback.at != NULL) {
         buffer_append(out, fallback);
@@ -145,10 +146,10 @@ static bool replace_one(struct span inner, const struct config_options *options,
         buffer_printf(out, "env.%.*s", SPAN_ARG(name));
         result->opaque = true;
     } else {
-        *fault = arena_printf(arena,
-                              "${env.%.*s}: the variable is not set; set it, or give a fallback: "
-                              "${env.%.*s:-text}",
-                              SPAN_ARG(name), SPAN_ARG(name));
+        *fault = arena_printf(
+            arena,
+            "${env.%.*s}: the variable is not set; set it or add a fallback: ${env.%.*s:-text}",
+            SPAN_ARG(name), SPAN_ARG(name));
         return false;
     }
     return true;
@@ -171,7 +172,7 @@ static bool replace_all(struct span text, const struct config_options *options, 
         struct span inner = span_from_offset(text, env_open.len);
         size_t end = span_find(inner, '}');
         if (end == inner.len)
-            return arena_fault(arena, fault, "\"%.*s\": the closing } is missing", SPAN_ARG(text));
+            return arena_fault(arena, fault, "\"%.*s\": missing closing }", SPAN_ARG(text));
         if (!replace_one(span_make(inner.at, end), options, arena, out, result, fault))
             return false;
         result->replaced = true;
@@ -223,7 +224,7 @@ static void read_scalar(struct parse *parse, struct yaml_node *node, const yaml_
     struct replaced env = {.text = text};
     node->text = text;
     if (!span_is_all(text, ASCII_TEXT)) {
-        yaml_error(parse->load, node, "has control characters or more than one line");
+        yaml_error(parse->load, node, "must be one line without control characters");
         return;
     }
     if (!replace_references(text, parse->load->options, parse->load->arena, &env, &fault)) {
@@ -243,9 +244,9 @@ static void refuse_properties(struct parse *parse, struct yaml_node *node, const
 {
     if (anchor != NULL)
         yaml_error(parse->load, node,
-                   "anchors (&) are not taken; what routes share belongs under defaults");
+                   "anchors (&) are not supported; put settings that routes share under defaults");
     if (tag != NULL)
-        yaml_error(parse->load, node, "tags (!) are not taken; write the plain value");
+        yaml_error(parse->load, node, "tags (!) are not supported; write the plain value");
 }
 
 /* Reads the value that begins with `event` into parent. */
@@ -267,7 +268,7 @@ static void read_value(struct parse *parse, struct yaml_node *parent, const stru
     if (parent == parse->holder)
         node->parent = NULL;
     if (event->type == YAML_ALIAS_EVENT) {
-        yaml_error(load, node, "aliases (*) are not taken; a text that begins with * needs quotes");
+        yaml_error(load, node, "aliases (*) are not supported; quote a string that begins with *");
     } else if (kind == YAML_SCALAR) {
         refuse_properties(parse, node, event->data.scalar.anchor, event->data.scalar.tag);
         read_scalar(parse, node, event);
@@ -287,19 +288,19 @@ static struct yaml_entry read_key(struct parse *parse, const struct yaml_node *m
 {
     struct yaml_entry key = {.key_at = position_of(parse, event->start_mark)};
     if (event->type != YAML_SCALAR_EVENT) {
-        fail_at(parse, key.key_at, "a key must be a word");
+        fail_at(parse, key.key_at, "a key must be a string");
         return key;
     }
     key.key = arena_copy(parse->load->arena, scalar_text(event));
     if (event->data.scalar.anchor != NULL || event->data.scalar.tag != NULL ||
         !span_is_all(key.key, ASCII_TEXT)) {
-        fail_at(parse, key.key_at, "a key must be a plain word, without anchor or tag");
+        fail_at(parse, key.key_at, "a key must be one line of text, without anchor or tag");
         return key;
     }
     const struct yaml_entry *earlier = yaml_find_entry(map, key.key);
     if (earlier != NULL)
         yaml_error_key(parse->load, key.key_at, earlier->node,
-                       "given twice, first at line %u; keep one of them", earlier->key_at.line);
+                       "duplicate key, first at line %u; keep one of them", earlier->key_at.line);
     if (map->entry_count >= MAP_KEYS_MAX)
         fail_at(parse, key.key_at, "more than 1000 keys in one map");
     return key;
@@ -310,7 +311,7 @@ static void parse_children(struct parse *parse, struct yaml_node *node)
 {
     yaml_event_t event;
     if (++parse->depth > YAML_DEPTH_MAX)
-        fail_at(parse, node->at, "nested more than 16 deep");
+        fail_at(parse, node->at, "nested more than 16 levels deep");
     while (next_event(parse, &event)) {
         if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT) {
             yaml_event_delete(&event);
@@ -337,7 +338,7 @@ static void parse_stream(struct parse *parse)
         yaml_event_type_t type = event.type;
         if (type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
             fail_at(parse, position_of(parse, event.start_mark),
-                    "a second document begins here (---); a file holds one, use include for more");
+                    "a second document (---) is not supported; use include for more files");
         else if (type == YAML_SCALAR_EVENT || type == YAML_ALIAS_EVENT ||
                  type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT)
             read_value(parse, parse->holder, NULL, &event);

@@ -219,7 +219,7 @@ class Lab:
         self.gateway.config_file.write_text(self.gateway._fill(text))
 
     def reload(self):
-        said = "the new configuration is in force"
+        said = "switched to the new configuration"
         self.gateway.forget()
         self.gateway.process.send_signal(signal.SIGHUP)
         lib.eventually(lambda: any(said in line["message"] for line in self.gateway.diagnostics), 5, said)

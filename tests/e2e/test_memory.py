@@ -79,7 +79,7 @@ def test_a_token_of_a_dropped_identity_is_nowhere(start_gateway, endpoint, ca_fi
         slow.ask("/v1/chat/completions", BODY[:5], [("Content-Length", str(len(BODY)))])
         gateway.config_file.write_text(gateway._fill(text.replace(chatting, "") + ROUTES))
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.diagnostic(topic="reload", message="the new configuration is in force")
+        gateway.diagnostic(topic="reload", message="switched to the new configuration")
         assert call(gateway).status == 200  # the new snapshot has its credentials by now
         answer = slow.send(BODY[5:]).response()
         assert answer.status == 200, answer.body

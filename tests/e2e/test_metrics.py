@@ -378,13 +378,13 @@ def test_series_survive_a_reload(start_gateway, endpoint):
     gateway.config_file.write_text(text.replace("- name: sdk", "- name: native"))
     gateway.signal(signal.SIGHUP)
     gateway.signalled = False
-    gateway.diagnostic(message="the new configuration is in force")
+    gateway.diagnostic(message="switched to the new configuration")
     count += well(gateway, endpoint)
     gateway.config_file.write_text("nonsense")
     gateway.allow_warnings("reload")
     gateway.signal(signal.SIGHUP)
     gateway.signalled = False
-    gateway.diagnostic(message="the configuration in force stays")
+    gateway.diagnostic(message="reload failed, the current configuration stays active")
     eventually(lambda: len(gateway.lines) >= count, 10, f"{count} access lines")
     page = scrape(gateway)
     check_agrees(page, gateway.lines)

@@ -37,7 +37,7 @@ def reload(endpoint, ca_file):
 
 
 def again(gateway, refused=False):
-    said = "the configuration in force stays" if refused else "the new configuration is in force"
+    said = "reload failed, the current configuration stays active" if refused else "switched to the new configuration"
     if refused:
         gateway.allow_warnings('"topic": "reload"')
     before = sum(said in line["message"] for line in gateway.diagnostics)
@@ -252,7 +252,7 @@ def test_queued_requests_continue_after_a_reload(start_gateway, endpoint, reload
 def test_sighup_while_draining_is_ignored(start_gateway, endpoint):
     gateway = start_gateway("drain: { delay: 1s }\n" + ONE)
     gateway.signal(signal.SIGTERM)
-    gateway.diagnostic(topic="drain", message="not ready any more")
+    gateway.diagnostic(topic="drain", message="draining")
     gateway.process.send_signal(signal.SIGHUP)
     gateway.stop()
     assert not any(line["topic"] == "reload" for line in gateway.diagnostics)
@@ -285,7 +285,7 @@ def test_reload_by_the_admin_listener(start_gateway, endpoint, ca_file):
     status, response = post(gateway)
     assert status == 422 and response["reloaded"] is False
     assert response["reasons"][0]["code"] == "error" and "sagegate.yaml:" in response["reasons"][0]["message"]
-    assert response["reasons"][-1] == {"code": "refused", "message": "it has errors"}
+    assert response["reasons"][-1] == {"code": "refused", "message": "the configuration has errors"}
     assert gateway.call("/two").status == 200
 
 

@@ -68,7 +68,7 @@ def test_warnings_do_not_fail(file):
     done = check("-c", path)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is open beyond loopback: whoever can connect can use "
+        f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is reachable from outside this machine: any client that can connect can use "
         "the credentials",
         f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), which ends the exchange before",
         f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "

@@ -827,7 +827,7 @@ static void test_error_names_the_flag(void **state)
     flags.listen = SPAN("localhost:80");
     assert_flag_problem(
         flags, NULL,
-        "--listen: listen[0].address: names are not looked up: write 127.0.0.1:80 or [::1]:80");
+        "--listen: listen[0].address: must be a numeric address: write 127.0.0.1:80 or [::1]:80");
     flags = good;
     flags.operation = SPAN("invok");
     assert_flag_problem(
@@ -837,7 +837,7 @@ static void test_error_names_the_flag(void **state)
         good, "limits.conections=1",
         "--set limits.conections: limits.conections: unknown key, did you mean connections?");
     assert_flag_problem(good, "workers=many",
-                        "--set workers: workers: a whole number is expected, this is \"many\"");
+                        "--set workers: workers: must be a whole number, not \"many\"");
     assert_flag_problem(good, "workers",
                         "--set workers: write KEY=VALUE, with a key such as limits.connections or "
                         "route.timeouts.total");
@@ -845,9 +845,9 @@ static void test_error_names_the_flag(void **state)
                         "--set : write KEY=VALUE, with a key such as limits.connections or "
                         "route.timeouts.total");
     assert_flag_problem(good, "listen[2].address=127.0.0.1:1",
-                        "--set listen[2].address: elements are numbered from 0, without gaps");
-    assert_flag_problem(good, "listen.x=1", "--set listen.x: there is no map of that name");
-    assert_flag_problem(good, "region[0]=1", "--set region[0]: there is no list of that name");
+                        "--set listen[2].address: invalid index: elements are numbered from 0, without gaps");
+    assert_flag_problem(good, "listen.x=1", "--set listen.x: not a map; KEY.KEY needs a map");
+    assert_flag_problem(good, "region[0]=1", "--set region[0]: not a list; [INDEX] needs a list");
 }
 
 /* ---- life ---- */

@@ -70,8 +70,8 @@ def test_suggested_option(arguments, meant):
     (["version", "x"], "unexpected argument 'x'"),
     (["doctor"], "--config FILE is missing; see sagegate doctor --help"),
     (["run", *["--set=a=b"] * 65], "--set is given more than 64 times"),
-    (["probe"], "give one address, such as 127.0.0.1:9901/ready"),
-    (["probe", "a:1", "b:1"], "give one address, such as 127.0.0.1:9901/ready"),
+    (["probe"], "specify one address, such as 127.0.0.1:9901/ready"),
+    (["probe", "a:1", "b:1"], "specify one address, such as 127.0.0.1:9901/ready"),
     (["explain", "-c", "x", "POST"], "specify METHOD PATH, as in POST /predict, or --raw FILE"),
     (["explain", "-c", "x", "POST", "/", "more"], "specify METHOD PATH, as in POST /predict"),
 ])

@@ -103,10 +103,10 @@ def test_error_is_one_line_without_control_characters():
 
 @pytest.mark.parametrize("response, told", [
     (b"", "closed without a response"),
-    (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response is not HTTP"),
-    (b"HTTP/1.1 200", "the response is not HTTP"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response is not valid HTTP"),
+    (b"HTTP/1.1 200", "the response is not valid HTTP"),
     (b"HTTP/1.1 301 Moved\r\nLocation: /elsewhere\r\n\r\n", ": 301 "),
-    (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the response is not HTTP"),
+    (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100000, "the response is not valid HTTP"),
 ])
 def test_failure_statuses(response, told):
     with Server(response) as server:

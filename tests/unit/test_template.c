@@ -117,14 +117,14 @@ static void test_template_syntax(void **state)
 static void test_errors_name_the_remedy(void **state)
 {
     (void)state;
-    assert_fault("a $b", "a lone dollar: write $$ for a dollar, ${...} for a value");
-    assert_fault("5$", "a lone dollar: write $$ for a dollar, ${...} for a value");
-    assert_fault("a${uuid", "\"${uuid\": the closing } is missing");
+    assert_fault("a $b", "unescaped $: write $$ for a dollar, ${...} for a value");
+    assert_fault("5$", "unescaped $: write $$ for a dollar, ${...} for a value");
+    assert_fault("a${uuid", "\"${uuid\": missing closing }");
     assert_fault("${pth.x}", "${pth.x}: unknown source, did you mean ${path.x}?");
     assert_fault("${UUID}", "${UUID}: unknown source, did you mean ${uuid}?");
     assert_fault("${headers}", "${headers}: unknown source, did you mean ${header.NAME}?");
     assert_fault("${}",
-                 "${}: unknown source; there are uuid, request_id, trace_id, span_id, traceparent, "
+                 "${}: unknown source; must be one of uuid, request_id, trace_id, span_id, traceparent, "
                  "route, header.X, path.X, query.X, json.X and env.X");
     assert_fault("${json}", "${json}: which json? Write ${json.NAME}");
     assert_fault("${json.a b}", "${json.a b}: \"a b\" cannot be the name of a member of the body");
@@ -136,7 +136,7 @@ static void test_errors_name_the_remedy(void **state)
                  "${path.1}: \"1\" cannot be the name of a capture of the route's path");
     assert_fault("${query.a&b}", "${query.a&b}: \"a&b\" cannot be the name of a query parameter");
     assert_fault("${header.a:-${uuid}}",
-                 "${header.a:-${uuid}: a fallback is plain text; write $$ for a dollar");
+                 "${header.a:-${uuid}: a fallback must be plain text; write $$ for a dollar");
 }
 
 static void test_parts_are_bounded(void **state)
