@@ -139,13 +139,15 @@ static void dequeue(struct admission_ticket *ticket)
 }
 
 enum admission_state admission_ask(struct admission_ticket *ticket, struct admission_queue *queue,
-                                   struct admission_route *route, bool may_wait)
+                                   struct admission_route *route,
+                                   void (*on_admitted)(struct admission_ticket *ticket))
 {
     CHECK(ticket->state == ADMISSION_NONE);
     ticket->queue = queue;
     ticket->route = route;
+    ticket->on_admitted = on_admitted;
     bool is_next = !others_wait(ticket);
-    if ((is_next && take_slot(ticket)) || !may_wait)
+    if ((is_next && take_slot(ticket)) || on_admitted == NULL)
         return ticket->state;
     enqueue(ticket);
     /* Try again: a slot released before this ticket counted as waiting woke no queue. */

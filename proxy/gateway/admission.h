@@ -67,8 +67,6 @@ struct admission_ticket {
     struct admission_queue *queue;
     struct admission_route *route;
     struct admission_ticket *next; /* in the queue */
-    /* Set before admission_ask. Fires once, from the loop's turn, when a waiting ticket gets its
-     * slot. */
     void (*on_admitted)(struct admission_ticket *ticket);
 };
 
@@ -86,11 +84,13 @@ struct admission_queue {
 void admission_open_queue(struct admission *admission, struct admission_queue *queue,
                           struct loop *loop);
 
-/* Takes a slot, or joins the queue if may_wait. Never overtakes an earlier ticket of the same
- * route. Returns the ticket's state: ADMISSION_NONE if no slot is free and it may not wait. */
+/* Takes a slot, or joins the queue. Never overtakes an earlier ticket of the same route. Returns
+ * the ticket's state: ADMISSION_NONE if no slot is free and it may not wait. on_admitted fires
+ * once, from the loop's turn, when a waiting ticket gets its slot; NULL: it may not wait. */
 MUST_USE enum admission_state admission_ask(struct admission_ticket *ticket,
                                             struct admission_queue *queue,
-                                            struct admission_route *route, bool may_wait);
+                                            struct admission_route *route,
+                                            void (*on_admitted)(struct admission_ticket *ticket));
 /* Leaves the queue, or releases the slot and wakes the queues. No-op if the ticket holds
  * nothing. */
 void admission_leave(struct admission_ticket *ticket);

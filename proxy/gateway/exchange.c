@@ -264,7 +264,7 @@ static void *open_exchange(struct downstream *downstream, struct mono_time start
     ex->request.method = ex->request.path = SPAN_NONE;
     ex->worker = worker;
     ex->use = worker->use;
-    ++ex->use->exchanges;
+    snapshot_use_begin_exchange(ex->use);
     ex->downstream = downstream;
     ex->timer.fire = on_timer;
     timing_stamp(&ex->timing, TIMING_OPENED, started);
@@ -309,10 +309,9 @@ static void ask_admission(struct exchange *ex)
         fail(ex, OUTCOME_BUSY, SPAN("the access log is full (access_log.on_full: refuse)"));
         return;
     }
-    ex->ticket.on_admitted = on_admitted;
     enum admission_state state =
         admission_ask(&ex->ticket, &ex->worker->queue, counters_of(ex)->admission,
-                      route_of(ex)->wait_for_ms != 0);
+                      route_of(ex)->wait_for_ms != 0 ? on_admitted : NULL);
     if (state == ADMISSION_ADMITTED)
         (void)begin_body(ex);
     else if (state == ADMISSION_WAITING)
@@ -357,7 +356,7 @@ static void refuse(void *request, enum outcome outcome, struct span message)
     }
     response_keep_alive_if(&ex->response, false);
     if (!ex->plan.parsed)
-        ids_make(&ex->plan.ids, worker_take_random(ex->worker), clock_wall(), &ex->request.headers);
+        plan_identify(&ex->plan, worker_take_random(ex->worker), clock_wall(), &ex->request);
     fail(ex, outcome, arena_copy(&ex->arena, message));
 }
 
@@ -832,7 +831,7 @@ static void dispose(struct exchange *ex)
     response_dispose(&ex->response);
     body_release(&ex->body);
     admission_leave(&ex->ticket);
-    --ex->use->exchanges;
+    snapshot_use_end_exchange(ex->use);
     arena_reset(&ex->arena);
     if (worker->spare_count == SPARE_MAX) {
         arena_dispose(&ex->arena);

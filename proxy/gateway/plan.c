@@ -13,11 +13,17 @@ static bool refuse(struct plan *plan, enum outcome outcome, struct span message)
     return false;
 }
 
+void plan_identify(struct plan *plan, const unsigned char *random, struct wall_time now,
+                   const struct http1_request *request)
+{
+    ids_make(&plan->ids, random, now, &request->headers);
+}
+
 static bool parse(struct plan *plan, const struct plan_input *input, struct span head,
                   struct http1_request *request)
 {
     enum http1_fault fault = http1_parse_request(head, request);
-    ids_make(&plan->ids, input->random, input->now, &request->headers);
+    plan_identify(plan, input->random, input->now, request);
     if (fault != HTTP1_OK)
         return refuse(plan, OUTCOME_BAD_REQUEST, http1_fault_text(fault));
     plan->parsed = true;

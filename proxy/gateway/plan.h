@@ -41,6 +41,9 @@ struct plan {
  * success the body may be read: its Content-Length, if any, is at most body_max. */
 MUST_USE bool plan_take_head(struct plan *plan, const struct plan_input *input, struct span head,
                              struct http1_request *request);
+/* Makes the ids of a request whose head is incomplete or malformed. request: as far as read. */
+void plan_identify(struct plan *plan, const unsigned char *random, struct wall_time now,
+                   const struct http1_request *request);
 /* Takes the next piece of the decoded body. */
 MUST_USE bool plan_take_body(struct plan *plan, struct span data);
 /* Ends the request and completes the plan. */

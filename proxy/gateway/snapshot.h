@@ -78,6 +78,15 @@ struct snapshot_use {
  * own. */
 MUST_USE struct snapshot_use *snapshot_use_create(struct snapshot *snapshot, unsigned worker,
                                                   struct loop *loop);
+/* Counts an exchange that begins in it or has ended. */
+static inline void snapshot_use_begin_exchange(struct snapshot_use *use)
+{
+    ++use->exchanges;
+}
+static inline void snapshot_use_end_exchange(struct snapshot_use *use)
+{
+    --use->exchanges;
+}
 /* Returns whether an identity of the use has got other credentials since the last call. The first
  * ones count too: a new use rotates when it gets any. */
 MUST_USE bool snapshot_use_has_rotated(struct snapshot_use *use);

@@ -48,7 +48,7 @@ static void on_admitted(struct admission_ticket *ticket)
 
 static bool take(int ticket, int route)
 {
-    return admission_ask(&tickets[ticket], &queue, routes[route], false) == ADMISSION_ADMITTED;
+    return admission_ask(&tickets[ticket], &queue, routes[route], NULL) == ADMISSION_ADMITTED;
 }
 
 static void leave(int ticket)
@@ -59,8 +59,7 @@ static void leave(int ticket)
 
 static void wait_for_slot(int ticket, int route)
 {
-    tickets[ticket].on_admitted = on_admitted;
-    assert_int_equal(admission_ask(&tickets[ticket], &queue, routes[route], true),
+    assert_int_equal(admission_ask(&tickets[ticket], &queue, routes[route], on_admitted),
                      ADMISSION_WAITING);
 }
 
@@ -196,7 +195,7 @@ static void *come_and_go(void *own)
 {
     struct admission_ticket *ticket = own;
     for (int i = 0; i != ROUNDS; ++i) {
-        if (admission_ask(ticket, &queue, routes[1], false) != ADMISSION_ADMITTED)
+        if (admission_ask(ticket, &queue, routes[1], NULL) != ADMISSION_ADMITTED)
             continue;
         int now = atomic_fetch_add(&inside, 1) + 1;
         for (int before = atomic_load(&most); now > before;)
