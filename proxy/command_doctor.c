@@ -220,9 +220,9 @@ static void on_dial_failed(struct dialer_request *dial, enum dialer_failure fail
 static void check_upstream(struct doctor *doctor, const struct config_upstream *upstream)
 {
     static const char *const stages[] = {
-        [DIALER_DNS_FAILED] = "cannot resolve the name",
+        [DIALER_DNS_FAILED] = "DNS lookup failed",
         [DIALER_CONNECT_FAILED] = "cannot connect",
-        [DIALER_PROXY_REFUSED] = "the proxy refused the connection",
+        [DIALER_PROXY_REFUSED] = "CONNECT failed",
         [DIALER_TLS_FAILED] = "TLS",
     };
     struct tls_trust_options trust = {upstream->ca_file.at, upstream->extra_ca_files,

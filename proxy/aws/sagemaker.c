@@ -237,13 +237,13 @@ static bool check_location(struct span value, struct arena *arena, struct span *
         return fail_at("printable ASCII", value, bad, arena, fault);
     bool s3 = span_starts_with(value, SPAN("s3://"));
     if (!s3 && !span_starts_with(value, SPAN("https://"))) {
-        *fault = arena_printf(arena, "%s: it begins otherwise", rule);
+        *fault = arena_printf(arena, "%s: the scheme is different", rule);
         return false;
     }
     struct span rest = span_from_offset(value, s3 ? 5 : 8);
     if (rest.len != 0 && rest.at[0] != '/')
         return true;
-    *fault = arena_printf(arena, "%s: it names no %s", rule, s3 ? "bucket" : "host");
+    *fault = arena_printf(arena, "%s: the %s is missing", rule, s3 ? "bucket" : "host");
     return false;
 }
 
@@ -256,7 +256,7 @@ static bool check_shape(enum shape shape, struct span value, struct arena *arena
         return check_bytes("printable ASCII and inner tabs", value, find_bad_text(value), arena,
                            fault);
     case SHAPE_PRINTABLE:
-        return check_bytes("printable ASCII, not beginning with a blank", value,
+        return check_bytes("printable ASCII that does not begin with a blank", value,
                            find_bad_printable(value), arena, fault);
     case SHAPE_NAME_OR_NEW_SESSION:
         if (span_equals(value, SPAN("NEW_SESSION")))

@@ -196,17 +196,18 @@ static enum credentials_result try_container(struct resolve *r)
     if (relative.at != NULL)
         full = arena_printf(r->arena, "http://169.254.170.2%.*s", SPAN_ARG(relative));
     if (relative.at != NULL && !is_path(relative))
-        return fail(r, SPAN("container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path"));
+        return fail(r, SPAN("container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must be a path such "
+                            "as /v2/credentials/ID"));
     if (!split_url(r, full, &why))
         return FAIL(r, "container: AWS_CONTAINER_CREDENTIALS_FULL_URI: %.*s", SPAN_ARG(why));
     if (!is_path(chain->path))
-        return fail(r, SPAN("container: AWS_CONTAINER_CREDENTIALS_FULL_URI: its path is "
-                            "malformed"));
+        return fail(r, SPAN("container: AWS_CONTAINER_CREDENTIALS_FULL_URI: the path "
+                            "is malformed"));
     if (is_container_host(&chain->url))
         return CREDENTIALS_FOUND;
     return FAIL(r,
-                "container: %.*s may not be asked over plain http://: only loopback, "
-                "169.254.170.2, 169.254.170.23 and [fd00:ec2::23] may",
+                "container: %.*s must use https://: plain http:// is allowed only for loopback, "
+                "169.254.170.2, 169.254.170.23 and [fd00:ec2::23]",
                 SPAN_ARG(chain->url.authority));
 }
 
@@ -258,8 +259,8 @@ static enum credentials_result address_imds(struct resolve *r, struct span profi
     if (is_metadata_host(&chain->url))
         return CREDENTIALS_FOUND;
     return FAIL(r,
-                "imds: %s: %.*s may not be asked over plain http://: only loopback, 169.254.x.x "
-                "and [fd00:ec2::254] may",
+                "imds: %s: %.*s must use https://: plain http:// is allowed only for loopback, "
+                "169.254.x.x and [fd00:ec2::254]",
                 origin, SPAN_ARG(chain->url.authority));
 }
 
@@ -280,12 +281,12 @@ static enum credentials_result take_web_identity(struct resolve *r, struct span 
     chain->identity = (struct chain_role){.role_arn = arena_copy(r->arena, role_arn),
                                           .session_name = arena_copy(r->arena, session_name)};
     if (role_arn.at == NULL)
-        return fail(r, SPAN("web_identity: a token file is named, but no role: set AWS_ROLE_ARN, "
-                            "or role_arn in the profile"));
+        return fail(r, SPAN("web_identity: the token file needs a role: set AWS_ROLE_ARN, or "
+                            "role_arn in the profile"));
     if (role_arn.len > CHAIN_ROLE_ARN_MAX)
         return FAIL(r,
                     "web_identity: AWS_ROLE_ARN, or role_arn in the profile, has %zu characters; "
-                    "%d at most",
+                    "the maximum is %d",
                     role_arn.len, CHAIN_ROLE_ARN_MAX);
     return CREDENTIALS_FOUND;
 }
@@ -329,7 +330,8 @@ static bool address_portal(struct resolve *r, struct span region, struct span *f
                            SPAN_ARG(endpoint_sso_portal_host(region, r->arena)));
     if (!endpoint_parse_url(url, r->arena, &chain->url, fault))
         return false;
-    *fault = SPAN("AWS_ENDPOINT_URL_SSO: http:// beyond loopback would show the token");
+    *fault =
+        SPAN("AWS_ENDPOINT_URL_SSO: must use https:// (except on loopback), to protect the token");
     return chain->url.tls || chain->url.loopback;
 }
 
@@ -418,8 +420,8 @@ static bool is_too_long(struct resolve *r, struct span profile, const char *key,
 {
     struct span value = get(r, profile, key);
     if (value.len > max)
-        FAIL(r, "profile: profile \"%.*s\": %s has %zu characters; %zu at most", SPAN_ARG(profile),
-             key, value.len, max);
+        FAIL(r, "profile: profile \"%.*s\": %s has %zu characters; the maximum is %zu",
+             SPAN_ARG(profile), key, value.len, max);
     return value.len > max;
 }
 
@@ -429,7 +431,7 @@ static enum credentials_result push_role(struct resolve *r, struct span profile)
     struct span duration = get(r, profile, "duration_seconds");
     uint64_t seconds = 0;
     if (chain->role_count == CHAIN_ROLES_MAX)
-        return fail_profile(r, profile, "more than 8 roles, one from the other");
+        return fail_profile(r, profile, "the role chain is longer than 8 roles");
     if (get(r, profile, "mfa_serial").at != NULL)
         return fail_profile(r, profile,
                             "mfa_serial: MFA is not supported: nobody can enter the code");
@@ -489,17 +491,18 @@ static enum credentials_result take_role(struct resolve *r, struct span profile,
         return result;
     if ((source_profile.at == NULL) == (source.at == NULL))
         return fail_profile(r, profile,
-                            "role_arn needs one of source_profile and credential_source, not both");
+                            "role_arn needs either source_profile or credential_source, not both");
     if (source.at != NULL)
         return take_credential_source(r, profile, source);
     if (!profile_exists(&r->files, source_profile))
-        return fail_profile(r, profile, "its source_profile does not exist");
+        return fail_profile(r, profile, "source_profile names a profile that does not exist");
     if (span_equals(source_profile, profile))
         return has_keys(r, profile)
                    ? take_keys(r, profile)
-                   : fail_profile(r, profile, "it is its own source_profile and has no keys");
+                   : fail_profile(r, profile,
+                                  "source_profile names this profile, which has no keys");
     if (was_visited(r, source_profile))
-        return fail_profile(r, profile, "its source_profile leads back to itself");
+        return fail_profile(r, profile, "source_profile forms a loop");
     *next = source_profile;
     return CREDENTIALS_FOUND;
 }
@@ -531,7 +534,7 @@ static enum credentials_result walk_profile(struct resolve *r)
         else
             result = take_base(r, profile);
         if (is_source && result == CREDENTIALS_NOT_CONFIGURED)
-            result = fail_profile(r, profile, "it is a source_profile and has no credentials");
+            result = fail_profile(r, profile, "used as source_profile but has no credentials");
         if (result != CREDENTIALS_FOUND)
             break;
     }
@@ -545,7 +548,7 @@ static enum credentials_result try_profile(struct resolve *r)
         return walk_profile(r);
     if (!r->profile_is_named)
         return CREDENTIALS_NOT_CONFIGURED;
-    return FAIL(r, "profile: there is no profile \"%.*s\"", SPAN_ARG(r->profile));
+    return FAIL(r, "profile: profile \"%.*s\" does not exist", SPAN_ARG(r->profile));
 }
 
 /* ---- the walk ---- */
@@ -555,9 +558,9 @@ static enum credentials_result note(struct resolve *r, const char *source,
                                     enum credentials_result result, const char *why)
 {
     static const char *const ends[] = {
-        [CREDENTIALS_FOUND] = "this one is asked",
+        [CREDENTIALS_FOUND] = "selected",
         [CREDENTIALS_NOT_CONFIGURED] = "not configured: ",
-        [CREDENTIALS_FAILED] = "configured and broken",
+        [CREDENTIALS_FAILED] = "configured but invalid",
     };
     r->chain->trail = arena_printf(r->arena, "%.*s%s: %s%s\n", SPAN_ARG(r->chain->trail), source,
                                    ends[result], result == CREDENTIALS_NOT_CONFIGURED ? why : "");
@@ -630,19 +633,19 @@ static struct span nothing_fault(enum config_source source)
 {
     static const struct span faults[] = {
         [CONFIG_SOURCE_DEFAULT] =
-            SPAN("no source of credentials is configured: not the environment "
-                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set), no file, profile, "
-                 "web identity, process or container, and instance metadata is switched off"),
+            SPAN("no source of credentials is configured: AWS_ACCESS_KEY_ID and "
+                 "AWS_SECRET_ACCESS_KEY are not set, no file, profile, web identity, process or "
+                 "container is configured, and AWS_EC2_METADATA_DISABLED is true"),
         [CONFIG_SOURCE_ENV] =
             SPAN("environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"),
-        [CONFIG_SOURCE_PROFILE] = SPAN("profile: there is no profile \"default\" with credentials"),
+        [CONFIG_SOURCE_PROFILE] = SPAN("profile: no profile \"default\" with credentials"),
         [CONFIG_SOURCE_WEB_IDENTITY] = SPAN("web_identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set"),
         [CONFIG_SOURCE_CONTAINER] =
             SPAN("container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor "
                  "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"),
         [CONFIG_SOURCE_IMDS] = SPAN("imds: AWS_EC2_METADATA_DISABLED is true"),
-        [CONFIG_SOURCE_PROCESS] = SPAN("process: no command is configured (credentials.process)"),
-        [CONFIG_SOURCE_STATIC] = SPAN("static: no file is configured (credentials.file)"),
+        [CONFIG_SOURCE_PROCESS] = SPAN("process: credentials.process is not set"),
+        [CONFIG_SOURCE_STATIC] = SPAN("static: credentials.file is not set"),
     };
     return faults[source];
 }
@@ -691,7 +694,7 @@ static bool address_configured_sts(struct resolve *r, struct span url, const cha
     }
     if (r->chain->sts.tls || r->chain->sts.loopback)
         return true;
-    FAIL(r, "sts: %s: http:// beyond loopback would show tokens", origin);
+    FAIL(r, "sts: %s: must use https:// (except on loopback), to protect tokens", origin);
     return false;
 }
 
@@ -754,7 +757,7 @@ static bool add_identity_role(struct resolve *r)
     if (role->role_arn.at == NULL)
         return true;
     if (chain->role_count == CHAIN_ROLES_MAX) {
-        fail(r, SPAN("assume_role: more than 8 roles, one from the other"));
+        fail(r, SPAN("assume_role: the role chain is longer than 8 roles"));
         return false;
     }
     chain->roles[chain->role_count++] = (struct chain_role){

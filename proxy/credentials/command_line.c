@@ -45,7 +45,7 @@ static bool take_word(struct split *split)
             continue;
         }
         if (c == '\\' && split->rest.len == 0) {
-            split->fault = SPAN("a backslash at the end");
+            split->fault = SPAN("backslash at the end");
             return false;
         }
         *split->out++ = c == '\\' ? take(split) : c;
@@ -60,7 +60,7 @@ bool command_line_split(struct span text, struct arena *arena, char ***argv, str
     char **words = arena_zalloc(arena, COMMAND_LINE_WORDS_MAX + 1, sizeof(*words));
     struct split split = {text, arena_alloc(arena, text.len + 1), SPAN_NONE};
     if (text.len != 0 && memchr(text.at, '\0', text.len) != NULL) {
-        *fault = SPAN("a NUL byte");
+        *fault = SPAN("contains a NUL byte");
         return false;
     }
     for (;;) {
@@ -79,7 +79,7 @@ bool command_line_split(struct span text, struct arena *arena, char ***argv, str
         }
     }
     if (count == 0) {
-        *fault = SPAN("no command");
+        *fault = SPAN("the command is empty");
         return false;
     }
     *argv = words;

@@ -8,7 +8,7 @@ static bool check_part(struct span name, struct span value, size_t max, const ch
                        struct arena *arena, struct span *fault)
 {
     if (value.len > max) {
-        *fault = arena_printf(arena, "%.*s has %zu characters; %zu at most", SPAN_ARG(name),
+        *fault = arena_printf(arena, "%.*s has %zu characters; the maximum is %zu", SPAN_ARG(name),
                               value.len, max);
         return false;
     }
@@ -17,9 +17,9 @@ static bool check_part(struct span name, struct span value, size_t max, const ch
         if (c > 0x20 && c < 0x7f && strchr(refused, c) == NULL)
             continue;
         const char *what = c == '\n' || c == '\r'  ? "a line break"
-                           : c == ' '              ? "a blank"
+                           : c == ' '              ? "a space"
                            : c < 0x20 || c == 0x7f ? "a control character"
-                           : c >= 0x80             ? "a byte beyond ASCII"
+                           : c >= 0x80             ? "a non-ASCII byte"
                                                    : "a '/', ',' or '='";
         *fault = arena_printf(arena, "%.*s has %s at position %zu of %zu", SPAN_ARG(name), what,
                               i + 1, value.len);

@@ -37,11 +37,11 @@ void document_init(void)
 /* jansson's own text quotes the input, which may be the secret. */
 static struct span fault_of_json(const json_error_t *error, struct arena *arena)
 {
-    const char *what = "not JSON";
+    const char *what = "invalid JSON";
     if (json_error_code(error) == json_error_duplicate_key)
         what = "duplicate key";
     if (json_error_code(error) == json_error_premature_end_of_input)
-        what = "the JSON is cut short";
+        what = "truncated JSON";
     if (json_error_code(error) == json_error_end_of_input_expected)
         what = "text after the JSON object";
     return arena_printf(arena, "line %d, column %d: %s", error->line, error->column, what);
@@ -183,7 +183,7 @@ struct span document_error_text(struct span text, struct span token, struct aren
 {
     struct span ignored, code, message, out = SPAN_NONE;
     if (token.len != 0 && text.len != 0 && memmem(text.at, text.len, token.at, token.len) != NULL)
-        return SPAN("its text repeats the token");
+        return SPAN("response text withheld: it contains the token");
     json_t *object = load_object(text, arena, &ignored);
     if (object == NULL)
         return SPAN_NONE;

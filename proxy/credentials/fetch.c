@@ -196,13 +196,12 @@ static bool read_token_file(struct fetch *fetch)
         if (http_client_is_header_value(token))
             fetch->token = secret_copy(token);
         else
-            fault = SPAN("empty, or has control characters");
+            fault = SPAN("empty, or contains control characters");
         file_dispose(&text);
     }
     if (!secret_is_empty(&fetch->token))
         return true;
-    fail_source(fetch,
-                arena_printf(&fetch->arena, "the token file %s: %.*s", name, SPAN_ARG(fault)));
+    fail_source(fetch, arena_printf(&fetch->arena, "token file %s: %.*s", name, SPAN_ARG(fault)));
     return false;
 }
 
@@ -219,7 +218,8 @@ static void begin_container(struct fetch *fetch)
         return;
     if (chain->token.at != NULL) {
         if (!http_client_is_header_value(chain->token)) {
-            fail_source(fetch, SPAN("AWS_CONTAINER_AUTHORIZATION_TOKEN has control characters"));
+            fail_source(fetch,
+                        SPAN("AWS_CONTAINER_AUTHORIZATION_TOKEN contains control characters"));
             return;
         }
         fetch->token = secret_copy(chain->token);
@@ -247,7 +247,7 @@ static struct span read_sso_token(struct fetch *fetch)
     if (expires.us <= clock_wall().us)
         return SPAN("the token has expired; run `aws sso login`");
     if (!http_client_is_header_value(secret_bytes(&fetch->token)))
-        return SPAN("the token has control characters");
+        return SPAN("the token contains control characters");
     return SPAN_NONE;
 }
 
@@ -307,11 +307,11 @@ static void on_set(struct http_client *client)
     if (set != NULL)
         take_set(fetch, set);
     else
-        fail_source(fetch,
-                    arena_printf(&fetch->arena, "%.*s: %s: %.*s",
-                                 SPAN_ARG(fetch->chain.url.authority),
-                                 client->status == 200 ? "the response" : "asked for credentials",
-                                 SPAN_ARG(fault)));
+        fail_source(
+            fetch,
+            arena_printf(&fetch->arena, "%.*s: %s: %.*s", SPAN_ARG(fetch->chain.url.authority),
+                         client->status == 200 ? "invalid response" : "cannot get credentials",
+                         SPAN_ARG(fault)));
 }
 
 /* ---- instance metadata: the role's name, then its set ---- */
@@ -363,7 +363,7 @@ static void on_imds_roles(struct imds *imds)
     if (span_ends_with(name, SPAN("\r")))
         --name.len;
     if (!is_role_name(name)) {
-        fail_imds(fetch, SPAN("the list of IAM roles names none"));
+        fail_imds(fetch, SPAN("IMDS returned an invalid role name"));
         return;
     }
     imds_get(imds, arena_printf(&fetch->arena, ROLES_PATH "%.*s", SPAN_ARG(name)),
@@ -383,7 +383,7 @@ static void on_imds_set(struct imds *imds)
     if (set != NULL)
         take_set(fetch, set);
     else
-        fail_imds(fetch, arena_printf(&fetch->arena, "the response: %.*s", SPAN_ARG(fault)));
+        fail_imds(fetch, arena_printf(&fetch->arena, "invalid response: %.*s", SPAN_ARG(fault)));
 }
 
 /* ---- STS: a role for a token, and a role from the set at hand ---- */
@@ -403,7 +403,7 @@ static struct span fault_of_token(struct span token, struct arena *arena)
     for (size_t i = 0; i != token.len; ++i)
         if (!ascii_is(token.at[i], ASCII_VISIBLE))
             return arena_printf(arena,
-                                "a blank, a control character or a byte beyond ASCII at position "
+                                "blank, control character or non-ASCII byte at position "
                                 "%zu of %zu",
                                 i + 1, token.len);
     return SPAN_NONE;
@@ -437,7 +437,7 @@ static void begin_web_identity(struct fetch *fetch)
         send_form(fetch, &fetch->chain.identity, trim_token(file_span(&text)));
     else
         fail_source(fetch,
-                    arena_printf(&fetch->arena, "the token file %s: %.*s", name, SPAN_ARG(fault)));
+                    arena_printf(&fetch->arena, "token file %s: %.*s", name, SPAN_ARG(fault)));
     file_dispose(&text);
 }
 
@@ -501,13 +501,13 @@ static void on_sts_response(struct http_client *client)
     /* Without a set no request goes out whose response could show that the clock was corrected. */
     if (client->status != 0 && fetch->chain.sts.tls &&
         skew_check(fetch->options.skew, client->date, clock_wall()))
-        fetch->notes.warning = SPAN("this machine's clock agrees with AWS's again, by STS");
+        fetch->notes.warning = SPAN("this machine's clock agrees with STS's again");
     if (client->status == 200) {
         set = sts_read_set(http_client_response(client),
                            by_token ? SPAN("web_identity") : SPAN("assume_role"), &fetch->arena,
                            &response, &fault);
         if (set == NULL)
-            fault = arena_printf(&fetch->arena, "the response: %.*s", SPAN_ARG(fault));
+            fault = arena_printf(&fetch->arena, "invalid response: %.*s", SPAN_ARG(fault));
     } else if (client->status != 0) {
         (void)!sts_read(http_client_response(client), &fetch->arena, &response, &fault);
         if (signs_again(fetch, client, &response))

@@ -51,12 +51,12 @@ static void fail_request(struct imds *imds, struct span subject, const char *hin
     struct arena *arena = imds->options.arena;
     if (client->status == 0) {
         fail(imds,
-             arena_printf(arena, "asked for %.*s: %s%s", SPAN_ARG(subject), client->why, hint));
+             arena_printf(arena, "cannot get %.*s: %s%s", SPAN_ARG(subject), client->why, hint));
         return;
     }
     struct span text =
         document_error_text(http_client_response(client), secret_bytes(&imds->token), arena);
-    fail(imds, arena_printf(arena, "asked for %.*s: HTTP status %d%s%.*s", SPAN_ARG(subject),
+    fail(imds, arena_printf(arena, "cannot get %.*s: HTTP status %d%s%.*s", SPAN_ARG(subject),
                             client->status, text.len != 0 ? ": " : "", SPAN_ARG(text)));
 }
 
@@ -96,13 +96,13 @@ static void on_token(struct http_client *client)
     }
     if (client->status != 200) {
         fail_request(imds, SPAN("a session token"),
-                     client->timed_out ? "; if this is a container on an instance, the instance's "
-                                         "hop limit must be 2"
+                     client->timed_out ? "; in a container on an instance, set the instance's "
+                                         "metadata hop limit to 2"
                                        : "");
         return;
     }
     if (!http_client_is_header_value(token)) {
-        fail(imds, SPAN("the session token is empty or has control characters"));
+        fail(imds, SPAN("the session token is empty or contains control characters"));
         return;
     }
     imds->token = secret_copy(token);

@@ -82,7 +82,7 @@ static bool take_section(struct parse *parse, struct span line)
         return fail(parse, "missing ']' after a section's name");
     struct span rest = trim(span_from_offset(line, end + 1));
     if (rest.len != 0 && rest.at[0] != '#' && rest.at[0] != ';')
-        return fail(parse, "text after the ']' of a section");
+        return fail(parse, "text after the ']' of a section's name");
     struct ini_section *section = arena_zalloc(&parse->ini->arena, 1, sizeof(*section));
     section->title = keep(parse->ini, trim(span_make(line.at + 1, end - 1)));
     section->line = parse->line;
@@ -102,7 +102,7 @@ static bool take_property(struct parse *parse, struct span line)
     if (trim(key).len == 0)
         return fail(parse, "missing key before '='");
     if (parse->section == NULL)
-        return fail(parse, "a key before the first [section]");
+        return fail(parse, "key before the first [section]");
     parse->property = new_property(parse, key, value);
     parse->next_below = &parse->property->below;
     *parse->next_property = parse->property;
@@ -135,7 +135,7 @@ static bool take_line(struct parse *parse, struct span line)
     if (line.len != 0 && line.at[line.len - 1] == '\r')
         --line.len;
     if (memchr(line.at, '\0', line.len) != NULL)
-        return fail(parse, "a NUL byte");
+        return fail(parse, "contains a NUL byte");
     if (trim(line).len == 0 || line.at[0] == '#' || line.at[0] == ';')
         return true;
     if (is_blank(line.at[0]) && parse->property != NULL)

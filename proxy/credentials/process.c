@@ -124,7 +124,7 @@ static void on_limit(struct timer *timer)
 {
     struct process *process = H2O_STRUCT_FROM_MEMBER(struct process, limit, timer);
     if (process->why[0] == '\0')
-        snprintf(process->why, sizeof(process->why), "did not end within %lld ms",
+        snprintf(process->why, sizeof(process->why), "did not exit within %lld ms",
                  (long long)process->timeout_ms);
     kill_group(process);
     begin_reaping(process);
@@ -149,9 +149,9 @@ static void on_reap(struct timer *timer)
     process->pid = 0;
     loop_cancel_timer(process->loop, &process->limit);
     if (process->why[0] == '\0' && WIFSIGNALED(status))
-        snprintf(process->why, sizeof(process->why), "ended by signal %d", WTERMSIG(status));
+        snprintf(process->why, sizeof(process->why), "killed by signal %d", WTERMSIG(status));
     else if (process->why[0] == '\0' && WEXITSTATUS(status) != 0)
-        snprintf(process->why, sizeof(process->why), "ended with status %d", WEXITSTATUS(status));
+        snprintf(process->why, sizeof(process->why), "exited with status %d", WEXITSTATUS(status));
     process->on_done(process);
 }
 

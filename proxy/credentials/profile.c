@@ -28,7 +28,7 @@ static bool read_one(const char *name, struct ini *ini, struct profile_files *fi
         return true;
     bool ok = result == FILE_READ && ini_parse(ini, file_span(&text), arena, &why);
     if (ok && ini == &files->credentials && file_is_open_to_others(&text))
-        files->warning = arena_printf(arena, "%s: mode %04o lets others than its owner read it",
+        files->warning = arena_printf(arena, "%s: mode %04o lets other users read it; use 0600",
                                       name, text.mode);
     if (result == FILE_READ)
         file_dispose(&text);

@@ -124,7 +124,7 @@ static void notice_set_clock(struct provider_shared *shared)
         shared->on_event == NULL)
         return;
     snprintf(text, sizeof(text),
-             "this machine's clock was set %s by %lld s: forgetting its offset to AWS's clock",
+             "this machine's clock was set %s by %lld s: discarding its offset from AWS's clock",
              step_s > 0 ? "forward" : "back", (long long)(step_s > 0 ? step_s : -step_s));
     shared->on_event(shared->event_context, PROVIDER_WARNING, span_from(text));
 }

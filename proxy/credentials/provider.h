@@ -18,7 +18,7 @@
 
 enum provider_event {
     PROVIDER_LOADED,  /* a new set is in force: "static: key id ...WXYZ, expires 2015-..." */
-    PROVIDER_WARNING, /* usable, but: "static: FILE: mode 0644 lets others ..." */
+    PROVIDER_WARNING, /* usable, but: "static: FILE: mode 0644 lets other users ..." */
     PROVIDER_FAILED   /* a source is configured and broken; once for each different fault */
 };
 

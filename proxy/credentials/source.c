@@ -66,7 +66,7 @@ enum credentials_result source_load_file(const char *file, struct arena *arena,
             document_read_set(DOCUMENT_PROCESS, file_span(&text), SPAN("static"), arena, &fault);
         if (file_is_open_to_others(&text))
             notes->warning = arena_printf(
-                arena, "static: %s: mode %04o lets others than its owner read it", file, text.mode);
+                arena, "static: %s: mode %04o lets other users read it; use 0600", file, text.mode);
         file_dispose(&text);
     }
     if (credentials == NULL)

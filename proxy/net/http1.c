@@ -589,8 +589,9 @@ struct span http1_fault_text(enum http1_fault fault)
     case HTTP1_BAD_VERSION:
         return SPAN("the version is neither HTTP/1.1 nor HTTP/1.0");
     case HTTP1_BAD_HEADER:
-        return SPAN("a header has no name, a blank before its colon, a folded value or too long a "
-                    "Connection list");
+        return SPAN(
+            "a header has no name, a blank before its colon, a folded value or a Connection "
+            "list that is too long");
     case HTTP1_TOO_MANY_HEADERS:
         return SPAN("there are more than 100 headers");
     case HTTP1_BAD_FRAMING:
@@ -598,9 +599,9 @@ struct span http1_fault_text(enum http1_fault fault)
                     "Transfer-Encoding is not exactly chunked, or there is a body where the "
                     "status allows none");
     case HTTP1_BAD_HOST:
-        return SPAN("Host is missing, repeated, malformed or other than the target's");
+        return SPAN("Host is missing, repeated, malformed or different from the target's");
     case HTTP1_BAD_TARGET:
-        return SPAN("the target is not a path or http:// URL of RFC 3986's characters");
+        return SPAN("the target must be a path or an http:// URL in RFC 3986's characters");
     }
     return SPAN("unknown fault");
 }

@@ -157,15 +157,15 @@ static void on_failed(struct upstream_request *upstream, enum upstream_failure f
                       const char *why)
 {
     static const char *const heads[] = {
-        [UPSTREAM_DNS_FAILED] = "the name cannot be resolved",
+        [UPSTREAM_DNS_FAILED] = "DNS lookup failed",
         [UPSTREAM_CONNECT_FAILED] = "cannot connect",
-        [UPSTREAM_PROXY_REFUSED] = "the proxy refused",
-        [UPSTREAM_TLS_FAILED] = "TLS failed",
+        [UPSTREAM_PROXY_REFUSED] = "CONNECT failed",
+        [UPSTREAM_TLS_FAILED] = "TLS handshake or certificate verification failed",
         [UPSTREAM_STALE] = "no response",
-        [UPSTREAM_SEND_FAILED] = "closed while the request was sent",
-        [UPSTREAM_NO_RESPONSE] = "closed without a response",
+        [UPSTREAM_SEND_FAILED] = "connection closed while sending the request",
+        [UPSTREAM_NO_RESPONSE] = "connection closed without a response",
         [UPSTREAM_BAD_RESPONSE] = "the response is not well-formed HTTP/1.1",
-        [UPSTREAM_BROKEN] = "the response was cut short",
+        [UPSTREAM_BROKEN] = "the response was truncated",
     };
     char text[HTTP_CLIENT_WHY_SIZE];
     snprintf(text, sizeof(text), "%s: %s", heads[failure], why);

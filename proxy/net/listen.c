@@ -40,7 +40,7 @@ static const char *bind_hint(int error, uint16_t port)
     if (error == EACCES && port < 1024)
         return " (a port below 1024 needs CAP_NET_BIND_SERVICE)";
     if (error == EADDRINUSE)
-        return " (another program listens there)";
+        return " (another program is listening there)";
     if (error == EADDRNOTAVAIL)
         return " (no interface has this address)";
     return "";
@@ -102,7 +102,7 @@ static bool clear_path(const struct config_address *address, const struct sockad
     if (lstat(name->sun_path, &st) == -1) {
         if (errno == ENOENT)
             return true;
-        fail_errno(address, arena, fault, "cannot look at the path", errno);
+        fail_errno(address, arena, fault, "cannot inspect the path", errno);
         return false;
     }
     if (!S_ISSOCK(st.st_mode)) {
@@ -111,7 +111,7 @@ static bool clear_path(const struct config_address *address, const struct sockad
     }
     int in_use = is_in_use(name);
     if (in_use == 1) {
-        fail(address, arena, fault, "another program listens there");
+        fail(address, arena, fault, "another program is listening there");
         return false;
     }
     if (in_use == -1) {
@@ -143,7 +143,7 @@ static int open_unix(const struct config_address *address, int backlog, struct a
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     if (address->unix_path.len == 0 || address->unix_path.len >= sizeof(name.sun_path))
-        return fail(address, arena, fault, "a socket's path has 1 to 107 bytes");
+        return fail(address, arena, fault, "a socket's path must be 1 to 107 bytes long");
     memcpy(name.sun_path, address->unix_path.at, address->unix_path.len);
     if (!clear_path(address, &name, arena, fault))
         return -1;
@@ -151,7 +151,7 @@ static int open_unix(const struct config_address *address, int backlog, struct a
     if (fd == -1)
         return fail_errno(address, arena, fault, "socket", errno);
     if (!bind_with_mode(fd, &name, (mode_t)(address->unix_mode & 0777))) {
-        fail_errno(address, arena, fault, "cannot make the socket", errno);
+        fail_errno(address, arena, fault, "cannot create the socket", errno);
         close(fd);
         return -1;
     }

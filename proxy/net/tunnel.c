@@ -49,7 +49,7 @@ enum tunnel_result tunnel_take(struct tunnel *tunnel, struct span bytes)
         http1_parse_response(span_make(tunnel->in.at, (size_t)len), true, &head) != HTTP1_OK)
         return refuse(tunnel, "the proxy's response is not well-formed HTTP/1.1");
     if (head.status < 200 || head.status > 299) {
-        snprintf(tunnel->why, sizeof(tunnel->why), "the proxy answered %d %.*s", head.status,
+        snprintf(tunnel->why, sizeof(tunnel->why), "the proxy returned %d %.*s", head.status,
                  head.reason.len > 40 ? 40 : (int)head.reason.len, head.reason.at);
         return TUNNEL_REFUSED;
     }

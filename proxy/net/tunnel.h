@@ -9,7 +9,7 @@ enum { TUNNEL_HEAD_MAX = 8 * 1024, TUNNEL_WHY_SIZE = 96 };
 struct tunnel {
     struct buffer in; /* the response so far */
     size_t scanned;
-    char why[TUNNEL_WHY_SIZE]; /* "the proxy answered 407 Proxy Authentication Required" */
+    char why[TUNNEL_WHY_SIZE]; /* "the proxy returned 407 Proxy Authentication Required" */
 };
 
 enum tunnel_result {

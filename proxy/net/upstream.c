@@ -178,7 +178,8 @@ static void on_closed(struct upstream_request *upstream, bool clean)
         return;
     }
     if (upstream->first_byte.us != 0) {
-        fail(upstream, UPSTREAM_BAD_RESPONSE, "the upstream closed within the response's head");
+        fail(upstream, UPSTREAM_BAD_RESPONSE,
+             "the upstream closed the connection within the response's head");
         return;
     }
     if (upstream->reused) {
@@ -219,7 +220,7 @@ static void on_readable(struct connection *conn)
         break;
     }
     if (upstream->phase == UPSTREAM_READY) { /* bytes before the request */
-        fail(upstream, UPSTREAM_STALE, "the upstream spoke out of turn");
+        fail(upstream, UPSTREAM_STALE, "the upstream sent data before the request");
         return;
     }
     upstream->phase = UPSTREAM_RECEIVING;

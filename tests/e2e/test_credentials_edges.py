@@ -150,7 +150,7 @@ def test_sts_reveals_a_corrected_clock(keys, start, endpoint, ca_file, tmp_path)
         standin.issuer.life = 600
         time.sleep(8)
         assert call(gateway).status == 200
-        gateway.diagnostic(topic="credentials", message="agrees with AWS's again")
+        gateway.diagnostic(topic="credentials", message="agrees with STS's again")
 
 
 def test_offset_is_dropped_after_a_clock_step(standin, start, endpoint, shim, tmp_path):
@@ -216,7 +216,7 @@ def test_unrenewable_credentials_near_expiration_are_not_ready(standin, start, t
     source.rotate()
     gateway = start(source.more + f"\nready_requires: {requires}", source.env)
     source.fail()
-    gateway.diagnostic(5, topic="credentials", level="warning", message="the JSON is cut short")
+    gateway.diagnostic(5, topic="credentials", level="warning", message="truncated JSON")
     assert call(gateway).status == 200
     status, body = gateway.admin("/ready")
     assert status == ready

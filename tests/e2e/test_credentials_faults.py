@@ -55,56 +55,56 @@ COMMON = [
     (429, "HTTP status 429"),
     ("stall", "no response within"),
     ("endless", "no response within"),
-    ("cut", "the response was cut short"),
+    ("cut", "the response was truncated"),
     ("garbage", "the response is not well-formed HTTP/1.1"),
     ("huge", "the response is larger than 64 KiB"),
     ("redirect", "HTTP status 302"),
     ((403, "<html>no</html>"), "HTTP status 403"),
 ]
 JSON = [
-    ((200, ""), "the response: line 1, column 0: the JSON is cut short"),
-    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "the response: line 1, column 31: the JSON is cut short"),
-    ((200, "<html>secret-EXAMPLE</html>"), "the response: line 1, column 1: not JSON"),
-    ((200, "[" * 5000), "the response: line 1, column "),
+    ((200, ""), "invalid response: line 1, column 0: truncated JSON"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE'), "invalid response: line 1, column 31: truncated JSON"),
+    ((200, "<html>secret-EXAMPLE</html>"), "invalid response: line 1, column 1: invalid JSON"),
+    ((200, "[" * 5000), "invalid response: line 1, column "),
     ((400, '{"Code": "Bad", "Message": "a\\u001b[31mb"}'), "HTTP status 400: Bad: a?[31mb"),
 ]
 SET = [
-    ((200, "{}"), "the response: AccessKeyId is missing or empty"),
+    ((200, "{}"), "invalid response: AccessKeyId is missing or empty"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE\\u0001"}'),
-     "the response: SecretAccessKey has a control character at position 15 of 15"),
+     "invalid response: SecretAccessKey has a control character at position 15 of 15"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Token": "a\\nb"}'), "Token has a line break"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": 5}'), "Expiration must be a string"),
     ((200, '{"AccessKeyId": "A", "SecretAccessKey": "secret-EXAMPLE", "Expiration": "soon"}'), "Expiration must be an RFC 3339"),
     ("expired", "container, key id "),
 ]
 XML = [
-    ((200, ""), "the response: line 1: no element found"),
-    ((200, '{"AccessKeyId": "secret-EXAMPLE"}'), "the response: line 1: not well-formed"),
-    ((200, "<a><b>secret-EXAMPLE</a>"), "the response: line 1: mismatched tag"),
-    ((200, '<!DOCTYPE a [<!ENTITY b "x">]><a>&b;</a>'), "the response: line 1: "),
-    ((200, "<a>" * 5000), "the response: line 1: "),
-    ((200, "<a/>"), "the response: "),
+    ((200, ""), "invalid response: line 1: no element found"),
+    ((200, '{"AccessKeyId": "secret-EXAMPLE"}'), "invalid response: line 1: not well-formed"),
+    ((200, "<a><b>secret-EXAMPLE</a>"), "invalid response: line 1: mismatched tag"),
+    ((200, '<!DOCTYPE a [<!ENTITY b "x">]><a>&b;</a>'), "invalid response: line 1: "),
+    ((200, "<a>" * 5000), "invalid response: line 1: "),
+    ((200, "<a/>"), "invalid response: "),
     ("denied", "AccessDenied: not authorized"),
 ]
 
 
 @pytest.mark.parametrize("kind, place, faults", [
     (sources.Container, "container: HOST: ", COMMON + JSON + SET + [
-        ((400, '{"Code": "Bad", "Message": "bearer-EXAMPLE is bad"}'), "HTTP status 400: its text repeats the token"),
+        ((400, '{"Code": "Bad", "Message": "bearer-EXAMPLE is bad"}'), "HTTP status 400: response text withheld: it contains the token"),
         ("denied", "HTTP status 401: AccessDenied: the token is not right; the token came from DIR/token")]),
     (sources.Imds, "imds: HOST: ", COMMON[:1] + COMMON[2:] + [
         ("denied", 'Code is "AssumeRoleUnauthorizedAccess", not Success'),
-        ((200, ""), "the session token is empty or has control characters"),
-        ((200, "a b"), "the list of IAM roles names none"),
-        ((200, "../../user-data"), "the list of IAM roles names none"),
-        ((200, "x" * 200), "the list of IAM roles names none"),
-        ((200, "role-only"), "the response: line 1, column 4: not JSON")]),
+        ((200, ""), "the session token is empty or contains control characters"),
+        ((200, "a b"), "IMDS returned an invalid role name"),
+        ((200, "../../user-data"), "IMDS returned an invalid role name"),
+        ((200, "x" * 200), "IMDS returned an invalid role name"),
+        ((200, "role-only"), "invalid response: line 1, column 4: invalid JSON")]),
     (sources.WebIdentity, f"web_identity: sts: HOST: {ROLE}: ", COMMON + XML[:-1] + [
         ("denied", "AccessDenied: not authorized to perform: sts:AssumeRole; the token came from DIR/token")]),
     (sources.Role, f"profile: sts: HOST: {ROLE}-inner: ", COMMON + XML),
     (sources.Sso, "sso: HOST: ", COMMON + JSON + [
         ("denied", "HTTP status 401: Session token not found or invalid; the token came from DIR/.aws/sso/cache/"),
-        ((200, "{}"), "the response: roleCredentials is missing"),
+        ((200, "{}"), "invalid response: roleCredentials is missing"),
         ((200, '{"roleCredentials": {"accessKeyId": "A", "secretAccessKey": "secret-EXAMPLE", "expiration": "1"}}'),
          "expiration must be a number of milliseconds")]),
 ], ids=["container", "imds", "web_identity", "assume_role", "sso"])
@@ -146,37 +146,37 @@ ANY_FILE = [(fifo, "not a regular file"), (directory, "not a regular file"), (cl
 
 
 @pytest.mark.parametrize("kind, name, place, faults", [
-    (sources.Container, "token", "container: the token file DIR/token", ANY_FILE + [
-        (GONE, "no such file"), (holding(b""), "empty, or has control characters"),
-        (holding(b"bearer-EXAMPLE\r\nX: y"), "empty, or has control characters"),
-        (holding(b"\xff\xfebearer"), "empty, or has control characters")]),
-    (sources.WebIdentity, "token", "web_identity: the token file DIR/token", ANY_FILE + [
+    (sources.Container, "token", "container: token file DIR/token", ANY_FILE + [
+        (GONE, "no such file"), (holding(b""), "empty, or contains control characters"),
+        (holding(b"bearer-EXAMPLE\r\nX: y"), "empty, or contains control characters"),
+        (holding(b"\xff\xfebearer"), "empty, or contains control characters")]),
+    (sources.WebIdentity, "token", "web_identity: token file DIR/token", ANY_FILE + [
         (GONE, "no such file"), (holding(b"\n"), "must be 4 to 20000 characters long"),
         (holding(b"x" * 20001), "must be 4 to 20000 characters long"),
-        (holding(b"web-token\r\nX: y"), "a control character or a byte beyond ASCII at position 10 of 15"),
+        (holding(b"web-token\r\nX: y"), "control character or non-ASCII byte at position 10 of 15"),
         (holding(b"web-token-\xc3\xa9"), "at position 11 of 12")]),
     (sources.Static, "set.json", "static: DIR/set.json: ", ANY_FILE + [
         (GONE, "cannot open: No such file"), (holding(b"\0" * 100), "line 1, column 1: "),
         (holding(b'{"Version": 1, "AccessKeyId": "A", "AccessKeyId": "B"}'), "duplicate key")]),
     (sources.Sso, sso_cache, "sso: DIR/.aws/sso/cache/", ANY_FILE + [
-        (GONE, "no such file; run `aws sso login`"), (holding(b"{"), "the JSON is cut short"),
+        (GONE, "no such file; run `aws sso login`"), (holding(b"{"), "truncated JSON"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE", "expiresAt": "2015-01-01T00:00:00Z"}'), "run `aws sso login`"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE\\n", "expiresAt": "2999-01-01T00:00:00Z"}'), "control characters"),
         (holding(b'{"accessToken": "sso-bearer-EXAMPLE"}'), "expiresAt is missing")]),
     (sources.Role, ".aws/config", "profile: DIR/.aws/config: ", ANY_FILE + [
         (holding(b"[profile outer\n"), "line 1: "), (holding(b"\nrole_arn = x\n"), "line 2: ")]),
     (sources.Role, ".aws/config", "profile: profile \"outer\": ", [
-        (holding(b"[profile outer]\nrole_arn = a\n"), "one of source_profile and credential_source"),
+        (holding(b"[profile outer]\nrole_arn = a\n"), "either source_profile or credential_source"),
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = none\n"), "does not exist"),
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nmfa_serial = m\n"), "mfa_serial"),
         (holding(b"[profile outer]\nrole_arn = a\nsource_profile = base\nduration_seconds = 5\n"), "900 to 43200"),
         (holding(b"[profile outer]\nsource_profile = base\nrole_arn = " + b"/" * 60000), "role_arn has 60000 characters; 2048"),
         (holding(b"[profile outer]\nsource_profile = base\nrole_arn = a\nexternal_id = " + b"/" * 60000), "external_id has"),
         (holding(b"[profile outer]\ncredential_process = 'x\n"), "credential_process: ")]),
-    (sources.Role, ".aws/config", "profile: there is no profile \"outer\"", [(GONE, ""), (holding(b"[other]\n"), "")]),
+    (sources.Role, ".aws/config", "profile: profile \"outer\" does not exist", [(GONE, ""), (holding(b"[other]\n"), "")]),
     (sources.Role, ".aws/credentials", "profile: DIR/.aws/credentials: ", ANY_FILE + [(holding(b"x = y"), "line 1: ")]),
     (sources.Process, "helper", "process: DIR/helper: ", [
-        (holding(b"#!/bin/sh\nexit 3\n"), "ended with status 3"), (holding(b"#!/bin/sh\necho secret-EXAMPLE\n"), "not JSON"),
+        (holding(b"#!/bin/sh\nexit 3\n"), "exited with status 3"), (holding(b"#!/bin/sh\necho secret-EXAMPLE\n"), "invalid JSON"),
         (holding(b"#!/bin/sh\necho '{\"Version\": 1, \"AccessKeyId\": 1}'\n"), "AccessKeyId must be a string")]),
     (sources.Process, "helper", "process: cannot run DIR/helper: ", [
         (GONE, "No such file"), (directory, "Permission denied"), (closed, "Permission denied")]),
@@ -209,18 +209,18 @@ def test_world_readable_secrets_warn(endpoint, ca_file, tmp_path):
     file.write_text(CONFIG.format(more=""))
     done = lib.run("doctor", "-c", file, env={**sources.NO_KEYS, "HOME": str(tmp_path),
                                               "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"})
-    assert f"warning: profile: {tmp_path}/.aws/credentials: mode 0644 lets others than its owner read it" in done.stdout
+    assert f"warning: profile: {tmp_path}/.aws/credentials: mode 0644 lets other users read it; use 0600" in done.stdout
     assert "secret-EXAMPLE" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind, variable, url, part", [
-    (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", "container: 10.0.0.1 may not be asked"),
+    (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/x", "container: 10.0.0.1 must use https://"),
     (sources.Container, "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.169.254/x", "169.254.169.254 may not"),
-    (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.x.example", "169.254.x.example may not be asked"),
+    (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.x.example", "169.254.x.example must use https://"),
     (sources.Imds, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://me:passw0rd@h",
      "imds: AWS_EC2_METADATA_SERVICE_ENDPOINT: must not contain user information"),
     (sources.WebIdentity, "AWS_ROLE_ARN", "/" * 60000, "AWS_ROLE_ARN, or role_arn in the profile, has 60000"),
-    (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI is no path"),
+    (sources.Container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@evil.example/x", "RELATIVE_URI must be a path"),
     (sources.WebIdentity, "AWS_ENDPOINT_URL_STS", "http://sts.example", "sts: AWS_ENDPOINT_URL_STS: http:// beyond"),
     (sources.Sso, "AWS_ENDPOINT_URL_SSO", "http://portal.example", "AWS_ENDPOINT_URL_SSO: http:// beyond"),
     (sources.WebIdentity, "AWS_CA_BUNDLE", "/none.pem", "web_identity: AWS_CA_BUNDLE: /none.pem: "),
@@ -273,7 +273,7 @@ def failing(kind, more="", **env):
     (failing(sources.Role, AWS_PROFILE="outer"), "HTTP status 500"),
     (failing(sources.WebIdentity), "HTTP status 500"),
     (failing(sources.Sso, AWS_PROFILE="dev"), "HTTP status 500"),
-    (failing(sources.Process, ", process: \"'DIR/helper'\""), "ended with status 7"),
+    (failing(sources.Process, ", process: \"'DIR/helper'\""), "exited with status 7"),
     (failing(sources.Container), "HTTP status 500"),
 ], ids=["env", "expired", "1970", "profile", "file", "static", "assume_role", "web_identity", "sso", "process", "container"])
 def test_failing_configured_source_is_not_skipped(make, part, tmp_path):

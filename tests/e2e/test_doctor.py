@@ -35,7 +35,7 @@ def test_everything_works(doctor, endpoint):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[1].startswith("ok   credentials  default: env, key id ...MPLE")
-    assert "env: this one is asked" in lines[2]
+    assert "env: selected" in lines[2]
     assert any("arn:aws:iam::111122223333:user/x, account 111122223333" in line for line in lines)
     assert any(line.startswith("ok   clock") for line in lines)
     assert any(line.startswith("ok   upstream") and "(TLS), region us-east-1" in line for line in lines)
@@ -120,7 +120,7 @@ def test_broken_profile(doctor, tmp_path):
     done = doctor(**NONE, AWS_CONFIG_FILE=str(tmp_path / "config"))
     assert done.returncode == 2
     assert f"FAIL credentials  default: profile: {tmp_path}/config: line 3: " in done.stdout
-    assert "profile: configured and broken" in done.stdout
+    assert "profile: configured but invalid" in done.stdout
 
 
 def test_unreachable_sts(doctor):

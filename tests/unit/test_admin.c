@@ -364,7 +364,7 @@ static void address_in_use_is_reported_without_leaks(void **state)
     const struct admin_options options = {
         .loop = scene->loop, .admin = &first, .health = &scene->admin_address};
     assert_null(admin_create(&options, &scene->arena, &scene->fault));
-    assert_non_null(strstr(scene->fault.at, "/admin.sock: another program listens there"));
+    assert_non_null(strstr(scene->fault.at, "/admin.sock: another program is listening there"));
     assert_int_equal(access(other, F_OK), -1);
 }
 

@@ -171,11 +171,11 @@ static void unsendable_bytes_are_rejected_and_not_shown(void **state)
     static const struct {
         const char *key_id, *secret, *token, *fault;
     } cases[] = {
-        {"AK ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a blank at position 3 of 5"},
+        {"AK ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a space at position 3 of 5"},
         {"AK/ID", "s3cr3t", NULL, "AWS_ACCESS_KEY_ID has a '/', ',' or '='"},
         {"AKID", "s3cr3t\n", NULL, "AWS_SECRET_ACCESS_KEY has a line break at position 7 of 7"},
         {"AKID", "s3cr3t", "t0ken\x01", "AWS_SESSION_TOKEN has a control character"},
-        {"AKID", "s3cr3t\xc3\xa9", NULL, "AWS_SECRET_ACCESS_KEY has a byte beyond ASCII"},
+        {"AKID", "s3cr3t\xc3\xa9", NULL, "AWS_SECRET_ACCESS_KEY has a non-ASCII byte"},
     };
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
         set_environment(scene, cases[i].key_id, cases[i].secret, cases[i].token);
@@ -189,7 +189,8 @@ static void unsendable_bytes_are_rejected_and_not_shown(void **state)
     endless[sizeof(endless) - 1] = '\0';
     set_environment(scene, endless, "s3cr3t", NULL);
     assert_int_equal(load_env(scene), CREDENTIALS_FAILED);
-    assert_true(has(scene->notes.fault, "AWS_ACCESS_KEY_ID has 129 characters; 128 at most"));
+    assert_true(
+        has(scene->notes.fault, "AWS_ACCESS_KEY_ID has 129 characters; the maximum is 128"));
     endless[CREDENTIALS_KEY_ID_MAX] = '\0';
     assert_int_equal(load_env(scene), CREDENTIALS_FOUND);
     assert_string_equal(scene->found->access_key_id, endless);
@@ -240,10 +241,10 @@ static void broken_file_error_has_place_and_no_secret(void **state)
     static const struct {
         const char *text, *fault;
     } cases[] = {
-        {"", "the JSON is cut short"},
-        {"{\n \"SecretAccessKey\": \"s3cr3t", "the JSON is cut short"},
-        {"{\"SecretAccessKey\": s3cr3t}", "line 1, column 21: not JSON"},
-        {"{\"SecretAccessKey\": \"s3cr3t\n\"}", "not JSON"},
+        {"", "truncated JSON"},
+        {"{\n \"SecretAccessKey\": \"s3cr3t", "truncated JSON"},
+        {"{\"SecretAccessKey\": s3cr3t}", "line 1, column 21: invalid JSON"},
+        {"{\"SecretAccessKey\": \"s3cr3t\n\"}", "invalid JSON"},
         {"{\"SecretAccessKey\":\"s3cr3t\",\"SecretAccessKey\":\"s3cr3t\"}", "duplicate key"},
         {"{} s3cr3t", "text after the JSON object"},
         {"[\"s3cr3t\"]", "not a JSON object"},
@@ -263,7 +264,8 @@ static void broken_file_error_has_place_and_no_secret(void **state)
          "Expiration must be an RFC 3339 time"},
         {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\n\"}",
          "SecretAccessKey has a line break"},
-        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\u0000\"}", "not JSON"},
+        {"{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s3cr3t\\u0000\"}",
+         "invalid JSON"},
     };
     for (size_t i = 0; i != sizeof(cases) / sizeof(cases[0]); ++i) {
         assert_int_equal(load_static(scene, cases[i].text), CREDENTIALS_FAILED);
@@ -314,7 +316,7 @@ static void world_readable_file_warns(void **state)
         assert_int_equal(source_load_file(scene->file, &scene->arena, &scene->found, &scene->notes),
                          CREDENTIALS_FOUND);
         char expected[64];
-        snprintf(expected, sizeof(expected), "mode %04o lets others", (unsigned)modes[i]);
+        snprintf(expected, sizeof(expected), "mode %04o lets other users", (unsigned)modes[i]);
         assert_true(has(scene->notes.warning, expected));
     }
 }
@@ -431,8 +433,7 @@ static void service_without_source_reports_why(void **state)
     assert_int_equal(reported(scene, PROVIDER_FAILED), 1);
     drop(scene);
     keep(scene, CONFIG_SOURCE_STATIC, NULL);
-    assert_string_equal(status_of(scene, now, false),
-                        "static: no file is configured (credentials.file)");
+    assert_string_equal(status_of(scene, now, false), "static: credentials.file is not set");
     drop(scene);
     credential_service_destroy(NULL);
 }
@@ -619,7 +620,7 @@ static void valid_set_is_only_replaced_by_a_valid_set(void **state)
     assert_string_equal(key_id_of(scene, now), "AKIDEXAMPLE1");
     const char *status = status_of(scene, now, true);
     assert_non_null(strstr(status, "static: key id ...PLE1; static: /tmp/"));
-    assert_non_null(strstr(status, "the JSON is cut short"));
+    assert_non_null(strstr(status, "truncated JSON"));
 
     write_file(scene, SPAN("{\"Version\":1,\"AccessKeyId\":\"OLD\",\"SecretAccessKey\":\"s\","
                            "\"Expiration\":\"2015-08-30T12:36:00Z\"}"));

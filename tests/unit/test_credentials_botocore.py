@@ -381,5 +381,5 @@ def test_deliberate_differences(tmp_path):
     assert asked["sts"] == "vpce.example"
     # Metadata over plain HTTP is only requested from link-local and loopback addresses.
     env.pop("AWS_EC2_METADATA_DISABLED")
-    assert "may not be asked over plain" in ours({**env, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://x.example"})["fault"]
+    assert "must use https://: plain" in ours({**env, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://x.example"})["fault"]
     # AWS_REGION is read as well as AWS_DEFAULT_REGION: tests/unit/test_check.py.

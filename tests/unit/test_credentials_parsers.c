@@ -121,11 +121,11 @@ static void shared_file_error_names_the_line(void **state)
         const char *fault;
     } rows[] = {
         {SPAN("[a]\n[b\n"), "line 2: missing ']' after a section's name"},
-        {SPAN("[a] b\n"), "line 1: text after the ']' of a section"},
-        {SPAN("k = v\n"), "line 1: a key before the first [section]"},
+        {SPAN("[a] b\n"), "line 1: text after the ']' of a section's name"},
+        {SPAN("k = v\n"), "line 1: key before the first [section]"},
         {SPAN("[a]\nhunter2\n"), "line 2: must be [section] or key = value"},
         {SPAN("[a]\n = hunter2\n"), "line 2: missing key before '='"},
-        {SPAN("[a]\nk = hun\0ter2\n"), "line 2: a NUL byte"},
+        {SPAN("[a]\nk = hun\0ter2\n"), "line 2: contains a NUL byte"},
         {SPAN("[a]\nk =\n  hunter2\n"),
          "line 3: an indented line below an empty value must be key = value"},
     };
@@ -186,12 +186,12 @@ static void invalid_command_line_is_rejected(void **state)
         struct span line;
         const char *fault;
     } rows[] = {
-        {SPAN(""), "no command"},
-        {SPAN(" \n"), "no command"},
+        {SPAN(""), "the command is empty"},
+        {SPAN(" \n"), "the command is empty"},
         {SPAN("a 'b"), "unclosed quote"},
         {SPAN("a \"b\\\""), "unclosed quote"},
-        {SPAN("a \\"), "a backslash at the end"},
-        {SPAN("a\0b"), "a NUL byte"},
+        {SPAN("a \\"), "backslash at the end"},
+        {SPAN("a\0b"), "contains a NUL byte"},
         {SPAN("1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 "
               "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5"),
          "more than 64 words"},
@@ -253,7 +253,7 @@ static void json_errors_do_not_show_values(void **state)
         enum document_form form;
         const char *text, *fault;
     } rows[] = {
-        {DOCUMENT_PROCESS, "", "line 1, column 0: the JSON is cut short"},
+        {DOCUMENT_PROCESS, "", "line 1, column 0: truncated JSON"},
         {DOCUMENT_PROCESS, "[]", "not a JSON object"},
         {DOCUMENT_PROCESS, "{\"Version\":\"1\"}", "Version must be 1"},
         {DOCUMENT_CONTAINER, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":5}",
@@ -369,7 +369,7 @@ static void invalid_xml_is_rejected(void **state)
         {"<Error><Code>a</Code><Code>b</Code></Error>", "line 1: duplicate element"},
         {"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>"
          "<a><a><a><a>",
-         "line 1: elements are nested too deep"},
+         "line 1: elements are nested too deeply"},
         {"<a/>", "Expiration is missing or malformed"},
         {"<Credentials><Expiration>1970-01-01T00:01:00Z</Expiration></Credentials>",
          "AccessKeyId is missing or empty"},

@@ -163,7 +163,7 @@ static void live_socket_is_rejected_and_kept(void **state)
     int fd = listen_open(&address, 1, &scene->arena, &scene->fault);
     for (int i = 0; i != 4; ++i) { /* the last ones find its backlog full */
         assert_int_equal(listen_open(&address, 16, &scene->arena, &scene->fault), -1);
-        assert_true(has(scene->fault, ": another program listens there"));
+        assert_true(has(scene->fault, ": another program is listening there"));
     }
     assert_int_equal(access(scene->path, F_OK), 0);
     listen_close(fd, &address);
@@ -201,12 +201,12 @@ static void invalid_paths_are_reported(void **state)
     path[sizeof(path) - 1] = '\0';
     struct config_address address = unix_at(path, 0600);
     assert_int_equal(listen_open(&address, 16, &scene->arena, &scene->fault), -1);
-    assert_true(has(scene->fault, "a socket's path has 1 to 107 bytes"));
+    assert_true(has(scene->fault, "a socket's path must be 1 to 107 bytes long"));
 
     snprintf(path, sizeof(path), "%s/missing/gateway.sock", scene->directory);
     address = unix_at(path, 0600);
     assert_int_equal(listen_open(&address, 16, &scene->arena, &scene->fault), -1);
-    assert_true(has(scene->fault, "cannot make the socket: No such file or directory"));
+    assert_true(has(scene->fault, "cannot create the socket: No such file or directory"));
 }
 
 int main(void)
