@@ -844,8 +844,9 @@ static void test_error_names_the_flag(void **state)
     assert_flag_problem(good, "=1",
                         "--set : write KEY=VALUE, with a key such as limits.connections or "
                         "route.timeouts.total");
-    assert_flag_problem(good, "listen[2].address=127.0.0.1:1",
-                        "--set listen[2].address: invalid index: elements are numbered from 0, without gaps");
+    assert_flag_problem(
+        good, "listen[2].address=127.0.0.1:1",
+        "--set listen[2].address: invalid index: elements are numbered from 0, without gaps");
     assert_flag_problem(good, "listen.x=1", "--set listen.x: not a map; KEY.KEY needs a map");
     assert_flag_problem(good, "region[0]=1", "--set region[0]: not a list; [INDEX] needs a list");
 }
