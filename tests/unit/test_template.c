@@ -123,9 +123,10 @@ static void test_errors_name_the_remedy(void **state)
     assert_fault("${pth.x}", "${pth.x}: unknown source, did you mean ${path.x}?");
     assert_fault("${UUID}", "${UUID}: unknown source, did you mean ${uuid}?");
     assert_fault("${headers}", "${headers}: unknown source, did you mean ${header.NAME}?");
-    assert_fault("${}",
-                 "${}: unknown source; must be one of uuid, request_id, trace_id, span_id, traceparent, "
-                 "route, header.X, path.X, query.X, json.X and env.X");
+    assert_fault(
+        "${}",
+        "${}: unknown source; must be one of uuid, request_id, trace_id, span_id, traceparent, "
+        "route, header.X, path.X, query.X, json.X and env.X");
     assert_fault("${json}", "${json}: which json? Write ${json.NAME}");
     assert_fault("${json.a b}", "${json.a b}: \"a b\" cannot be the name of a member of the body");
     assert_fault("${uuid.x}", "${uuid.x}: uuid has no parts, write ${uuid}");
