@@ -299,7 +299,7 @@ def test_error_names_the_variable(file):
 
 @pytest.mark.parametrize("arguments, status, text", [
     (["--help"], 0, "Usage: sagegate check"),
-    ([], 1, "-c FILE is missing"),
+    ([], 1, "-c FILE is required"),
     (["-c", "x.yaml", "more"], 1, "unexpected argument 'more'"),
     (["--frobnicate"], 1, "frobnicate"),
     (["-c", "no-such-file.yaml"], 1, "no-such-file.yaml: No such file or directory"),

@@ -838,11 +838,12 @@ static void test_error_names_the_flag(void **state)
         "--set limits.conections: limits.conections: unknown key, did you mean connections?");
     assert_flag_problem(good, "workers=many",
                         "--set workers: workers: must be a whole number, not \"many\"");
-    assert_flag_problem(good, "workers",
-                        "--set workers: write KEY=VALUE, with a key such as limits.connections or "
-                        "route.timeouts.total");
+    assert_flag_problem(
+        good, "workers",
+        "--set workers: must be KEY=VALUE, with a key such as limits.connections or "
+        "route.timeouts.total");
     assert_flag_problem(good, "=1",
-                        "--set : write KEY=VALUE, with a key such as limits.connections or "
+                        "--set : must be KEY=VALUE, with a key such as limits.connections or "
                         "route.timeouts.total");
     assert_flag_problem(
         good, "listen[2].address=127.0.0.1:1",

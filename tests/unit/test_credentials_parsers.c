@@ -369,7 +369,7 @@ static void invalid_xml_is_rejected(void **state)
         {"<Error><Code>a</Code><Code>b</Code></Error>", "line 1: duplicate element"},
         {"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>"
          "<a><a><a><a>",
-         "line 1: elements are nested too deeply"},
+         "line 1: elements are nested too deep"},
         {"<a/>", "Expiration is missing or malformed"},
         {"<Credentials><Expiration>1970-01-01T00:01:00Z</Expiration></Credentials>",
          "AccessKeyId is missing or empty"},

@@ -381,7 +381,7 @@ def test_ids_come_from_the_client_trace(tmp_path):
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        ([], "--config FILE is missing"),
+        ([], "--config FILE is required"),
         (["-c", "x.yaml"], "METHOD PATH"),
         (["-c", "x.yaml", "POST"], "METHOD PATH"),
         (["-c", "x.yaml", "POST", "/", "-H", "no colon"], "must be one line"),

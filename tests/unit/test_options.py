@@ -63,12 +63,12 @@ def test_suggested_option(arguments, meant):
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (["check", "-c"], "-c needs a value"),
-    (["check", "--config"], "--config needs a value"),
+    (["check", "-c"], "-c requires a value"),
+    (["check", "--config"], "--config requires a value"),
     (["check", "--print=yes"], "--print takes no value"),
     (["check", "-c", "x", "y"], "unexpected argument 'y'"),
     (["version", "x"], "unexpected argument 'x'"),
-    (["doctor"], "--config FILE is missing; see sagegate doctor --help"),
+    (["doctor"], "--config FILE is required; see sagegate doctor --help"),
     (["run", *["--set=a=b"] * 65], "--set is given more than 64 times"),
     (["probe"], "specify one address, such as 127.0.0.1:9901/ready"),
     (["probe", "a:1", "b:1"], "specify one address, such as 127.0.0.1:9901/ready"),

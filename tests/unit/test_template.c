@@ -127,15 +127,15 @@ static void test_errors_name_the_remedy(void **state)
         "${}",
         "${}: unknown source; must be one of uuid, request_id, trace_id, span_id, traceparent, "
         "route, header.X, path.X, query.X, json.X and env.X");
-    assert_fault("${json}", "${json}: which json? Write ${json.NAME}");
-    assert_fault("${json.a b}", "${json.a b}: \"a b\" cannot be the name of a member of the body");
-    assert_fault("${uuid.x}", "${uuid.x}: uuid has no parts, write ${uuid}");
-    assert_fault("${header}", "${header}: which header? Write ${header.NAME}");
-    assert_fault("${header.}", "${header.}: which header? Write ${header.NAME}");
-    assert_fault("${header.a b}", "${header.a b}: \"a b\" cannot be the name of a header");
+    assert_fault("${json}", "${json}: missing name of the json: write ${json.NAME}");
+    assert_fault("${json.a b}", "${json.a b}: \"a b\" is not a valid name of a member of the body");
+    assert_fault("${uuid.x}", "${uuid.x}: uuid takes no name: write ${uuid}");
+    assert_fault("${header}", "${header}: missing name of the header: write ${header.NAME}");
+    assert_fault("${header.}", "${header.}: missing name of the header: write ${header.NAME}");
+    assert_fault("${header.a b}", "${header.a b}: \"a b\" is not a valid name of a header");
     assert_fault("${path.1}",
-                 "${path.1}: \"1\" cannot be the name of a capture of the route's path");
-    assert_fault("${query.a&b}", "${query.a&b}: \"a&b\" cannot be the name of a query parameter");
+                 "${path.1}: \"1\" is not a valid name of a capture of the route's path");
+    assert_fault("${query.a&b}", "${query.a&b}: \"a&b\" is not a valid name of a query parameter");
     assert_fault("${header.a:-${uuid}}",
                  "${header.a:-${uuid}: a fallback must be plain text; write $$ for a dollar");
 }
