@@ -77,7 +77,7 @@ bool suggest_fault(const char *what, struct span word, const struct span *words,
     if (near.at != NULL)
         return arena_fault(arena, fault, "unknown %s \"%.*s\", did you mean %.*s?", what,
                            SPAN_ARG(word), SPAN_ARG(near));
-    struct span list = suggest_list(words, count, "and", arena);
+    struct span list = suggest_list(words, count, "or", arena);
     return arena_fault(arena, fault, "unknown %s \"%.*s\"; must be one of %.*s", what,
                        SPAN_ARG(word), SPAN_ARG(list));
 }

@@ -217,7 +217,7 @@ static void tell_wrong_kind(const struct verify *verify, struct yaml_node *node,
         yaml_error(load, node, "must be a list, not a string: write [%.*s]", SPAN_ARG(text));
     else if (setting->type == SETTING_TYPE_MAP) {
         struct span keys = list_keys(verify, setting);
-        yaml_error(load, node, "must be a map (with the keys %.*s)%s, not %s", SPAN_ARG(keys),
+        yaml_error(load, node, "must be a map (keys: %.*s)%s, not %s", SPAN_ARG(keys),
                    (setting->flags & SETTING_OR_FALSE) != 0 ? " or false" : "", kind);
     } else {
         yaml_error(load, node, "must be %s, not %s", wanted, kind);

@@ -278,9 +278,9 @@ def test_fips_and_dualstack_from_environment(file, upstream, env, fips, dualstac
     ("[default]\nregion = eu-west-1\n", {}, 'region: "eu-west-1"'),
     ("[profile x]\nregion = eu-west-1\n", {"AWS_PROFILE": "x"}, 'region: "eu-west-1"'),
     ("[profile x]\nregion = eu-west-1\n", {"AWS_DEFAULT_PROFILE": "x"}, 'region: "eu-west-1"'),
-    ("[profile x]\nregion = eu-west-1\n", {}, "region is missing: write"),
-    ("[profile x]\nregion = Mars\n", {"AWS_PROFILE": "x"}, "region is missing: write"),
-    ("\n[profile x\n", {}, "region is missing, and profile: DIR/config: line 2: missing ']' after a section's name"),
+    ("[profile x]\nregion = eu-west-1\n", {}, "missing required key region: write"),
+    ("[profile x]\nregion = Mars\n", {"AWS_PROFILE": "x"}, "missing required key region: write"),
+    ("\n[profile x\n", {}, "missing required key region, and profile: DIR/config: line 2: missing ']' after a section's name"),
 ], ids=["default", "profile", "older variable", "another", "no region", "broken"])
 def test_region_from_profile(file, tmp_path, text, env, told):
     config = tmp_path / "config"
@@ -293,7 +293,7 @@ def test_region_from_profile(file, tmp_path, text, env, told):
 def test_error_names_the_variable(file):
     done = check("-c", file(GOOD.replace("region: us-east-1", "")), env={"AWS_REGION": "Mars", "AWS_ENDPOINT_URL": "ftp://x"})
     assert done.returncode == 1
-    assert "AWS_REGION: \"Mars\" cannot be a region" in done.stderr
+    assert "AWS_REGION: \"Mars\" is not a valid region" in done.stderr
     assert "AWS_ENDPOINT_URL: " in done.stderr
 
 
