@@ -70,8 +70,8 @@ def test_warnings_do_not_fail(file):
     assert done.stderr.splitlines() == [
         f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is reachable from outside this machine: any client that can connect can use "
         "the credentials",
-        f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), which ends the exchange before",
-        f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "
+        f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), so it never takes effect",
+        f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so larger bodies are "
         "always refused",
     ]
 
@@ -230,7 +230,7 @@ routes:
 """ + "".join(f"  - {{ name: r{n}, match: {{ path: /{n} }}, endpoint: e }}\n" for n in range(257))
     done = check("-c", file(text))
     assert done.returncode == 1
-    assert "identities: 257 routes ask for sessions of their own by ${route}; at most 256 may" in done.stderr
+    assert "identities: 257 routes have their own session through ${route}; at most 256 are allowed" in done.stderr
     done = check("-c", file(text.replace("name: r256,", "name: r256, identity: default,")))
     assert done.returncode == 0, done.stderr
 

@@ -36,7 +36,7 @@ def test_help(command, option):
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"Usage: sagegate {command}")
     rows = [line for line in done.stdout.splitlines() if re.match(r"  (-\w, |    )--", line)]
-    assert rows[-1].split() == ["-h,", "--help", "print", "this"]
+    assert rows[-1].split() == ["-h,", "--help", "print", "this", "help"]
     assert len({re.match(r" *\S.*?\S  +(?=\S)", row).end() for row in rows}) == 1, "one column"
     assert all(line == line.rstrip() for line in done.stdout.splitlines())
 
