@@ -346,7 +346,7 @@ sts =
     ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL_STS": "https://one.example"}, PROFILE,
      "sts.us-east-1.amazonaws.com"),
     ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}, PROFILE.replace("IGNORE", "true"), "services.example:8443"),
-    ({"AWS_ENDPOINT_URL": "http://two.example"}, "", "sts: AWS_ENDPOINT_URL: http:// beyond loopback"),
+    ({"AWS_ENDPOINT_URL": "http://two.example"}, "", "sts: AWS_ENDPOINT_URL: must use https:// (except on loopback)"),
     ({"AWS_ENDPOINT_URL_STS": "two.example"}, "", "sts: AWS_ENDPOINT_URL_STS: "),
     ({}, "[default]\nendpoint_url = x\n", "sts: endpoint_url of the profile: "),
     ({"AWS_STS_REGIONAL_ENDPOINTS": "both"}, "", "AWS_STS_REGIONAL_ENDPOINTS (or the profile's"),

@@ -133,7 +133,7 @@ def test_connection_refused(tmp_path):
     done = run("probe", f"unix:{tmp_path}/none.sock")
     assert done.returncode == 1 and "cannot connect: No such file or directory" in done.stderr
     done = run("probe", f"unix:/{'x' * 200}")
-    assert done.returncode == 1 and "at most 107 bytes" in done.stderr
+    assert done.returncode == 1 and "longer than 107 bytes" in done.stderr
 
 
 @pytest.mark.parametrize("address", [
