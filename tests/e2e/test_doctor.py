@@ -86,7 +86,7 @@ def test_wrong_clock(doctor, endpoint, ca_file):
         done = doctor(AWS_ENDPOINT_URL_STS=standin.url, AWS_CA_BUNDLE=str(ca_file))
         assert standin.count("GetCallerIdentity") == 2
     assert done.returncode == 6, done.stdout
-    assert "FAIL clock        this machine is 1000 s off" in done.stdout.replace("999", "1000")
+    assert "FAIL clock        this machine's clock differs from AWS's by 1000 s" in done.stdout.replace("999", "1000")
     assert "ok   identity     default: arn:aws:iam::111122223333:user/x" in done.stdout
 
 
