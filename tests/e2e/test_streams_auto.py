@@ -165,11 +165,11 @@ def test_invoke_only_parameters_are_rejected_at_load(tmp_path, parameter, operat
 
 
 @pytest.mark.parametrize("route, told", [
-    ("    endpoint: '${json.model}'\n", "needs allow"),
-    ("    endpoint: e\n    parameters: { target_variant: { value: '${json.v}' } }\n", "needs allow"),
-    ("    endpoint: e\n    parameters: { custom_attributes: { append: '${json.v}' } }\n", "needs allow"),
+    ("    endpoint: '${json.model}'\n", "allow is required"),
+    ("    endpoint: e\n    parameters: { target_variant: { value: '${json.v}' } }\n", "allow is required"),
+    ("    endpoint: e\n    parameters: { custom_attributes: { append: '${json.v}' } }\n", "allow is required"),
     ("    endpoint: e\n    stream_if: { header: X }\n", "operation auto"),
-    ("    endpoint: e\n    stream_format: raw\n", "operation stream or auto"),
+    ("    endpoint: e\n    stream_format: raw\n", "operations stream and auto"),
 ])
 def test_contradictions_are_reported_at_load(tmp_path, route, told):
     assert told in problems(tmp_path, route)
