@@ -1,4 +1,4 @@
-/* `sagegate doctor`: checks what a running gateway needs, in the order in which it needs it. */
+/* `sagegate doctor`: checks what a running gateway needs, in order of dependency. */
 #include "commands.h"
 #include "credentials/fetch.h"
 #include "credentials/region.h"

@@ -44,7 +44,7 @@ struct run {
     int wake_fd; /* written by each worker that has ended */
     uint64_t workers_ended;
     struct mono_time fed;      /* the service manager's watchdog */
-    bool stopping;             /* SIGTERM or SIGINT has come */
+    bool stopping;             /* SIGTERM or SIGINT was received */
     struct mono_time stopped;  /* when */
     struct mono_time drain_at; /* when the workers begin to drain */
     bool draining;             /* they have begun */
@@ -102,7 +102,7 @@ static bool has_flags(const struct config_flags *flags)
            flags->set_count != 0;
 }
 
-/* Settles on a file or on flags; the environment fills in what is missing. */
+/* Chooses a file or flags, with defaults from the environment. */
 static bool settle_options(struct run_options *options)
 {
     struct config_flags *flags = &options->flags;
@@ -123,7 +123,7 @@ static bool settle_options(struct run_options *options)
            option_fail("run", "-c FILE or --endpoint NAME is required; see sagegate run --help");
 }
 
-/* The instance's region never changes: a reload does not ask for it again. */
+/* Cached, because the instance's region never changes across reloads. */
 static struct span find_region(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
                                struct arena *arena, struct span *fault)
@@ -319,7 +319,7 @@ static void feed_watchdog(void)
     systemd_notify("WATCHDOG=1");
 }
 
-/* ---- start-up: each step returns false after it logged why it failed ---- */
+/* ---- start-up: each step logs the error and returns false if it fails ---- */
 
 /* On the credential service's thread. */
 static void on_credentials(void *context, enum provider_event event, struct span message)

@@ -1,5 +1,4 @@
-/* What struct config needs at any time: its words, its reference count, its identities compared and
- * copied. */
+/* Functions of struct config: its words, reference count, and comparing and copying identities. */
 #include "config/config.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* The configuration: YAML in, one immutable struct out. It opens no sockets and reads no clock.
+/* The configuration: YAML in, one immutable struct out. Opens no sockets and reads no clock.
  *
  * Everything in struct config lives in its arena and does not change once config_load has
  * returned; threads share it by a reference count. Durations are in milliseconds, sizes in bytes.
- * What a field means, its default and its range are in settings.def, in the row that names it. */
+ * settings.def documents each field, with its default and range, in the row that names it. */
 #ifndef SAGEGATE_CONFIG_CONFIG_H
 #define SAGEGATE_CONFIG_CONFIG_H
 
@@ -19,7 +19,7 @@ struct config_word {
     struct span word;
     int value;
 };
-/* The word for a value, which the list must have. */
+/* Returns the word for a value, which must be in the list. */
 struct span config_word_of(const struct config_word *words, int value);
 
 struct config_address {
@@ -74,8 +74,8 @@ struct config_role {
     size_t tag_count;
 };
 
-/* Whose credentials sign. If the session name contains ${route}, no route uses the identity itself:
- * each route has its own, derived from it. */
+/* The credentials that sign. If the session name contains ${route}, each route uses its own
+ * identity derived from this one. */
 struct config_identity {
     struct span name;  /* "default" for the top-level `credentials`, else the key in `identities` */
     struct span label; /* unique: the name; NAME/SESSION for a derived identity */
@@ -156,7 +156,7 @@ enum config_operation {
     CONFIG_AUTO,      /* stream or invoke, as the request asks */
     CONFIG_OPENAI,    /* the endpoint's OpenAI-compatible path, with a bearer token */
     CONFIG_CONTAINER, /* a model server itself: POST /invocations and GET /ping, unsigned */
-    CONFIG_PING,      /* answered by the gateway */
+    CONFIG_PING,      /* handled by the gateway */
 };
 extern const struct config_word config_operation_words[];
 
@@ -166,11 +166,11 @@ static inline bool config_operation_is_aws(enum config_operation operation)
     return operation != CONFIG_CONTAINER && operation != CONFIG_PING;
 }
 
-/* When a caller shuts its sending side before it has its response. */
+/* Action when a caller shuts down its sending side before it has the response. */
 enum config_half_close {
     CONFIG_HALF_CLOSE_AUTO,   /* finish for HTTP/1.0 and Connection: close, else cancel */
-    CONFIG_HALF_CLOSE_CANCEL, /* the caller has left */
-    CONFIG_HALF_CLOSE_FINISH, /* the caller waits for its response */
+    CONFIG_HALF_CLOSE_CANCEL, /* treat the caller as gone */
+    CONFIG_HALF_CLOSE_FINISH, /* the caller still reads the response */
 };
 extern const struct config_word config_half_close_words[];
 
@@ -200,13 +200,13 @@ struct config_peer {
     unsigned prefix_bits;      /* of those 128 */
 };
 
-/* Who may call. */
+/* Restrictions on callers. */
 struct config_guards {
     const struct span *hosts; /* globs over the Host's name, in lower case; none: any */
     size_t host_count;
     const struct span *origins; /* globs over web pages' origins; none: no page */
     size_t origin_count;
-    const struct config_peer *peers; /* none: whoever can connect */
+    const struct config_peer *peers; /* none: any peer */
     size_t peer_count;
 };
 
@@ -219,7 +219,7 @@ struct config_route {
     size_t method_count;
     struct span host; /* SPAN_NONE: any; compared without port, case ignored */
     const struct config_upstream *upstream;
-    size_t identity;                 /* index in identities: whose credentials sign */
+    size_t identity;                 /* index in identities; its credentials sign */
     const struct template *endpoint; /* its name; NULL: none (container and ping allow that) */
     const struct span *endpoint_allow;
     size_t endpoint_allow_count;
@@ -281,16 +281,17 @@ struct config {
 typedef struct span (*config_getenv)(void *context, struct span name);
 
 struct config_options {
-    /* NULL: none is set, and ${env.X} without a fallback stands for some text (check --no-env). */
+    /* NULL: no variable is set, and ${env.X} without a fallback is a placeholder (check --no-env).
+     */
     config_getenv getenv;
     void *getenv_context;
     /* Returns the region that the profile names or, from_instance, the instance's; in arena.
      * SPAN_NONE if there is none, with *fault if the instance or the files cannot be read. NULL:
-     * a text stands for the instance's region. */
+     * use a placeholder for the instance's region. */
     struct span (*find_region)(config_getenv getenv, void *getenv_context,
                                const struct config_credentials *credentials, bool from_instance,
                                struct arena *arena, struct span *fault);
-    /* Read the given text only: refuse `include`, do not look for named files. */
+    /* Read only the given text: reject `include` and do not check that named files exist. */
     bool no_files;
 };
 
@@ -298,12 +299,12 @@ struct config_options {
  * was an error. */
 struct config *config_load(const char *file, const struct config_options *options,
                            struct problem_list *problems);
-/* The same for a text that stands for FILE. */
+/* Like config_load, but takes the contents of FILE. */
 struct config *config_load_text(const char *file, struct span text,
                                 const struct config_options *options,
                                 struct problem_list *problems);
 
-/* The same without a file: `run --endpoint`. Problems name the flag in place of a file. */
+/* Like config_load, but from flags (`run --endpoint`). Problems name the flag instead of a file. */
 struct config_flags {
     struct span endpoint; /* --endpoint, SAGEGATE_ENDPOINT; required */
     struct span listen;   /* default 127.0.0.1:8080 */
@@ -318,14 +319,14 @@ struct config *config_load_flags(const struct config_flags *flags,
                                  const struct config_options *options,
                                  struct problem_list *problems);
 
-/* True if all settings of both are equal, so that they would get the same credentials. */
+/* Returns whether both have the same settings, and so obtain the same credentials. */
 bool config_identity_is_same(const struct config_identity *a, const struct config_identity *b);
 /* A copy in arena that outlives the configuration; of the session name, only the text. */
 struct config_identity config_identity_copy(const struct config_identity *identity,
                                             struct arena *arena);
 
 struct config *config_retain(struct config *config);
-void config_release(struct config *config); /* takes NULL */
+void config_release(struct config *config); /* accepts NULL */
 
 /* The effective configuration as YAML (check --print), secrets masked. */
 void config_print(const struct config *config, FILE *out);

@@ -54,7 +54,7 @@ static void sort_problems(struct problem_list *list, struct arena *arena)
 
 /* ---- loading ---- */
 
-/* The tree's memory goes with the load, so all that the configuration keeps is in its own arena. */
+/* The tree is freed after loading, so the configuration keeps everything in its own arena. */
 static struct config *build(struct yaml_load *load, struct yaml_node *root)
 {
     struct config *config = calloc(1, sizeof(*config));
@@ -74,10 +74,10 @@ static struct config *build(struct yaml_load *load, struct yaml_node *root)
     return config;
 }
 
-/* What a configuration is loaded from: a text that stands for a file, else a file, else flags. */
+/* Input of a load: the contents of a file, a file, or flags. */
 struct origin {
     const char *file;
-    struct span text; /* SPAN_NONE: the file's own */
+    struct span text; /* SPAN_NONE: read the file */
     const struct config_flags *flags;
 };
 

@@ -1,5 +1,5 @@
-/* Prints the effective configuration as YAML: loaded again it gives the same configuration. The
- * table says what is printed, except where a field is not what the file says. */
+/* Prints the effective configuration as YAML: loading the output gives the same configuration. The
+ * table drives the output, except for fields that differ from what the file contains. */
 #include "base/buffer.h"
 #include "config/config.h"
 #include "config/record.h"
@@ -14,7 +14,7 @@ struct print {
 
 static void print_below(struct print *print, const struct setting *map, const void *record);
 
-/* ---- fields that are not what the file says ---- */
+/* ---- fields that differ from the file ---- */
 
 static const char *quote(struct print *print, struct span text)
 {
@@ -32,7 +32,7 @@ static const char *print_endpoint_url(struct print *print, const struct config_u
                               SPAN_ARG(upstream->url.authority)));
 }
 
-/* The password is masked; `none` keeps the environment's proxy out. */
+/* The password is masked; `none` disables the environment's proxy. */
 static const char *print_proxy(struct print *print, const struct config_upstream *upstream)
 {
     if (upstream->proxy_host.at == NULL)
@@ -53,7 +53,7 @@ static const char *print_session_name(struct print *print, const struct config_r
     return value_print(setting_get(SETTING_ROLE_SESSION_NAME), &value, &print->arena).at;
 }
 
-/* The value of a row that has no field; NULL to leave it out. */
+/* Returns the value of a row without a field, or NULL to omit it. */
 static const char *print_special(struct print *print, const struct setting *row, const void *record)
 {
     const struct config *config = print->config;
@@ -84,7 +84,7 @@ static const char *print_special(struct print *print, const struct setting *row,
     }
 }
 
-/* False for a key that the reader would refuse for the sake of another one. */
+/* Returns false for a key that the reader would reject in combination with another. */
 static bool is_allowed(const struct setting *row, const void *record)
 {
     const struct config_route *route = record;
@@ -140,7 +140,7 @@ static bool is_absent(const struct setting *row, const union value *value)
     return !row->numeric && value->text.at == NULL;
 }
 
-/* The value of a key in one line; NULL to leave the key out. */
+/* Returns a key's value on one line, or NULL to omit the key. */
 static const char *print_value(struct print *print, const struct setting *row, const void *record)
 {
     if (!is_allowed(row, record) || !record_is_given(row, record))
@@ -153,7 +153,7 @@ static const char *print_value(struct print *print, const struct setting *row, c
     return is_absent(row, &value) ? NULL : value_print(row, &value, &print->arena).at;
 }
 
-/* A value of NULL comes on the lines below. */
+/* If value is NULL, the value follows on the next lines. */
 static void print_key(struct print *print, struct span key, const char *value)
 {
     unsigned indent = 2 * print->depth - (print->begins_element ? 2 : 0);
@@ -162,7 +162,7 @@ static void print_key(struct print *print, struct span key, const char *value)
     print->begins_element = false;
 }
 
-/* Does the map hold anything to print? */
+/* Returns whether the map has anything to print. */
 static bool is_filled(struct print *print, const struct setting *map, const void *record)
 {
     bool filled = false;
@@ -241,7 +241,7 @@ static void print_routes(struct print *print)
     }
 }
 
-/* True if the row is one of these. */
+/* Returns whether the row is one of these. */
 static bool print_records(struct print *print, const struct setting *row, const void *record)
 {
     const struct config *config = print->config;

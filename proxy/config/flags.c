@@ -1,4 +1,4 @@
-/* Makes the tree of nodes that a file with the same content would give. */
+/* Builds the tree of nodes that an equivalent file would give. */
 #include "config/flags.h"
 
 struct step {
@@ -80,7 +80,7 @@ static struct yaml_entry *find_step(const struct yaml_node *node, const struct s
     return entry;
 }
 
-/* Puts the value at the path, creating what is missing on the way. */
+/* Sets the value at the path, creating missing maps and lists on the way. */
 static void set_value(struct yaml_load *load, struct yaml_node *root, struct span flag,
                       struct span path, struct yaml_node *value)
 {
@@ -121,7 +121,8 @@ static void set_value(struct yaml_load *load, struct yaml_node *root, struct spa
          "must be KEY=VALUE, with a key such as limits.connections or route.timeouts.total");
 }
 
-/* Positions inside the value of a flag mean nothing. A value is YAML, so that [a, b] is a list. */
+/* Clears positions, which are meaningless inside a flag's value. A value is YAML: [a, b] is a list.
+ */
 static void forget_lines(struct yaml_node *node)
 {
     node->at.line = node->at.column = 0;

@@ -4,7 +4,7 @@
 
 #include "config/yaml.h"
 
-/* Positions name the flag in place of a file. Tells problems; returns NULL if there is one. */
+/* Positions name the flag instead of a file. Reports problems; returns NULL if there are any. */
 MUST_USE struct yaml_node *flags_make_tree(struct yaml_load *load,
                                            const struct config_flags *flags);
 

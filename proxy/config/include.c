@@ -1,4 +1,4 @@
-/* Reads and merges a configuration's files; the only key it knows is `include`. */
+/* Reads and merges a configuration's files; interprets no key except `include`. */
 #include "config/include.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ struct files {
 static struct yaml_node *load_with_includes(struct files *files, struct span name,
                                             struct span text);
 
-/* `include`: the node that names the file; NULL: the command line does. */
+/* `include`: the node that names the file, or NULL for the file on the command line. */
 static void tell(struct files *files, struct yaml_node *include, struct span file, const char *text)
 {
     if (include == NULL)
@@ -36,7 +36,7 @@ static void tell(struct files *files, struct yaml_node *include, struct span fil
         yaml_error(files->load, include, "%.*s: %s", SPAN_ARG(file), text);
 }
 
-/* Opens a file only once: a second time is a cycle, or would give every value twice. */
+/* Opens a file only once: opening it again is a cycle or would duplicate every value. */
 static bool open_once(struct files *files, struct yaml_node *include, struct span name, int *fd)
 {
     struct stat status;

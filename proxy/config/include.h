@@ -6,11 +6,11 @@
 #include "config/yaml.h"
 
 /* The merged tree, without `include`: maps are merged, lists appended in the order of reading (a
- * file before those it includes); a value given twice is a problem. NULL if nothing could be
- * read. */
+ * file before those it includes); setting a value twice is an error. Returns NULL if nothing could
+ * be read. */
 MUST_USE struct yaml_node *include_load(struct yaml_load *load, const char *file);
 
-/* The same for a text that stands for `file`. */
+/* Like include_load, but takes the contents of `file`. */
 MUST_USE struct yaml_node *include_load_text(struct yaml_load *load, const char *file,
                                              struct span text);
 

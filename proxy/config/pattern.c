@@ -1,7 +1,7 @@
-/* Parses path patterns; a fault names the rule that was broken. */
+/* Parses path patterns; a fault names the violated rule. */
 #include "config/pattern.h"
 
-/* What stands for itself in a segment: pchar of RFC 3986 section 3.3 except '%' and '*'. */
+/* Characters that are literal in a segment: pchar of RFC 3986 section 3.3 except '%' and '*'. */
 static bool is_literal(char c)
 {
     return ascii_is(c, ASCII_TARGET) && memchr("/?%*", c, 4) == NULL;

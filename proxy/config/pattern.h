@@ -25,8 +25,7 @@ struct pattern {
     size_t segment_count;
 };
 
-/* Names are [A-Za-z_][A-Za-z0-9_]* and unique. On failure *fault is a text for a person, in
- * arena. */
+/* Names are [A-Za-z_][A-Za-z0-9_]* and unique. On failure sets *fault to a message in arena. */
 MUST_USE bool pattern_parse(struct span text, struct arena *arena, struct pattern *out,
                             struct span *fault);
 bool pattern_has_capture(const struct pattern *pattern, struct span name);

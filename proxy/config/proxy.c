@@ -1,11 +1,11 @@
-/* Parses proxies; it connects nowhere. */
+/* Parses proxy URLs; does no I/O. */
 #include "config/proxy.h"
 
 #include <openssl/evp.h>
 
 enum { CREDENTIALS_MAX = 512 };
 
-/* RFC 7617: "Basic " and the base64 of user:password as written; nobody decodes percents. */
+/* RFC 7617: "Basic " and the base64 of user:password as written, without percent-decoding. */
 static struct span basic_of(struct span user_info, struct arena *arena)
 {
     unsigned char encoded[CREDENTIALS_MAX * 2];

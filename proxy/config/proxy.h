@@ -1,5 +1,5 @@
 /* HTTP proxies: in a URL, and in HTTPS_PROXY and NO_PROXY, as curl and the AWS SDKs read them.
- * Pure except for the given look-up. */
+ * Pure, except for calling the given getenv. */
 #ifndef SAGEGATE_CONFIG_PROXY_H
 #define SAGEGATE_CONFIG_PROXY_H
 
@@ -12,7 +12,7 @@ struct proxy {
     struct span authorization; /* "Basic ...", SPAN_NONE without user information */
 };
 
-/* http://[user:password@]host[:port]. On failure *fault is a literal, which shows no password. */
+/* http://[user:password@]host[:port]. On failure *fault is a literal that contains no password. */
 MUST_USE bool proxy_parse(struct span text, struct arena *arena, struct proxy *out,
                           struct span *fault);
 /* The environment's proxy for that address: none for plaintext and loopback. Returns false if

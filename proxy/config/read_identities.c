@@ -1,4 +1,4 @@
-/* Credentials and identities, with those derived for routes. It asks no source. */
+/* Reads credentials and identities, and derives those of routes. Fetches no credentials. */
 #include "config/reader.h"
 
 #include "aws/session_name.h"
@@ -41,7 +41,7 @@ static void read_tags(struct reader *reader, const struct yaml_node *map, struct
     role->tags = list;
 }
 
-/* Sessions are opened ahead of any request: of a template only the route's name can be known. */
+/* Sessions are opened before any request, so a template may only use the route's name. */
 static void read_session_name(struct reader *reader, const struct yaml_node *map,
                               struct config_role *role)
 {

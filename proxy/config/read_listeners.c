@@ -1,4 +1,4 @@
-/* Listeners: what the table cannot say of their addresses. It opens nothing. */
+/* Reads listeners and checks their addresses against each other. Opens no sockets. */
 #include "config/reader.h"
 
 static bool is_same_address(const struct config_address *a, const struct config_address *b)
@@ -33,7 +33,7 @@ static void warn_if_open(struct reader *reader, const struct yaml_node *node,
 {
     if (node != NULL && address->text.at != NULL && !address->loopback)
         yaml_warn(reader->load, node,
-                  "%.*s is reachable from outside this machine: any client that can connect can %s",
+                  "%.*s is not a loopback address: any client that can connect can %s",
                   SPAN_ARG(address->text), risk);
 }
 

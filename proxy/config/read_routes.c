@@ -1,11 +1,11 @@
-/* Routes and their parameters, each with what it inherits from `defaults`. */
+/* Reads routes and their parameters, and applies `defaults`. */
 #include "config/reader.h"
 
 #include <inttypes.h>
 
 #include "config/pattern.h"
 
-/* What checks of parameters need to know of a route, or of `defaults`. */
+/* Properties of a route, or of `defaults`, that parameter checks need. */
 struct scope {
     uint32_t operations;           /* bits 1u << enum sagemaker_operation; for defaults all */
     bool all;                      /* each of them must have a parameter, not just one */
@@ -21,7 +21,7 @@ struct policies {
     struct yaml_node *nodes[SAGEMAKER_PARAMETERS]; /* where each is; NULL: absent, or built in */
 };
 
-/* What every route begins as a copy of, and what a copy cannot carry. */
+/* The initial value of every route, and state that cannot be copied. */
 struct base {
     struct config_route route; /* errors may be CONFIG_ERRORS_BY_OPERATION */
     bool identity_given;       /* otherwise the upstream's counts */
@@ -105,8 +105,8 @@ static void check_setters(struct reader *reader, const struct yaml_node *list,
     }
 }
 
-/* A text is right if one of the scope's operations takes it; the request decides which one it
- * is. */
+/* A text is valid if any operation in scope accepts it, because the request chooses the operation.
+ */
 static void check_literal(struct reader *reader, struct yaml_node *node, const struct scope *scope,
                           enum sagemaker_parameter parameter, struct span text)
 {
@@ -168,7 +168,7 @@ static void check_template(struct reader *reader, struct yaml_node *node,
         yaml_error(reader->load, node,
                    "the request body sets this value, so allow is required: list the patterns it "
                    "may match");
-    /* Half a value need not have the form of the whole, except that of text. */
+    /* A partial value need not have the form of the whole, except in custom attributes. */
     if (literal.at == NULL || (!whole && parameter != SAGEMAKER_CUSTOM_ATTRIBUTES))
         return;
     check_literal(reader, node, scope, parameter, literal);
@@ -384,8 +384,7 @@ static bool is_allowed(const struct config_route *route, struct span name)
     return route->endpoint_allow_count == 0;
 }
 
-/* The route names the endpoint or the caller chooses it; values that are new with each request
- * cannot. */
+/* The route or the caller chooses the endpoint; values generated per request cannot name one. */
 static bool can_name_endpoint(const struct template *template)
 {
     for (size_t i = 0; i != template->part_count; ++i) {
@@ -471,7 +470,7 @@ static void settle_body_max(struct reader *reader, const struct yaml_node *map,
                                             reader->load->arena)));
 }
 
-/* A stream's keys would do nothing on other routes. */
+/* Rejects streaming keys on other routes, where they have no effect. */
 static void check_stream(struct reader *reader, const struct yaml_node *map,
                          enum config_operation operation)
 {
@@ -531,7 +530,7 @@ static void watch_body(struct reader *reader, struct yaml_node *map, struct conf
     route->watched_count = count;
 }
 
-/* Sets what follows from the operation if neither the route nor defaults set it. */
+/* Sets the operation's defaults where neither the route nor `defaults` has a value. */
 static void settle_operation(const struct scope *scope, struct config_route *route)
 {
     static const struct span post[] = {SPAN("POST")}, get[] = {SPAN("GET")};

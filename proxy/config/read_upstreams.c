@@ -1,4 +1,4 @@
-/* Upstreams, with the environment's regions, endpoints and proxies. It connects nowhere. */
+/* Reads upstreams, with regions, endpoints and proxies from the environment. Opens no sockets. */
 #include "config/reader.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ static void check_ca_files(struct reader *reader, const struct yaml_node *map)
 
 /* ---- where to connect ---- */
 
-/* What is wrong with that URL for this upstream; SPAN_NONE: nothing. */
+/* Returns why the URL is invalid for this upstream, or SPAN_NONE. */
 static struct span url_fault(struct reader *reader, const struct config_upstream *upstream,
                              const struct endpoint_url *url)
 {
@@ -80,7 +80,7 @@ static void read_endpoint_url(struct reader *reader, const struct yaml_node *map
                   "http:// uses no certificates, so ca_file and extra_ca_files have no effect");
 }
 
-/* AWS's own variables, by the AWS SDKs and Tools Reference Guide, "Service-specific endpoints". */
+/* AWS's variables, per the AWS SDKs and Tools Reference Guide, "Service-specific endpoints". */
 static void read_endpoint_variables(struct reader *reader, struct config_upstream *upstream)
 {
     struct span name = SPAN("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"), fault = SPAN_NONE;
@@ -101,7 +101,7 @@ static void read_endpoint_variables(struct reader *reader, struct config_upstrea
         upstream->url = url;
 }
 
-/* Without the keys; an endpoint URL already says where to connect. */
+/* Applies to keys that are not set, and not with an endpoint URL. */
 static void read_variant_variables(struct reader *reader, const struct yaml_node *map,
                                    struct config_upstream *upstream)
 {
@@ -173,7 +173,7 @@ static struct span read_instance_region(struct reader *reader, struct yaml_node 
         return region;
     if (fault.at != NULL)
         yaml_error(reader->load, node, "%.*s", SPAN_ARG(fault));
-    return SPAN("region-of-the-instance"); /* for want of the real one */
+    return SPAN("region-of-the-instance"); /* a placeholder */
 }
 
 static struct span find_default_region(struct reader *reader, struct yaml_node *root)
@@ -201,7 +201,7 @@ static struct span find_default_region(struct reader *reader, struct yaml_node *
         yaml_error(reader->load, root, "missing required key region, and %.*s", SPAN_ARG(fault));
         return SPAN("region-from-profile");
     }
-    /* check --no-env: for want of the real one. */
+    /* check --no-env: a placeholder. */
     return reader->load->options->getenv == NULL ? SPAN("region-from-environment") : SPAN_NONE;
 }
 
@@ -275,7 +275,7 @@ static bool is_without_aws(const struct config *config)
     return config->route_count != 0;
 }
 
-/* Any region will do for an upstream that no route uses: nothing is ever signed with it. */
+/* Any region is fine for an upstream that no route uses, because nothing is signed with it. */
 static struct span borrow_region(const struct config *config)
 {
     for (size_t i = 0; i != config->upstream_count; ++i)

@@ -1,9 +1,9 @@
-/* What no row of the table can say: the parts of the configuration that name one another, derive
- * from one another or depend on the environment. Each reader takes a verified tree, tells what is
- * wrong between keys, and goes on.
+/* Readers of the parts of the configuration that the table cannot express: those that refer to each
+ * other, derive from each other or depend on the environment. Each reader takes a verified tree,
+ * reports conflicts between keys, and continues.
  *
- * A node that is bad, because its problem was told, counts as absent; one that is opaque has no
- * value, or its own text. */
+ * A bad node, whose problem was already reported, counts as absent. An opaque node has no value or
+ * is its own text. */
 #ifndef SAGEGATE_CONFIG_READER_H
 #define SAGEGATE_CONFIG_READER_H
 
@@ -22,8 +22,8 @@ void read_listeners(struct reader *reader, const struct yaml_node *root);
 
 /* read_identities.c: credentials and identities. */
 void read_identities(struct reader *reader, const struct yaml_node *root);
-/* The index of the identity that the node names; fallback if the node is NULL or if it names
- * none, which is told. */
+/* The index of the identity that the node names; fallback if the node is NULL or if the name is
+ * unknown, which is reported as an error. */
 size_t read_identities_find(struct reader *reader, struct yaml_node *node, size_t fallback);
 /* Once the routes are known: gives each route whose identity's session name contains ${route} an
  * identity of its own. */

@@ -1,7 +1,7 @@
-/* The structs that maps of the configuration stand for: their fields, set from a verified tree
- * and read back by the rows of the table. `record` points to the struct that the fields of the
- * map's rows are in. Maps below, up to the next RECORD, list or named map, belong to the same
- * struct. */
+/* The structs that represent maps of the configuration: sets their fields from a verified tree and
+ * reads them back, driven by the rows of the table. `record` points to the struct that the fields
+ * of the map's rows are in. Maps below, up to the next RECORD, list or named map, belong to the
+ * same struct. */
 #ifndef SAGEGATE_CONFIG_RECORD_H
 #define SAGEGATE_CONFIG_RECORD_H
 
@@ -28,7 +28,7 @@ struct yaml_node *record_find(const struct yaml_node *map, enum setting_id id);
 /* The text of a verified scalar; SPAN_NONE for NULL or if it has no value. */
 struct span record_text(const struct yaml_node *scalar);
 /* The index of the name that a scalar gives; fallback if it is NULL or opaque, or if the name is
- * unknown, which is told. `what`: what the names are of. */
+ * unknown, which is reported. `what` describes the names in the message. */
 size_t record_find_name(struct yaml_load *load, struct yaml_node *node, const struct span *names,
                         size_t count, const char *what, size_t fallback);
 

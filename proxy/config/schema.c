@@ -1,4 +1,4 @@
-/* Prints the table of settings as a JSON Schema; it reads no configuration. */
+/* Prints the table of settings as a JSON Schema; reads no configuration. */
 #include "config/schema.h"
 
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-/* Laxer than the reader: what depends on more than one key, or on a character set, only the
- * reader tells. */
+/* Laxer than the reader: only the reader checks rules about several keys or about character sets.
+ */
 void schema_print(FILE *out);
 
 #endif

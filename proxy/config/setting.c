@@ -1,4 +1,4 @@
-/* The table of settings and its look-ups; it reads no files. */
+/* The table of settings and its look-ups; reads no files. */
 #include "config/setting.h"
 
 #define OR_NULL     SETTING_OR_NULL
@@ -101,7 +101,7 @@ struct span setting_key(const struct setting *setting)
     return key;
 }
 
-/* True if the row's path is the map's and one key more: "upstream.fips" below "upstream". */
+/* Returns whether the row's path is the map's plus one key: "upstream.fips" below "upstream". */
 static bool is_right_below(const struct setting *map, const struct setting *row)
 {
     struct span rest = span_from_offset(row->path, map->path.len);

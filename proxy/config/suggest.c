@@ -1,4 +1,4 @@
-/* Finds the word that a person meant, by edit distance. */
+/* Finds the closest known word by edit distance. */
 #include "config/suggest.h"
 
 #include <limits.h>
@@ -42,7 +42,7 @@ struct span suggest_nearest(struct span word, const struct span *words, size_t c
         unsigned distance = suggest_distance(word, words[i]);
         if (word.len >= 3 && span_starts_with_ignore_case(words[i], word))
             distance = least(distance, 1);
-        /* A word that would have to change entirely is not near. */
+        /* A word that would have to change entirely is not a match. */
         if (distance > limit || distance >= word.len)
             continue;
         nearest = words[i];

@@ -1,4 +1,4 @@
-/* The word that a person meant: the nearest of those that exist, by edit distance. Pure. */
+/* Suggestions for misspelled words: the closest known word by edit distance. Pure. */
 #ifndef SAGEGATE_CONFIG_SUGGEST_H
 #define SAGEGATE_CONFIG_SUGGEST_H
 
@@ -9,8 +9,8 @@
 enum { SUGGEST_WORD_MAX = 64 };
 unsigned suggest_distance(struct span a, struct span b);
 
-/* The nearest word, if it is near enough to be meant (a beginning of it counts as near), else
- * SPAN_NONE. The first of equals. */
+/* Returns the closest word if it is close enough (a prefix counts), else SPAN_NONE. The first one
+ * wins a tie. */
 struct span suggest_nearest(struct span word, const struct span *words, size_t count);
 
 /* "a", "a or b", "a, b or c", in arena. */

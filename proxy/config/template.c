@@ -1,4 +1,4 @@
-/* Compiles and expands templates; it knows neither requests nor routes. */
+/* Compiles and expands templates; must not depend on requests or routes. */
 #include "config/template.h"
 
 #include "config/suggest.h"

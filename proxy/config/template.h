@@ -35,7 +35,7 @@ struct template
     struct span text; /* as written, for --print and explain */
 };
 
-/* Compiles `text`. On failure *fault says what is wrong ("${pth.x}: unknown source, did you mean
+/* Compiles `text`. On failure sets *fault to a message ("${pth.x}: unknown source, did you mean
  * ${path.x}?"). The template and its spans are in arena. */
 MUST_USE bool template_compile(struct span text, struct arena *arena, struct template *out,
                                struct span *fault);

@@ -1,4 +1,4 @@
-/* Scalars as a configuration writes them: text to value by the row of the setting, and back. */
+/* Converts scalars between configuration text and value, by the row of the setting. */
 #include "config/value.h"
 
 #include <arpa/inet.h>
@@ -213,7 +213,7 @@ static bool parse_numeric_host(struct span host, struct span *bare, bool *loopba
     return true;
 }
 
-/* What a person meant by an address that is none. */
+/* Explains an invalid address. */
 static struct span describe_address(struct span text, struct span host, struct span port,
                                     struct arena *arena)
 {

@@ -1,7 +1,7 @@
 /* The value of one scalar: from a configuration's text by the row of its setting, and back. Pure.
  *
- * Each parser returns false, with *fault a text for a person in arena ("what is wrong, what would
- * be right"), and leaves *out alone. */
+ * Each parser returns false, with *fault a message in arena (what is wrong, how to fix it), and
+ * leaves *out unchanged. */
 #ifndef SAGEGATE_CONFIG_VALUE_H
 #define SAGEGATE_CONFIG_VALUE_H
 

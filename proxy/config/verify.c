@@ -1,4 +1,4 @@
-/* The strict reading of a tree by the table of settings; it fills in nothing. */
+/* Checks a tree strictly against the table of settings; fills in no fields. */
 #include "config/verify.h"
 
 #include <inttypes.h>
@@ -62,7 +62,7 @@ static void verify_name(const struct verify *verify, const struct yaml_entry *en
         tell_key(verify, entry, fault);
 }
 
-/* The map is read all the same, so that its other problems are told too. */
+/* The map is still read, so that its other problems are reported too. */
 static void verify_required(const struct verify *verify, struct yaml_node *node,
                             const struct setting *map)
 {
@@ -129,11 +129,11 @@ static struct span make_absolute(const struct verify *verify, const struct yaml_
                         SPAN_ARG(base), SPAN_ARG(name));
 }
 
-/* What stands for an address that only another machine's environment knows. */
+/* Placeholder for an address that only another machine's environment defines. */
 static const struct config_address unknown_address = {
     .text = SPAN("127.0.0.1:0"), .host = SPAN("127.0.0.1"), .unix_mode = 0600, .loopback = true};
 
-/* A text that will do for what stands in its place. False if there is none for the type. */
+/* Sets *out to a placeholder. Returns false if the type has none. */
 static bool make_unknown(const struct verify *verify, const struct yaml_node *node,
                          const struct setting *setting, union value *out)
 {
@@ -144,7 +144,7 @@ static bool make_unknown(const struct verify *verify, const struct yaml_node *no
            value_parse(setting, node->text, verify->arena, out, &fault);
 }
 
-/* False, with the problem told, if YAML's own type of the scalar is not the setting's. */
+/* Reports an error and returns false if the scalar's YAML type does not fit the setting. */
 static bool verify_form(const struct verify *verify, struct yaml_node *node,
                         const struct setting *setting)
 {
@@ -231,7 +231,7 @@ static void verify_node(const struct verify *verify, struct yaml_node *node,
     enum yaml_kind wanted = map                                  ? YAML_MAP
                             : setting->type == SETTING_TYPE_LIST ? YAML_LIST
                                                                  : YAML_SCALAR;
-    /* A bad scalar says nothing; the contents of a bad map or list may be read all the same. */
+    /* A bad scalar is skipped; the contents of a bad map or list are still checked. */
     if (node->bad && node->kind == YAML_SCALAR)
         return;
     if (node->null && (setting->flags & SETTING_OR_NULL) != 0)

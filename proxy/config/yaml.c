@@ -1,4 +1,4 @@
-/* Builds nodes from libyaml's events; it knows no keys and opens no files. */
+/* Builds nodes from libyaml's events; interprets no keys and opens no files. */
 #include "config/yaml.h"
 
 #include <stdarg.h>
@@ -17,7 +17,7 @@ struct parse {
     struct span text;
     struct yaml_node *holder; /* a list whose only child becomes the root */
     unsigned depth;
-    bool failed; /* there will be no tree; the problem was told */
+    bool failed; /* there is no tree; the problem was reported */
 };
 
 static void parse_children(struct parse *parse, struct yaml_node *node);
@@ -181,7 +181,7 @@ static bool replace_all(struct span text, const struct config_options *options, 
     return true;
 }
 
-/* With one part unknown the other references mean nothing: removes all dollars and braces. */
+/* Removes all dollars and braces: with one part unknown, the other references are meaningless. */
 static void drop_references(struct buffer *text)
 {
     size_t kept = 0;
@@ -238,7 +238,7 @@ static void read_scalar(struct parse *parse, struct yaml_node *node, const yaml_
     node->null = unquoted && !env.replaced && is_null(text);
 }
 
-/* Tells anchors and tags, and takes the value as if they were not there. */
+/* Reports anchors and tags as errors and otherwise ignores them. */
 static void refuse_properties(struct parse *parse, struct yaml_node *node, const void *anchor,
                               const void *tag)
 {
@@ -282,7 +282,7 @@ static void read_value(struct parse *parse, struct yaml_node *parent, const stru
     }
 }
 
-/* Reads a key. Tells one that is there twice; yaml_find returns the first. */
+/* Reads a key. Reports a duplicate; yaml_find returns the first one. */
 static struct yaml_entry read_key(struct parse *parse, const struct yaml_node *map,
                                   const yaml_event_t *event)
 {
@@ -353,7 +353,7 @@ struct yaml_node *yaml_parse(struct yaml_load *load, struct span file, struct sp
     struct parse parse = {.load = load, .file = file, .text = text};
     struct yaml_position start = {file, 1, 1};
     if (span_starts_with(text,
-                         SPAN("\xef\xbb\xbf"))) /* libyaml takes a byte order mark for a column */
+                         SPAN("\xef\xbb\xbf"))) /* libyaml counts a byte order mark as a column */
         text = parse.text = span_from_offset(text, 3);
     if (text.len > YAML_FILE_BYTES_MAX) {
         fail_at(&parse, start, "larger than 1 MiB");

@@ -1,7 +1,7 @@
-/* YAML to a small tree of nodes with their positions. It does not know what the keys mean.
+/* YAML to a small tree of nodes with their positions. Does not interpret keys.
  *
  * A deliberate subset of YAML 1.1: one document; maps with unique scalar keys; lists; scalars.
- * Anchors, aliases and tags are refused. `${env.NAME}` and `${env.NAME:-default}` are replaced
+ * Anchors, aliases and tags are rejected. `${env.NAME}` and `${env.NAME:-default}` are replaced
  * in scalars (not in keys) as they are read. File size, depth and number of nodes are bounded. */
 #ifndef SAGEGATE_CONFIG_YAML_H
 #define SAGEGATE_CONFIG_YAML_H
@@ -30,7 +30,7 @@ struct yaml_node {
     bool plain;  /* written without quotes, or from the environment: may be a number or boolean */
     bool null;   /* an unquoted null, ~ or nothing at all */
     bool opaque; /* contains a reference to an unknown environment (check --no-env) */
-    bool bad;    /* a problem was told; readers take the default */
+    bool bad;    /* a problem was reported; readers use the default */
     const union value *value;   /* verify.h: of a scalar that has one */
     struct yaml_entry *entries; /* of a list or map, in the order of the file */
     struct yaml_entry **end;
@@ -55,8 +55,8 @@ struct yaml_load {
     size_t nodes; /* made so far */
 };
 
-/* Parses a text; an empty one is an empty map. Tells problems; returns NULL if the text is not
- * YAML of this subset. If only scalars are at fault, marks them bad and returns the tree. */
+/* Parses a text; an empty one is an empty map. Reports problems. Returns NULL if the text is not in
+ * this subset; if only scalars are invalid, marks them bad and returns the tree. */
 MUST_USE struct yaml_node *yaml_parse(struct yaml_load *load, struct span file, struct span text);
 
 /* Builds a tree by hand, for flags and for merging. */
@@ -77,10 +77,10 @@ struct yaml_node *yaml_find(const struct yaml_node *map, struct span key);
 /* "routes[2].match.path", in arena; "" for the root. */
 struct span yaml_path(const struct yaml_node *node, struct arena *arena);
 
-/* Tells a problem with a node, as "PATH: ..."; an error marks the node bad. */
+/* Reports a problem with a node, as "PATH: ..."; an error marks the node bad. */
 void yaml_error(struct yaml_load *load, struct yaml_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same at the place of its key; marks nothing. */
+/* Reports it at the position of its key; does not mark the node. */
 void yaml_error_key(struct yaml_load *load, struct yaml_position at, const struct yaml_node *node,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 void yaml_warn(struct yaml_load *load, const struct yaml_node *node, const char *format, ...)
