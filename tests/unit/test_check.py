@@ -71,7 +71,7 @@ def test_warnings_do_not_fail(file):
         f"{path}:1:21: warning: listen[0].address: 0.0.0.0:8080 is not a loopback address: any client that can connect can use "
         "the credentials",
         f"{path}:3:37: warning: defaults.timeouts.first_byte: longer than total (1m), so it never takes effect",
-        f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so the largest bodies are "
+        f"{path}:9:15: warning: routes[0].body_max: larger than limits.body_bytes (1MiB), so larger bodies are "
         "always refused",
     ]
 
