@@ -1,7 +1,6 @@
 /* TLS over memory: an OpenSSL BIO that reads a span and writes into the loop's scratch. */
 #include "net/tls.h"
 
-#include "base/secret.h"
 #include "net/address.h"
 
 #include <openssl/err.h>
@@ -325,9 +324,7 @@ ssize_t tls_write(struct tls *tls, const struct iovec *iov, int count)
         if (len == 0)
             break;
         size_t written = 0;
-        bool ok = SSL_write_ex(tls->ssl, tls->loop->gather, len, &written) == 1;
-        secret_wipe(tls->loop->gather, len); /* it may hold a session token */
-        if (!ok) {
+        if (SSL_write_ex(tls->ssl, tls->loop->gather, len, &written) != 1) {
             fail(tls);
             return -1;
         }
