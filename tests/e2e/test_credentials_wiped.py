@@ -1,9 +1,10 @@
 """After a rotation, no memory of the process contains the old secret: neither its key nor its session token, not even
-16 bytes of either, for any source."""
+16 bytes of either, for any source. The same holds for the credentials of an identity that a reload dropped."""
 
 import base64
 import random
 import re
+import signal
 import string
 
 import pytest
@@ -13,7 +14,7 @@ import sources
 import standins
 from sources import SOURCES, Container, Process, Role, Static, WebIdentity, call, key_of, write
 
-ROTATIONS, LIFE_S = 3, 1.2
+ROTATIONS, LIFE_S = 3, 1.5
 PIECE = 16  # bytes; shorter pieces match by chance
 # Secrets consist of blocks of 8 bytes that begin with this, so that each piece of 16 contains a whole one.
 MARK, BLOCK = b"~Zq", 8
@@ -127,6 +128,20 @@ def rotate(source, gateway, endpoint):
     call_all(gateway)
 
 
+def forgets(gateway, issued):
+    """Waits until the process's memory contains nothing of these sets."""
+    found = []
+
+    def is_clean():
+        memory = Memory(gateway.process)
+        found[:] = sorted([*memory.pieces_of(secrets_of(issued)), *memory.bearers_of([key_id for key_id, *_ in issued])])
+        return not found
+    try:
+        lib.eventually(is_clean, 3, "a clean memory")
+    except AssertionError:
+        pytest.fail("\n".join(" ".join(map(str, one)) for one in found), pytrace=False)
+
+
 def renew_base(source, directory):
     """Replaces the profile's keys below the roles as well."""
     issuer = source.standin.issuer
@@ -176,15 +191,38 @@ def test_rotated_secret_is_not_in_memory(
             gone.remove(issuer.issued[issued - 1])
         assert len(gone) >= ROTATIONS
 
-        found = []
+        in_force = secrets_of([set_ for set_ in issuer.issued if set_[0] == current])
+        assert {what for _, form, what, *_ in Memory(gateway.process).pieces_of(in_force)
+                if form == "plain"} == set(in_force.values()), "the search finds what is there"
+        forgets(gateway, gone)
 
-        def is_clean():
-            memory = Memory(gateway.process)
-            in_force = secrets_of([set_ for set_ in issuer.issued if set_[0] == current])
-            assert {what for _, form, what, *_ in memory.pieces_of(in_force) if form == "plain"} == set(in_force.values())
-            found[:] = sorted([*memory.pieces_of(secrets_of(gone)), *memory.bearers_of([key_id for key_id, *_ in gone])])
-            return not found
-        try:
-            lib.eventually(is_clean, 3, "its wiping")
-        except AssertionError:
-            pytest.fail("\n".join(" ".join(map(str, one)) for one in found), pytrace=False)
+
+CHATTING = """  - name: chatting
+    match: { path: /chatting }
+    endpoint: echo
+    operation: openai
+    identity: chatting
+"""
+BODY = b'{"model": "m", "messages": [], "stream": false}'
+
+
+def test_dropped_identity_leaves_nothing_in_memory(start_gateway, endpoint, ca_file, keys, tmp_path):
+    """A request that began before a reload signs after it, with an identity that ends with the request."""
+    issuer = MarkedIssuer(keys, None)
+    for name in ("own", "chat"):
+        write(tmp_path / f"{name}.json", issuer.document("SessionToken", Version=1))
+    chatting = f"identities: {{ chatting: {{ source: static, file: {tmp_path}/chat.json }} }}\n"
+    text = sources.HEAD.format(url=endpoint.url, ca=ca_file,
+                               more=f"credentials: {{ source: static, file: {tmp_path}/own.json }}\n" + chatting)
+    gateway = start_gateway(text + sources.ROUTES + CHATTING, head=False, env=sources.NO_KEYS)
+    gateway.allow_warnings(sources.TROUBLE)
+    with gateway.caller() as slow:
+        slow.ask("/chatting", BODY[:5], [("Content-Length", str(len(BODY)))])
+        gateway.config_file.write_text(gateway._fill(text.replace(chatting, "") + sources.ROUTES))
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.diagnostic(topic="reload", message="switched to the new configuration")
+        assert call(gateway).status == 200  # the new snapshot has its credentials by now
+        response = slow.send(BODY[5:]).response()
+        assert response.status == 200, response.body
+    assert [seen.operation for seen in endpoint.requests].count("openai") == 1
+    forgets(gateway, issuer.issued[1:])
