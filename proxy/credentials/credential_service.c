@@ -111,7 +111,7 @@ void credential_service_end(struct credential_service_job *job)
 
 /* ---- what snapshots use ---- */
 
-/* What a snapshot takes or gives back. On the heap, and freed by whoever is last to use it: a take
+/* What a snapshot takes or gives back. On the heap, and freed by its last user: a take
  * whose caller has stopped waiting, and every giving back, by the thread. */
 struct diff {
     struct loop_task task;

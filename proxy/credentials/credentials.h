@@ -35,7 +35,7 @@ struct credentials {
     char access_key_id[CREDENTIALS_KEY_ID_MAX + 1];
     struct secret secret_access_key;
     struct secret session_token; /* empty: none */
-    uint64_t generation;         /* unique in the process; 0 before the set is in force */
+    uint64_t generation;         /* unique in the process; 0 before the provider uses the set */
     struct wall_time expires;    /* us 0: never */
     struct span source;          /* "env", "static"; a literal */
 };

@@ -38,7 +38,7 @@ struct fetch {
     struct credentials *set; /* from the base and the roles so far */
     /* The result, until the next start. */
     enum credentials_result result;
-    struct credentials *found;      /* with FOUND; whoever takes it sets it to NULL */
+    struct credentials *found;      /* with FOUND; its taker sets it to NULL */
     struct credentials_notes notes; /* in arena */
 };
 

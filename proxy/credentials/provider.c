@@ -215,8 +215,8 @@ static void tell(const struct provider *provider, enum provider_event event, str
 }
 
 /* An early refresh should return credentials that expire later. If a remote source's do not, they
- * come from a stale store, and count only if those in force expired, were refused, or are no longer
- * what the files ask for. Under the lock. now: by AWS's clock. */
+ * come from a stale store, and count only if the current ones expired, were refused, or are no
+ * longer what the files ask for. Under the lock. now: by AWS's clock. */
 static bool is_stale(const struct provider *provider, const struct credentials *found,
                      struct wall_time now)
 {
@@ -228,7 +228,7 @@ static bool is_stale(const struct provider *provider, const struct credentials *
            found->expires.us != 0 && found->expires.us < current->expires.us;
 }
 
-/* Takes the reference. Returns whether the set in force is still the one before. */
+/* Takes the reference. Returns whether the current set is still the one before. */
 static bool put_in_force(struct provider *provider, struct credentials *found, struct wall_time now)
 {
     pthread_mutex_lock(&provider->lock);
@@ -272,7 +272,7 @@ static void note_set(struct provider *provider, struct credentials *found, struc
         provider->due = (struct wall_time){now.us + REFRESH_UNEXPIRING_MS * INT64_C(1000)};
 }
 
-/* The set in force stays. Tells the same fault once. */
+/* Keeps the current set. Reports the same fault once. */
 static void note_fault(struct provider *provider, struct span fault)
 {
     if (fault.len > STATUS_SIZE)
@@ -471,7 +471,7 @@ bool provider_view_wait(struct provider_view *view, struct provider_waiter *wait
     return fetching;
 }
 
-/* Whoever is woken may wait again, and may cancel others. */
+/* A woken waiter may wait again and may cancel others. */
 static void on_view_task(struct loop_task *task)
 {
     struct provider_view *view = H2O_STRUCT_FROM_MEMBER(struct provider_view, task, task);

@@ -2,9 +2,9 @@
  *
  * Fetches at once, refreshes ahead of the expiry, and looks once a second whether a file has
  * changed; one fetch at a time. Only ever replaces a good set by a good one: if a source breaks,
- * the old set stays in force until it expires. So it does if a remote source returns a set that
+ * the old set stays until it expires. So it does if a remote source returns a set that
  * expires sooner (a broker of several nodes, one of them stale), unless AWS refused the old set or
- * a file has changed. Must not log: it stands below the log, so events go to a callback.
+ * a file has changed. Must not log: the log is a higher layer, so events go to a callback.
  *
  * Lives on the loop of the credential service, which creates and destroys it. Status, values and
  * views are for any thread. */
@@ -17,7 +17,7 @@
 #include "net/loop.h"
 
 enum provider_event {
-    PROVIDER_LOADED,  /* a new set is in force: "static: key id ...WXYZ, expires 2015-..." */
+    PROVIDER_LOADED,  /* a new set is in use: "static: key id ...WXYZ, expires 2015-..." */
     PROVIDER_WARNING, /* usable, but: "static: FILE: mode 0644 lets other users ..." */
     PROVIDER_FAILED   /* a source is configured and broken; once for each different fault */
 };
@@ -35,7 +35,7 @@ struct provider_shared {
     void *event_context;
     int64_t check_interval_ms;
     uint64_t random;     /* not 0 */
-    uint64_t generation; /* of the last set put in force */
+    uint64_t generation; /* of the newest set */
     int64_t clocks_us;   /* wall less monotonic time at the last look */
 };
 
@@ -96,7 +96,7 @@ MUST_USE bool provider_view_detach(struct provider_view *view);
 /* Must not be called with anybody waiting, nor, unless the loop has ended, before
  * provider_view_detach has returned true. */
 void provider_view_close(struct provider_view *view);
-/* The set in force, or NULL if there is none or it has expired. Lent until the loop's next turn or
+/* The current set, or NULL if there is none or it has expired. Lent until the loop's next turn or
  * the next call on this view; retain it to keep it longer. */
 struct credentials *provider_view_get(struct provider_view *view, struct wall_time now);
 /* Returns true if a fetch is in flight: the waiter is woken when it ends, however it ends. */

@@ -19,7 +19,7 @@ struct wall_time refresh_due(struct wall_time now, struct wall_time expires, uin
  * 4 s ... 60 s, at least 100 ms. */
 int64_t refresh_backoff_ms(unsigned failures, uint32_t chance);
 
-/* When to try again after a source returned the set that is in force. */
+/* When to try again after a source returned the current set. */
 struct wall_time refresh_due_unchanged(struct wall_time now, struct wall_time expires);
 
 #endif

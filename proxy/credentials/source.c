@@ -1,4 +1,4 @@
-/* Credentials from the environment that it is given, and from a file. */
+/* Reads credentials from a given environment and from a file. */
 #include "credentials/source.h"
 
 #include "credentials/document.h"
