@@ -178,7 +178,7 @@ def test_unused_inherited_socket_is_reported(folder):
         manager.start(0, [other])
         assert manager.next()[0] == "READY=1"
         name = f"127.0.0.1:{other.getsockname()[1]}"
-        assert any(name in line and "no listener of the configuration names" in line for line in manager.output())
+        assert any(name in line and "but the configuration has no such listener" in line for line in manager.output())
 
 
 def test_variables_for_another_process_are_ignored(folder):
